@@ -1,0 +1,59 @@
+# fewbits: everything a newcomer needs. `make` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
+# Vectors of the reference libraries that run on JAX, too; .ci/run names all of them.
+JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_libraries_cnn2snn.py \
+	tests/golden/test_libraries_quantizeml.py
+# Embedded services of `make serve` keep what they store here.
+export FEWBITS_HOME ?= $(CURDIR)/var
+
+.DEFAULT_GOAL := help
+.PHONY: help demo serve test lint bench fuzz audit clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "fewbits needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "no virtual environment could be made; on Debian: apt install python3-venv"; exit 1; }
+
+.venv/installed: pyproject.toml requirements.lock | .venv/bin/python
+	@echo "installing fewbits and TensorFlow into .venv (once; a few minutes)"
+	@$(PIP) --editable '.[worker]'
+	@touch $@
+
+.venv/installed-dev: pyproject.toml requirements.lock | .venv/bin/python
+	@echo "installing fewbits, TensorFlow and the development tools into .venv (once; a few minutes)"
+	@$(PIP) --editable '.[dev]'
+	@touch $@ .venv/installed
+
+demo: .venv/installed ## run the example search end to end; results in ./demo-out
+	@$(BIN)/python examples/demo.py
+
+serve: .venv/installed ## run API, dashboard and worker on http://127.0.0.1:8765 until Ctrl-C
+	@$(BIN)/fewbits serve
+
+test: .venv/installed-dev ## run the tests (those that need a server or browser are skipped where there is none)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)
+	@echo "the layer libraries again, on JAX"
+	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
+
+lint: .venv/installed-dev ## ruff, mypy --strict, the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: .venv/installed-dev ## run every benchmark in its quick form
+	@for name in main_job costmodel layers speed search_quality peers upload api; do \
+		echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+
+fuzz: .venv/installed-dev ## schemathesis with all checks against a running service: 2,000 cases and more, a few minutes
+	@$(BIN)/python -m tests.security.fuzz --examples 40 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
+
+audit: .venv/installed-dev ## known vulnerabilities of the locked versions (needs the public advisory service)
+	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
+
+clean: ## remove what the targets made
+	rm -rf .venv demo-out var .coverage* .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,422 @@
+"""How fast the API answers with 100,000 trials stored, on SQLite and on PostgreSQL.
+
+    python -m benchmarks.api [--quick] [--json] [--check]
+
+The service runs in a process of its own on loopback; this one asks. PostgreSQL is taken from FEWBITS_TEST_DATABASE_URL
+or loopback, in a schema that is removed afterwards, and left out where there is none. Times are those of whole
+requests, measured by the client; CPU is what the service's process used for one; events: from the end of the commit
+to the event's arrival. `--check` exits 1 if a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import platform
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+from sqlalchemy import insert, text
+
+import migrations
+from search.history import TrialStatus
+from search.plan import plan
+from search.spec import SearchSpec
+from service.store import events, jobs
+from service.store.events import Entry, EventType
+from service.store.jobs import NewJob
+from service.store.models import Trial, now
+from service.store.session import Database
+
+#: What is asked -> its target: 95 of 100 answers come within so many milliseconds.
+TARGETS = {
+    "submit a job": 100.0,
+    "a page of 100 trials, by number": 50.0,
+    "a page of 100 trials, by score": 50.0,
+    "a page of 100 trials, filtered": 50.0,
+    "points of 10,000 trials": 150.0,
+    "points of 50,000 trials": 500.0,
+    "304 for a list of trials": 10.0,
+    "304 for points": 10.0,
+    "an event after its commit": 1000.0,
+    "an event, 200 streams open": 1000.0,
+}
+#: Shown without a target.
+WITHOUT_TARGET = ("a page of 100 trials, by loss", "a job of 50,000 trials", "the list of jobs")
+STREAMS = 200
+SIZES = {"large": 50_000, "middle": 10_000, "small": 1_000}
+SMALL_JOBS = 40
+JOB: dict[str, Any] = {
+    "name": "benchmark",
+    "model": "digits_cnn",
+    "data": "digits",
+    "limits": {"by_class": {"Conv2D": [8, 8, 8], "Dense": [8, 8, 8], "Activation": [8]}},
+    "budget": {"trials": 100_000},
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Times of one question in milliseconds."""
+
+    database: str
+    question: str
+    repeats: int
+    p50_ms: float
+    p95_ms: float
+    cpu_ms: float  #: of the service, by request: it does not depend on what else the machine does
+    target_ms: float | None
+
+    @property
+    def missed(self) -> bool:
+        """True if the target is not met."""
+        return self.target_ms is not None and self.p95_ms >= self.target_ms
+
+
+def figure(database: str, question: str, times_s: list[float], cpu_s: float) -> Figure:
+    """The percentiles of these times; `cpu_s` is the processor time of one."""
+    ordered = sorted(times_s)
+    p95 = ordered[max(0, math.ceil(0.95 * len(ordered)) - 1)]
+    p50 = ordered[len(ordered) // 2]
+    return Figure(
+        database, question, len(ordered), 1000 * p50, 1000 * p95, 1000 * cpu_s, TARGETS.get(question)
+    )
+
+
+# --- what is stored ------------------------------------------------------------------------------------------------
+
+
+def fill(database: Database) -> dict[str, str]:
+    """Jobs of all sizes, 100,000 trials in all; the id of one of each size."""
+    spec = SearchSpec.model_validate(JOB)
+    planned = plan(spec, Path())
+    dimensions = planned.choices.dimensions()
+    draw = random.Random(1)
+    templates = [
+        planned.choices.assignment({name: draw.choice(labels) for name, labels in dimensions.items()})
+        for _ in range(50)
+    ]
+    ids = {}
+    sizes = [("large", SIZES["large"]), ("middle", SIZES["middle"])]
+    for name, size in sizes + [("small", SIZES["small"])] * SMALL_JOBS:
+        with database.transaction() as session:
+            job = jobs.create(
+                session,
+                NewJob(
+                    name=name,
+                    spec=spec.model_dump(mode="json"),
+                    cost_unit="energy_pj",
+                    reference_cost=planned.reference.value,
+                    reference=asdict(planned.reference),
+                    space_size=planned.choices.size(),
+                    warnings=(),
+                ),
+            )
+            ids[name] = job.id
+            for first in range(0, size, 5000):
+                rows = [
+                    row(job.id, number, draw, templates) for number in range(first, min(first + 5000, size))
+                ]
+                session.execute(insert(Trial), rows)
+    return ids
+
+
+def row(job_id: str, number: int, draw: random.Random, templates: list[Any]) -> dict[str, Any]:
+    """A trial, measured or (one of twenty) failed."""
+    moment = now() + timedelta(seconds=number)
+    failed = number % 20 == 7
+    energy = 10 ** draw.uniform(2.5, 4.2)
+    metric = min(0.99, 0.3 + 0.15 * math.log10(energy) + draw.gauss(0, 0.03))
+    chosen = draw.choice(templates)
+    return {
+        "job_id": job_id,
+        "number": number,
+        "status": TrialStatus.FAILED if failed else TrialStatus.DONE,
+        "reason": "loss became NaN" if failed else None,
+        "assignment": chosen.to_json(),
+        "assignment_key": secrets.token_hex(16),
+        "oracle_trial": {"hyperparameters": {"values": dict(chosen.values)}, "score": None},
+        "seed": number,
+        "attempt": 1,
+        "epochs_done": 3,
+        "enqueued_at": moment,
+        "created_at": moment,
+        "started_at": moment,
+        "finished_at": moment,
+        "metric": None if failed else metric,
+        "loss": None if failed else 1 - metric,
+        "cost": None if failed else energy,
+        "energy_pj": None if failed else energy,
+        "bits": None if failed else int(energy * 8),
+        "versions": {"keras": "3.15.1"},
+        "durations_s": {"build": 0.3, "train": 1.5},
+    }
+
+
+# --- the service ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def databases(home: Path, wanted: list[str]) -> Iterator[dict[str, str]]:
+    """Addresses of the databases there are; what was made of them is removed."""
+    found = {"SQLite": f"sqlite:///{home / 'fewbits.db'}"} if "sqlite" in wanted else {}
+    server = os.environ.get("FEWBITS_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
+    schema = f"fewbits_bench_{uuid.uuid4().hex[:12]}"
+    try:
+        if "postgresql" in wanted:
+            with psycopg.connect(server, autocommit=True, connect_timeout=3) as connection:
+                connection.execute(f'CREATE SCHEMA "{schema}"')
+            found["PostgreSQL"] = f"{server}?options=-csearch_path%3D{schema}"
+    except psycopg.OperationalError:
+        print("no PostgreSQL server: left out", file=sys.stderr)
+    try:
+        yield found
+    finally:
+        if "PostgreSQL" in found:
+            with psycopg.connect(server, autocommit=True) as connection:
+                connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+@contextmanager
+def serving(home: Path, database_url: str) -> Iterator[tuple[str, psutil.Process]]:
+    """The service in a process of its own: its address, and the process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        **os.environ,
+        "FEWBITS_HOME": str(home),
+        "FEWBITS_DATABASE_URL": database_url,
+        "FEWBITS_LOG_LEVEL": "ERROR",
+        "FEWBITS_REQUESTS_PER_MINUTE": "0",
+    }
+    command = [sys.executable, "-m", "service.cli", "serve", "--no-worker", "--port", str(port)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(url, process)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    """Return once the service answers; SystemExit if it ended."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(f"{url}/healthz", timeout=2)
+            return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise SystemExit("the service did not start")
+
+
+# --- questions -----------------------------------------------------------------------------------------------------
+
+
+def timed(repeats: int, ask: Callable[[], httpx.Response], status: int) -> list[float]:
+    """How long each answer took; the first two, which fill caches, do not count."""
+    times = []
+    for index in range(repeats + 2):
+        start = time.perf_counter()
+        answer = ask()
+        if index >= 2:
+            times.append(time.perf_counter() - start)
+        if answer.status_code != status:
+            raise SystemExit(f"{answer.url} answered {answer.status_code}: {answer.text[:300]}")
+    return times
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Processor time the process has used."""
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
+def questions(
+    name: str, url: str, process: psutil.Process, ids: dict[str, str], repeats: int
+) -> Iterator[Figure]:
+    """Everything but the events."""
+    trials, points = f"/v1/jobs/{ids['large']}/trials", f"/v1/jobs/{ids['large']}/points"
+    with httpx.Client(base_url=url, timeout=60) as http:
+
+        def asked(path: str, **headers: str) -> Callable[[], httpx.Response]:
+            return lambda: http.get(path, headers=headers)
+
+        def submit() -> httpx.Response:
+            return http.post("/v1/jobs", json=JOB, headers={"Idempotency-Key": secrets.token_hex(16)})
+
+        tags = {path: http.get(path).headers["etag"] for path in (trials, points)}
+        conditions = "status:done,energy_pj<3000,metric>=0.8"
+        cursor = http.get(f"{trials}?limit=1000").json()["next_cursor"]
+        plans: list[tuple[str, Callable[[], httpx.Response], int]] = [
+            ("submit a job", submit, 202),
+            ("a page of 100 trials, by number", asked(f"{trials}?limit=100&cursor={cursor}"), 200),
+            ("a page of 100 trials, by score", asked(f"{trials}?limit=100&sort=-score"), 200),
+            ("a page of 100 trials, filtered", asked(f"{trials}?limit=100&filter={conditions}"), 200),
+            ("a page of 100 trials, by loss", asked(f"{trials}?limit=100&sort=loss"), 200),
+            ("points of 10,000 trials", asked(f"/v1/jobs/{ids['middle']}/points"), 200),
+            ("points of 50,000 trials", asked(points), 200),
+            ("304 for a list of trials", asked(trials, **{"If-None-Match": tags[trials]}), 304),
+            ("304 for points", asked(points, **{"If-None-Match": tags[points]}), 304),
+            ("a job of 50,000 trials", asked(f"/v1/jobs/{ids['large']}"), 200),
+            ("the list of jobs", asked("/v1/jobs?limit=50"), 200),
+        ]
+        for question, ask, status in plans:
+            before = cpu_s(process)
+            times = timed(repeats, ask, status)
+            yield figure(name, question, times, (cpu_s(process) - before) / (repeats + 2))
+
+
+# --- events --------------------------------------------------------------------------------------------------------
+
+
+def event_figures(
+    name: str, url: str, process: psutil.Process, database: Database, job_id: str, repeats: int
+) -> Iterator[Figure]:
+    """How late an event arrives, at one stream and at many."""
+    for question, streams in (("an event after its commit", 1), ("an event, 200 streams open", STREAMS)):
+        before = cpu_s(process)
+        times = asyncio.run(_late(url, database, job_id, streams, repeats))
+        yield figure(name, question, times, (cpu_s(process) - before) / len(times))
+
+
+async def _late(url: str, database: Database, job_id: str, streams: int, repeats: int) -> list[float]:
+    """From the end of each commit to the arrival at every stream, in seconds."""
+    committed: dict[int, float] = {}
+    arrived: dict[int, list[float]] = {}
+    opened, with_all = asyncio.Event(), asyncio.Event()
+    count = 0
+    limits = httpx.Limits(max_connections=None)
+    with database.reading() as session:
+        last = jobs.get(session, job_id).version
+
+    async def listen(http: httpx.AsyncClient) -> None:
+        nonlocal count
+        headers = {"Accept": "text/event-stream"}
+        async with http.stream("GET", f"/v1/jobs/{job_id}/events?after={last}", headers=headers) as answer:
+            if answer.status_code != 200:
+                raise SystemExit(f"the stream answered {answer.status_code}")
+            async for line in answer.aiter_lines():
+                if line.startswith("retry:"):
+                    count += 1
+                    if count == streams:
+                        opened.set()
+                if line.startswith("id:"):
+                    times = arrived.setdefault(int(line[3:]), [])
+                    times.append(time.perf_counter())
+                    if len(times) == streams:
+                        with_all.set()
+
+    def commit() -> int:
+        with database.transaction() as session:
+            events.append(session, job_id, Entry(EventType.JOB_WARNING, {"message": "a benchmark"}))
+            return jobs.get(session, job_id).version
+
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as http:
+        tasks = [asyncio.create_task(listen(http)) for _ in range(streams)]
+        await asyncio.wait_for(opened.wait(), 60)
+        for _ in range(repeats):
+            with_all.clear()
+            number = await asyncio.to_thread(commit)
+            committed[number] = time.perf_counter()
+            await asyncio.wait_for(with_all.wait(), 30)
+            await asyncio.sleep(random.uniform(0.0, 0.3))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [max(0.0, at - committed[number]) for number, times in arrived.items() for at in times]
+
+
+# --- all of it -----------------------------------------------------------------------------------------------------
+
+
+def measure(wanted: list[str], repeats: int, event_repeats: int) -> Iterator[Figure]:
+    """Every figure on every database."""
+    with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as folder:
+        home = Path(folder)
+        with databases(home, wanted) as found:
+            for name, url in found.items():
+                database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
+                migrations.upgrade(database.engine)
+                print(f"{name}: storing 100,000 trials ...", file=sys.stderr)
+                ids = fill(database)
+                settle(database)
+                with serving(home, url) as (address, process):
+                    yield from questions(name, address, process, ids, repeats)
+                    yield from event_figures(name, address, process, database, ids["small"], event_repeats)
+                database.dispose()
+
+
+def settle(database: Database) -> None:
+    """What PostgreSQL's autovacuum does by itself some minutes after so many rows."""
+    if database.engine.dialect.name == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE trials"))
+    else:
+        with database.transaction() as session:
+            session.execute(text("ANALYZE"))
+
+
+def table(figures: list[Figure]) -> str:
+    """The figures as a Markdown table, a column for each database."""
+    names = list(dict.fromkeys(found.database for found in figures))
+    by = {(found.database, found.question): found for found in figures}
+    questions_asked = dict.fromkeys(found.question for found in figures)
+    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    head = "".join(f" {name} p50 | p95 | CPU |" for name in names)
+    lines = [f"100,000 trials stored, milliseconds; {machine}", "", f"| question | target |{head}"]
+    lines.append("|---|---:|" + "---:|---:|---:|" * len(names))
+    for question in questions_asked:
+        target = TARGETS.get(question)
+        shown = "-" if target is None else f"< {target:g}"
+        found = [by[name, question] for name in names]
+        cells = "".join(f" {each.p50_ms:.1f} | {each.p95_ms:.1f} | {each.cpu_ms:.1f} |" for each in found)
+        lines.append(f"| {question} | {shown} |{cells}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and with --check say whether the targets are met."""
+    parser = argparse.ArgumentParser(description="How fast the API answers with 100,000 trials stored.")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--quick", action="store_true", help="few repeats: about a minute")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
+    parser.add_argument(
+        "--database", choices=["sqlite", "postgresql"], action="append", help="only this one; may be repeated"
+    )
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was begun is removed then, too
+    wanted = options.database or ["sqlite", "postgresql"]
+    repeats, event_repeats = (12, 4) if options.quick else (100, 20)
+    figures = list(measure(wanted, repeats, event_repeats))
+    print(json.dumps([asdict(found) for found in figures], indent=2) if options.json else table(figures))
+    missed = [found for found in figures if found.missed]
+    for found in missed:
+        print(f"missed: {found.database}: {found.question}: {found.p95_ms:.1f} ms", file=sys.stderr)
+    return 1 if options.check and missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Seconds for a proposal: after many trials, among many choices.
+
+Seconds are the processor's, on one thread: what others do on the machine does not count.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from quantization.spec import parse_quantizer
+from search.choices import Choices, Slot
+from search.engine import propose
+from search.history import Assignment, TrialRecord, TrialStatus
+from search.oracle_spec import Constraints
+from search.spec import SearchSpec
+
+#: Seconds that 95 of 100 proposals must keep, by oracle.
+LIMITS_S: Final[Mapping[str, float]] = {"random": 0.05, "hyperband": 0.05, "bayesian": 2.0, "frugal": 2.0}
+
+TRIALS: Final = 1000
+CHOICES: Final = 20
+
+
+class _Bits:
+    """Prices by the sum of all bits."""
+
+    def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
+        return [float(_bits(each)) for each in assignments]
+
+    def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
+        return True
+
+
+def _bits(assignment: Assignment) -> int:
+    return sum(spec.bits for slots in assignment.quantizers.values() for spec in slots.values() if spec)
+
+
+def p95(oracle: str, asks: int) -> float:
+    """Seconds that 95 of 100 proposals take after 1,000 trials with noisy scores; the whole call, rows to rows."""
+    space, history, state = _space(), _trials(), None
+    job = _job(oracle)
+    seconds = []
+    gc.collect()
+    gc.freeze()  # as workers do: else the collector looks at all of Keras now and then
+    for _ in range(asks + 1):
+        began = time.process_time()
+        proposal = propose(job, space, _Bits(), 1000.0, history, state, 1)
+        seconds.append(time.process_time() - began)
+        state = proposal.state
+        history += [_measured(each, len(history)) for each in proposal.trials]
+    return statistics.quantiles(seconds[1:], n=20)[-1]  # the first took the trials over
+
+
+def _space() -> Choices:
+    candidates = tuple(parse_quantizer(f"quantized_bits({bits},0,1)") for bits in range(2, 8))
+    names = [f"layer{i}" for i in range(CHOICES)]
+    slots = tuple(Slot(f"{name}.kernel", (name,), "kernel", "kernel", candidates) for name in names)
+    return Choices(slots, (), tuple(names), {})
+
+
+def _job(oracle: str) -> SearchSpec:
+    limits = {"by_class": {"Dense": 8}}
+    job = {"model": "jet_mlp", "limits": limits, "oracle": oracle, "budget": {"trials": 100_000}}
+    return SearchSpec.model_validate(job)
+
+
+def _trials() -> list[TrialRecord]:
+    """Of a random search, which any oracle may take over."""
+    proposal = propose(_job("random"), _space(), _Bits(), 1000.0, [], None, TRIALS)
+    return [_measured(each, number) for number, each in enumerate(proposal.trials)]
+
+
+def _measured(each: Any, seed: int) -> TrialRecord:
+    noise = np.random.default_rng([1, seed]).normal(0, 0.01)
+    cost = float(_bits(each.assignment))
+    metric = float(np.clip(1 - 0.5 * np.exp(-cost / 40) + noise, 0, 1))
+    done = TrialRecord(each.number, each.assignment, TrialStatus.DONE, metric, cost, each.oracle_trial)
+    return replace(done, epochs=each.epochs, initial_epoch=each.initial_epoch, parent=each.parent)

@@ -1,0 +1,75 @@
+"""Made-up tables: what quantization does to the accuracy drawn by chance, another landscape for every seed.
+
+Every layer has a sensitivity (log-normal), neighbouring layers add to each other's damage, training is noisy. Nothing
+of it was measured; it says whether an oracle works on landscapes that nobody chose its constants by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.tabular import Space, Table
+from search import models
+from search.choices import choices
+from search.pricing import Pricer
+from search.spec import SearchSpec
+
+NAME: Final = "made-up"
+
+#: 4 quantizers for each of 6 kernels of the notebook's network for MNIST: 4,096 assignments.
+JOB: Final[Mapping[str, Any]] = {
+    "model": "mnist_convblock",
+    "limits": {"by_class": {"Conv2D": 8, "Dense": 8, "Activation": 8}},
+    "quantizers": {
+        "kernel": [
+            "binary(alpha=1.0)",
+            "quantized_bits(2,0,1,alpha=1.0)",
+            "quantized_bits(4,0,1,alpha=1.0)",
+            "quantized_bits(8,0,1,alpha=1.0)",
+        ],
+        "bias": ["quantized_bits(8,3,1)"],
+        "activation": ["quantized_relu(4,2)"],
+    },
+    "training": {"epochs": 9, "batch_size": 64, "learning_rate": 0.004},
+}
+
+#: What each kernel quantizer does wrong, of 1.
+_ERRORS: Final = np.array([1.0, 0.5, 0.1, 0.01])
+
+_CLASSES: Final = 10
+
+
+def read(seed: int = 1, oracle: Any = "random", **changes: Any) -> Table:
+    """The landscape of a seed, under a job with this seed and oracle."""
+    spec = SearchSpec.model_validate({**JOB, "oracle": oracle, "seed": seed} | changes)
+    return Table(NAME, spec, space(), accuracies(seed))
+
+
+@cache
+def space() -> Space:
+    """The space all landscapes share."""
+    spec = SearchSpec.model_validate(JOB)
+    network = models.network(spec.model)
+    return Space(choices(spec, network), Pricer(spec.goal, network))
+
+
+def accuracies(seed: int) -> NDArray[np.float64]:
+    """(assignments, epochs) of a landscape."""
+    chance = np.random.default_rng([1301, seed])
+    dimensions = space().choices.dimensions().values()
+    sizes = [len(labels) for labels in dimensions if len(labels) > 1]
+    rows = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
+    errors = _ERRORS[rows]
+    damage = errors @ chance.lognormal(0, 1, len(sizes))
+    damage += (errors[:, 1:] * errors[:, :-1]) @ chance.lognormal(0, 1, len(sizes) - 1)
+    damage *= chance.uniform(0.05, 0.5) / np.median(damage)
+    top, floor = chance.uniform(0.8, 0.99), 1 / _CLASSES
+    trained = floor + (top - floor) * np.exp(-damage) + chance.normal(0, 0.005, len(rows))
+    pace = chance.uniform(0.5, 2.5, (len(rows), 1))
+    begun = 1 - np.exp(-np.arange(1, 10) / pace)
+    return np.clip(floor + (trained[:, None] - floor) * begun, 0.0, 1.0)

@@ -1,0 +1,225 @@
+"""The main job, measured: trials a minute, seconds of a trial by step, memory of API and worker, import times.
+
+Starts the embedded service in a folder of its own, submits the example search and watches it over HTTP.
+Targets (`--check`): API below 150 MB and without TensorFlow, bookkeeping below 5 % of the trials' time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).parent.parent
+FEWBITS = Path(sys.executable).with_name("fewbits")
+STEPS = ("build", "compile", "train", "evaluate", "save")
+ENDED = ("done", "failed", "cancelled")
+
+API_LIMIT_MB = 150
+BOOKKEEPING_LIMIT = 0.05
+
+
+class Memory:
+    """Peak resident memory, in MB, of the API process and of the largest worker process."""
+
+    def __init__(self, api: int) -> None:
+        self.api_mb = self.worker_mb = 0.0
+        self._api = psutil.Process(api)
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.2):
+            try:
+                self.api_mb = max(self.api_mb, self._api.memory_info().rss / 2**20)
+                for child in self._api.children(recursive=True):
+                    self.worker_mb = max(self.worker_mb, child.memory_info().rss / 2**20)
+            except psutil.NoSuchProcess:
+                continue
+
+    def stop(self) -> None:
+        self._done.set()
+        self._thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def until(condition: Any, patience_s: float) -> Any:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.1)
+    raise SystemExit(f"gave up after {patience_s:.0f} s")
+
+
+def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
+    """Start the service, run the job, and return what was seen."""
+    with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
+        port = free_port()
+        environment = {**os.environ, "FEWBITS_HOME": home, "FEWBITS_LOG_LEVEL": "WARNING"}
+        began = time.perf_counter()
+        service = subprocess.Popen(
+            [str(FEWBITS), "serve", "--port", str(port), "--workers", str(workers)],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
+        memory = Memory(service.pid)
+        try:
+            until(lambda: answers(http, "/readyz"), 120)
+            ready_s = time.perf_counter() - began
+            return observe(http, job, memory) | {
+                "ready_s": ready_s,
+                "tensorflow_in_api": loads_tensorflow(service.pid),
+            }
+        finally:
+            memory.stop()
+            service.send_signal(signal.SIGTERM)
+            service.wait(60)
+            http.close()
+
+
+def answers(http: httpx.Client, path: str) -> bool:
+    try:
+        return http.get(path).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def loads_tensorflow(pid: int) -> bool:
+    """True if the process has TensorFlow's library mapped."""
+    return any("tensorflow" in (mapping.path or "") for mapping in psutil.Process(pid).memory_maps())
+
+
+def observe(http: httpx.Client, job: dict[str, Any], memory: Memory) -> dict[str, Any]:
+    """Submit the job and measure it from outside, and by what its trials say of themselves."""
+    answer = http.post("/v1/jobs", json=job)
+    answer.raise_for_status()
+    path = f"/v1/jobs/{answer.json()['id']}"
+    until(lambda: http.get(path).json()["status"] in ENDED, 3600)
+    trials = [
+        http.get(f"{path}/trials/{trial['number']}").json()
+        for trial in http.get(f"{path}/trials", params={"limit": 1000}).json()["items"]
+        if trial["status"] == "done"
+    ]
+    if not trials:
+        raise SystemExit(f"no trial was measured: {http.get(path).json()['reason']}")
+    starts = [datetime.fromisoformat(trial["started_at"]) for trial in trials]
+    ends = [datetime.fromisoformat(trial["finished_at"]) for trial in trials]
+    wall_s = (max(ends) - min(starts)).total_seconds()
+    busy_s = sum(sum(trial["durations_s"].values()) for trial in trials)
+    return {
+        "trials": len(trials),
+        "wall_s": wall_s,
+        "trials_per_minute": 60 * len(trials) / wall_s,
+        "step_s": {
+            step: statistics.median(trial["durations_s"].get(step, 0.0) for trial in trials) for step in STEPS
+        },
+        # one worker: what is not a step of a trial is claiming, storing, asking the oracle, and messages
+        "bookkeeping_s": (wall_s - busy_s) / len(trials),
+        "bookkeeping_share": (wall_s - busy_s) / wall_s,
+        "api_mb": memory.api_mb,
+        "worker_mb": memory.worker_mb,
+    }
+
+
+def import_s(module: str) -> float:
+    """Median seconds a fresh interpreter takes to import a module, its own start taken off."""
+    return max(0.0, timed(f"import {module}") - timed("pass"))
+
+
+def timed(code: str) -> float:
+    def once() -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL, cwd=ROOT)
+        return time.perf_counter() - began
+
+    return statistics.median(once() for _ in range(3))
+
+
+def show(found: dict[str, Any]) -> None:
+    table = Table(title=f"main job: {found['job']}, {found['trials']} trials, 1 worker, {found['machine']}")
+    table.add_column("what")
+    table.add_column("measured", justify="right")
+    table.add_column("target", justify="right")
+    rows = [("trials a minute", f"{found['trials_per_minute']:.1f}", "")]
+    rows += [
+        (f"{step}, s a trial (median)", f"{seconds:.3f}", "") for step, seconds in found["step_s"].items()
+    ]
+    rows += [
+        ("bookkeeping, s a trial (mean)", f"{found['bookkeeping_s']:.3f}", ""),
+        ("bookkeeping, share", f"{found['bookkeeping_share']:.1%}", f"< {BOOKKEEPING_LIMIT:.0%}"),
+        ("API, peak MB", f"{found['api_mb']:.0f}", f"< {API_LIMIT_MB}"),
+        ("TensorFlow in the API process", "yes" if found["tensorflow_in_api"] else "no", "no"),
+        ("worker process, peak MB", f"{found['worker_mb']:.0f}", ""),
+        ("service ready, worker included, s", f"{found['ready_s']:.1f}", ""),
+        ("import service.app, s", f"{found['import_s']['service.app']:.2f}", ""),
+        ("import search.trial, s", f"{found['import_s']['search.trial']:.2f}", ""),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    Console(width=100).print(table)
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """The targets that are not met."""
+    checks = {
+        f"API memory {found['api_mb']:.0f} MB": found["api_mb"] < API_LIMIT_MB,
+        "TensorFlow in the API process": not found["tensorflow_in_api"],
+        f"bookkeeping {found['bookkeeping_share']:.1%}": found["bookkeeping_share"] < BOOKKEEPING_LIMIT,
+    }
+    return [name for name, met in checks.items() if not met]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--job", type=Path, default=ROOT / "examples" / "digits.yaml")
+    parser.add_argument("--quick", action="store_true", help="six trials")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
+    options = parser.parse_args()
+    job = yaml.safe_load(options.job.read_text())
+    if options.quick:
+        job["budget"] = {"trials": 6}
+    found = run_job(job, workers=1)
+    found |= {
+        "job": options.job.name,
+        "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+        "import_s": {module: import_s(module) for module in ("service.app", "search.trial")},
+    }
+    print(json.dumps(found, indent=2)) if options.json else show(found)
+    faults = missed(found)
+    for fault in faults:
+        print(f"target missed: {fault}", file=sys.stderr)
+    return int(options.check and bool(faults))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

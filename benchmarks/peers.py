@@ -1,0 +1,395 @@
+"""The same search by fewbits, by keras-tuner with qkeras-v3, and by AutoQKeras, in turns and in one run.
+
+Space, limits, trials, epochs, data and optimizer are the same. The others run in environments that are made under
+~/.cache/fewbits at the first run (needs a package index); a side whose environment cannot be made is left out and said
+so. Targets (`--check`): trials a minute against keras-tuner at least 10 times on the jet MLP and twice on the MNIST
+network, the same distribution of accuracies, and its best score of all trials in a tenth of its time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import ks_2samp
+
+from benchmarks.workload import JOBS, LIMITS, Silent, Work, data_folder, has_mnist, work
+from search import models
+from search.engine import propose
+from search.forgiving import forgiving_factor
+from search.history import TrialRecord, TrialStatus
+from search.quantizer_space import NOTEBOOK_SPACE
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fewbits"
+SIDES = Path(__file__).parent / "peer_sides"
+
+#: Side -> what its environment holds. fewbits itself runs in this one.
+ENVIRONMENTS: dict[str, tuple[str, ...]] = {
+    "keras_tuner_qkeras": ("qkeras-v3==1.2.1", "keras-tuner==1.4.8", "tensorflow>=2.21", "tensorboard"),
+    "autoqkeras": (
+        "tensorflow==2.12.*",
+        "qkeras==0.9.0",
+        "keras-tuner==1.3.5",
+        "tensorflow-model-optimization==0.7.5",
+        "pyparsing<3.2",
+        "setuptools<81",
+    ),
+}
+TITLES = {
+    "fewbits": "fewbits",
+    "keras_tuner_qkeras": "keras-tuner + qkeras-v3",
+    "autoqkeras": "AutoQKeras (TensorFlow 2.12)",
+}
+
+SPEED_LEAST = {"jet": 10.0, "mnist": 2.0}
+SAME_DISTRIBUTION = 0.01  #: least probability of the two-sample test
+REACH_LIMIT = 0.1
+TRIALS = 20
+
+#: Fields of a layer that every version of Keras takes.
+FIELDS = {
+    "Conv2D": ("filters", "kernel_size", "strides", "padding", "use_bias"),
+    "Dense": ("units", "use_bias"),
+    "BatchNormalization": ("momentum", "epsilon"),
+    "Activation": ("activation",),
+    "Dropout": ("rate",),
+    "Flatten": (),
+}
+
+
+# --- the job, for all sides ----------------------------------------------------------------------------------
+
+
+def document(job: Work, data: Path, trials: int, seed: int) -> dict[str, Any]:
+    """The job in words that every side understands."""
+    training = job.spec.training
+    choices = job.plan.choices
+    described = models.architecture(job.spec.model)["config"]["layers"][1:]
+    return {
+        "data": str(data),
+        "input_shape": list(job.data.x_train.shape[1:]),
+        "layers": [_plain(layer) for layer in described],
+        "dimensions": {name: list(labels) for name, labels in choices.dimensions().items()},
+        "slots": {slot.name: [[layer, slot.slot] for layer in slot.layers] for slot in choices.slots},
+        "learning_rate": training.base_rate,
+        "batch_size": training.batch_size,
+        "epochs": training.epochs,
+        "trials": trials,
+        "seed": seed,
+        "quantization_config": NOTEBOOK_SPACE,
+        "limit": LIMITS["by_class"],
+        "goal": {
+            "type": "energy",
+            "params": {
+                "delta_p": 8.0,
+                "delta_n": 8.0,
+                "rate": 2.0,
+                "stress": 1.0,
+                "process": "horowitz",
+                "parameters_on_memory": ["sram", "sram"],
+                "activations_on_memory": ["sram", "sram"],
+                "rd_wr_on_io": [False, False],
+                "min_sram_size": [0, 0],
+                "source_quantizers": ["quantized_bits(8,0,1)"],
+                "reference_internal": "int8",
+                "reference_accumulator": "int32",
+            },
+        },
+    }
+
+
+def _plain(layer: Mapping[str, Any]) -> dict[str, Any]:
+    name = layer["class_name"]
+    config = {field: layer["config"][field] for field in (*FIELDS[name], "name") if field in layer["config"]}
+    initializer = layer["config"].get("kernel_initializer")
+    if isinstance(initializer, Mapping):
+        config["kernel_initializer"] = _snake(initializer["class_name"])
+    return {"class_name": name, "config": config}
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+
+
+# --- running the sides ---------------------------------------------------------------------------------------
+
+
+def environment(side: str) -> Path:
+    """The interpreter of a side; its environment is made if there is none. CalledProcessError if that fails."""
+    home = CACHE / side
+    python = home / "bin" / "python"
+    made = home / "made.json"
+    if not made.is_file() or json.loads(made.read_text()) != list(ENVIRONMENTS[side]):
+        print(f"making {home} ...", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[side]]
+        subprocess.run(pip, check=True, stdout=sys.stderr)
+        made.write_text(json.dumps(ENVIRONMENTS[side]))
+    return python
+
+
+def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dict[str, Any]:
+    """Run a search in a process of its own; its trials, its CPU-seconds and its peak memory."""
+    if side == "fewbits":
+        command = [sys.executable, "-m", "benchmarks.peers", "--side", name, str(job)]
+        command += [] if reach is None else ["--reach", str(reach)]
+    else:
+        command = [str(environment(side)), str(SIDES / f"{side}.py"), str(job)]
+    began = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{TITLES[side]} ended with {done.returncode}:\n{done.stderr[-2000:]}")
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {"trials": lines[:-1], **lines[-1], "process_s": time.perf_counter() - began}
+
+
+def as_fewbits(name: str, path: Path, reach: float | None) -> None:
+    """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
+    described = json.loads(path.read_text())
+    folder = Path(described["folder"])
+    changes: dict[str, Any] = {"seed": described["seed"], "budget": {"trials": described["trials"]}}
+    if reach is not None:
+        changes |= {"oracle": "frugal", "budget": {"trials": 1000}}
+    job = work(name, folder, **changes)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as out:
+        for record, seconds in searched(job, Path(out), described["seed"]):
+            found = report(job, record) | {"trial_s": seconds, "since_s": time.perf_counter() - began}
+            print(json.dumps(found), flush=True)
+            if reach is not None and found["score"] >= reach:
+                break
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
+
+
+def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
+    """The trials of a search, one after the other, and the seconds each took with its proposal."""
+    from search.trial import run_trial
+
+    plan, history, state = job.plan, [], None
+    reference = plan.pricer.reference().value
+    while True:
+        began = time.perf_counter()
+        proposal = propose(job.spec, plan.choices, plan.pricer, reference, history, state, 1)
+        state = proposal.state
+        if not proposal.trials:
+            return
+        [trial] = proposal.trials
+        measured = run_trial(
+            job.spec, trial.assignment, job.data, plan.pricer, Silent(), out, seed=seed * 1000 + trial.number
+        )
+        record = TrialRecord(
+            number=trial.number,
+            assignment=trial.assignment,
+            status=TrialStatus.DONE,
+            metric=measured.metric,
+            cost=measured.cost.value,
+            oracle_trial=trial.oracle_trial,
+        )
+        history.append(record)
+        yield record, time.perf_counter() - began
+
+
+def report(job: Work, record: TrialRecord) -> dict[str, Any]:
+    """What all sides say of a trial."""
+    return {
+        "values": dict(record.assignment.values),
+        "metric": record.metric,
+        "score": score(job, record.metric or 0.0, record.cost or 0.0),
+    }
+
+
+def score(job: Work, metric: float, cost: float) -> float:
+    """The job's score."""
+    return forgiving_factor(job.spec.goal).score(metric, cost, job.plan.pricer.reference().value)
+
+
+def scored(job: Work, found: dict[str, Any]) -> dict[str, Any]:
+    """Scores by one cost model for all sides that name their choices as fewbits does."""
+    for trial in found["trials"]:
+        if "score" not in trial:
+            cost = job.plan.pricer.price(job.plan.choices.assignment(trial["values"])).value
+            trial["score"] = score(job, trial["metric"], cost)
+    return found
+
+
+# --- the comparison ------------------------------------------------------------------------------------------
+
+
+def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) -> dict[str, Any]:
+    """All sides on one job, in turns; and how long fewbits takes to the best score that keras-tuner found."""
+    rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
+    reached = []
+    job = work(name, folder)
+    arrays = folder / f"{name}-arrays.npz"
+    parts = ("x_train", "y_train", "x_validation", "y_validation")
+    np.savez(arrays, **{part: getattr(job.data, part) for part in parts})
+    for seed in range(1, seeds + 1):
+        path = folder / f"{name}-{seed}.json"
+        path.write_text(json.dumps(document(job, arrays, trials, seed) | {"folder": str(folder)}))
+        for side in sides:
+            print(f"{name}, seed {seed}: {TITLES[side]} ...", file=sys.stderr)
+            rounds[side].append(scored(job, run_side(side, path, name)))
+            print(_line(rounds[side][-1]), file=sys.stderr)
+        if "keras_tuner_qkeras" in sides:
+            theirs = rounds["keras_tuner_qkeras"][-1]
+            goal = max(trial["score"] for trial in theirs["trials"])
+            ours = run_side("fewbits", path, name, reach=goal)
+            hit = ours["trials"] and ours["trials"][-1]["score"] >= goal
+            reached.append(
+                {
+                    "score": goal,
+                    "theirs_s": theirs["trials"][-1]["since_s"],
+                    "ours_s": ours["trials"][-1]["since_s"] if hit else float("inf"),
+                    "trials": len(ours["trials"]),
+                }
+            )
+    return {"sides": {side: summary(found) for side, found in rounds.items()}, "reached": reached}
+
+
+def _line(found: dict[str, Any]) -> str:
+    """What is kept of a side's run if a later one is broken off."""
+    trials = found["trials"]
+    best = max(trial["score"] for trial in trials)
+    return (
+        f"    {len(trials)} trials in {trials[-1]['since_s']:.1f} s, first {trials[0]['trial_s']:.1f} s,"
+        f" {found['cpu_s']:.1f} CPU-s, {found['memory_mb']:.0f} MB, best score {best:.4f}"
+    )
+
+
+def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the rounds of one side."""
+    trials = [trial for found in rounds for trial in found["trials"]]
+    rates = [60 * len(found["trials"]) / found["trials"][-1]["since_s"] for found in rounds]
+    return {
+        "trials": len(trials),
+        "trials_a_minute": statistics.median(rates),
+        "first_s": statistics.median(found["trials"][0]["trial_s"] for found in rounds),
+        "later_s": statistics.median(t["trial_s"] for found in rounds for t in found["trials"][1:]),
+        "cpu_s_a_trial": sum(found["cpu_s"] for found in rounds) / len(trials),
+        "memory_mb": max(found["memory_mb"] for found in rounds),
+        "metrics": [trial["metric"] for trial in trials],
+        "best_score": max(trial["score"] for trial in trials),
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    for name, result in found["jobs"].items():
+        training = JOBS[name]["training"]
+        title = f"{JOBS[name]['model']}, {training['epochs']} epochs, {found['machine']}"
+        table = Table(title=title)
+        table.add_column("")
+        for column in (
+            "trials a minute", "first trial, s", "later trials, s", "CPU-s a trial", "peak MB", "median accuracy"
+        ):  # fmt: skip
+            table.add_column(column, justify="right")
+        for side, numbers in result["sides"].items():
+            table.add_row(
+                TITLES[side],
+                f"{numbers['trials_a_minute']:.1f}",
+                f"{numbers['first_s']:.1f}",
+                f"{numbers['later_s']:.2f}",
+                f"{numbers['cpu_s_a_trial']:.2f}",
+                f"{numbers['memory_mb']:.0f}",
+                f"{statistics.median(numbers['metrics']):.4f}",
+            )
+        Console().print(table)
+        if "speed" in result:
+            print(f"trials a minute against keras-tuner: {result['speed']:.1f} times")
+            print(f"CPU-seconds of keras-tuner's search in terms of ours: {result['cpu']:.1f}")
+            print(f"same distribution of accuracies: p = {result['p']:.3f}")
+            ratios = ", ".join(f"{each['ours_s'] / each['theirs_s']:.2f}" for each in result["reached"])
+            print(f"seconds to its best score, in terms of its search: {ratios}")
+
+
+def judged(result: dict[str, Any]) -> dict[str, Any]:
+    """The comparison with keras-tuner, where that ran."""
+    sides = result["sides"]
+    if "keras_tuner_qkeras" not in sides:
+        return result
+    ours, theirs = sides["fewbits"], sides["keras_tuner_qkeras"]
+    return result | {
+        "speed": ours["trials_a_minute"] / theirs["trials_a_minute"],
+        "cpu": theirs["cpu_s_a_trial"] / ours["cpu_s_a_trial"],
+        "p": float(ks_2samp(ours["metrics"], theirs["metrics"]).pvalue),
+        "reach": statistics.median(each["ours_s"] / each["theirs_s"] for each in result["reached"]),
+    }
+
+
+def missed(found: dict[str, Any]) -> list[str]:
+    """The targets that were not reached."""
+    faults = []
+    for name, result in found["jobs"].items():
+        if "speed" not in result:
+            faults.append(f"{name}: keras-tuner did not run")
+            continue
+        if result["speed"] < SPEED_LEAST[name]:
+            faults.append(f"{name}: {result['speed']:.1f} times the trials a minute")
+        if result["p"] < SAME_DISTRIBUTION:
+            faults.append(f"{name}: accuracies are distributed otherwise, p = {result['p']:.4f}")
+        if name == "mnist" and result["reach"] > REACH_LIMIT:
+            faults.append(f"{name}: {result['reach']:.2f} of the time to its best score")
+    return faults
+
+
+def measure(jobs: list[str], trials: int, seeds: int, wanted: list[str]) -> dict[str, Any]:
+    sides = ["fewbits"]
+    for side in wanted:
+        try:
+            environment(side)
+            sides.append(side)
+        except (subprocess.CalledProcessError, OSError) as error:
+            print(f"{TITLES[side]} is left out, its environment cannot be made: {error}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="fewbits-peers-") as scratch:
+        folder = data_folder(Path(scratch))
+        return {
+            "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
+            "images": "MNIST" if has_mnist() else "generated",
+            "jobs": {name: judged(compare(name, folder, trials, seeds, sides)) for name in jobs},
+        }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="three trials, one seed, without AutoQKeras")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
+    parser.add_argument("--jobs", nargs="+", choices=sorted(SPEED_LEAST), default=["jet", "mnist"])
+    parser.add_argument("--trials", type=int, default=TRIALS)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--without", nargs="+", choices=sorted(ENVIRONMENTS), default=[])
+    parser.add_argument("--side", nargs=2, metavar=("JOB", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--reach", type=float, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side is not None:
+        as_fewbits(options.side[0], Path(options.side[1]), options.reach)
+        return 0
+    skipped = {*options.without, *(["autoqkeras"] if options.quick else [])}
+    wanted = [side for side in ENVIRONMENTS if side not in skipped]
+    trials, seeds = (3, 1) if options.quick else (options.trials, options.seeds)
+    found = measure(options.jobs, trials, seeds, wanted)
+    print(json.dumps(found, indent=2)) if options.json else show(found)
+    faults = missed(found)
+    for fault in faults:
+        print(f"target missed: {fault}", file=sys.stderr)
+    return int(options.check and bool(faults))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

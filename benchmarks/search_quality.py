@@ -1,0 +1,335 @@
+"""How good the oracles are: best score and hypervolume against the number of trials, and seconds for a proposal.
+
+Every oracle searches tables whose every assignment is measured (`benchmarks.tabular`, `benchmarks.landscapes`), through
+the same `propose` that workers call, with one trial under way. A trial counts as many trials as its share of a whole
+training: those of Hyperband are short. `random+bound` is random search that prunes by `bound: strict`; what it prunes
+costs nothing. The tables `mlp` and `made-up` are held out: constants of oracles are not to be chosen by them. They are
+judged only by what is no matter of luck: that no oracle is worse than random.
+
+The hypervolume is the area of accuracy and log2 of the cost that the trials dominate, up to the reference's cost, as a
+share of the whole table's.
+
+Targets (`--check`):
+- on `digits` and `jet` frugal's median of the best score reaches random's median after 40 trials within 10 trials;
+- after 40 trials no oracle is worse than random in what it looks for: it is worse if its median is lower and a
+  one-sided Wilcoxon test, paired by seed, gives p < 0.01. The grid is exempt: it does not look for anything;
+- a proposal among 20 choices after 1,000 trials takes, in 95 of 100 cases, less than 50 ms for random and Hyperband,
+  less than 2 s for bayesian and frugal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Report
+from scipy.stats import wilcoxon
+
+import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
+from benchmarks import ask_time, landscapes, tabular
+from benchmarks.tabular import Space, Table
+from search.bounds import Judge
+from search.engine import propose
+from search.forgiving import factor_of
+from search.history import TrialRecord, TrialStatus, paid
+from search.pareto import Point, hypervolume
+
+TRIALS: Final = 40
+SEEDS: Final = 50
+FRUGAL_TRIALS: Final = 10
+
+#: Below this probability a lower median is no accident.
+SIGNIFICANT: Final = 0.01
+
+#: Name -> oracle and further settings of the job.
+MODES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "random": {"oracle": "random"},
+    "random+bound": {"oracle": "random", "bound": "strict"},
+    "grid": {"oracle": "grid"},
+    "bayesian": {"oracle": "bayesian"},
+    "hyperband": {"oracle": "hyperband"},
+    "evolution": {"oracle": "evolution"},
+    "frugal": {"oracle": "frugal"},
+    "frugal front": {"oracle": {"kind": "frugal", "gain": "front"}},
+}
+
+#: What a mode looks for, and is judged by: the best score if not named here.
+LOOKS_FOR: Final = {"evolution": "area", "frugal front": "area"}
+
+#: Modes that are shown, not judged.
+NOT_JUDGED: Final = ("random", "grid")
+
+#: Table -> reads it, for a seed and settings of the job.
+TABLES: Final[Mapping[str, Callable[..., Table]]] = {
+    "digits": lambda **job: tabular.read("digits", **job),
+    "jet": lambda **job: tabular.read("jet", **job),
+    "mlp": lambda **job: tabular.read("mlp", **job),
+    "made-up": landscapes.read,
+}
+
+HELD_OUT: Final = ("mlp", "made-up")
+
+KINDS: Final = ("score", "area")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Best score and hypervolume after each whole trial, for one seed."""
+
+    score: list[float]
+    area: list[float]
+
+
+# --- a search on a table -------------------------------------------------------------------------------------------
+
+
+def search(table: Table, trials: int) -> Curves:
+    """Search a table until as many epochs are spent as `trials` whole trainings take."""
+    spec, space = table.spec, table.space
+    history: list[TrialRecord] = []
+    state, spent, curves = None, 0.0, Curves([], [])
+    judge = Judge(spec.bound, spec.constraints, space.pricer, factor_of(spec), space.reference)
+    while spent < trials:
+        proposal = propose(spec, space.choices, space, space.reference, history, state, 1)
+        state = proposal.state
+        if not proposal.trials:
+            break
+        [proposed] = proposal.trials
+        epochs = proposed.epochs or spec.training.epochs
+        record = TrialRecord(
+            number=proposed.number,
+            assignment=proposed.assignment,
+            status=TrialStatus.QUEUED,
+            oracle_trial=proposed.oracle_trial,
+            epochs=proposed.epochs,
+            initial_epoch=proposed.initial_epoch,
+            parent=proposed.parent,
+        )
+        history.append(_ended(table, judge, record, epochs, history))
+        if not history[-1].free:
+            spent += (epochs - proposed.initial_epoch) / spec.training.epochs
+        _note(curves, table, history, math.floor(spent + 1e-9))
+    _note(curves, table, history, trials)
+    return curves
+
+
+def _ended(
+    table: Table, judge: Judge, record: TrialRecord, epochs: int, history: Sequence[TrialRecord]
+) -> TrialRecord:
+    verdict = judge.before_training(record.assignment, history)
+    if verdict is not None:
+        return replace(record, status=verdict.status, proof=verdict.proof)
+    index = table.space.index(record.assignment)
+    metric, cost = table.metric(index, epochs), float(table.space.costs[index])
+    return replace(record, status=TrialStatus.DONE, metric=metric, cost=cost)
+
+
+def _note(curves: Curves, table: Table, history: Sequence[TrialRecord], spent: int) -> None:
+    """Enter the state after `spent` whole trials, if it is not there yet."""
+    if len(curves.score) >= spent:
+        return
+    measured = [(trial.metric or 0.0, trial.cost or 1.0) for trial in paid(history)]
+    factor = factor_of(table.spec)
+    best = max(factor.score(metric, cost, table.space.reference) for metric, cost in measured)
+    missing = spent - len(curves.score)
+    curves.score.extend([best] * missing)
+    curves.area.extend([_area(table.space, measured)] * missing)
+
+
+def _area(space: Space, points: Sequence[tuple[float, float]]) -> float:
+    found = [Point(i, metric, math.log2(cost)) for i, (metric, cost) in enumerate(points)]
+    return hypervolume(found, metric_floor=0.0, cost_ceiling=math.log2(space.reference))
+
+
+def _whole_area(table: Table) -> float:
+    """The hypervolume of all assignments of a table."""
+    best = table.accuracy.max(axis=1)
+    return _area(table.space, list(zip(best.tolist(), table.space.costs.tolist(), strict=True)))
+
+
+def one(job: tuple[str, str, int]) -> Curves:
+    """The curves of (table, mode, seed)."""
+    name, mode, seed = job
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = TABLES[name](seed=seed, budget={"trials": 100_000}, **MODES[mode])
+        found = search(table, TRIALS)
+    whole = _whole_area(table)
+    return Curves(found.score, [area / whole for area in found.area])
+
+
+# --- what the curves say -------------------------------------------------------------------------------------------
+
+
+def quartiles(curves: Sequence[Sequence[float]]) -> list[list[float]]:
+    """First quartile, median and third quartile at each number of trials."""
+    return [[float(x) for x in row] for row in np.quantile(np.array(curves), [0.25, 0.5, 0.75], axis=0)]
+
+
+def chance_of_being_worse(ends: Sequence[float], random: Sequence[float]) -> float:
+    """How probable such low ends are, seed by seed, of a mode that is as good as random (one-sided Wilcoxon test)."""
+    differences = np.array(ends) - np.array(random)
+    if not differences.any():
+        return 1.0
+    return float(wilcoxon(differences, alternative="less", zero_method="zsplit").pvalue)
+
+
+def first_at_least(curve: Sequence[float], level: float) -> int | None:
+    """After how many trials a curve reaches a level."""
+    return next((index + 1 for index, value in enumerate(curve) if value >= level), None)
+
+
+def of_table(curves: Mapping[str, Sequence[Curves]]) -> dict[str, Any]:
+    """Numbers of one table: of each mode the quartiles of its curves, and whether it is worse than random."""
+    random = curves["random"]
+    modes: dict[str, Any] = {}
+    for mode, found in curves.items():
+        modes[mode] = {kind: quartiles([getattr(each, kind) for each in found]) for kind in KINDS}
+        kind = LOOKS_FOR.get(mode, "score")
+        ends, others = ([getattr(each, kind)[-1] for each in group] for group in (found, random))
+        modes[mode]["p_worse"] = chance_of_being_worse(ends, others)
+        level = modes["random"]["score"][1][-1]
+        modes[mode]["reaches_random"] = first_at_least(modes[mode]["score"][1], level)
+    return modes
+
+
+def checks(results: Mapping[str, Any]) -> list[str]:
+    """The targets that were missed."""
+    missed = []
+    for table, modes in results["tables"].items():
+        reached = modes["frugal"]["reaches_random"]
+        if table not in HELD_OUT and (reached is None or reached > FRUGAL_TRIALS):
+            missed.append(f"{table}: frugal needs {reached} trials for random's median after {TRIALS}")
+        for mode, found in modes.items():
+            kind = LOOKS_FOR.get(mode, "score")
+            lower = found[kind][1][-1] < modes["random"][kind][1][-1]
+            if lower and found["p_worse"] < SIGNIFICANT and mode not in NOT_JUDGED:
+                missed.append(f"{table}: {mode} is worse than random in {kind} (p = {found['p_worse']:.1g})")
+    for oracle, seconds in results["ask_p95_s"].items():
+        if seconds > ask_time.LIMITS_S[oracle]:
+            missed.append(
+                f"{oracle}: a proposal takes {seconds:.3f} s, allowed are {ask_time.LIMITS_S[oracle]:g}"
+            )
+    return missed
+
+
+def show(results: Mapping[str, Any], console: Console) -> None:
+    """Print the tables."""
+    for name, modes in results["tables"].items():
+        report = Report(title=f"{name}, {results['seeds']} seeds: median (quartiles)")
+        headings = (*(f"score at {n}" for n in (10, 20, TRIALS)), f"hypervolume at {TRIALS}")
+        for heading in ("oracle", *headings, f"reaches random's {TRIALS}", "p (worse)"):
+            report.add_column(heading)
+        for mode, found in modes.items():
+            cells = [_cell(found["score"], n) for n in (10, 20, TRIALS)]
+            reached = str(found["reaches_random"] or "-")
+            p_worse = "-" if mode in NOT_JUDGED else f"{found['p_worse']:.2g}"
+            report.add_row(mode, *cells, _cell(found["area"], TRIALS), reached, p_worse)
+        console.print(report)
+    for oracle, seconds in results["ask_p95_s"].items():
+        console.print(
+            f"{oracle}: a proposal after {ask_time.TRIALS:,} trials among {ask_time.CHOICES} choices takes"
+            f" {1000 * seconds:.0f} ms (p95)"
+        )
+
+
+def _cell(curves: Sequence[Sequence[float]], trials: int) -> str:
+    low, middle, high = (row[trials - 1] for row in curves)
+    return f"{middle:.4f} ({low:.4f} to {high:.4f})"
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether the targets were met (with `--check`)."""
+    options = _options()
+    console = Console(stderr=options.json)
+    if options.generate:
+        from benchmarks.table_trainer import generate
+
+        console.print(str(generate(options.generate, console.print)))
+        return 0
+    seeds = options.seeds or (2 if options.quick else SEEDS)
+    jobs = [(table, mode, seed) for seed in range(seeds) for table in options.tables for mode in MODES]
+    curves = curves_of(jobs, options.jobs, options.keep)
+    results = measure(curves, options.tables, seeds, 10 if options.quick else 40)
+    show(results, console)
+    if options.plot:
+        from benchmarks.curves import draw
+
+        options.plot.write_text(draw(results["tables"], TRIALS))
+    if options.json:
+        print(json.dumps(results))
+    missed = checks(results)
+    for line in missed:
+        console.print(f"missed: {line}")
+    return int(bool(missed) and options.check)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="two seeds and few proposals")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg", help="also draw the curves")
+    parser.add_argument("--generate", choices=list(tabular.JOBS), help="train one table anew (up to an hour)")
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES))
+    parser.add_argument("--seeds", type=int, help=f"default {SEEDS}")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FILE", help="keep curves there; a run that stopped goes on"
+    )
+    return parser.parse_args()
+
+
+Job = tuple[str, str, int]  #: table, mode, seed
+
+
+def curves_of(jobs: Sequence[Job], processes: int, keep: Path | None) -> dict[Job, Curves]:
+    """The curves of every job; those kept in the file are taken from it, the others are added to it."""
+    found: dict[Job, Curves] = {}
+    if keep is not None and keep.exists():
+        for line in keep.read_text().splitlines():
+            (table, mode, seed), score, area = json.loads(line)
+            found[table, mode, seed] = Curves(score, area)
+    missing = [job for job in jobs if job not in found]
+    with ExitStack() as stack:
+        pool = stack.enter_context(ProcessPoolExecutor(processes)) if processes > 1 else None
+        for job, curves in zip(missing, pool.map(one, missing) if pool else map(one, missing), strict=True):
+            found[job] = curves
+            if keep is not None:
+                with keep.open("a") as file:
+                    print(json.dumps([job, curves.score, curves.area]), file=file)
+    return found
+
+
+def measure(curves: Mapping[Job, Curves], tables: Sequence[str], seeds: int, asks: int) -> dict[str, Any]:
+    """All numbers of the report."""
+    return {
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+        "seeds": seeds,
+        "tables": {
+            table: of_table({mode: [curves[table, mode, s] for s in range(seeds)] for mode in MODES})
+            for table in tables
+        },
+        "ask_p95_s": {oracle: ask_time.p95(oracle, asks) for oracle in ask_time.LIMITS_S},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Typed reading of the untrusted configuration of one layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from costmodel.errors import InvalidNetwork
+
+#: Lengths of a tensor's axes, without the batch.
+Shape: TypeAlias = tuple[int, ...]
+
+#: Larger lengths are refused: nothing real has them, and products stay cheap.
+MAX_LENGTH = 2**31
+#: Elements a tensor may have.
+MAX_ELEMENTS = 2**48
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Reads one layer's configuration; every error names the layer and the field."""
+
+    layer: str
+    values: Mapping[str, Any]
+
+    def error(self, field: str, reason: str) -> InvalidNetwork:
+        """An error about one field of this layer, to be raised."""
+        return InvalidNetwork(self.layer, field, reason)
+
+    def integer(self, field: str, default: int | None = None, least: int = 1) -> int:
+        """A whole number of at least `least`."""
+        value = self.values.get(field, default)
+        return self._integer(field, value, least)
+
+    def integers(self, field: str, count: int, default: int | None = None, least: int = 1) -> tuple[int, ...]:
+        """`count` whole numbers; one number stands for all of them."""
+        value = self.values.get(field, default)
+        if not _is_list(value):
+            return (self._integer(field, value, least),) * count
+        if len(value) != count:
+            raise self.error(field, f"needs {count} numbers, has {len(value)}")
+        return tuple(self._integer(field, item, least) for item in value)
+
+    def flag(self, field: str, default: bool) -> bool:
+        """True or false."""
+        value = self.values.get(field, default)
+        if not isinstance(value, bool):
+            raise self.error(field, f"must be true or false, is {_show(value)}")
+        return value
+
+    def choice(self, field: str, default: str, allowed: Sequence[str]) -> str:
+        """One of the words of `allowed`."""
+        value = self.values.get(field, default)
+        if not isinstance(value, str) or value not in allowed:
+            raise self.error(field, f"must be one of {', '.join(allowed)}, is {_show(value)}")
+        return value
+
+    def axis(self, field: str, rank: int, default: int = -1) -> int:
+        """An axis of a tensor of `rank` axes (batch not counted), counted from 0; Keras counts the batch."""
+        value = self.values.get(field, default)
+        if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 1:
+            value = value[0]
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(field, f"must be one axis, is {_show(value)}")
+        axis = value + rank if value < 0 else value - 1
+        if not 0 <= axis < rank:
+            raise self.error(field, f"axis {value} is not one of the {rank} axes behind the batch")
+        return axis
+
+    def axes(self, field: str, rank: int, default: int = -1) -> tuple[int, ...]:
+        """One or several axes, as `axis`."""
+        value = self.values.get(field, default)
+        items = value if _is_list(value) else [value]
+        if not items or len(items) > rank:
+            raise self.error(field, f"must name 1 to {rank} axes")
+        found = tuple(Config(self.layer, {field: item}).axis(field, rank) for item in items)
+        if len(set(found)) != len(found):
+            raise self.error(field, "names an axis twice")
+        return found
+
+    def channels_last(self) -> None:
+        """Refuse the other data format: prices are written for channels behind."""
+        self.choice("data_format", "channels_last", ("channels_last",))
+
+    def _integer(self, field: str, value: object, least: int) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(field, f"must be a whole number, is {_show(value)}")
+        if not least <= value <= MAX_LENGTH:
+            raise self.error(field, f"must lie in {least}..{MAX_LENGTH}, is {_show(value)}")
+        return value
+
+
+def elements(shape: Shape) -> int:
+    """Numbers a tensor of this shape holds; 1 for the empty shape."""
+    return math.prod(shape)
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def _show(value: object) -> str:
+    """A value of an untrusted configuration, short enough for a message."""
+    text = "a huge number" if isinstance(value, int) and abs(value) > 2**64 else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,177 @@
+"""Every cost a search can name, behind one interface."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from costmodel.bits import BitsReport, BitsSettings, model_bits
+from costmodel.config import elements
+from costmodel.energy import EnergyReport, LayerEnergy, Node, Prepared, price, price_reference
+from costmodel.errors import InvalidSettings
+from costmodel.plans import Family
+from costmodel.settings import EnergySettings
+from costmodel.work import Slots
+
+
+@dataclass(frozen=True)
+class CostSettings:
+    """How costs are counted; each cost reads the part it needs."""
+
+    energy: EnergySettings = field(default_factory=EnergySettings)
+    bits: BitsSettings = field(default_factory=BitsSettings)
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A network with the types whose cost is asked for; `types` None is the reference."""
+
+    prepared: Prepared
+    types: Mapping[str, Slots] | None
+    settings: CostSettings
+
+    def energy(self) -> EnergyReport:
+        if self.types is None:
+            return price_reference(self.prepared, self.settings.energy)
+        return price(self.prepared, self.types, self.settings.energy)
+
+    def bits(self) -> BitsReport:
+        return model_bits(self.prepared.network, self.types or {}, self.settings.bits)
+
+
+def macs(prepared: Prepared) -> int:
+    """Multiplications that are summed up, whatever their types."""
+    return sum(node.plan.macs for node in prepared.nodes)
+
+
+def bops(report: EnergyReport, prepared: Prepared) -> float:
+    """Bit operations: MACs * (b_a b_w + b_a + b_w + log2 n), n products a sum (Baskin et al., UNIQ, 2018).
+
+    b_a, b_w: bits of input and kernel. Layers without MACs count nothing; where a layer has several kinds of
+    products its first input and kernel stand for all.
+    """
+    total = 0.0
+    for node, layer in zip(prepared.nodes, report.layers, strict=True):
+        if node.plan.macs:
+            a, w = _operand_bits(node, layer)
+            total += node.plan.macs * (a * w + a + w + math.log2(max(node.plan.terms, 1)))
+    return total
+
+
+def ebops(report: EnergyReport, prepared: Prepared) -> float:
+    """Effective bit operations, after HGQ (Sun et al., 2024): b_a b_w a multiplication, and the bias' bits an output.
+
+    Widths are the types', signs included, so this bounds from above what the values of trained weights give.
+    """
+    total = 0.0
+    for node, layer in zip(prepared.nodes, report.layers, strict=True):
+        if node.plan.macs:
+            a, w = _operand_bits(node, layer)
+            total += node.plan.macs * a * w
+            bias = layer.work.types.get("bias")
+            total += elements(node.layer.output_shape) * bias.bits if bias else 0
+    return total
+
+
+def _operand_bits(node: Node, layer: LayerEnergy) -> tuple[int, int]:
+    if node.plan.family is Family.DOT:
+        return layer.input_types[0].bits, layer.input_types[1].bits
+    return layer.input_types[0].bits, layer.work.parameters[0][1].bits
+
+
+def peak_activation_bits(report: EnergyReport, prepared: Prepared) -> int:
+    """The most bits of activations that must be held at one time, layers run in topological order.
+
+    A tensor is held from when it is made until its last reader has run. Sums that only a folded batch normalization
+    or an activation reads are never written.
+    """
+    fused = _fused(prepared)
+    last = _last_reads(prepared, fused)
+    held: dict[tuple[bool, int], int] = {
+        (True, i): elements(prepared.network.layer(name).output_shape) * report.source_types[i].bits
+        for i, name in enumerate(prepared.network.inputs)
+    }
+    peak = sum(held.values())
+    for index, (node, layer) in enumerate(zip(prepared.nodes, report.layers, strict=True)):
+        if fused[index] is None:
+            held[False, index] = elements(node.layer.output_shape) * layer.output_type.bits
+        peak = max(peak, sum(held.values()))
+        held = {key: bits for key, bits in held.items() if last.get(key, -1) > index}
+    return peak
+
+
+def _last_reads(prepared: Prepared, fused: list[int | None]) -> dict[tuple[bool, int], float]:
+    """When each tensor is last read; what starts a fused chain is held until the chain ends."""
+    ends = list(range(len(fused)))
+    for index in reversed(ends):
+        reader = fused[index]
+        ends[index] = index if reader is None else ends[reader]
+    last: dict[tuple[bool, int], float] = {}
+    for index, node in enumerate(prepared.nodes):
+        for source in node.sources:
+            last[source] = max(last.get(source, -1), ends[index])
+        if node.on_output:
+            last[False, index] = math.inf
+    return last
+
+
+def _fused(prepared: Prepared) -> list[int | None]:
+    """For each layer the one reader its output is handed to without being written, None if it is written.
+
+    That reader is an activation, or a batch normalization that folds into the layer.
+    """
+    readers: list[list[int]] = [[] for _ in prepared.nodes]
+    for index, node in enumerate(prepared.nodes):
+        for is_input, source in node.sources:
+            if not is_input:
+                readers[source].append(index)
+    return [_only_reader(prepared, node, readers[index]) for index, node in enumerate(prepared.nodes)]
+
+
+def _only_reader(prepared: Prepared, node: Node, readers: list[int]) -> int | None:
+    if len(readers) != 1 or node.on_output or node.plan.family is Family.ACTIVATION:
+        return None
+    reader = prepared.nodes[readers[0]]
+    return readers[0] if reader.foldable or reader.plan.family is Family.ACTIVATION else None
+
+
+#: Costs by name; each answers a question with one number: pJ, bits, bytes or operations.
+COSTS: Final[Mapping[str, Callable[[_Question], float]]] = {
+    "energy": lambda question: question.energy().energy_pj,
+    "bits": lambda question: question.bits().total,
+    "bytes": lambda question: question.bits().bytes,
+    "parameter_bits": lambda question: question.bits().parameters,
+    "activation_bits": lambda question: question.bits().activations,
+    "macs": lambda question: macs(question.prepared),
+    "bops": lambda question: bops(question.energy(), question.prepared),
+    "ebops": lambda question: ebops(question.energy(), question.prepared),
+    "peak_activation_bits": lambda question: peak_activation_bits(question.energy(), question.prepared),
+}
+
+#: What each cost is counted in.
+UNITS: Final[Mapping[str, str]] = {
+    "energy": "pJ",
+    "bits": "bit",
+    "bytes": "byte",
+    "parameter_bits": "bit",
+    "activation_bits": "bit",
+    "macs": "MAC",
+    "bops": "BOP",
+    "ebops": "EBOP",
+    "peak_activation_bits": "bit",
+}
+
+
+def network_cost(
+    name: str, prepared: Prepared, types: Mapping[str, Slots] | None, settings: CostSettings | None = None
+) -> float:
+    """One cost of a network quantized as `types`; None: of the unquantized reference.
+
+    Raises `InvalidSettings` for an unknown name, and what `price` and `model_bits` raise.
+    """
+    rule = COSTS.get(name)
+    if rule is None:
+        raise InvalidSettings("cost", f"{str(name)[:40]!r} is unknown; known: {', '.join(COSTS)}")
+    return float(rule(_Question(prepared, types, settings or CostSettings())))

@@ -1,0 +1,73 @@
+"""Batch normalization folded into the layer before it, as at inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from costmodel.errors import InvalidNetwork
+from costmodel.network import TRAINING_ONLY, Layer, Network
+
+#: Classes a batch normalization can be folded into -> the class that has it folded in.
+FOLDED: Final[Mapping[str, str]] = {
+    "Dense": "DenseBatchNormalization",
+    "Conv1D": "Conv1DBatchNormalization",
+    "Conv2D": "Conv2DBatchNormalization",
+    "DepthwiseConv2D": "DepthwiseConv2DBatchNormalization",
+}
+
+
+def foldable(network: Network, layer: Layer) -> bool:
+    """Whether a batch normalization can vanish into the linear layer before it, which nobody else may read."""
+    if layer.class_name != "BatchNormalization":
+        return False
+    before = _before(network, layer)
+    linear = before.config.get("activation", "linear") in (None, "linear")
+    readers = sum(before.name in other.inbound for other in network.layers)
+    kernel = before.class_name.startswith(("Dense", "Conv", "Depthwise", "Separable"))
+    return kernel and linear and readers == 1 and before.name not in network.outputs
+
+
+def _before(network: Network, layer: Layer) -> Layer:
+    before = network.layer(layer.inbound[0])
+    while before.class_name in TRAINING_ONLY:
+        before = network.layer(before.inbound[0])
+    return before
+
+
+def folded(network: Network, names: Iterable[str] | None = None) -> Network:
+    """The network with these batch normalizations folded away; all that can be, if none are named.
+
+    The layer before keeps its name and becomes one of `FOLDED`. Raises `InvalidNetwork` for one that cannot be folded.
+    """
+    if names is None:
+        chosen = [layer for layer in network.layers if _can_fold(network, layer)]
+    else:
+        chosen = [network.layer(name) for name in names]
+    into = {layer.name: _target(network, layer) for layer in chosen}
+    targets = {target.name: target for target in into.values()}
+    layers = []
+    for layer in network.layers:
+        if layer.name in into:
+            continue
+        if layer.name in targets:
+            layer = replace(layer, class_name=FOLDED[layer.class_name])
+        inbound = tuple(into[name].name if name in into else name for name in layer.inbound)
+        layers.append(replace(layer, inbound=inbound))
+    outputs = tuple(into[name].name if name in into else name for name in network.outputs)
+    return Network(tuple(layers), network.inputs, outputs)
+
+
+def _can_fold(network: Network, layer: Layer) -> bool:
+    direct = layer.inbound and network.layer(layer.inbound[0]).class_name in FOLDED
+    return bool(direct) and foldable(network, layer)
+
+
+def _target(network: Network, layer: Layer) -> Layer:
+    if not _can_fold(network, layer):
+        reason = (
+            f"cannot be folded: it must directly follow a linear {', '.join(FOLDED)} that nothing else reads"
+        )
+        raise InvalidNetwork(layer.name, "", reason)
+    return network.layer(layer.inbound[0])

@@ -1,0 +1,332 @@
+"""A network as plain data, read from the description Keras 3 writes of a model.
+
+`read_network` takes the dict of `model.to_json()` or `model.get_config()`, works out every shape itself and trusts
+nothing in it. No layer is ever run or imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import Any, Final
+
+from costmodel.config import MAX_ELEMENTS, Config, Shape, elements
+from costmodel.errors import InvalidNetwork, UnsupportedLayer
+from costmodel.shapes import SHAPES
+
+INPUT: Final = "InputLayer"
+#: Classes of layers `read_network` accepts.
+SUPPORTED_LAYERS: Final = frozenset(SHAPES) | {INPUT}
+#: Classes that only act while training.
+TRAINING_ONLY: Final = frozenset(
+    name for name in SHAPES if "Dropout" in name or name in ("GaussianNoise", "ActivityRegularization")
+)
+#: The field that holds a layer's width, where it has one that may change.
+WIDTH_FIELDS: Final = ("filters", "units")
+
+MAX_LAYERS: Final = 5000
+MAX_INPUTS: Final = 256
+MAX_NAME: Final = 256
+MAX_DEPTH: Final = 12
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its Keras class, configuration, whose outputs it takes, and shapes without the batch."""
+
+    name: str
+    class_name: str
+    config: Mapping[str, Any] = field(hash=False)
+    inbound: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    @property
+    def reader(self) -> Config:
+        """Typed access to the configuration."""
+        return Config(self.name, self.config)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in topological order (input layers too), and the names of inputs and outputs."""
+
+    layers: tuple[Layer, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    _by_name: Mapping[str, Layer] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {layer.name: layer for layer in self.layers})
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name; `InvalidNetwork` if there is none."""
+        found = self._by_name.get(name)
+        if found is None:
+            raise InvalidNetwork(str(name)[:MAX_NAME], "name", "no layer has this name")
+        return found
+
+
+def read_network(config: Mapping[str, Any]) -> Network:
+    """The network described by `model.to_json()` (parsed) or `model.get_config()`.
+
+    Functional and Sequential models. Raises `UnsupportedLayer` for a class without a price and `InvalidNetwork` for
+    anything else: shapes that do not fit, lengths left open, nested models, layers used twice.
+    """
+    body = _body(config)
+    described = _layer_list(body)
+    if "input_layers" in body or "output_layers" in body:
+        nodes = [_node(item) for item in described]
+        outputs = _references(body.get("output_layers"), "output_layers")
+        inputs = _references(body.get("input_layers"), "input_layers")
+    else:
+        nodes = _chain(described, body)
+        inputs, outputs = (nodes[0].name,), (nodes[-1].name,)
+    return _assemble(nodes, inputs, outputs)
+
+
+def with_widths(network: Network, widths: Mapping[str, int]) -> Network:
+    """The network with other Dense units or convolution filters, every shape worked out again.
+
+    Raises `InvalidNetwork` for a layer without a width, a width below 1 and a width that breaks a later layer.
+    """
+    changed = {name: _widened(network.layer(name), width) for name, width in widths.items()}
+    layers = [changed.get(layer.name, layer) for layer in network.layers]
+    return _infer(layers, network.inputs, network.outputs)
+
+
+def width_field(layer: Layer) -> str | None:
+    """The configuration field that holds the layer's width, None if it has none."""
+    return next((name for name in WIDTH_FIELDS if name in layer.config), None)
+
+
+def _widened(layer: Layer, width: int) -> Layer:
+    name = width_field(layer)
+    if name is None:
+        raise InvalidNetwork(layer.name, "", f"{layer.class_name} has no width to change")
+    Config(layer.name, {name: width}).integer(name)
+    return replace(layer, config={**layer.config, name: width})
+
+
+def _body(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part that lists the layers, whether or not it comes wrapped with its class name."""
+    if not isinstance(config, Mapping):
+        raise InvalidNetwork("", "", "must be the JSON object Keras writes of a model")
+    class_name = config.get("class_name")
+    if class_name is None:
+        return config
+    if class_name not in ("Functional", "Sequential", "Model"):
+        raise InvalidNetwork(
+            "", "class_name", f"must be Functional or Sequential, is {str(class_name)[:40]!r}"
+        )
+    body = config.get("config")
+    if not isinstance(body, Mapping):
+        raise InvalidNetwork("", "config", "must be an object")
+    return body
+
+
+def _layer_list(body: Mapping[str, Any]) -> Sequence[Any]:
+    layers = body.get("layers")
+    if not isinstance(layers, list | tuple) or not layers:
+        raise InvalidNetwork("", "layers", "must list at least one layer")
+    if len(layers) > MAX_LAYERS:
+        raise InvalidNetwork("", "layers", f"more than {MAX_LAYERS} layers")
+    return layers
+
+
+def _node(item: Any) -> Layer:
+    """One described layer with the names it reads from; its shapes are still empty."""
+    if not isinstance(item, Mapping):
+        raise InvalidNetwork("", "layers", "every layer must be an object")
+    values = item.get("config")
+    if not isinstance(values, Mapping):
+        raise InvalidNetwork("", "config", "every layer needs a config object")
+    name = item.get("name", values.get("name"))
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+        raise InvalidNetwork("", "name", f"every layer needs a name of 1 to {MAX_NAME} characters")
+    class_name = _class_name(item, name)
+    return Layer(name, class_name, values, _inbound(item.get("inbound_nodes", []), name), (), ())
+
+
+def _class_name(item: Mapping[str, Any], layer: str) -> str:
+    class_name = item.get("class_name")
+    if not isinstance(class_name, str):
+        raise InvalidNetwork(layer, "class_name", "must be a word")
+    if class_name not in SUPPORTED_LAYERS:
+        nested = class_name in ("Functional", "Sequential", "Model")
+        hint = "a model inside a model: put its layers into the outer one" if nested else ""
+        raise UnsupportedLayer(layer, class_name[:40], SUPPORTED_LAYERS, hint)
+    return class_name
+
+
+def _inbound(nodes: Any, layer: str) -> tuple[str, ...]:
+    if not isinstance(nodes, list | tuple):
+        raise InvalidNetwork(layer, "inbound_nodes", "must be a list")
+    if not nodes:
+        return ()
+    if len(nodes) > 1:
+        raise InvalidNetwork(
+            layer, "inbound_nodes", "is called more than once; shared layers are not supported"
+        )
+    node = nodes[0]
+    if not isinstance(node, Mapping):
+        raise InvalidNetwork(
+            layer, "inbound_nodes", "is not in Keras 3's format; save the model with Keras 3"
+        )
+    found: list[str] = []
+    _collect(node.get("args", ()), layer, found, 0)
+    named = node.get("kwargs", {})
+    if not isinstance(named, Mapping):
+        raise InvalidNetwork(layer, "inbound_nodes", "kwargs must be an object")
+    for key in ("inputs", "query", "value", "key"):
+        _collect(named.get(key), layer, found, 0)
+    _refuse_other_tensors(named, layer)
+    return tuple(found)
+
+
+def _refuse_other_tensors(named: Mapping[str, Any], layer: str) -> None:
+    for key, value in named.items():
+        if key in ("inputs", "query", "value", "key") or "mask" in str(key):
+            continue
+        extra: list[str] = []
+        _collect(value, layer, extra, 0)
+        if extra:
+            raise InvalidNetwork(
+                layer, f"inbound_nodes.{str(key)[:40]}", "a tensor given by this name is not priced"
+            )
+
+
+def _collect(value: Any, layer: str, found: list[str], depth: int) -> None:
+    """Append the names of the layers whose tensors stand in `value`, in order."""
+    if depth > MAX_DEPTH:
+        raise InvalidNetwork(layer, "inbound_nodes", "is nested too deeply")
+    if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
+        inner = value.get("config")
+        found.append(_history(inner.get("keras_history") if isinstance(inner, Mapping) else None, layer))
+        if len(found) > MAX_INPUTS:
+            raise InvalidNetwork(layer, "inbound_nodes", f"more than {MAX_INPUTS} inputs")
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect(item, layer, found, depth + 1)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _collect(item, layer, found, depth + 1)
+
+
+def _history(history: Any, layer: str) -> str:
+    if not isinstance(history, list | tuple) or len(history) != 3 or not isinstance(history[0], str):
+        raise InvalidNetwork(layer, "keras_history", "must be a name and two numbers")
+    if any(isinstance(index, bool) or index != 0 for index in history[1:]):
+        raise InvalidNetwork(layer, "keras_history", f"takes a second output or call of {history[0][:40]!r}")
+    return history[0]
+
+
+def _references(value: Any, name: str) -> tuple[str, ...]:
+    """Names out of [["a", 0, 0], ...], or ["a", 0, 0] as Keras writes a single one."""
+    if not isinstance(value, list | tuple) or not value:
+        raise InvalidNetwork("", name, "must name at least one layer")
+    items = [value] if isinstance(value[0], str) else value
+    return tuple(_history(item, name) for item in items)
+
+
+def _chain(described: Sequence[Any], body: Mapping[str, Any]) -> list[Layer]:
+    """A Sequential model's layers, each reading the one before; an input layer is put first if there is none."""
+    nodes = [_node(item) for item in described]
+    if nodes[0].class_name != INPUT:
+        shape = body.get("build_input_shape") or _first_shape(described[0])
+        if shape is None:
+            raise InvalidNetwork(
+                "", "build_input_shape", "the model was never built: its input shape is unknown"
+            )
+        names = {node.name for node in nodes}
+        name = next(n for n in (f"input{i}" for i in range(len(nodes) + 1)) if n not in names)
+        nodes.insert(0, Layer(name, INPUT, {"name": name, "batch_shape": shape}, (), (), ()))
+    return [
+        nodes[0],
+        *(replace(node, inbound=(before.name,)) for before, node in pairwise(nodes)),
+    ]
+
+
+def _first_shape(item: Any) -> Any:
+    built = item.get("build_config") if isinstance(item, Mapping) else None
+    return built.get("input_shape") if isinstance(built, Mapping) else None
+
+
+def _assemble(nodes: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Network:
+    by_name = {node.name: node for node in nodes}
+    if len(by_name) != len(nodes):
+        raise InvalidNetwork("", "layers", "two layers have the same name")
+    for name in (*inputs, *outputs):
+        if name not in by_name:
+            raise InvalidNetwork(name[:MAX_NAME], "", "is named as an input or output but not described")
+    for node in nodes:
+        for source in node.inbound:
+            if source not in by_name:
+                raise InvalidNetwork(
+                    node.name, "inbound_nodes", f"reads {source[:40]!r}, which is not described"
+                )
+        if (node.class_name == INPUT) == bool(node.inbound):
+            raise InvalidNetwork(
+                node.name, "inbound_nodes", "an input reads nothing and every other layer something"
+            )
+    listed = [node.name for node in nodes if node.class_name == INPUT]
+    if set(inputs) != set(listed):
+        raise InvalidNetwork("", "input_layers", f"must name the input layers {', '.join(listed)[:200]}")
+    return _infer(_sorted(nodes), inputs, outputs)
+
+
+def _sorted(nodes: Sequence[Layer]) -> list[Layer]:
+    """Every layer behind those it reads, otherwise in the order listed."""
+    waiting = {node.name: len(set(node.inbound)) for node in nodes}
+    readers: dict[str, list[Layer]] = {node.name: [] for node in nodes}
+    for node in nodes:
+        for source in set(node.inbound):
+            readers[source].append(node)
+    place = {node.name: index for index, node in enumerate(nodes)}
+    ready = [node for node in nodes if not waiting[node.name]]
+    done: list[Layer] = []
+    while ready:
+        node = ready.pop(0)
+        done.append(node)
+        freed = []
+        for reader in readers[node.name]:
+            waiting[reader.name] -= 1
+            if not waiting[reader.name]:
+                freed.append(reader)
+        ready = sorted([*ready, *freed], key=lambda layer: place[layer.name]) if freed else ready
+    if len(done) != len(nodes):
+        stuck = next(name for name, count in waiting.items() if count)
+        raise InvalidNetwork(stuck, "inbound_nodes", "reads, in the end, from itself")
+    return done
+
+
+def _infer(layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Network:
+    """The network with every shape worked out from the input layers'."""
+    shapes: dict[str, Shape] = {}
+    done = []
+    for layer in layers:
+        given = tuple(shapes[name] for name in layer.inbound)
+        shape = (
+            _input_shape(layer)
+            if layer.class_name == INPUT
+            else SHAPES[layer.class_name](layer.reader, given)
+        )
+        if elements(shape) > MAX_ELEMENTS:
+            raise InvalidNetwork(
+                layer.name, "output_shape", f"{shape} holds more than {MAX_ELEMENTS} numbers"
+            )
+        shapes[layer.name] = shape
+        done.append(replace(layer, input_shapes=given, output_shape=shape))
+    return Network(tuple(done), inputs, outputs)
+
+
+def _input_shape(layer: Layer) -> Shape:
+    shape = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
+    if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= 8:
+        raise InvalidNetwork(layer.name, "batch_shape", "must list the batch and at most 7 lengths")
+    for index, length in enumerate(shape[1:], start=1):
+        if length is None:
+            reason = "is left open, but the cost depends on it: give the input a fixed length"
+            raise InvalidNetwork(layer.name, f"batch_shape[{index}]", reason)
+    return tuple(Config(layer.name, {"batch_shape": n}).integer("batch_shape") for n in shape[1:])

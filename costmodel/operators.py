@@ -1,0 +1,40 @@
+"""The rule that prices each family of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from costmodel.case import Case, Work
+from costmodel.elementwise import activation, merge, pool_average, pool_max, shape_only
+from costmodel.errors import InvalidTypes
+from costmodel.kernels import dot, embedding, multiply_accumulate, separable
+from costmodel.normalization import batch_norm, layer_norm
+from costmodel.plans import Family
+from costmodel.sequences import attention, recurrent
+
+FAMILIES: Final[Mapping[Family, Callable[[Case], Work]]] = {
+    Family.MAC: multiply_accumulate,
+    Family.SEPARABLE: separable,
+    Family.POOL_MAX: pool_max,
+    Family.POOL_AVERAGE: pool_average,
+    Family.BATCH_NORM: batch_norm,
+    Family.LAYER_NORM: layer_norm,
+    Family.RECURRENT: recurrent,
+    Family.ATTENTION: attention,
+    Family.EMBEDDING: embedding,
+    Family.ACTIVATION: activation,
+    Family.SHAPE: shape_only,
+    Family.MERGE: merge,
+    Family.DOT: dot,
+}
+
+
+def work(case: Case) -> Work:
+    """The typed work of one layer. Raises `InvalidTypes` if its types cannot be combined."""
+    try:
+        return FAMILIES[case.plan.family](case)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, InvalidTypes):
+            raise
+        raise InvalidTypes(case.layer.name, str(error)) from error

@@ -1,0 +1,297 @@
+"""What one layer does, in numbers: operations and parameters, from its shapes alone, types left open."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from costmodel.config import Config, elements
+from costmodel.network import Layer
+from costmodel.shapes import dot_axes, wrapped
+from costmodel.windows import spatial_rank
+
+
+class Family(StrEnum):
+    """Layers priced by one rule."""
+
+    MAC = "mac"  #: a kernel multiplied in and summed up
+    SEPARABLE = "separable"  #: a depthwise and a pointwise kernel
+    POOL_MAX = "pool_max"
+    POOL_AVERAGE = "pool_average"
+    BATCH_NORM = "batch_norm"
+    LAYER_NORM = "layer_norm"
+    RECURRENT = "recurrent"
+    ATTENTION = "attention"
+    EMBEDDING = "embedding"
+    ACTIVATION = "activation"
+    SHAPE = "shape"  #: only moves numbers
+    MERGE = "merge"
+    DOT = "dot"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One tensor of weights: which slot types it, how many numbers it has."""
+
+    slot: str
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One layer's work.
+
+    `macs`: multiplications with summing. `terms`: products in one sum, without the bias. `elements`: numbers the
+    elementwise part handles. `extra`: further counts the family's rule asks for by name.
+    """
+
+    family: Family
+    parameters: tuple[Parameter, ...] = ()
+    macs: int = 0
+    terms: int = 1
+    elements: int = 0
+    extra: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
+def _flag(config: Config, name: str) -> bool:
+    return config.flag(name, True)
+
+
+def _bias(config: Config, count: int) -> tuple[Parameter, ...]:
+    return (Parameter("bias", count),) if _flag(config, "use_bias") else ()
+
+
+def _kernel_size(config: Config, layer: Layer) -> int:
+    return math.prod(config.integers("kernel_size", spatial_rank(layer.class_name)))
+
+
+def _dense(layer: Layer, config: Config) -> Plan:
+    features, units = layer.input_shapes[0][-1], layer.output_shape[-1]
+    macs = elements(layer.output_shape) * features
+    parameters = (Parameter("kernel", features * units), *_bias(config, units))
+    return Plan(Family.MAC, parameters, macs, features)
+
+
+def _conv(layer: Layer, config: Config) -> Plan:
+    filters = layer.output_shape[-1]
+    terms = _kernel_size(config, layer) * (layer.input_shapes[0][-1] // config.integer("groups", 1))
+    parameters = (Parameter("kernel", terms * filters), *_bias(config, filters))
+    return Plan(Family.MAC, parameters, elements(layer.output_shape) * terms, terms)
+
+
+def _transposed(layer: Layer, config: Config) -> Plan:
+    """Each input position scatters a whole kernel; what 'same' padding crops is counted too."""
+    rank = spatial_rank(layer.class_name)
+    kernel = config.integers("kernel_size", rank)
+    strides = config.integers("strides", rank, 1)
+    channels, filters = layer.input_shapes[0][-1], layer.output_shape[-1]
+    weights = math.prod(kernel) * channels * filters
+    terms = channels * math.prod(-(-k // s) for k, s in zip(kernel, strides, strict=True))
+    macs = elements(layer.input_shapes[0][:-1]) * weights
+    return Plan(Family.MAC, (Parameter("kernel", weights), *_bias(config, filters)), macs, terms)
+
+
+def _depthwise(layer: Layer, config: Config) -> Plan:
+    terms, channels = _kernel_size(config, layer), layer.output_shape[-1]
+    parameters = (Parameter("kernel", terms * channels), *_bias(config, channels))
+    extra = {"depth_multiplier": config.integer("depth_multiplier", 1)}
+    return Plan(Family.MAC, parameters, elements(layer.output_shape) * terms, terms, extra=extra)
+
+
+def _separable(layer: Layer, config: Config) -> Plan:
+    window, filters = _kernel_size(config, layer), layer.output_shape[-1]
+    between = layer.input_shapes[0][-1] * config.integer("depth_multiplier", 1)
+    positions = elements(layer.output_shape[:-1])
+    parameters = (
+        Parameter("kernel", window * between),
+        Parameter("pointwise_kernel", between * filters),
+        *_bias(config, filters),
+    )
+    extra = {"depthwise_macs": positions * between * window, "pointwise_macs": positions * between * filters}
+    return Plan(
+        Family.SEPARABLE, parameters, sum(extra.values()), window, extra={**extra, "pointwise_terms": between}
+    )
+
+
+def _folded(layer: Layer, config: Config) -> Plan:
+    """A layer with its batch normalization folded in: the folded kernel always has a bias."""
+    always = Config(config.layer, {**config.values, "use_bias": True})
+    if layer.class_name.startswith("Dense"):
+        return _dense(layer, always)
+    return _depthwise(layer, always) if layer.class_name.startswith("Depthwise") else _conv(layer, always)
+
+
+def _pool_size(layer: Layer, config: Config) -> int:
+    if layer.class_name.startswith("Global"):
+        return elements(layer.input_shapes[0][:-1])
+    return math.prod(config.integers("pool_size", spatial_rank(layer.class_name), 2))
+
+
+def _pool_max(layer: Layer, config: Config) -> Plan:
+    outputs = elements(layer.output_shape)
+    compared = outputs * (_pool_size(layer, config) - 1)
+    return Plan(Family.POOL_MAX, elements=elements(layer.input_shapes[0]), extra={"comparisons": compared})
+
+
+def _pool_average(layer: Layer, config: Config) -> Plan:
+    window, outputs = _pool_size(layer, config), elements(layer.output_shape)
+    scaled = 0 if window & (window - 1) == 0 else outputs
+    return Plan(Family.POOL_AVERAGE, terms=window, elements=outputs * window, extra={"scalings": scaled})
+
+
+def _normalized(layer: Layer, config: Config, axes: tuple[int, ...]) -> int:
+    return math.prod(layer.input_shapes[0][axis] for axis in axes)
+
+
+def _batch_norm(layer: Layer, config: Config) -> Plan:
+    size = _normalized(layer, config, (config.axis("axis", len(layer.input_shapes[0])),))
+    scale, center = _flag(config, "scale"), _flag(config, "center")
+    slots = [*(["gamma"] if scale else []), *(["beta"] if center else []), "mean", "variance"]
+    extra = {"size": size, "scale": int(scale), "center": int(center)}
+    parameters = tuple(Parameter(slot, size) for slot in slots)
+    return Plan(Family.BATCH_NORM, parameters, elements=elements(layer.input_shapes[0]), extra=extra)
+
+
+def _layer_norm(layer: Layer, config: Config) -> Plan:
+    size = _normalized(layer, config, config.axes("axis", len(layer.input_shapes[0])))
+    total = elements(layer.input_shapes[0])
+    scale, center = _flag(config, "scale"), _flag(config, "center")
+    parameters = tuple(Parameter(slot, size) for slot, there in (("gamma", scale), ("beta", center)) if there)
+    extra = {"rows": total // size, "scale": int(scale), "center": int(center)}
+    return Plan(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
+
+
+#: Gates of each recurrent class; elementwise products and sums, and functions applied, per unit and step.
+RECURRENT_WORK: Final = {"SimpleRNN": (1, 0, 1, 1), "LSTM": (4, 3, 5, 5), "GRU": (3, 3, 4, 3)}
+
+
+def _recurrent(layer: Layer, config: Config) -> Plan:
+    return _steps(layer, config, layer.class_name, 1)
+
+
+def _bidirectional(layer: Layer, config: Config) -> Plan:
+    inner = layer.config["layer"]
+    return _steps(layer, wrapped(config), inner["class_name"], 2)
+
+
+def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Plan:
+    """Matrix products and elementwise work of all steps; each direction has weights of its own."""
+    steps, features = layer.input_shapes[0]
+    units = config.integer("units")
+    gates, products, sums, functions = RECURRENT_WORK[class_name]
+    biases = gates * units * (2 if class_name == "GRU" and config.flag("reset_after", True) else 1)
+    kernel, recurrent = gates * features * units * directions, gates * units * units * directions
+    parameters = (
+        Parameter("kernel", kernel),
+        Parameter("recurrent_kernel", recurrent),
+        *_bias(config, biases * directions),
+    )
+    per_step = steps * units * directions
+    extra = {
+        "input_macs": steps * kernel,
+        "recurrent_macs": steps * recurrent,
+        "recurrent_terms": units,
+        "products": per_step * products,
+        "sums": per_step * sums,
+        "functions": per_step * functions,
+        "state_elements": per_step * (2 if class_name == "LSTM" else 1),
+    }
+    return Plan(Family.RECURRENT, parameters, steps * (kernel + recurrent), features, extra=extra)
+
+
+def _embedding(layer: Layer, config: Config) -> Plan:
+    rows, width = elements(layer.input_shapes[0]), config.integer("output_dim")
+    table = config.integer("input_dim") * width
+    return Plan(Family.EMBEDDING, (Parameter("embeddings", table),), elements=rows * width)
+
+
+def _attention(layer: Layer, config: Config) -> Plan:
+    query, value = layer.input_shapes[0], layer.input_shapes[1]
+    key = layer.input_shapes[2] if len(layer.input_shapes) > 2 else value
+    heads, width = config.integer("num_heads"), config.integer("key_dim")
+    value_width = width if config.values.get("value_dim") is None else config.integer("value_dim")
+    out = layer.output_shape[-1]
+    sizes = {
+        "query": (query[0], query[-1], heads * width),
+        "key": (key[0], key[-1], heads * width),
+        "value": (value[0], value[-1], heads * value_width),
+        "output": (query[0], heads * value_width, out),
+    }
+    parameters = tuple(Parameter(f"{name}_kernel", a * b) for name, (_, a, b) in sizes.items())
+    if _flag(config, "use_bias"):
+        parameters += tuple(Parameter(f"{name}_bias", b) for name, (_, _, b) in sizes.items())
+    extra = {f"{name}_macs": positions * a * b for name, (positions, a, b) in sizes.items()}
+    extra |= {f"{name}_terms": a for name, (_, a, _) in sizes.items()}
+    scores = heads * query[0] * value[0]
+    extra |= {"scores_macs": scores * width, "context_macs": scores * value_width, "softmax": scores}
+    extra |= {"head_width": width, "positions": value[0]}
+    macs = sum(count for name, count in extra.items() if name.endswith("_macs"))
+    return Plan(Family.ATTENTION, parameters, macs, extra=extra)
+
+
+def _activation(layer: Layer, config: Config) -> Plan:
+    shared = config.values.get("shared_axes") or ()
+    parameters: tuple[Parameter, ...] = ()
+    if layer.class_name == "PReLU":
+        axes = Config(config.layer, {"axis": shared}).axes("axis", len(layer.output_shape)) if shared else ()
+        slopes = math.prod(n for i, n in enumerate(layer.output_shape) if i not in axes)
+        parameters = (Parameter("alpha", slopes),)
+    return Plan(Family.ACTIVATION, parameters, elements=elements(layer.output_shape))
+
+
+def _shape(layer: Layer, config: Config) -> Plan:
+    counted = layer.output_shape if "UpSampling" in layer.class_name else layer.input_shapes[0]
+    return Plan(Family.SHAPE, elements=elements(counted))
+
+
+def _merge(layer: Layer, config: Config) -> Plan:
+    largest = max(elements(shape) for shape in layer.input_shapes)
+    return Plan(Family.MERGE, elements=largest, extra={"outputs": elements(layer.output_shape)})
+
+
+def _dot(layer: Layer, config: Config) -> Plan:
+    first, _ = dot_axes(config, layer.input_shapes)
+    terms = layer.input_shapes[0][first]
+    return Plan(Family.DOT, macs=elements(layer.output_shape) * terms, terms=terms)
+
+
+PLANS: Final[Mapping[str, Callable[[Layer, Config], Plan]]] = {
+    "Dense": _dense,
+    "Conv1D": _conv,
+    "Conv2D": _conv,
+    "Conv3D": _conv,
+    "Conv1DTranspose": _transposed,
+    "Conv2DTranspose": _transposed,
+    "Conv3DTranspose": _transposed,
+    "DepthwiseConv1D": _depthwise,
+    "DepthwiseConv2D": _depthwise,
+    "SeparableConv1D": _separable,
+    "SeparableConv2D": _separable,
+    "DenseBatchNormalization": _folded,
+    "Conv1DBatchNormalization": _folded,
+    "Conv2DBatchNormalization": _folded,
+    "DepthwiseConv2DBatchNormalization": _folded,
+    **{f"{kind}MaxPooling{rank}D": _pool_max for kind in ("", "Global") for rank in (1, 2, 3)},
+    **{f"{kind}AveragePooling{rank}D": _pool_average for kind in ("", "Global") for rank in (1, 2, 3)},
+    "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "SimpleRNN": _recurrent,
+    "LSTM": _recurrent,
+    "GRU": _recurrent,
+    "Bidirectional": _bidirectional,
+    "Embedding": _embedding,
+    "MultiHeadAttention": _attention,
+    **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Shiftmax"), _activation),
+    **dict.fromkeys(("Flatten", "Reshape", "Permute", "RepeatVector"), _shape),
+    **{f"{kind}{rank}D": _shape for kind in ("ZeroPadding", "Cropping", "UpSampling") for rank in (1, 2, 3)},
+    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"), _merge),
+    "Dot": _dot,
+}
+
+
+def plan(layer: Layer) -> Plan:
+    """The work of one layer. Raises `InvalidNetwork` for a configuration that makes no sense."""
+    return PLANS[layer.class_name](layer, layer.reader)

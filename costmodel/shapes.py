@@ -1,0 +1,254 @@
+"""The shape each supported layer gives, from its configuration and the shapes it is given.
+
+Shapes leave the batch out. Every rule takes (config, input shapes) and raises `InvalidNetwork` when they do not fit
+each other. The rules are Keras 3's; a property test holds them equal to what Keras computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from costmodel.config import Config, Shape, elements
+from costmodel.windows import (
+    Inputs,
+    ShapeRule,
+    conv,
+    cropped,
+    depthwise,
+    global_pooling,
+    only_input,
+    padded,
+    pooling,
+    separable,
+    transposed,
+    upsampled,
+)
+
+
+def same(config: Config, inputs: Inputs) -> Shape:
+    """What keeps its input's shape."""
+    return only_input(config, inputs)
+
+
+def dense(config: Config, inputs: Inputs) -> Shape:
+    """Dense over the last axis, whatever stands before it."""
+    shape = only_input(config, inputs, least=1)
+    return (*shape[:-1], config.integer("units"))
+
+
+def flatten(config: Config, inputs: Inputs) -> Shape:
+    """One axis."""
+    config.channels_last()
+    return (elements(only_input(config, inputs)),)
+
+
+def reshape(config: Config, inputs: Inputs) -> Shape:
+    """The target shape; one -1 takes what is left."""
+    have = elements(only_input(config, inputs))
+    target = config.values.get("target_shape")
+    if not isinstance(target, list | tuple) or len(target) > 8:
+        raise config.error("target_shape", "must be a list of at most 8 lengths")
+    fixed = [Config(config.layer, {"target_shape": n}).integer("target_shape") for n in target if n != -1]
+    free = len(target) - len(fixed)
+    known = elements(tuple(fixed))
+    if free > 1 or (have % known if free else have != known):
+        raise config.error("target_shape", f"{tuple(target)} does not hold the {have} numbers of {inputs[0]}")
+    return tuple(have // known if n == -1 else n for n in target)
+
+
+def permute(config: Config, inputs: Inputs) -> Shape:
+    """Axes in another order; Keras counts them from 1."""
+    shape = only_input(config, inputs)
+    dims = config.integers("dims", len(shape))
+    if sorted(dims) != list(range(1, len(shape) + 1)):
+        raise config.error("dims", f"{dims} does not order {len(shape)} axes")
+    return tuple(shape[axis - 1] for axis in dims)
+
+
+def repeat(config: Config, inputs: Inputs) -> Shape:
+    """A vector, n times."""
+    return (config.integer("n"), *only_input(config, inputs, 1))
+
+
+def embedding(config: Config, inputs: Inputs) -> Shape:
+    """One row of the table for each index."""
+    config.integer("input_dim")
+    return (*only_input(config, inputs), config.integer("output_dim"))
+
+
+def recurrent(config: Config, inputs: Inputs) -> Shape:
+    """SimpleRNN, LSTM, GRU: the last state or all of them."""
+    shape = only_input(config, inputs, 2)
+    if config.flag("return_state", False):
+        raise config.error("return_state", "several outputs are not supported; set it to false")
+    units = config.integer("units")
+    return (shape[0], units) if config.flag("return_sequences", False) else (units,)
+
+
+def wrapped(config: Config) -> Config:
+    """The configuration of the recurrent layer inside a Bidirectional one."""
+    inner = config.values.get("layer")
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("config"), Mapping):
+        raise config.error("layer", "must describe a recurrent layer")
+    if inner.get("class_name") not in RECURRENT:
+        raise config.error(
+            "layer", f"must be one of {', '.join(RECURRENT)}, is {str(inner.get('class_name'))[:40]}"
+        )
+    return Config(config.layer, inner["config"])
+
+
+def bidirectional(config: Config, inputs: Inputs) -> Shape:
+    """A recurrent layer run in both directions and merged."""
+    shape = recurrent(wrapped(config), inputs)
+    merged = config.choice("merge_mode", "concat", ("concat", "sum", "mul", "ave"))
+    return (*shape[:-1], shape[-1] * 2) if merged == "concat" else shape
+
+
+def attention(config: Config, inputs: Inputs) -> Shape:
+    """MultiHeadAttention: query, value and perhaps key, each (positions, features)."""
+    if len(inputs) not in (2, 3):
+        raise config.error("inbound_nodes", f"takes query, value and perhaps key, has {len(inputs)} inputs")
+    if any(len(shape) != 2 for shape in inputs):
+        raise config.error("input_shape", f"needs (positions, features), has {inputs}")
+    if len(inputs) == 3 and inputs[2][0] != inputs[1][0]:
+        raise config.error("input_shape", f"key {inputs[2]} and value {inputs[1]} differ in positions")
+    if config.values.get("output_shape") is None:
+        return inputs[0]
+    return (inputs[0][0], *config.integers("output_shape", 1))
+
+
+def merged(least: int = 2, most: int | None = None) -> ShapeRule:
+    """Merges number by number, with broadcasting."""
+
+    def rule(config: Config, inputs: Inputs) -> Shape:
+        if len(inputs) < least or (most is not None and len(inputs) > most):
+            raise config.error("inbound_nodes", f"takes {least}{'' if most == least else ' or more'} inputs")
+        shape = inputs[0]
+        for other in inputs[1:]:
+            shape = _broadcast(config, shape, other)
+        return shape
+
+    return rule
+
+
+def _broadcast(config: Config, first: Shape, second: Shape) -> Shape:
+    if len(first) != len(second):
+        raise config.error("input_shape", f"{first} and {second} have different numbers of axes")
+    if any(a != b and 1 not in (a, b) for a, b in zip(first, second, strict=True)):
+        raise config.error("input_shape", f"{first} and {second} do not fit each other")
+    return tuple(max(a, b) for a, b in zip(first, second, strict=True))
+
+
+def concatenated(config: Config, inputs: Inputs) -> Shape:
+    """Inputs side by side along one axis."""
+    if len(inputs) < 2:
+        raise config.error("inbound_nodes", "takes 2 or more inputs")
+    rank = len(inputs[0])
+    axis = config.axis("axis", rank)
+    for shape in inputs[1:]:
+        if len(shape) != rank or any(shape[i] != inputs[0][i] for i in range(rank) if i != axis):
+            raise config.error("input_shape", f"{inputs[0]} and {shape} differ besides axis {axis + 1}")
+    return tuple(sum(shape[i] for shape in inputs) if i == axis else inputs[0][i] for i in range(rank))
+
+
+def dot_axes(config: Config, inputs: Inputs) -> tuple[int, int]:
+    """The axis of each input a Dot sums over, counted without the batch."""
+    if len(inputs) != 2:
+        raise config.error("inbound_nodes", f"takes two inputs, has {len(inputs)}")
+    axes = config.integers("axes", 2, least=-8)
+    first, second = (
+        Config(config.layer, {"axes": a}).axis("axes", len(s)) for a, s in zip(axes, inputs, strict=True)
+    )
+    if inputs[0][first] != inputs[1][second]:
+        raise config.error("axes", f"{inputs[0]} and {inputs[1]} differ along them")
+    return first, second
+
+
+def dot(config: Config, inputs: Inputs) -> Shape:
+    """Sum of products along one axis of each of two inputs."""
+    first, second = dot_axes(config, inputs)
+    shape = (
+        *(n for i, n in enumerate(inputs[0]) if i != first),
+        *(n for i, n in enumerate(inputs[1]) if i != second),
+    )
+    return shape or (1,)
+
+
+RECURRENT: Final = ("SimpleRNN", "LSTM", "GRU")
+
+
+#: How each supported class shapes its output. InputLayer has its own shape and stands in `costmodel.network`.
+SHAPES: Final[Mapping[str, ShapeRule]] = {
+    "Dense": dense,
+    "Conv1D": conv(1),
+    "Conv2D": conv(2),
+    "Conv3D": conv(3),
+    "Conv1DTranspose": transposed(1),
+    "Conv2DTranspose": transposed(2),
+    "Conv3DTranspose": transposed(3),
+    "DepthwiseConv1D": depthwise(1),
+    "DepthwiseConv2D": depthwise(2),
+    "SeparableConv1D": separable(1),
+    "SeparableConv2D": separable(2),
+    "DenseBatchNormalization": dense,
+    "Conv1DBatchNormalization": conv(1),
+    "Conv2DBatchNormalization": conv(2),
+    "DepthwiseConv2DBatchNormalization": depthwise(2),
+    "MaxPooling1D": pooling(1),
+    "MaxPooling2D": pooling(2),
+    "MaxPooling3D": pooling(3),
+    "AveragePooling1D": pooling(1),
+    "AveragePooling2D": pooling(2),
+    "AveragePooling3D": pooling(3),
+    "GlobalMaxPooling1D": global_pooling(1),
+    "GlobalMaxPooling2D": global_pooling(2),
+    "GlobalMaxPooling3D": global_pooling(3),
+    "GlobalAveragePooling1D": global_pooling(1),
+    "GlobalAveragePooling2D": global_pooling(2),
+    "GlobalAveragePooling3D": global_pooling(3),
+    "BatchNormalization": same,
+    "LayerNormalization": same,
+    "SimpleRNN": recurrent,
+    "LSTM": recurrent,
+    "GRU": recurrent,
+    "Bidirectional": bidirectional,
+    "Embedding": embedding,
+    "MultiHeadAttention": attention,
+    "Activation": same,
+    "ReLU": same,
+    "LeakyReLU": same,
+    "PReLU": same,
+    "ELU": same,
+    "Softmax": same,
+    "Shiftmax": same,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Permute": permute,
+    "RepeatVector": repeat,
+    "ZeroPadding1D": padded(1),
+    "ZeroPadding2D": padded(2),
+    "ZeroPadding3D": padded(3),
+    "Cropping1D": cropped(1),
+    "Cropping2D": cropped(2),
+    "Cropping3D": cropped(3),
+    "UpSampling1D": upsampled(1),
+    "UpSampling2D": upsampled(2),
+    "UpSampling3D": upsampled(3),
+    "Add": merged(),
+    "Subtract": merged(2, 2),
+    "Multiply": merged(),
+    "Average": merged(),
+    "Maximum": merged(),
+    "Minimum": merged(),
+    "Concatenate": concatenated,
+    "Dot": dot,
+    "Dropout": same,
+    "SpatialDropout1D": same,
+    "SpatialDropout2D": same,
+    "SpatialDropout3D": same,
+    "AlphaDropout": same,
+    "GaussianDropout": same,
+    "GaussianNoise": same,
+    "ActivityRegularization": same,
+}

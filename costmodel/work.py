@@ -1,0 +1,50 @@
+"""What the cost model prices: data types, as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How the numbers of a tensor are represented, as QTools tells them apart."""
+
+    FIXED = "fixed"  #: two's complement or unsigned fixed point
+    POWER_OF_TWO = "po2"  #: sign bit and exponent
+    TERNARY = "ternary"  #: -1, 0, +1
+    BINARY = "binary"  #: -1, +1
+    BINARY_01 = "binary01"  #: 0, 1
+    FLOAT = "float"  #: IEEE floating point of `bits` bits
+
+
+@dataclass(frozen=True, slots=True)
+class DataType:
+    """The type of every number of one tensor.
+
+    `bits` counts the sign, `int_bits` does not. `max_value` bounds a power of two; None is unbounded. `stochastic`:
+    drawn at random while training; QTools, and so its bit-compatible accounting, prices a few gates of such a type
+    differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown.
+    """
+
+    kind: Kind
+    bits: int
+    int_bits: int = 0
+    signed: bool = True
+    max_value: float | None = None
+    stochastic: bool = False
+    distinct: int = 0
+
+    @property
+    def fraction_bits(self) -> int:
+        """Bits right of the binary point."""
+        return self.bits - int(self.signed) - self.int_bits
+
+    def __hash__(self) -> int:
+        # Types are looked up millions of times in a search, and differ in these three nearly always.
+        return hash((self.bits, self.int_bits, self.signed))
+
+
+#: Types of the tensors a quantized layer owns: slot ("kernel", "bias", "activation", ...) -> type.
+#: None: not quantized.
+Slots = Mapping[str, DataType | None]

@@ -1,0 +1,53 @@
+"""The quantizers of a model as a table that a person or a program reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from quantization.convert import PLAIN_LAYERS
+from quantization.layers.base import QuantizedLayer
+from quantization.spec import QuantizerSpec
+
+
+def quantizer_table(model: keras.Model) -> dict[str, Any]:
+    """Every layer in order with its class and quantizers (None: float), as JSON values.
+
+    `{"layers": [{"name", "class", "quantized", "slots": {slot: {"quantizer", "runs", "spec", "type"} | None}}]}`;
+    "runs" is the quantizer with the scale a kernel gets where alpha was left open.
+    """
+    return {
+        "layers": [
+            {
+                "name": layer.name,
+                "class": PLAIN_LAYERS.get(type(layer).__name__, type(layer).__name__),
+                "quantized": isinstance(layer, QuantizedLayer),
+                "slots": _rows(layer) if isinstance(layer, QuantizedLayer) else {},
+            }
+            for layer in model.layers
+        ]
+    }
+
+
+def _rows(layer: QuantizedLayer) -> dict[str, Any]:
+    runs = layer.effective_specs
+    return {
+        slot: None if spec is None else _row(spec, runs[slot]) for slot, spec in layer.given_specs.items()
+    }
+
+
+def _row(spec: QuantizerSpec, runs: QuantizerSpec) -> dict[str, Any]:
+    kind = spec.data_type()
+    return {
+        "quantizer": str(spec),
+        "runs": str(runs),
+        "spec": spec.model_dump(mode="json"),
+        "type": {
+            "kind": str(kind.kind),
+            "bits": kind.bits,
+            "integer_bits": kind.int_bits,
+            "signed": kind.signed,
+            "max_value": kind.max_value,
+        },
+    }

@@ -1,0 +1,196 @@
+"""Quantizers and activation functions on integers: the same codes as in floats, without a float. numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from quantization.integer.tensor import IntegerTensor, dyadic
+
+Function = Callable[[IntegerTensor], IntegerTensor]
+
+
+class NotInIntegers(ValueError):
+    """A layer of the model cannot be run in integers: `layer`, `reason`."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        self.layer = layer
+        self.reason = reason
+        super().__init__(f"layer {layer!r} cannot run in integers: {reason}")
+
+
+def integer_quantizer(spec: Any, layer: str) -> Function:
+    """What a quantizer's specification does to integers.
+
+    Raises `NotInIntegers` for kinds that are not fixed-point and for scales found from the data.
+    """
+    make = _QUANTIZERS.get(spec.kind)
+    if make is None:
+        raise NotInIntegers(
+            layer, f"quantizer {spec} of activations; those that run are {', '.join(_QUANTIZERS)}"
+        )
+    alpha = getattr(spec, "alpha", None)
+    if isinstance(alpha, str):
+        raise NotInIntegers(layer, f"{spec}: alpha={alpha!r} looks at the data; give a number")
+    if isinstance(alpha, tuple):
+        raise NotInIntegers(layer, f"{spec}: one alpha for all activations is needed, not {len(alpha)}")
+    return make(spec, layer)
+
+
+def encode_floats(spec: Any, x: Any, layer: str) -> IntegerTensor:
+    """Float inputs as the codes of a quantizer: where numbers enter the integer network."""
+    floats = np.asarray(x, np.float64)
+    if not np.isfinite(floats).all():
+        raise ValueError("inputs must be finite")
+    # Forty bits below the point, and one that says whether anything lies below those: ties and signs stay exact.
+    scaled = np.ldexp(np.clip(floats, -(2.0**20), 2.0**20), 40)
+    whole = np.floor(scaled)
+    codes = 2 * whole.astype(np.int64) + (scaled != whole)
+    return integer_quantizer(spec, layer)(IntegerTensor(codes, np.array(-41, np.int64)))
+
+
+def relu(x: IntegerTensor) -> IntegerTensor:
+    """Negative codes to zero."""
+    return x.with_codes(np.maximum(x.codes, 0))
+
+
+def identity(x: IntegerTensor) -> IntegerTensor:
+    """x."""
+    return x
+
+
+def _graded(spec: Any, step: float, low: float, high: float, layer: str) -> Function:
+    """Codes within [low, high] of steps of a power of two; their value is scaled by alpha."""
+    exponent = _power(step, spec, layer)
+    scale = dyadic(1, np.float32(1.0 if getattr(spec, "alpha", None) is None else spec.alpha))
+    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64)).times(scale)
+
+
+def _sign(scale: float, zero: bool = False) -> Function:
+    """-1 (0 with `zero`) below 0, +1 from 0 on, times the scale."""
+    unit = dyadic(1, np.float32(scale))
+
+    def function(x: IntegerTensor) -> IntegerTensor:
+        codes = np.where(x.codes < 0, 0 if zero else -1, 1)
+        return IntegerTensor(codes.astype(np.int64), np.zeros((), np.int64)).times(unit)
+
+    return function
+
+
+def _bits(spec: Any, layer: str) -> Function:
+    if spec.bits == 1 and spec.keep_negative:
+        return _sign(1.0 if spec.alpha is None else spec.alpha)
+    half = 2.0 ** (spec.bits - spec.keep_negative)
+    low = spec.symmetric - half if spec.keep_negative else 0.0
+    return _graded(spec, 2.0 ** (spec.integer - spec.bits + spec.keep_negative), low, half - 1, layer)
+
+
+def _linear(spec: Any, layer: str) -> Function:
+    step = 2.0 ** (spec.integer - spec.bits + spec.keep_negative) * (
+        1.0 if spec.alpha is None else spec.alpha
+    )
+    exponent = _power(step, spec, layer)
+    if spec.bits == 1 and spec.keep_negative:
+        return _sign(step / 2)
+    half = 2.0 ** (spec.bits - spec.keep_negative)
+    low, high = (spec.symmetric - half if spec.keep_negative else 0.0), half - 1
+    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64))
+
+
+def _relu(spec: Any, layer: str) -> Function:
+    slope = spec.negative_slope
+    count = 2.0 ** (spec.bits - (slope != 0))
+    exponent = _power(2.0**spec.integer / count, spec, layer)
+    top = _relu_top(spec, count, layer)
+    below = 0 if slope == 0 else _power(slope, spec, layer)
+
+    def codes_of(x: IntegerTensor, low: float, high: float) -> Any:
+        if not spec.use_sigmoid:
+            return x.rounded(exponent, low, high)
+        return 2 * _hard_sigmoid(x.scaled(-spec.integer)).rounded(-int(math.log2(count)), 0, count) - int(
+            count
+        )
+
+    def function(x: IntegerTensor) -> IntegerTensor:
+        codes = np.clip(codes_of(x, 0, count - 1), 0, int(count) - 1)
+        if slope:
+            codes = codes + _leaky(spec, x, exponent, below, count)
+        return IntegerTensor(np.minimum(codes, top), np.array(exponent, np.int64))
+
+    return function
+
+
+def _leaky(spec: Any, x: IntegerTensor, exponent: int, below: int, count: float) -> Any:
+    """The negative codes of a leaky ReLU: the input times the slope, a power of two."""
+    least = math.ceil(-(2.0**below) * count)
+    if not spec.use_sigmoid:
+        return x.scaled(below).rounded(exponent, least, 0)
+    ratio = _hard_sigmoid(x.scaled(-spec.integer)).scaled(below)
+    codes = 2 * ratio.rounded(-int(math.log2(count)), 0, count) - int(2.0**below * count)
+    return np.clip(codes, least, 0)
+
+
+def _relu_top(spec: Any, count: float, layer: str) -> int:
+    """The largest code, below an upper bound that is not the grid's own."""
+    if spec.relu_upper_bound is None or spec.is_quantized_clip:
+        return int(count) - 1
+    top: float = spec.relu_upper_bound * count / 2.0**spec.integer
+    if spec.compat and top != math.floor(top):
+        raise NotInIntegers(layer, f"{spec}: its upper bound is not on the grid")
+    return math.floor(top)
+
+
+def _hard_sigmoid(x: IntegerTensor) -> IntegerTensor:
+    """x/2 + 1/2 within [0, 1]."""
+    one = IntegerTensor(np.ones((), np.int64), np.zeros((), np.int64))
+    wide = x.at(np.minimum(x.exponent, 0))
+    unit = np.int64(1) << -np.maximum(wide.exponent, -61)
+    held = wide.with_codes(np.clip(wide.codes, -unit, unit)) if wide.exponent.min() > -61 else wide
+    return held.plus(one).scaled(-1)
+
+
+def _tanh(spec: Any, layer: str) -> Function:
+    if spec.use_real_tanh:
+        raise NotInIntegers(layer, f"{spec}: the hyperbolic tangent itself; use the hard one")
+    count = 2.0 ** (spec.bits - 1)
+    exponent = _power(1.0 / count, spec, layer)
+    low, high = spec.symmetric - count, count - 1
+    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64))
+
+
+def _sigmoid(spec: Any, layer: str) -> Function:
+    if spec.use_real_sigmoid:
+        raise NotInIntegers(layer, f"{spec}: the sigmoid itself; use the hard one")
+    low, high = float(spec.symmetric), 2.0**spec.bits - 1
+    point = np.array(-spec.bits, np.int64)
+    return lambda x: IntegerTensor(_hard_sigmoid(x).rounded(-spec.bits, low, high), point)
+
+
+def _binary(spec: Any, layer: str) -> Function:
+    return _sign(1.0 if spec.alpha is None else spec.alpha, spec.use_01)
+
+
+def _power(step: float, spec: Any, layer: str) -> int:
+    """The exponent of a power of two."""
+    mantissa, exponent = math.frexp(step)
+    if mantissa != 0.5:
+        raise NotInIntegers(layer, f"{spec}: {step:g} is not a power of two")
+    return exponent - 1
+
+
+_QUANTIZERS: Final[Mapping[str, Callable[[Any, str], Function]]] = MappingProxyType(
+    {
+        "quantized_bits": _bits,
+        "quantized_linear": _linear,
+        "quantized_relu": _relu,
+        "quantized_tanh": _tanh,
+        "quantized_sigmoid": _sigmoid,
+        "binary": _binary,
+    }
+)
+#: Kinds that are an activation function themselves: they take the place of a layer's.
+ACTIVATIONS: Final = frozenset({"quantized_relu", "quantized_tanh", "quantized_sigmoid", "binary"})

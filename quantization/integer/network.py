@@ -1,0 +1,78 @@
+"""A quantized network that runs in integers only: what the chip would compute. numpy only, once it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from quantization.integer.activations import encode_floats
+from quantization.integer.tensor import IntegerOverflow, Integers, IntegerTensor
+
+Operation = Callable[[Sequence[IntegerTensor]], IntegerTensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One layer: its name, the layers it reads, what it computes in order.
+
+    `exact`: whether the layer's own arithmetic is integer; else its constants are rounded (batch normalization
+    that is not quantized, averages of a number of elements that is no power of two).
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    operations: tuple[Operation, ...]
+    exact: bool = True
+
+    def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+        """The layer's output."""
+        try:
+            out = self.operations[0](tensors)
+            for operation in self.operations[1:]:
+                out = operation([out])
+        except IntegerOverflow as error:
+            raise IntegerOverflow(f"layer {self.name!r}: {error}") from None
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """Layers in order, from the quantizer of the inputs to the logits; every tensor is int64 codes and exponents."""
+
+    input_name: str
+    input_quantizer: Any
+    steps: tuple[Step, ...]
+    output_name: str
+
+    @property
+    def inexact_layers(self) -> tuple[str, ...]:
+        """Layers whose constants are rounded. Without any, activations equal the Keras model's bit for bit, as far as
+        the scales of its weights are powers of two.
+        """
+        return tuple(step.name for step in self.steps if not step.exact)
+
+    def encode(self, x: npt.ArrayLike) -> IntegerTensor:
+        """Float inputs (batch, ...) as codes: the last place where a float is seen."""
+        return encode_floats(self.input_quantizer, x, self.input_name)
+
+    def trace(self, x: npt.ArrayLike) -> dict[str, IntegerTensor]:
+        """The output of every layer by name, the encoded inputs first.
+
+        Raises `IntegerOverflow`, naming the layer, where 63 bits do not hold a sum.
+        """
+        tensors = {self.input_name: self.encode(x)}
+        for step in self.steps:
+            tensors[step.name] = step([tensors[name] for name in step.inputs])
+        return tensors
+
+    def logits(self, x: npt.ArrayLike) -> IntegerTensor:
+        """The output before any softmax, on one grid."""
+        return self.trace(x)[self.output_name].uniform()
+
+    def classes(self, x: npt.ArrayLike) -> Integers:
+        """The class of the largest logit of every input; the first of equals."""
+        return np.asarray(self.logits(x).codes.argmax(axis=-1), np.int64)

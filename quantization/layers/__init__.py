@@ -1,0 +1,88 @@
+"""Quantized Keras layers. Importing this package is all that `keras.models.load_model` needs to read them."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from quantization.layers.activation import QuantizedActivation
+from quantization.layers.attention import QuantizedMultiHeadAttention
+from quantization.layers.base import QuantizedLayer
+from quantization.layers.batch_norm import QuantizedBatchNormalization
+from quantization.layers.convolution import (
+    QuantizedConv1D,
+    QuantizedConv1DTranspose,
+    QuantizedConv2D,
+    QuantizedConv2DTranspose,
+    QuantizedDepthwiseConv1D,
+    QuantizedDepthwiseConv2D,
+    QuantizedSeparableConv1D,
+    QuantizedSeparableConv2D,
+)
+from quantization.layers.dense import QuantizedDense, QuantizedEmbedding
+from quantization.layers.folded import (
+    QuantizedConv1DBatchNormalization,
+    QuantizedConv2DBatchNormalization,
+    QuantizedDenseBatchNormalization,
+    QuantizedDepthwiseConv2DBatchNormalization,
+)
+from quantization.layers.initializers import RangeInitializer
+from quantization.layers.outputs import (
+    AdaptiveActivation,
+    QuantizedAdd,
+    QuantizedAverage,
+    QuantizedAveragePooling1D,
+    QuantizedAveragePooling2D,
+    QuantizedConcatenate,
+    QuantizedGlobalAveragePooling1D,
+    QuantizedGlobalAveragePooling2D,
+    QuantizedMaximum,
+    QuantizedMinimum,
+    QuantizedMultiply,
+    QuantizedShiftmax,
+    QuantizedSubtract,
+    Shiftmax,
+)
+from quantization.layers.recurrent import (
+    QuantizedBidirectional,
+    QuantizedGRU,
+    QuantizedLSTM,
+    QuantizedSimpleRNN,
+)
+
+__all__ = ["QUANTIZED_LAYERS", "AdaptiveActivation", "QuantizedLayer", "RangeInitializer", "Shiftmax"]
+
+#: Class of a Keras layer -> its quantized twin.
+QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
+    "Activation": QuantizedActivation,
+    "Add": QuantizedAdd,
+    "Average": QuantizedAverage,
+    "AveragePooling1D": QuantizedAveragePooling1D,
+    "AveragePooling2D": QuantizedAveragePooling2D,
+    "BatchNormalization": QuantizedBatchNormalization,
+    "Bidirectional": QuantizedBidirectional,
+    "Concatenate": QuantizedConcatenate,
+    "Conv1D": QuantizedConv1D,
+    "Conv1DBatchNormalization": QuantizedConv1DBatchNormalization,
+    "Conv1DTranspose": QuantizedConv1DTranspose,
+    "Conv2D": QuantizedConv2D,
+    "Conv2DBatchNormalization": QuantizedConv2DBatchNormalization,
+    "Conv2DTranspose": QuantizedConv2DTranspose,
+    "Dense": QuantizedDense,
+    "DenseBatchNormalization": QuantizedDenseBatchNormalization,
+    "DepthwiseConv1D": QuantizedDepthwiseConv1D,
+    "DepthwiseConv2D": QuantizedDepthwiseConv2D,
+    "DepthwiseConv2DBatchNormalization": QuantizedDepthwiseConv2DBatchNormalization,
+    "Embedding": QuantizedEmbedding,
+    "GRU": QuantizedGRU,
+    "GlobalAveragePooling1D": QuantizedGlobalAveragePooling1D,
+    "GlobalAveragePooling2D": QuantizedGlobalAveragePooling2D,
+    "LSTM": QuantizedLSTM,
+    "Maximum": QuantizedMaximum,
+    "Minimum": QuantizedMinimum,
+    "MultiHeadAttention": QuantizedMultiHeadAttention,
+    "Multiply": QuantizedMultiply,
+    "SeparableConv1D": QuantizedSeparableConv1D,
+    "SeparableConv2D": QuantizedSeparableConv2D,
+    "Shiftmax": QuantizedShiftmax,
+    "SimpleRNN": QuantizedSimpleRNN,
+    "Subtract": QuantizedSubtract,
+}

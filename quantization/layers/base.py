@@ -1,0 +1,254 @@
+"""What every quantized layer is: a Keras layer that computes with quantized stand-ins for its own attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantization.quantizers import BaseQuantizer, build_quantizer
+from quantization.spec import QuantizerSpec, as_spec
+
+#: Name under which Keras registers the layers.
+PACKAGE: Final = "fewbits"
+
+#: Slots that hold a function; all others hold a weight.
+FUNCTION_SLOTS: Final = frozenset({"activation", "recurrent_activation"})
+
+#: Slots besides the kernels whose scale is found from the data where a specification leaves alpha open.
+AUTOMATIC_SLOTS: Final = frozenset({"embeddings", "gamma", "variance"})
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizerState(keras.layers.Layer):
+    """What the quantizers of a layer remember: noise factors, trained thresholds, random states.
+
+    A layer of its own, because Dense and the convolutions save no other weights than kernel and bias.
+    """
+
+    def hold(self, slot: str, quantizer: BaseQuantizer[Any]) -> None:
+        """Create and keep the variables of one quantizer."""
+        quantizer.build(self, slot)
+        if quantizer.seed_generator is not None:
+            setattr(self, f"{slot}_seed", quantizer.seed_generator)
+        self.built = True
+
+
+def effective_spec(slot: str, spec: QuantizerSpec) -> QuantizerSpec:
+    """What a specification means in a slot: a kernel whose alpha is left open has automatic powers of two.
+
+    So QKeras' layers read it, too; alpha=1.0 asks for no scale.
+    """
+    automatic = slot.endswith("kernel") or slot in AUTOMATIC_SLOTS
+    if automatic and "alpha" in type(spec).model_fields and getattr(spec, "alpha") is None:  # noqa: B009
+        threshold = {"threshold": None} if hasattr(spec, "threshold") else {}
+        return as_spec(spec.model_dump() | {"alpha": "auto_po2"} | threshold)
+    return spec
+
+
+class QuantizedLayer:
+    """Mixed into a Keras layer: owns its quantizers, and lets the layer's own `call` see quantized values.
+
+    `quantizers` maps a slot ("kernel", "bias", "activation", ...) to a specification, an expression, a JSON object
+    or None. While the layer is called, each attribute of `SLOTS` is replaced by its quantized stand-in, so that no
+    layer's arithmetic is written twice. Weights are quantized in float32, whatever the layer computes in.
+
+    An activation quantizer that is an activation function itself (`quantized_relu`, `binary`, ...) takes the
+    place of the layer's function; a plain grid (`quantized_bits`, ...) is applied to what that function gives.
+
+    Raises `ValueError` for a slot the layer does not have.
+    """
+
+    #: Slot -> attribute that holds it; "cell.kernel" is the kernel of the attribute `cell`; "" is for what the
+    #: layer quantizes in its own way.
+    SLOTS: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, *args: Any, quantizers: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._given: dict[str, QuantizerSpec | None] = {
+            slot: None if spec is None else as_spec(spec) for slot, spec in (quantizers or {}).items()
+        }
+        self._check_slots()
+        owners = {path.partition(".")[0] for path in self.SLOTS.values() if "." in path}
+        for owner in [getattr(self, name) for name in owners if hasattr(self, name)]:
+            # Its weights stay float32 under mixed precision: they are quantized before they are cast.
+            owner.add_weight = functools.partial(owner.add_weight, autocast=False)
+        # A tuple of pairs: Keras tracks dictionaries, and quantizers are nobody's state.
+        self._slot_quantizers = tuple(
+            (slot, build_quantizer(effective_spec(slot, spec)))
+            for slot, spec in self._given.items()
+            if spec is not None
+        )
+        if any(quantizer.has_state for _, quantizer in self._slot_quantizers):
+            self.quantizer_state = QuantizerState(name="quantizer_state")
+
+    def add_weight(self, *args: Any, **kwargs: Any) -> Any:
+        """As Keras', but the weight stays float32 under mixed precision until it is quantized."""
+        kwargs.setdefault("autocast", False)
+        return super().add_weight(*args, **kwargs)  # type: ignore[misc]
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layer, then what its quantizers hold."""
+        super().build(input_shape)  # type: ignore[misc]
+        self._build_quantizers()
+
+    def _build_quantizers(self) -> None:
+        for slot, quantizer in self._slot_quantizers:
+            if quantizer.has_state:
+                self.quantizer_state.hold(slot, quantizer)
+
+    # ---- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The slots this layer has, as it is configured."""
+        config = vars(self)
+        return tuple(slot for slot in self.SLOTS if self.configured(slot, config))
+
+    @property
+    def quantizer_specs(self) -> dict[str, QuantizerSpec | None]:
+        """Slot -> specification, None where the slot is not quantized."""
+        return {slot: self._given.get(slot) for slot in self.slots}
+
+    @property
+    def effective_specs(self) -> dict[str, QuantizerSpec]:
+        """The quantized slots as they run: where `effective_spec` changes what was given."""
+        return {slot: quantizer.spec for slot, quantizer in self._slot_quantizers}
+
+    @property
+    def given_specs(self) -> dict[str, QuantizerSpec | None]:
+        """The slots as they were given, no others."""
+        return dict(self._given)
+
+    def quantizer(self, slot: str) -> BaseQuantizer[Any] | None:
+        """The quantizer of a slot, or None."""
+        return next((quantizer for name, quantizer in self._slot_quantizers if name == slot), None)
+
+    def quantized_weights(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Slot -> (integer codes, scale) of every quantized weight: their product is what the layer computes with.
+
+        Raises `ValueError` if the layer is not built.
+        """
+        if not getattr(self, "built", False):
+            raise ValueError(f"{self._label}: build the layer (call it once) before its weights are read")
+        found = ((slot, self.quantizer(slot)) for slot in self.slots if self._holds_weight(slot))
+        return {slot: q.to_integers(self.weight_of(slot)) for slot, q in found if q is not None}
+
+    def weight_of(self, slot: str) -> Any:
+        """The float32 value that is quantized in a slot."""
+        return ops.convert_to_tensor(self._attribute(slot))
+
+    def set_weight(self, slot: str, value: Any) -> None:
+        """Give what is quantized in a slot another value of the same shape."""
+        self._attribute(slot).assign(value)
+
+    # ---- what it does --------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The layer's own computation, on quantized values."""
+        with self.quantized(training):
+            return self.plain_call(inputs)
+
+    def plain_call(self, inputs: Any) -> Any:
+        """What the Keras layer itself computes with the attributes it sees."""
+        return super().call(inputs)  # type: ignore[misc]
+
+    def quantized(self, training: bool | None) -> contextlib.AbstractContextManager[None]:
+        """Within it, every attribute of a slot is its quantized stand-in."""
+        values = self._stand_ins(bool(training))
+        return replaced([(self._owner(slot), self._attribute_name(slot), values[slot]) for slot in values])
+
+    def _stand_ins(self, training: bool) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for slot in filter(self.SLOTS.get, self.slots):
+            quantizer = self.quantizer(slot)
+            if slot in FUNCTION_SLOTS:
+                if quantizer is not None:
+                    values[slot] = quantized_function(self._attribute(slot), quantizer, training)
+            elif quantizer is not None or self._computes_narrow:
+                weight = self.weight_of(slot)
+                value = weight if quantizer is None else quantizer(weight, training)
+                values[slot] = ops.cast(value, self._computing)
+        return values
+
+    @property
+    def _computing(self) -> str:
+        return str(self.compute_dtype)  # type: ignore[attr-defined]
+
+    @property
+    def _computes_narrow(self) -> bool:
+        return self._computing != str(self.variable_dtype)  # type: ignore[attr-defined]
+
+    def quantize_slot(self, slot: str, x: Any, training: bool | None) -> Any:
+        """x as the slot's quantizer gives it; x itself without one."""
+        quantizer = self.quantizer(slot)
+        return x if quantizer is None else quantizer(x, training)
+
+    # ---- how it is written ---------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's own configuration, and its quantizers as JSON objects."""
+        config: dict[str, Any] = dict(super().get_config())  # type: ignore[misc]
+        config["quantizers"] = {
+            slot: None if spec is None else spec.model_dump(mode="json") for slot, spec in self._given.items()
+        }
+        return config
+
+    # ---- details -------------------------------------------------------------------------------------------
+
+    @property
+    def _label(self) -> str:
+        return f"layer {self.name!r} ({type(self).__name__})"  # type: ignore[attr-defined]
+
+    def _holds_weight(self, slot: str) -> bool:
+        return bool(self.SLOTS[slot]) and slot not in FUNCTION_SLOTS
+
+    def _owner(self, slot: str) -> Any:
+        path = self.SLOTS[slot].rpartition(".")[0]
+        return functools.reduce(getattr, path.split("."), self) if path else self
+
+    def _attribute(self, slot: str) -> Any:
+        return getattr(self._owner(slot), self._attribute_name(slot))
+
+    def _attribute_name(self, slot: str) -> str:
+        return self.SLOTS[slot].rpartition(".")[2]
+
+    @classmethod
+    def configured(cls, slot: str, config: Mapping[str, Any]) -> bool:
+        """Whether a layer of this configuration has what the slot quantizes."""
+        return bool(config.get("use_bias", True)) if slot.endswith("bias") else True
+
+    def _check_slots(self) -> None:
+        for slot, spec in self._given.items():
+            if slot not in self.SLOTS or (spec is not None and slot not in self.slots):
+                allowed = ", ".join(self.slots) or "none"
+                raise ValueError(f"{self._label} has no slot {slot!r}; its slots are: {allowed}")
+
+
+@contextlib.contextmanager
+def replaced(changes: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
+    """Within it, attributes (owner, name) have other values; past Keras' own bookkeeping of attributes."""
+    before: list[tuple[dict[str, Any], str, Any]] = []
+    try:
+        for owner, name, value in changes:
+            held = vars(owner)
+            before.append((held, name, held[name]))
+            held[name] = value
+        yield
+    finally:
+        for held, name, value in reversed(before):
+            held[name] = value
+
+
+def quantized_function(
+    function: Callable[[Any], Any] | None, quantizer: BaseQuantizer[Any], training: bool
+) -> Callable[[Any], Any]:
+    """The function a layer applies when its activation slot is quantized."""
+    if quantizer.is_activation or function is None or function is keras.activations.linear:
+        return lambda x: quantizer(x, training)
+    return lambda x: quantizer(function(x), training)

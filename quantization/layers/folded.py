@@ -1,0 +1,270 @@
+"""Dense, convolution and depthwise layers that own a batch normalization and quantize the folded kernel.
+
+With z = x.W + b, batch moments (mu_B, var_B), moving ones (mu, var), gamma g and beta be:
+
+- batch_stats_folding: kernel g W / sqrt(v + eps), bias g (b - m) / sqrt(v + eps) + be, with (m, v) those of the batch
+  while the statistics are trained, else the moving ones;
+- ema_stats_folding: the kernel is always folded with the moving variance; while the statistics are trained the
+  product is multiplied by sqrt(var + eps) / sqrt(var_B + eps), and the bias uses those of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import keras
+from keras import ops
+
+from quantization.layers.base import PACKAGE, QuantizedLayer, QuantizerState, quantized_function, replaced
+
+FOLDING_MODES: Final = ("ema_stats_folding", "batch_stats_folding")
+
+#: Arguments of the batch normalization, passed through by name.
+NORMALIZATION_ARGUMENTS: Final = (
+    "momentum",
+    "epsilon",
+    "center",
+    "scale",
+    "beta_initializer",
+    "gamma_initializer",
+    "moving_mean_initializer",
+    "moving_variance_initializer",
+    "beta_regularizer",
+    "gamma_regularizer",
+    "beta_constraint",
+    "gamma_constraint",
+)
+
+
+class FoldedLayer(QuantizedLayer):
+    """Mixed into a Keras layer with a kernel: its batch normalization is folded into what is quantized.
+
+    `ema_freeze_delay`: training steps after which the statistics stay as they are; None or negative: never.
+    `folding_mode`: see the module. The other arguments are those of the layer and of `BatchNormalization`.
+    The number of training steps, minus one, is the weight `iteration`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        axis: int = -1,
+        ema_freeze_delay: int | None = None,
+        folding_mode: str = "ema_stats_folding",
+        **kwargs: Any,
+    ) -> None:
+        normalization = {name: kwargs.pop(name) for name in NORMALIZATION_ARGUMENTS if name in kwargs}
+        super().__init__(*args, **kwargs)
+        if folding_mode not in FOLDING_MODES:
+            raise ValueError(
+                f"{self._label}: folding_mode must be one of {FOLDING_MODES}, not {folding_mode!r}"
+            )
+        self.axis = axis
+        self.ema_freeze_delay = ema_freeze_delay
+        self.folding_mode = folding_mode
+        self.counter = QuantizerState(name="counter")
+        self.batchnorm = keras.layers.BatchNormalization(
+            axis=self._channel_axis, name="batchnorm", dtype="float32", **normalization
+        )
+
+    @classmethod
+    def configured(cls, slot: str, config: Mapping[str, Any]) -> bool:
+        """A folded layer always has a bias: that of the normalization."""
+        return True
+
+    @property
+    def _channel_axis(self) -> int:
+        """The axis of the outputs that the kernel makes; another one cannot be folded."""
+        first = getattr(self, "data_format", "channels_last") == "channels_first"
+        found = 1 if first else -1
+        if self.axis not in (found, -1, getattr(self, "rank", 0) + 1):
+            raise ValueError(
+                f"{self._label}: only axis {found}, that of the channels, can be folded, not {self.axis}"
+            )
+        return found
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layer, its normalization and the count of steps."""
+        super().build(input_shape)
+        self.batchnorm.build(self.compute_output_shape(input_shape))  # type: ignore[attr-defined]
+        start = keras.initializers.Constant(-1)
+        self.counter.iteration = self.counter.add_weight(
+            name="iteration", shape=(), dtype="int32", initializer=start, trainable=False
+        )
+        self.counter.built = True
+
+    @property
+    def iteration(self) -> Any:
+        """Training steps so far, minus one."""
+        return self.counter.iteration
+
+    # ---- what it does --------------------------------------------------------------------------------------
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The product with the quantized folded kernel, plus the quantized folded bias, activated."""
+        moments = self._training_moments(inputs) if training else self._moving_moments()
+        kernel = self.quantize_slot("kernel", self._folded_kernel(moments.kernel_variance), training)
+        bias = self.quantize_slot("bias", self._folded_bias(moments.mean, moments.variance), training)
+        outputs = ops.cast(self._product(inputs, kernel), "float32")
+        if moments.correction is not None:
+            outputs = outputs * self._along_channels(moments.correction, outputs)
+        outputs = ops.cast(outputs + self._along_channels(bias, outputs), self._computing)
+        return self._activated(outputs, training)
+
+    def get_folded_weights(self) -> list[Any]:
+        """Kernel and bias folded with the moving statistics, not quantized."""
+        moments = self._moving_moments()
+        return [self._folded_kernel(moments.variance), self._folded_bias(moments.mean, moments.variance)]
+
+    def weight_of(self, slot: str) -> Any:
+        """The folded kernel or bias."""
+        return self.get_folded_weights()[("kernel", "bias").index(slot)]
+
+    def _moving_moments(self) -> _Moments:
+        # Statistics are constants to the gradient: on JAX, what was just assigned would still be traced.
+        mean = ops.stop_gradient(ops.convert_to_tensor(self.batchnorm.moving_mean))
+        variance = ops.stop_gradient(ops.convert_to_tensor(self.batchnorm.moving_variance))
+        return _Moments(mean, variance, variance, None)
+
+    def _training_moments(self, inputs: Any) -> _Moments:
+        """Moments of the batch, which also move the statistics; the moving ones once they are frozen."""
+        outputs = ops.cast(self._product(inputs, self._raw("kernel")), "float32")
+        if self._has_own_bias:
+            outputs = outputs + self._along_channels(self._raw("bias"), outputs)
+        channel = self._channel_axis % len(outputs.shape)
+        axes = [axis for axis in range(len(outputs.shape)) if axis != channel]
+        mean, variance = ops.moments(outputs, axes=axes)
+        active = self._count_step()
+        before = self._moving_moments()
+        held = self.batchnorm.momentum
+        for variable, old, new in (
+            (self.batchnorm.moving_mean, before.mean, mean),
+            (self.batchnorm.moving_variance, before.variance, variance),
+        ):
+            variable.assign(_chosen(active, old * held + new * (1.0 - held), old))
+        now = self._moving_moments()
+        mean, used = _chosen(active, mean, now.mean), _chosen(active, variance, now.variance)
+        if self.folding_mode == "batch_stats_folding":
+            return _Moments(mean, used, used, None)
+        epsilon = self.batchnorm.epsilon
+        correction = ops.sqrt(now.variance + epsilon) / ops.sqrt(used + epsilon)
+        return _Moments(mean, used, now.variance, correction)
+
+    def _count_step(self) -> Any:
+        """Whether this training step trains the statistics: True, or a tensor where that ends some day."""
+        delay = self.ema_freeze_delay
+        active = True if delay is None or delay < 0 else ops.convert_to_tensor(self.iteration) <= delay
+        self.iteration.assign(self.iteration + 1)
+        return active
+
+    def _product(self, inputs: Any, kernel: Any) -> Any:
+        """What the layer computes with this kernel, without bias and activation."""
+        changes: list[tuple[Any, str, Any]] = [
+            (self, self.SLOTS["kernel"], ops.cast(kernel, self._computing)),
+            (self, "bias", None),
+            (self, "use_bias", False),
+            (self, "activation", keras.activations.linear),
+        ]
+        with replaced(changes):
+            return self.plain_call(inputs)
+
+    def _inverse(self, variance: Any) -> Any:
+        """gamma / sqrt(variance + epsilon)."""
+        inverse = ops.rsqrt(variance + self.batchnorm.epsilon)
+        return inverse * ops.convert_to_tensor(self.batchnorm.gamma) if self.batchnorm.scale else inverse
+
+    def _folded_kernel(self, variance: Any) -> Any:
+        return self._raw("kernel") * self._along_kernel(self._inverse(variance))
+
+    def _folded_bias(self, mean: Any, variance: Any) -> Any:
+        bias = self._raw("bias") if self._has_own_bias else 0.0
+        folded = self._inverse(variance) * (bias - mean)
+        return folded + ops.convert_to_tensor(self.batchnorm.beta) if self.batchnorm.center else folded
+
+    def _along_kernel(self, factors: Any) -> Any:
+        """One factor per output channel, shaped for the kernel; a depthwise kernel's last two axes make them."""
+        if getattr(self, "depth_multiplier", None) is None:
+            return factors
+        return ops.reshape(factors, (-1, self.depth_multiplier))  # type: ignore[attr-defined]
+
+    def _along_channels(self, values: Any, outputs: Any) -> Any:
+        shape = [1] * len(outputs.shape)
+        shape[self._channel_axis] = -1
+        return ops.reshape(values, shape)
+
+    def _activated(self, outputs: Any, training: bool | None) -> Any:
+        function, quantizer = self._attribute("activation"), self.quantizer("activation")
+        if quantizer is not None:
+            return quantized_function(function, quantizer, bool(training))(outputs)
+        return outputs if function is None else function(outputs)
+
+    def weight(self, slot: str) -> Any:
+        """The variable of a slot, not folded."""
+        return self._attribute(slot)
+
+    def _raw(self, slot: str) -> Any:
+        return ops.convert_to_tensor(self._attribute(slot))
+
+    @property
+    def _has_own_bias(self) -> bool:
+        return bool(self.use_bias)  # type: ignore[attr-defined]
+
+    def get_config(self) -> dict[str, Any]:
+        """The layer's configuration, the normalization's, and how the two are folded."""
+        normalization = self.batchnorm.get_config()
+        return (
+            super().get_config()
+            | {name: normalization[name] for name in NORMALIZATION_ARGUMENTS}
+            | {
+                "axis": self.axis,
+                "ema_freeze_delay": self.ema_freeze_delay,
+                "folding_mode": self.folding_mode,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What a call folds with: mean and variance of the bias, variance of the kernel, correction of the product."""
+
+    mean: Any
+    variance: Any
+    kernel_variance: Any
+    correction: Any
+
+
+def _chosen(active: Any, new: Any, old: Any) -> Any:
+    """`new` where the statistics are trained, `old` where they are frozen."""
+    return new if active is True else ops.where(active, new, old)
+
+
+_PLAIN: Final = {"kernel": "_kernel", "bias": "bias", "activation": "activation"}
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedDenseBatchNormalization(FoldedLayer, keras.layers.Dense):
+    """`Dense` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedConv1DBatchNormalization(FoldedLayer, keras.layers.Conv1D):
+    """`Conv1D` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedConv2DBatchNormalization(FoldedLayer, keras.layers.Conv2D):
+    """`Conv2D` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedDepthwiseConv2DBatchNormalization(FoldedLayer, keras.layers.DepthwiseConv2D):
+    """`DepthwiseConv2D` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = {"kernel": "kernel", "bias": "bias", "activation": "activation"}

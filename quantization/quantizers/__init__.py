@@ -1,0 +1,67 @@
+"""Quantizers as Keras functions: `build_quantizer(spec)` gives the one a specification asks for."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from quantization.quantizers.activations import (
+    QuantizedHswishQuantizer,
+    QuantizedSigmoidQuantizer,
+    QuantizedTanhQuantizer,
+    QuantizedUlawQuantizer,
+)
+from quantization.quantizers.akida import (
+    DiscreteReluQuantizer,
+    MaxPerAxisQuantizer,
+    MaxQuantizer,
+    ScaleFactorQuantizer,
+    StdPerAxisQuantizer,
+    StdQuantizer,
+    TrainableStdQuantizer,
+)
+from quantization.quantizers.base import BaseQuantizer
+from quantization.quantizers.binary import BernoulliQuantizer, BinaryQuantizer, StochasticBinaryQuantizer
+from quantization.quantizers.fixed_point import QuantizedBitsQuantizer, QuantizedLinearQuantizer
+from quantization.quantizers.power_of_two import QuantizedPo2Quantizer, QuantizedReluPo2Quantizer
+from quantization.quantizers.relu import QuantizedReluQuantizer
+from quantization.quantizers.rounding import ceil_through, floor_through, round_through
+from quantization.quantizers.ternary import StochasticTernaryQuantizer, TernaryQuantizer
+from quantization.spec import QuantizerSpec
+
+__all__ = [
+    "QUANTIZERS",
+    "BaseQuantizer",
+    "build_quantizer",
+    "ceil_through",
+    "floor_through",
+    "round_through",
+]
+
+#: kind of a specification -> the class that computes it.
+QUANTIZERS: Final[Mapping[str, type[BaseQuantizer[Any]]]] = {
+    "quantized_bits": QuantizedBitsQuantizer,
+    "quantized_linear": QuantizedLinearQuantizer,
+    "quantized_relu": QuantizedReluQuantizer,
+    "quantized_ulaw": QuantizedUlawQuantizer,
+    "quantized_tanh": QuantizedTanhQuantizer,
+    "quantized_sigmoid": QuantizedSigmoidQuantizer,
+    "quantized_hswish": QuantizedHswishQuantizer,
+    "quantized_po2": QuantizedPo2Quantizer,
+    "quantized_relu_po2": QuantizedReluPo2Quantizer,
+    "binary": BinaryQuantizer,
+    "ternary": TernaryQuantizer,
+    "stochastic_binary": StochasticBinaryQuantizer,
+    "stochastic_ternary": StochasticTernaryQuantizer,
+    "bernoulli": BernoulliQuantizer,
+    "std": StdQuantizer,
+    "std_per_axis": StdPerAxisQuantizer,
+    "trainable_std": TrainableStdQuantizer,
+    "max": MaxQuantizer,
+    "max_per_axis": MaxPerAxisQuantizer,
+    "scale_factor": ScaleFactorQuantizer,
+    "discrete_relu": DiscreteReluQuantizer,
+}
+
+
+def build_quantizer(spec: QuantizerSpec) -> BaseQuantizer[Any]:
+    """The quantizer a specification asks for."""
+    return QUANTIZERS[spec.kind](spec)

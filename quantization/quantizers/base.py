@@ -1,0 +1,196 @@
+"""What every quantizer is: a specification turned into a function of tensors, with a gradient."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantization.quantizers.rounding import Tensor, straight_through
+from quantization.spec import as_spec
+
+Spec = TypeVar("Spec", bound=Any)
+
+#: Largest code that an int64 holds with room for its sign.
+_LARGEST_CODE = 2.0**62
+
+
+class BaseQuantizer(Generic[Spec]):
+    """A specification as a function of tensors.
+
+    A value is `codes * scale`: integer codes, and a scale that is a number or a tensor that broadcasts. Subclasses
+    say how codes are found (`encode`) and of which function the gradient is taken (`surrogate`).
+
+    A quantizer that trains, or that a callback changes, has variables: the layer that owns it calls `build`.
+    """
+
+    #: Whether the quantizer is an activation function itself, so that it takes the place of a layer's.
+    is_activation: ClassVar[bool] = False
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec: Spec = spec
+        self.noise_factor: Any = getattr(spec, "qnoise_factor", 1.0)
+        self.seed_generator = keras.random.SeedGenerator() if self.is_random else None
+
+    # ---- what it is ----------------------------------------------------------------------------------------
+
+    @property
+    def bits(self) -> int:
+        """Width, the sign counted."""
+        return int(self.spec.bits)
+
+    @property
+    def integer_bits(self) -> int:
+        """Bits left of the binary point, the sign not counted."""
+        return int(self.spec.integer_bits)
+
+    @property
+    def signed(self) -> bool:
+        """Whether negative values exist."""
+        return bool(self.spec.signed)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws numbers while training."""
+        return bool(getattr(self.spec, "use_stochastic_rounding", False))
+
+    @property
+    def has_state(self) -> bool:
+        """Whether it has variables or random numbers that a layer must hold and save."""
+        return self.is_random or not self.is_noiseless
+
+    @property
+    def is_noiseless(self) -> bool:
+        """Whether all of the quantized value passes, always."""
+        return isinstance(self.noise_factor, float) and self.noise_factor == 1.0
+
+    def levels(self) -> np.ndarray:
+        """Every value there is at inference, rising, float64; in units of the scale where that is found from data."""
+        raise NotImplementedError
+
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest level."""
+        levels = self.levels()
+        return float(levels[0]), float(levels[-1])
+
+    # ---- what it does --------------------------------------------------------------------------------------
+
+    def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
+        """Codes (integers, as floats) and scale of float32 `x`; no gradient is promised."""
+        raise NotImplementedError
+
+    def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
+        """The function whose gradient the quantizer has; by default x itself."""
+        return x
+
+    def build(self, owner: keras.layers.Layer, slot: str) -> None:
+        """Create variables, held by the layer that owns the quantizer as `slot`."""
+        if not self.is_noiseless:
+            self.noise_factor = owner.add_weight(
+                name=f"{slot}_noise_factor",
+                shape=(),
+                initializer=keras.initializers.Constant(self.noise_factor),
+                trainable=False,
+                autocast=False,
+            )
+
+    def __call__(self, x: Any, training: bool | None = False) -> Tensor:
+        """Quantized x: of its shape and floating type (float32 for integers); computed in float32."""
+        x = ops.convert_to_tensor(x)
+        self._check_channels(x)
+        dtype = x.dtype if keras.backend.is_float_dtype(x.dtype) else "float32"
+        return ops.cast(self.quantize(ops.cast(x, "float32"), bool(training)), dtype)
+
+    def _check_channels(self, x: Tensor) -> None:
+        """ValueError if the quantizer lists a scale for each channel and x has another number of them."""
+        listed = len(channels_of(self.spec))
+        channels = x.shape[-1] if len(x.shape) else 1
+        if listed and channels not in (None, listed):
+            raise ValueError(
+                f"{self.spec} lists {listed} scales for a tensor of {channels} channels; "
+                f"allowed are one scale or one for each channel"
+            )
+
+    def quantize(self, x: Tensor, training: bool) -> Tensor:
+        """Quantized float32 `x`, with its gradient."""
+        codes, scale = self.encode(x, training)
+        value, surrogate = codes * scale, self.surrogate(x, training)
+        straight = getattr(self.spec, "use_ste", True)
+        if self.is_noiseless:
+            return straight_through(value, surrogate) if straight else ops.stop_gradient(value)
+        return mixed(value, surrogate, self.noise_factor, straight)
+
+    def to_integers(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Codes (int64) and scale (float32) as at inference: `codes * scale` is the quantized x exactly.
+
+        Where levels are not multiples of one step (u-law, powers of two beyond 62 bits) the codes are signs and
+        the scale has an element for each code.
+        """
+        codes, scale = self.encode(ops.cast(ops.convert_to_tensor(x), "float32"), False)
+        numbers = np.asarray(ops.convert_to_numpy(codes))
+        factors = np.asarray(ops.convert_to_numpy(scale), dtype=np.float32)
+        if np.any(np.abs(numbers) > _LARGEST_CODE) or np.any(numbers != np.rint(numbers)):
+            values = numbers * factors
+            numbers, factors = np.sign(values), np.abs(values)
+        return numbers.astype(np.int64), factors
+
+    def scale(self, x: Any) -> np.ndarray:
+        """The scale alone: a number, or an array that broadcasts against x."""
+        return self.to_integers(x)[1]
+
+    # ---- how it is written ---------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The specification as a JSON object."""
+        return dict(self.spec.model_dump(mode="json"))
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The quantizer of a specification written by `get_config`."""
+        return cls(cast(Spec, as_spec(config)))
+
+    def __str__(self) -> str:
+        return str(self.spec)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.spec})"
+
+
+def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tensor:
+    """That part of the quantized value which the noise factor lets through, the rest from the surrogate.
+
+    The gradient is that of the surrogate; without `straight`, only of the part that is not quantized.
+    """
+    rest = 1.0 - factor
+    if straight:
+        return straight_through(factor * value + rest * surrogate, surrogate)
+    return factor * ops.stop_gradient(value) + rest * surrogate
+
+
+def constant_scale(alpha: float | str | tuple[float, ...] | None) -> Any:
+    """The scale a number or a list of numbers stands for; none (or one found from the data) is 1."""
+    if alpha is None or isinstance(alpha, str):
+        return 1.0
+    return np.asarray(alpha, dtype=np.float32) if isinstance(alpha, tuple) else float(alpha)
+
+
+def channels_of(spec: Any) -> tuple[float, ...]:
+    """The scales a specification lists, one for each channel along the last axis; none if it lists no more than one."""
+    for field in ("alpha", "scale_factors", "post_training_scale"):
+        value = getattr(spec, field, None)
+        if isinstance(value, tuple) and len(value) > 1:
+            return value
+    return ()
+
+
+def is_auto(spec: Any) -> bool:
+    """Whether a specification's scale is found from the data."""
+    return isinstance(getattr(spec, "alpha", None), str)
+
+
+def unit_of(spec: Any) -> float:
+    """What one unit of `levels()` is worth: a number given as alpha; 1 where the data decide."""
+    alpha = getattr(spec, "alpha", None)
+    return float(alpha) if isinstance(alpha, int | float) else 1.0

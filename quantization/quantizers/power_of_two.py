@@ -1,0 +1,176 @@
+"""Powers of two: `quantized_po2` and `quantized_relu_po2`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantization.kinds import QuantizedPo2, QuantizedReluPo2
+from quantization.quantizers.base import BaseQuantizer
+from quantization.quantizers.rounding import (
+    Tensor,
+    exact_log2,
+    leaky_relu,
+    log2,
+    nearest_exponent,
+    power_of_two,
+    power_of_whole,
+    sign_or_one,
+)
+
+#: Widest span of exponents whose codes are integers of int64.
+_WIDEST = 62
+
+
+class _PowerOfTwo(BaseQuantizer[Any]):
+    """2^e with e = round(log2 |x|), held within the exponents that the bits can write."""
+
+    #: Whether a bit is the number's sign.
+    sign_bits: ClassVar[int] = 0
+
+    @property
+    def exponent_range(self) -> tuple[int, int]:
+        """Smallest and largest exponent that is written; one bit is the exponent's sign if any may be positive."""
+        spec = self.spec
+        needs_sign = spec.max_value is None or spec.max_value > 1
+        width = spec.bits - self.sign_bits - needs_sign
+        low, high = -(2**width), 2**width - 1
+        return int(low), int(2 * (high // 2) if spec.quadratic_approximation else high)
+
+    @property
+    def exponents(self) -> np.ndarray:
+        """Every exponent there is."""
+        low, high = self.exponent_range
+        if self.spec.quadratic_approximation:
+            doubled = range(2 * low, 2 * high + 1, 2)
+            return np.unique([low, *doubled] if self.spec.compat else [*doubled])
+        return np.arange(low, high + 1)
+
+    def magnitudes(self) -> np.ndarray:
+        """Every positive level."""
+        top = self.spec.max_value
+        sizes = np.exp2(self.exponents.astype(np.float64))
+        if top is None:
+            return sizes
+        reached = np.asarray(ops.convert_to_numpy(self.exponent_of(ops.convert_to_tensor([float(top)]))))
+        return sizes[sizes <= float(np.exp2(reached[0]))]
+
+    def exponent_of(self, size: Tensor, training: bool = False) -> Tensor:
+        """Exponents of magnitudes, rounded in the logarithm: 2^(e + 1/2) is the border."""
+        spec = self.spec
+        low, high = self.exponent_range
+        epsilon = keras.config.epsilon()
+        tiny = size < epsilon
+        held = ops.where(tiny, epsilon, size)
+        if spec.max_value is not None:
+            held = ops.minimum(held, spec.max_value)
+        factor = 2.0 if spec.quadratic_approximation else 1.0
+        exponent = factor * ops.clip(self._logarithm(held, factor, training), float(low), float(high))
+        # The reference does not double the exponent of what is nearly zero, and so makes it larger than its neighbours.
+        return ops.where(tiny, float(low) * (1.0 if spec.compat else factor), exponent)
+
+    def _logarithm(self, size: Tensor, factor: float, training: bool) -> Tensor:
+        """Integer part of log2(size) / factor, rounded as asked for."""
+        if self.spec.log2_rounding == "floor":
+            return ops.floor((log2(size) if self.spec.compat else exact_log2(size)) / factor)
+        if training and self.seed_generator is not None:
+            root = size ** (1.0 / factor)
+            below = ops.floor(exact_log2(root))
+            above = (
+                root / power_of_two(below) - 1.0
+            )  # probability of the upper neighbour: the mean is the root
+            return below + ops.cast(self._uniform(size) < above, "float32")
+        return ops.round(exact_log2(size) / factor)
+
+    @property
+    def is_by_bits(self) -> bool:
+        """Whether exponents can be read from the bits of float32: rounded to the nearest, and none beyond its range."""
+        low, high = self.exponent_range
+        plain = self.spec.log2_rounding == "rnd" and not (
+            self.spec.quadratic_approximation or self.spec.compat
+        )
+        return plain and self.seed_generator is None and high - low <= _WIDEST and low >= -126 and high <= 127
+
+    def coded_by_bits(self, sign: Tensor, size: Tensor) -> tuple[Tensor, Any]:
+        """`coded(sign, exponent_of(size))` where `is_by_bits`."""
+        low, high = self.exponent_range
+        epsilon = keras.config.epsilon()
+        held = ops.maximum(size, epsilon)
+        if self.spec.max_value is not None:
+            held = ops.minimum(held, self.spec.max_value)
+        exponent = ops.clip(nearest_exponent(held), low, high)
+        if 2.0**low < epsilon:
+            exponent = ops.where(size < epsilon, low, exponent)
+        codes = sign * power_of_whole(exponent - low)
+        return ops.where(ops.equal(size, size), codes, size), float(2.0**low)  # what is no number stays none
+
+    def coded(self, sign: Tensor, exponent: Tensor) -> tuple[Tensor, Any]:
+        """Codes and scale of sign * 2^exponent: in units of the smallest level, or signs where that is too many."""
+        lowest, highest = float(self.exponents[0]), float(self.exponents[-1])
+        if highest - lowest > _WIDEST:
+            return sign, power_of_two(exponent)
+        return sign * power_of_two(exponent - lowest), float(2.0**lowest)
+
+    def _uniform(self, x: Tensor) -> Tensor:
+        return keras.random.uniform(ops.shape(x), dtype="float32", seed=self.seed_generator)
+
+
+class QuantizedPo2Quantizer(_PowerOfTwo):
+    """`quantized_po2`: sign(x) 2^e, with 0 taken for the smallest positive level. The gradient is 1 everywhere."""
+
+    sign_bits: ClassVar[int] = 1
+    spec: QuantizedPo2
+
+    def levels(self) -> np.ndarray:
+        sizes = self.magnitudes()
+        return np.concatenate([-sizes[::-1], sizes])
+
+    def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
+        sign, size = sign_or_one(x), ops.abs(x)
+        if self.is_by_bits:
+            return self.coded_by_bits(sign, size)
+        return self.coded(sign, self.exponent_of(size, training))
+
+
+class QuantizedReluPo2Quantizer(_PowerOfTwo):
+    """`quantized_relu_po2`: 2^e for positive x, 0 for what is nearer to 0 than to the smallest power; leaky on request.
+
+    The gradient is 1 up to `max_value`, the slope below 0, 0 above. `compat`: the smallest power in place of 0.
+    """
+
+    is_activation: ClassVar[bool] = True
+    spec: QuantizedReluPo2
+
+    def levels(self) -> np.ndarray:
+        sizes = self.magnitudes()
+        if not self.spec.negative_slope:
+            return sizes if self.spec.compat else np.concatenate([[0.0], sizes])
+        middle = [] if self.spec.compat else [0.0]
+        return np.concatenate([-sizes[::-1], middle, sizes])
+
+    def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
+        slope = self.spec.negative_slope
+        size = leaky_relu(x, 0.0)
+        sign = self._sign(size)
+        if not slope and self.is_by_bits:
+            return self.coded_by_bits(sign, size)
+        exponent = self.exponent_of(size, training)
+        if slope:
+            below = leaky_relu(-x, 0.0) * slope
+            sign = ops.where(x >= 0, sign, -self._sign(below))
+            exponent = ops.where(x >= 0, exponent, self.exponent_of(below, training))
+        return self.coded(sign, exponent)
+
+    def _sign(self, size: Tensor) -> Tensor:
+        """1, or 0 for what is nearer to zero than to the smallest level."""
+        if self.spec.compat:
+            return ops.ones_like(size)
+        return ops.cast(size >= 0.5 * 2.0 ** float(self.exponents[0]), "float32")
+
+    def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
+        sloped = leaky_relu(x, self.spec.negative_slope)
+        top = self.spec.max_value
+        return sloped if top is None else ops.where(x <= top, sloped, top)

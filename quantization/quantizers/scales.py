@@ -1,0 +1,114 @@
+"""Scales found from the data: what `alpha="auto"` and `alpha="auto_po2"` mean. Backend-neutral: `keras.ops` only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from quantization.quantizers.rounding import Tensor, nearest_power_of_two
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How a scale is found: over which elements, whether a power of two, with which exponents.
+
+    `axis` names the axes that keep their own scale (None: the last one), `group` how many neighbours along each
+    share it. A tensor of rank 1 has one scale; `per_element` gives it one for each element in the least-squares
+    step, as QKeras does, which makes the quantizer the identity.
+    """
+
+    power_of_two: bool = False
+    axis: int | tuple[int, ...] | None = None
+    group: int | tuple[int, ...] | None = None
+    min_exponent: int | None = None
+    max_exponent: int | None = None
+    per_element: bool = False
+
+    @classmethod
+    def of(cls, spec: Any) -> Scaling:
+        """The scaling a specification asks for."""
+        return cls(
+            power_of_two=spec.alpha == "auto_po2",
+            axis=getattr(spec, "scale_axis", None),
+            group=getattr(spec, "elements_per_scale", None),
+            min_exponent=getattr(spec, "min_po2_exponent", None),
+            max_exponent=getattr(spec, "max_po2_exponent", None),
+            per_element=spec.compat,
+        )
+
+    def kept_axes(self, rank: int) -> tuple[int, ...]:
+        """The axes along which scales differ."""
+        if self.axis is None:
+            return (rank - 1,) if rank > 1 else ()
+        axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
+        return tuple(sorted(axis % rank for axis in axes)) if rank > 1 else ()
+
+    def reduced_axes(self, rank: int) -> tuple[int, ...]:
+        """The axes over which a scale is shared."""
+        kept = self.kept_axes(rank)
+        return tuple(axis for axis in range(rank) if axis not in kept)
+
+    def rounded(self, scale: Tensor) -> Tensor:
+        """The scale itself, or the nearest power of two."""
+        if not self.power_of_two:
+            return scale
+        return nearest_power_of_two(scale, self.min_exponent, self.max_exponent)
+
+    def largest(self, x: Tensor, *, each: bool = False, magnitude: bool = True) -> Tensor:
+        """Largest magnitude (or value) among the elements that share a scale, axes kept.
+
+        `each`: every element of a rank-1 tensor is alone, as in QKeras' quantized_linear.
+        """
+        sizes = ops.abs(x) if magnitude else x
+        rank = len(x.shape)
+        if rank <= 1 and each:
+            return sizes
+        return ops.max(sizes, axis=self.reduced_axes(rank), keepdims=True)
+
+    def deviation(self, x: Tensor) -> Tensor:
+        """Standard deviation among the elements that share a scale, axes kept."""
+        return ops.std(x, axis=self.reduced_axes(len(x.shape)), keepdims=True)
+
+    def least_squares(self, x: Tensor, codes: Tensor) -> Tensor:
+        """The scale s that minimizes sum (x - s codes)^2, rounded to a power of two where asked for."""
+        if len(x.shape) <= 1 and self.per_element:
+            products, squares = x * codes, codes * codes
+        else:
+            products, squares = self._mean(x * codes), self._mean(codes * codes)
+        return self.rounded(products / (squares + keras.config.epsilon()))
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Mean among the elements that share a scale; groups are spread out again to the length of their axis."""
+        axes = self.reduced_axes(len(x.shape))
+        mean = ops.mean(x, axis=axes, keepdims=True)
+        if self.group is None:
+            return mean
+        kept = self.kept_axes(len(x.shape))
+        groups = self.group if isinstance(self.group, tuple) else (self.group,) * len(kept)
+        for axis, size in zip(kept, groups, strict=True):
+            mean = _grouped(mean, axis, size)
+        return mean
+
+
+def quotient(x: Tensor, scale: Any) -> Tensor:
+    """x / scale, and 0 where the scale is 0."""
+    empty = ops.equal(scale, 0.0)
+    return ops.where(empty, 0.0, x / ops.where(empty, 1.0, scale))
+
+
+def _grouped(mean: Tensor, axis: int, size: int) -> Tensor:
+    """Means along `axis` replaced by those of `size` neighbours."""
+    length = int(mean.shape[axis])
+    if length % size:
+        raise ValueError(
+            f"elements_per_scale={size} does not divide axis {axis} of {length} elements; "
+            f"allowed are divisors of {length}"
+        )
+    before, after = tuple(mean.shape[:axis]), tuple(mean.shape[axis + 1 :])
+    grouped = ops.mean(
+        ops.reshape(mean, (*before, length // size, size, *after)), axis=axis + 1, keepdims=False
+    )
+    return ops.repeat(grouped, size, axis=axis)

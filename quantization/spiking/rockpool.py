@@ -1,0 +1,123 @@
+"""What Rockpool 3.1.0 computes, faults included, for comparison with networks quantized by it. numpy only.
+
+Kept faults: the hidden factor on the readout's bias; an overflowing readout threshold shrinking the recurrent weights;
+|max threshold| tested instead of max |threshold|; weights rounded twice (global); nothing clipped; biases that count in
+no range, or are scaled only with two synapses (channel); an IndexError where the saturating neuron is the first
+without inputs. The caller's arrays, which Rockpool overwrites in places, stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from quantization.spiking.specification import (
+    DASHES,
+    Array,
+    Floats,
+    Integers,
+    XyloParameters,
+    XyloSpecification,
+    with_synapses,
+)
+
+#: What x86-64 makes of a NaN turned into an integer.
+_NOT_A_NUMBER: Final = np.iinfo(np.int64).min
+
+
+def global_quantize(given: XyloSpecification, top: int, highest: int, fuzzy: bool) -> XyloParameters:
+    """One factor a side; `top` and `highest` are the largest weight and threshold."""
+    weights_in, weights_rec = with_synapses(given.weights_in), with_synapses(given.weights_rec)
+    factor = _factor([weights_in, weights_rec], given.bias, top, fuzzy)
+    factor_out = _factor([given.weights_out], given.bias_out, top, fuzzy)
+    made = {
+        "weights_in": _rounded(weights_in * factor),
+        "weights_rec": _rounded(weights_rec * factor),
+        "weights_out": _rounded(given.weights_out * factor_out),
+        "threshold": _rounded(given.threshold * factor),
+        "threshold_out": _rounded(given.threshold_out * factor_out),
+    }
+    for threshold, shrunk in (
+        ("threshold", ("weights_in", "weights_rec", "threshold")),
+        ("threshold_out", ("weights_out", "weights_rec", "threshold_out")),
+    ):
+        largest = int(made[threshold].max())
+        if abs(largest) > highest and largest != _NOT_A_NUMBER:
+            made |= {name: _rounded(made[name] * (highest / largest)) for name in shrunk}
+    for name in ("bias", "bias_out"):
+        bias = getattr(given, name)
+        if bias is not None:
+            made[name] = _rounded(bias * factor)
+    return XyloParameters.from_arrays(made | _dashes(given))
+
+
+def channel_quantize(given: XyloSpecification, top: int, highest: int) -> XyloParameters:
+    """One factor a neuron, from its weights alone."""
+    weights_in, weights_rec = with_synapses(given.weights_in).copy(), with_synapses(given.weights_rec).copy()
+    threshold = given.threshold.copy()
+    fed = weights_in.shape[1]
+    factors = np.ones(threshold.size)
+    for neuron in range(threshold.size):
+        sources = [weights_rec[:, neuron], *([weights_in[:, neuron]] if neuron < fed else [])]
+        factors[neuron], limit = _channel(sources, threshold[neuron], top, highest)
+        if limit is not None and neuron == fed:
+            raise IndexError(f"neuron {neuron} saturates and is the first without inputs (fault of Rockpool)")
+        for array in (*sources, threshold[neuron : neuron + 1]):
+            array *= factors[neuron]
+            array *= 1.0 if limit is None else limit
+    weights_out, threshold_out, factors_out = _channel_readout(given, top, highest)
+    made: dict[str, Floats] = {
+        "weights_in": weights_in,
+        "weights_rec": weights_rec,
+        "weights_out": weights_out,
+        "threshold": threshold,
+        "threshold_out": threshold_out,
+    }
+    if given.bias is not None:
+        made["bias"] = given.bias * factors if given.synapses == 2 else given.bias
+    if given.bias_out is not None:
+        made["bias_out"] = given.bias_out * factors_out
+    return XyloParameters.from_arrays({name: _rounded(made[name]) for name in made} | _dashes(given))
+
+
+def _channel_readout(given: XyloSpecification, top: int, highest: int) -> tuple[Floats, Floats, Floats]:
+    """Weights and thresholds of the readout, multiplied but not yet rounded, and the factors."""
+    weights, threshold = given.weights_out.copy(), given.threshold_out.copy()
+    factors = np.ones(threshold.size)
+    for neuron in range(threshold.size):
+        factors[neuron], limit = _channel([weights[:, neuron]], threshold[neuron], top, highest)
+        for array in (weights[:, neuron], threshold[neuron : neuron + 1]):
+            array *= factors[neuron]
+            array *= 1.0 if limit is None else limit
+    return weights, threshold, factors
+
+
+def _channel(sources: list[Array], threshold: float, top: int, highest: int) -> tuple[float, float | None]:
+    """A neuron's factor, and by what it is limited further where its threshold saturates."""
+    largest = max(float(np.abs(source).max()) for source in sources)
+    if largest == 0:
+        return 1.0, None
+    factor = top / largest
+    scaled = threshold * factor
+    return factor, highest / scaled if abs(np.round(scaled)) > highest else None
+
+
+def _factor(weights: list[Array], bias: Array | None, top: int, fuzzy: bool) -> float:
+    if fuzzy:
+        values = np.concatenate([array.reshape(-1) for array in weights])
+        values = values[values != 0]
+        size = abs(np.mean(values)) + np.std(values) * 2 if values.size else np.nan
+    else:
+        size = max(float(np.abs(array).max()) for array in [*weights, *([] if bias is None else [bias])])
+    return 1.0 if size == 0 else float(top / size)
+
+
+def _rounded(values: Array) -> Integers:
+    rounded = np.round(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isnan(rounded), _NOT_A_NUMBER, rounded.astype(np.int64))
+
+
+def _dashes(given: XyloSpecification) -> dict[str, Integers]:
+    return {name: _rounded(value) for name, value in given.arrays().items() if name in DASHES}

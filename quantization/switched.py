@@ -1,0 +1,320 @@
+"""Quantizers whose kind and widths are data, so that one traced program computes any of several.
+
+`SwitchedQuantizer` stands in a slot of a quantized layer and holds branches: every fixed-point grid is one branch whose
+step and bounds are numbers in a variable; any other quantizer is a branch of its own, computed by its plain class.
+What a branch gives, its gradient and the random numbers it draws are those of the plain quantizer, bit for bit.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantization.layers.base import FUNCTION_SLOTS, effective_spec
+from quantization.quantizers import BaseQuantizer, build_quantizer
+from quantization.quantizers.base import channels_of
+from quantization.quantizers.rounding import straight_within
+from quantization.spec import QuantizerSpec
+
+Tensor = Any
+Function = Callable[[Tensor], Tensor]
+
+#: Numbers of a grid: 1 / step, smallest and largest code, step, and between which inputs the gradient passes.
+PARAMETERS: Final = 6
+
+_NO_PARAMETERS: Final = (0.0,) * PARAMETERS
+
+#: Kinds that train a number of their own, which other branches would not have.
+_TRAINING: Final = frozenset({"trainable_std"})
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One of the things a switched quantizer can be: a grid, the quantizer of `spec`, or (neither) nothing.
+
+    `after_function`: the layer's own activation function comes first.
+    """
+
+    spec: QuantizerSpec | None = None
+    is_grid: bool = False
+    after_function: bool = False
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws numbers."""
+        return self.spec is not None and _plain(self.spec).is_random
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a quantizer becomes: a branch and the numbers of its grid."""
+
+    branch: Branch
+    parameters: tuple[float, ...] = _NO_PARAMETERS
+
+
+def can_switch(spec: QuantizerSpec | None) -> bool:
+    """Whether a quantizer can be a branch: it has no variables, and needs no shape that may vary."""
+    if spec is None:
+        return True
+    grouped = getattr(spec, "elements_per_scale", None) is not None
+    needs_shape = grouped or bool(channels_of(spec))
+    return spec.kind not in _TRAINING and _plain(spec).is_noiseless and not needs_shape
+
+
+def choice_of(spec: QuantizerSpec | None, slot: str, function: Function | None) -> Choice:
+    """What the quantizer of a slot is as a choice; `function` is the one the slot holds, if it holds any."""
+    has_function = slot in FUNCTION_SLOTS and function not in (None, keras.activations.linear)
+    if spec is None:
+        return Choice(Branch(after_function=has_function))
+    spec = effective_spec(slot, spec)
+    plain = _plain(spec)
+    after = has_function and not plain.is_activation
+    parameters = _grid(spec, plain)
+    if parameters is None:
+        return Choice(Branch(spec=spec, after_function=after))
+    return Choice(Branch(is_grid=True, after_function=after), parameters)
+
+
+def branches_of(
+    specs: Iterable[QuantizerSpec | None], slot: str, function: Function | None
+) -> tuple[Branch, ...]:
+    """The different branches that these quantizers need, in the order in which they are met."""
+    return tuple(dict.fromkeys(choice_of(spec, slot, function).branch for spec in specs))
+
+
+@functools.lru_cache(maxsize=1024)
+def _plain(spec: QuantizerSpec) -> BaseQuantizer[Any]:
+    """The plain quantizer, for its properties and its arithmetic."""
+    return build_quantizer(spec)
+
+
+def _grid(spec: Any, plain: Any) -> tuple[float, ...] | None:
+    """The numbers of a quantizer that is clip(round(x / step), low, high) * step, None for others."""
+    if getattr(spec, "use_stochastic_rounding", False) or not getattr(spec, "use_ste", True):
+        return None
+    if spec.kind == "quantized_bits":
+        if plain.is_sign or not (spec.alpha is None or isinstance(spec.alpha, int | float)):
+            return None
+        low, high = plain.code_range
+        scale = (1.0 if spec.alpha is None else float(spec.alpha)) * plain.step
+        return (1.0 / plain.step, low, high, scale, -np.inf, np.inf)
+    if spec.kind == "quantized_relu":
+        if spec.negative_slope or spec.use_sigmoid or not spec.is_quantized_clip:
+            return None
+        top = plain.count - 1.0
+        return (1.0 / plain.step, 0.0, top, plain.step, 0.0, top * plain.step)
+    return None
+
+
+# --- the quantizer of a slot ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def seed_type() -> str:
+    """Type of the numbers in a seed generator's state."""
+    return str(keras.random.SeedGenerator(0).state.dtype)
+
+
+class SwitchedQuantizer:
+    """A quantizer that is one of its branches: which one, and the numbers of a grid, are variables.
+
+    Takes the place of a slot's quantizer in a `QuantizedLayer`; it applies the layer's activation function itself
+    where the branch asks for it. `seed_generator` is None unless a branch draws numbers.
+    """
+
+    is_activation: Final = True
+
+    def __init__(self, branches: Sequence[Branch], function: Function | None = None) -> None:
+        self.branches = tuple(branches)
+        self.function = function
+        self.choice = keras.Variable(0, shape=(), dtype="int32", trainable=False, name="choice")
+        self.parameters = keras.Variable(
+            np.zeros(PARAMETERS, np.float32), dtype="float32", trainable=False, name="parameters"
+        )
+        drawing = any(branch.is_random for branch in self.branches)
+        self.seed_generator = keras.random.SeedGenerator(0) if drawing else None
+
+    def index(self, choice: Choice) -> int:
+        """The number of a choice's branch; ValueError if there is no such branch."""
+        if choice.branch not in self.branches:
+            raise ValueError(f"{choice.branch} is none of the branches {self.branches}")
+        return self.branches.index(choice.branch)
+
+    def __call__(self, x: Any, training: bool | None = False) -> Tensor:
+        """Quantized x, by the branch chosen."""
+        x = ops.convert_to_tensor(x)
+        state = None if self.seed_generator is None else self.seed_generator.state
+        seed = np.zeros(2, seed_type()) if state is None else state.value
+        forward, backward = compute(
+            self.branches,
+            self.function,
+            bool(training),
+            len(x.shape),
+            keras.backend.standardize_dtype(x.dtype),
+        )
+        if keras.backend.backend() == "jax":  # which derives a switch itself, also of many trials at once
+            value, moved = forward(x, self.choice.value, self.parameters.value, seed)
+        else:
+            value, moved = _switch(x, self.choice.value, self.parameters.value, seed, forward, backward)
+        if state is not None:
+            state.assign(moved)
+        return value
+
+
+def _switch(x: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor, forward: Any, backward: Any) -> Any:
+    @ops.custom_gradient  # type: ignore[untyped-decorator]
+    def switched(x: Tensor) -> Any:
+        value, moved = forward(x, choice, parameters, seed)
+        if hasattr(value, "set_shape"):
+            value.set_shape(x.shape)
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            found = backward(x, args[0] if upstream is None else upstream, choice, parameters, seed)
+            if hasattr(found, "set_shape"):
+                found.set_shape(x.shape)
+            return found
+
+        return (value, moved), gradient
+
+    return switched(x)
+
+
+@functools.lru_cache(maxsize=256)
+def compute(
+    branches: tuple[Branch, ...], function: Function | None, training: bool, rank: int, dtype: str
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Value and gradient of a switched quantizer, as functions that are traced once for all slots and shapes.
+
+    value(x, choice, parameters, seed) -> (value, seed after it); gradient(x, upstream, choice, parameters, seed).
+    """
+    applied = [_applied(branch, function, training) for branch in branches]
+
+    def forward(x: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor) -> Any:
+        return _one_of(choice, applied, x, parameters, seed)
+
+    def backward(x: Tensor, upstream: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
+        return _one_of(choice, [_gradient(each) for each in applied], x, upstream, parameters, seed)
+
+    return _traced(forward, 1, rank, dtype), _traced(backward, 2, rank, dtype)
+
+
+def _one_of(choice: Tensor, functions: Sequence[Callable[..., Any]], *operands: Tensor) -> Any:
+    if len(functions) == 1:
+        return functions[0](*operands)
+    return ops.switch(choice, functions, *operands)
+
+
+def _applied(branch: Branch, function: Function | None, training: bool) -> Callable[..., Any]:
+    """(x, parameters, seed) -> (value, seed after it) of one branch."""
+    quantizer = None if branch.spec is None else _plain(branch.spec)
+
+    def apply(x: Tensor, parameters: Tensor, seed: Tensor) -> Any:
+        if branch.after_function and function is not None:
+            x = function(x)
+        if branch.is_grid:
+            return on_grid(x, parameters), seed
+        if quantizer is None:
+            return ops.copy(x), seed
+        if quantizer.seed_generator is None:
+            return quantizer(x, training), seed
+        drawn = _Seed(seed)
+        held, quantizer.seed_generator = quantizer.seed_generator, drawn
+        try:
+            return quantizer(x, training), drawn.current
+        finally:
+            quantizer.seed_generator = held
+
+    return apply
+
+
+def on_grid(x: Tensor, parameters: Tensor) -> Tensor:
+    """x on a fixed-point grid of these numbers (`PARAMETERS`), of the type of x; computed in float32."""
+    inverse, low, high, step, first, last = (parameters[index] for index in range(PARAMETERS))
+    wide = ops.cast(x, "float32")
+    value = ops.clip(ops.round(wide * inverse), low, high) * step
+    return ops.cast(straight_within(value, wide, first, last), x.dtype)
+
+
+class _Seed(keras.random.SeedGenerator):  # type: ignore[misc]
+    """A seed generator whose state is a tensor instead of a variable."""
+
+    def __init__(self, seed: Tensor) -> None:
+        self.current = seed
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """The seed; the next one counts one more."""
+        drawn = self.current
+        self.current = drawn + ops.convert_to_tensor(np.array([0, 1]), dtype=drawn.dtype)
+        return drawn
+
+
+# --- what differs between backends ---------------------------------------------------------------------------
+
+
+def _gradient(apply: Callable[..., Any]) -> Callable[..., Any]:
+    """(x, upstream, parameters, seed) -> gradient of a branch's value with respect to x, in TensorFlow."""
+
+    def gradient(x: Tensor, upstream: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value, _ = apply(x, parameters, seed)
+        return tape.gradient(value, x, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+    return gradient
+
+
+def _traced(function: Callable[..., Any], tensors: int, rank: int, dtype: str) -> Callable[..., Any]:
+    """A TensorFlow function of `tensors` tensors of any shape of this rank; as it is on other backends."""
+    if keras.backend.backend() != "tensorflow":
+        return function
+    import tensorflow as tf
+
+    shapes = [tf.TensorSpec([None] * rank, dtype)] * tensors
+    # A partial: by its code TensorFlow would take all of these for one function that is traced too often.
+    traced: Callable[..., Any] = tf.function(
+        functools.partial(function),
+        input_signature=[
+            *shapes,
+            tf.TensorSpec([], "int32"),
+            tf.TensorSpec([PARAMETERS], "float32"),
+            tf.TensorSpec([2], seed_type()),
+        ],
+        autograph=False,
+    )
+    return traced
+
+
+# --- switched models -----------------------------------------------------------------------------------------
+
+#: (layer, slot) -> what stands there.
+Slots = Mapping[tuple[str, str], SwitchedQuantizer]
+
+
+def switch(
+    model: keras.Model, candidates: Mapping[str, Mapping[str, Sequence[QuantizerSpec | None]]]
+) -> Slots:
+    """Put switched quantizers into the slots of a quantized model: layer -> slot -> what may stand there.
+
+    The model's own quantizers must be among the candidates. A slot that is never quantized is left alone.
+    """
+    found: dict[tuple[str, str], SwitchedQuantizer] = {}
+    for name, slots in candidates.items():
+        layer: Any = model.get_layer(name)
+        placed = dict(layer._slot_quantizers)
+        for slot, specs in slots.items():
+            if all(spec is None for spec in specs):
+                continue
+            function = layer._attribute(slot) if slot in FUNCTION_SLOTS else None
+            switched = SwitchedQuantizer(branches_of(specs, slot, function), function)
+            found[name, slot] = placed[slot] = switched
+        layer._slot_quantizers = tuple(placed.items())
+    return found

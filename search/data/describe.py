@@ -1,0 +1,209 @@
+"""What a job's data are, from headers and labels alone. Plain numpy: what an API process needs for a dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from costmodel.network import Network
+from search import models
+from search.data import diabetes, digits, spiking_digits
+from search.data.files import DataFault, Header, inside, read_array, read_headers
+from search.data.split import SplitFault, share, sizes
+from search.data.targets import Stored, array_names, fits, unfit
+from search.errors import InvalidSpec, Problem
+from search.spec import (
+    Data,
+    DiabetesData,
+    DigitsData,
+    MnistData,
+    NpzData,
+    SpikingDigitsData,
+    UploadedData,
+)
+from search.task import Head, Task, classification
+
+MNIST_FILE: Final = "mnist.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class DataInfo:
+    """The data as the model gets them: shape of one example, examples per part, classes."""
+
+    input_shape: tuple[int, ...]
+    train: int
+    validation: int
+    test: int
+    classes: int | None  #: of the output that is judged; None where its targets are numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What lies in a data set before it is split: shape of one example as stored, counts, and targets of each head."""
+
+    shape: tuple[int, ...]
+    train: int
+    test: int
+    targets: tuple[Stored, ...]
+
+
+def describe(data: Data, data_dir: Path, network: Network, wanted_task: Task | None = None) -> DataInfo:
+    """The data of a job on this network. Reads headers and labels only. Without a task: for a classifier.
+
+    Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or not what is needed, for
+    examples that do not fit the network, and for parts that would be empty.
+    """
+    found = classification(models.output(network)) if wanted_task is None else wanted_task
+    try:
+        source = _SOURCES[data.kind](data, data_dir, found.heads)
+    except DataFault as error:
+        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
+    wanted = models.input_shape(network)
+    problems: list[Problem] = []
+    if not fits(source.shape, wanted):
+        problems.append(
+            Problem(pointer(data), f"examples have the shape {source.shape}; the model takes {wanted}")
+        )
+    for head, stored in zip(found.heads, source.targets, strict=True):
+        if reason := unfit(head, stored):
+            problems.append(Problem(pointer(data), reason))
+    if data.target_scaling != "none" and all(head.labels == "classes" for head in found.heads):
+        problems.append(Problem("/data/target_scaling", "class numbers are not scaled; leave it at none"))
+    try:
+        parts = sizes(source.train, data.validation_fraction, data.train_samples)
+    except SplitFault as error:
+        problems.append(Problem(f"/data/{error.field}" if error.field else pointer(data), str(error)))
+    if problems:
+        raise InvalidSpec(problems)
+    classes = source.targets[found.judged].classes if found.head.labels == "classes" else None
+    return DataInfo(wanted, parts.train, parts.validation, source.test, classes)
+
+
+def pointer(data: Data) -> str:
+    """JSON pointer to the field that says which data are used."""
+    return {"npz": "/data/file", "uploaded": "/data/id"}.get(data.kind, "/data/kind")
+
+
+def data_file(data: MnistData | NpzData | UploadedData, data_dir: Path) -> Path:
+    """The file the data lie in. Raises `DataFault` if there is none, or it leads out of the folder."""
+    if isinstance(data, UploadedData):
+        return data.file
+    if isinstance(data, MnistData):
+        try:
+            return inside(data_dir, MNIST_FILE)
+        except DataFault as error:
+            raise DataFault(f"{error}; put the file there that keras.datasets.mnist downloads") from error
+    return inside(data_dir, data.file)
+
+
+# --- sources -------------------------------------------------------------------------------------------------
+
+
+def _digits(data: DigitsData, _: Path, heads: Sequence[Head]) -> _Source:
+    test = share(digits.COUNT, data.test_fraction)
+    targets = _own(data, heads, digits.SHAPE, Stored((), digits.CLASSES))
+    return _Source(digits.SHAPE, digits.COUNT - test, test, targets)
+
+
+def _diabetes(data: DiabetesData, _: Path, heads: Sequence[Head]) -> _Source:
+    shape, test = (diabetes.FEATURES,), share(diabetes.COUNT, data.test_fraction)
+    return _Source(shape, diabetes.COUNT - test, test, _own(data, heads, shape, Stored((), None)))
+
+
+def _spiking_digits(data: SpikingDigitsData, _: Path, heads: Sequence[Head]) -> _Source:
+    shape, test = (data.steps, spiking_digits.INPUTS), share(spiking_digits.COUNT, data.test_fraction)
+    targets = _own(data, heads, shape, Stored((), spiking_digits.CLASSES))
+    return _Source(shape, spiking_digits.COUNT - test, test, targets)
+
+
+def _own(data: Data, heads: Sequence[Head], shape: tuple[int, ...], stored: Stored) -> tuple[Stored, ...]:
+    """The targets of a data set that has those of one output."""
+    if data.targets == "inputs":
+        return (Stored(shape, None),) * len(heads)
+    if len(heads) > 1:
+        names = ", ".join(array_names(heads, "train"))
+        raise DataFault(f"holds targets of one output, the model has {len(heads)}; a .npz may hold {names}")
+    return (stored,)
+
+
+def _npz(data: MnistData | NpzData | UploadedData, data_dir: Path, heads: Sequence[Head]) -> _Source:
+    path = data_file(data, data_dir)
+    stored = [] if data.targets == "inputs" else [array_names(heads, part) for part in ("train", "test")]
+    headers = read_headers(path, arrays_of(stored))
+    _check_examples(headers)
+    for names in stored:
+        for head, name in zip(heads, names, strict=True):
+            _check_targets(headers, name, head)
+    x_train, x_test = headers["x_train"], headers["x_test"]
+    targets = [_stored(path, headers, head, names) for head, *names in zip(heads, *stored, strict=True)]
+    if data.targets == "inputs":
+        targets = [Stored(x_train.shape[1:], None)] * len(heads)
+    return _Source(x_train.shape[1:], x_train.examples, x_test.examples, tuple(targets))
+
+
+def arrays_of(targets: Sequence[Sequence[str]]) -> list[str]:
+    """Names of all arrays of a file, given those of the targets of training and test part."""
+    parts = targets or ((), ())
+    return ["x_train", *parts[0], "x_test", *parts[1]]
+
+
+def _stored(path: Path, headers: Mapping[str, Header], head: Head, names: Sequence[str]) -> Stored:
+    shapes = {headers[name].shape[1:] for name in names}
+    if len(shapes) > 1:
+        one, other = (f"{headers[name].shape[1:]} ({name})" for name in names)
+        raise DataFault(f"targets have the shape {one} and {other}")
+    if head.labels == "classes":
+        return Stored((), 1 + max(int(read_labels(path, name).max()) for name in names))
+    return Stored(shapes.pop(), None)
+
+
+_SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = {
+    "digits": _digits,
+    "diabetes": _diabetes,
+    "spiking_digits": _spiking_digits,
+    "mnist": _npz,
+    "npz": _npz,
+    "uploaded": _npz,
+}
+
+
+def read_labels(path: Path, name: str) -> NDArray[np.int32]:
+    """The class numbers of a part, one per example. Raises `DataFault` if one is negative or too large."""
+    labels = read_array(path, name).reshape(-1)
+    if labels.size and int(labels.min()) < 0:
+        raise DataFault(f"{name} holds the label {labels.min()}; class numbers count from 0")
+    if labels.size and int(labels.max()) >= 2**31 - 1:
+        raise DataFault(f"{name} holds the label {labels.max()}, which is no class number")
+    return labels.astype(np.int32)
+
+
+def _check_targets(headers: Mapping[str, Header], name: str, head: Head) -> None:
+    y, x = headers[name], headers["x_train" if name.startswith("y_train") else "x_test"]
+    if head.labels == "classes" and y.dtype.kind not in "biu":
+        hint = "; for numbers as targets name a metric like mse under /objective"
+        raise DataFault(f"{y.name} holds {y.dtype.name}; labels are class numbers, so integers{hint}")
+    if head.labels == "classes" and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
+        raise DataFault(
+            f"{y.name} has the shape {y.shape}; it must hold one class number per example, not one-hot rows"
+        )
+    if x.examples != y.examples:
+        raise DataFault(f"{x.name} holds {x.examples} examples and {y.name} {y.examples} labels")
+
+
+def _check_examples(headers: Mapping[str, Header]) -> None:
+    for part in ("train", "test"):
+        x = headers[f"x_{part}"]
+        if not x.examples:
+            raise DataFault(f"{x.name} holds no examples")
+        if len(x.shape) < 2:
+            raise DataFault(f"{x.name} has the shape {x.shape}; examples need at least one axis of their own")
+    train, test = headers["x_train"], headers["x_test"]
+    if train.shape[1:] != test.shape[1:]:
+        raise DataFault(
+            f"examples of {train.name} have the shape {train.shape[1:]}, of {test.name} {test.shape[1:]}"
+        )

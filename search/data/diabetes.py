@@ -1,0 +1,37 @@
+"""scikit-learn's diabetes data, read from the files in its package.
+
+B. Efron, T. Hastie, I. Johnstone, R. Tibshirani, "Least Angle Regression", Annals of Statistics 32, 2004: ten numbers
+of 442 patients (age, sex, body mass index, blood pressure, six blood values) and the progression after a year, 25 to
+346.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.files import DataFault
+from search.data.packaged import sklearn_table
+
+COUNT: Final = 442
+FEATURES: Final = 10
+
+_DATA: Final = Path("datasets", "data", "diabetes_data_raw.csv.gz")
+_TARGETS: Final = Path("datasets", "data", "diabetes_target.csv.gz")
+
+
+def read_diabetes() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Features (442, 10), each centred and of unit length as scikit-learn gives them, and targets (442,).
+
+    Raises `DataFault` where scikit-learn is not installed.
+    """
+    features = sklearn_table(_DATA, "diabetes data").astype(np.float64)
+    targets = sklearn_table(_TARGETS, "diabetes data").reshape(-1)
+    if features.shape != (COUNT, FEATURES) or targets.shape != (COUNT,):
+        raise DataFault("scikit-learn's diabetes data are not those this version knows")
+    features -= features.mean(axis=0)
+    features /= np.sqrt((features**2).sum(axis=0))
+    return features, targets.astype(np.float32)

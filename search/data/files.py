@@ -1,0 +1,173 @@
+"""Reading `.npz` files that strangers wrote: headers first, no pickles, nothing outside the data folder."""
+
+from __future__ import annotations
+
+import math
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+ARRAYS: Final = ("x_train", "y_train", "x_test", "y_test")
+
+#: Bytes an array may take in memory as 32-bit floats: 350,000 colour images of 32x32.
+MAX_ARRAY_BYTES: Final = 4 * 2**30
+#: Examples an array may hold.
+MAX_EXAMPLES: Final = 10_000_000
+#: Arrays a file may hold; only those needed are read.
+MAX_MEMBERS: Final = 1000
+
+#: What the readers of zips, of deflated data and of numpy's headers raise for bytes that are none.
+_UNREADABLE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    tokenize.TokenError,
+)
+
+
+class DataFault(ValueError):
+    """What is wrong with a data file; the message is for the person who gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an array's header declares."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def examples(self) -> int:
+        """Length of the first axis."""
+        return self.shape[0]
+
+
+def inside(folder: Path, file: str) -> Path:
+    """The path of `file` in `folder`, links followed; raises `DataFault` unless a plain file lies there."""
+    if "\0" in file:
+        raise DataFault("a path cannot hold a zero byte")
+    root = folder.resolve()
+    try:
+        path = (root / file).resolve()
+        found = path.is_file()
+    except (OSError, RuntimeError) as error:  # too long a name; links in a circle
+        raise DataFault(f"{file[:100]!r} is no usable path") from error
+    if not path.is_relative_to(root):
+        raise DataFault(f"{file!r} leads out of the server's data folder (FEWBITS_DATA_DIR)")
+    if not found:
+        raise DataFault(f"{file!r} is not a file in the server's data folder (FEWBITS_DATA_DIR)")
+    return path
+
+
+def read_headers(path: Path, names: Sequence[str] = ARRAYS) -> Mapping[str, Header]:
+    """The headers of these arrays, checked against the sizes in the zip's directory. Raises `DataFault`."""
+    with _opened(path) as archive:
+        members = _members(archive, names)
+        return {name: _header(archive, members[name], name) for name in names}
+
+
+def read_array(path: Path, name: str) -> NDArray[Any]:
+    """One whole array; its header is checked first, and so is its checksum. Raises `DataFault`."""
+    with _opened(path) as archive:
+        member = _members(archive, (name,))[name]
+        _header(archive, member, name)
+        with _reading(name), archive.open(member) as stream:
+            array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
+            stream.read(1)  # the end of the member, where its checksum is compared
+            return array
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    if path.stat().st_size == 0:
+        raise DataFault("the file is empty")
+    try:
+        archive = zipfile.ZipFile(path)
+    except _UNREADABLE as error:
+        raise DataFault("not a readable .npz file: it is damaged, cut short, or no zip at all") from error
+    with archive:
+        yield archive
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """What numpy and zipfile raise for a broken member, as a fault of the array."""
+    try:
+        yield
+    except DataFault:
+        raise
+    except _UNREADABLE as error:
+        raise DataFault(f"{name} cannot be read: the file is damaged or cut short") from error
+
+
+def _members(archive: zipfile.ZipFile, wanted: Sequence[str]) -> Mapping[str, zipfile.ZipInfo]:
+    entries = archive.infolist()
+    if len(entries) > MAX_MEMBERS:
+        raise DataFault(f"holds {len(entries)} arrays; at most {MAX_MEMBERS} are allowed")
+    names = [entry.filename.removesuffix(".npy") for entry in entries]
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        found = ", ".join(sorted(names)[:20]) or "nothing"
+        raise DataFault(f"lacks {', '.join(missing)}; it must hold {', '.join(wanted)} and holds {found}")
+    twice = [name for name in wanted if names.count(name) > 1]
+    if twice:
+        raise DataFault(f"holds {', '.join(twice)} more than once")
+    return dict(zip(names, entries, strict=True))
+
+
+def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Header:
+    if member.flag_bits & 1:
+        raise DataFault(f"{name} is encrypted")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataFault(
+            f"{name} is packed in a way numpy does not write; use numpy.savez or savez_compressed"
+        )
+    with _reading(name), archive.open(member) as stream:
+        shape, dtype = declared(stream)
+        return checked_header(Header(name, shape, dtype), member.file_size - stream.tell())
+
+
+def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and type that an array's header names; DataFault or what numpy raises for bytes that are no header."""
+    version = npy.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = npy.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = npy.read_array_header_2_0(stream)
+    else:
+        raise DataFault("holds arrays in a format newer than numpy's 2.0")
+    return shape, dtype
+
+
+def checked_header(header: Header, data_bytes: int) -> Header:
+    """The header itself; raises `DataFault` if its type is not numeric or its size is not that of the data."""
+    name, dtype = header.name, header.dtype
+    if dtype.hasobject:
+        raise DataFault(f"{name} holds Python objects (dtype object); only numbers are read")
+    if dtype.kind not in "biuf":
+        raise DataFault(f"{name} holds {dtype.name}; only integers and floating-point numbers are read")
+    if not header.shape:
+        raise DataFault(f"{name} is a single number; its first axis must count the examples")
+    if header.examples > MAX_EXAMPLES:
+        raise DataFault(f"{name} declares {header.examples} examples; at most {MAX_EXAMPLES} are allowed")
+    elements = math.prod(header.shape)
+    if elements * 4 > MAX_ARRAY_BYTES:
+        raise DataFault(f"{name} declares {elements} numbers; at most {MAX_ARRAY_BYTES // 4} are allowed")
+    if min(header.shape) < 0 or elements * dtype.itemsize != data_bytes:
+        raise DataFault(f"{name} declares the shape {header.shape}, which is not the size of its data")
+    return header

@@ -1,0 +1,227 @@
+"""The arrays of a job: read, split with the seed, and scaled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data import diabetes, digits, spiking_digits
+from search.data.describe import data_file, pointer, read_labels
+from search.data.files import DataFault, read_array
+from search.data.split import SplitFault, order, share, sizes
+from search.data.targets import CLASS_NUMBERS, TargetScaling, array_names, fits, scaled_targets, standardized
+from search.errors import InvalidSpec, Problem
+from search.spec import (
+    Data,
+    DiabetesData,
+    DigitsData,
+    MnistData,
+    NpzData,
+    SpikingDigitsData,
+    UploadedData,
+)
+from search.task import Head
+
+Floats = NDArray[np.float32]
+Targets = NDArray[Any] | tuple[NDArray[Any], ...]
+
+_TEST_SPLIT: Final = 0  #: purposes of the permutations drawn from a job's seed
+_VALIDATION_SPLIT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """What was done to every stored number: `(x - subtract) / divide_by`, `subtract` per channel."""
+
+    divide_by: float
+    subtract: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """Examples and targets of the three parts, as the model takes them. Targets of several outputs are tuples.
+
+    `target_scaling`: of each output; None where its targets are as they were stored.
+    """
+
+    x_train: Floats
+    y_train: Targets
+    x_validation: Floats
+    y_validation: Targets
+    x_test: Floats
+    y_test: Targets
+    scaling: Scaling
+    target_scaling: tuple[TargetScaling | None, ...] = (None,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stored:
+    """A data set as it is stored. `largest` is the largest number its type of image can hold, if that is known.
+
+    Targets are listed by output; there are none where the inputs are the targets.
+    """
+
+    x_train: NDArray[Any]
+    y_train: Sequence[NDArray[Any]]
+    x_test: NDArray[Any]
+    y_test: Sequence[NDArray[Any]]
+    largest: float | None
+
+
+def load(
+    data: Data, data_dir: Path, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head] = CLASS_NUMBERS
+) -> Dataset:
+    """The data of a job. The same seed gives the same parts; scaling is worked out on the training part alone.
+
+    Raises `InvalidSpec` for what `describe` would refuse, and for examples that are not finite.
+    """
+    try:
+        stored = _LOADERS[data.kind](data, data_dir, seed, heads)
+        if not fits(stored.x_train.shape[1:], input_shape):
+            shape = stored.x_train.shape[1:]
+            raise DataFault(f"examples have the shape {shape}; the model takes {input_shape}")
+        return _prepared(data, stored, seed, input_shape, heads)
+    except DataFault as error:
+        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
+    except SplitFault as error:
+        raise InvalidSpec([Problem(f"/data/{error.field}".rstrip("/"), str(error))]) from error
+
+
+def _prepared(
+    data: Data, stored: _Stored, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head]
+) -> Dataset:
+    count = len(stored.x_train)
+    parts = sizes(count, data.validation_fraction, data.train_samples)
+    places = order(count, seed, _VALIDATION_SPLIT)
+    validation = places[: parts.validation]
+    train = places[parts.validation :][: parts.train]
+    scaling = _scaling(data.preprocessing, stored.x_train[train], stored.largest)
+
+    def ready(images: NDArray[Any]) -> Floats:
+        return scaled(images, scaling).reshape(len(images), *input_shape)
+
+    x_train, x_validation, x_test = (
+        ready(images) for images in (stored.x_train[train], stored.x_train[validation], stored.x_test)
+    )
+    if data.targets == "inputs":
+        y_train, y_validation, y_test = ([x] * len(heads) for x in (x_train, x_validation, x_test))
+    else:
+        y_train = [y[train] for y in stored.y_train]
+        y_validation = [y[validation] for y in stored.y_train]
+        y_test = list(stored.y_test)
+    scalings = tuple(
+        standardized(y) if data.target_scaling == "standard" and head.labels == "values" else None
+        for head, y in zip(heads, y_train, strict=True)
+    )
+
+    def targets(found: Sequence[NDArray[Any]]) -> Targets:
+        done = tuple(scaled_targets(*each) for each in zip(found, heads, scalings, strict=True))
+        return done[0] if len(done) == 1 else done
+
+    return Dataset(
+        x_train=x_train,
+        y_train=targets(y_train),
+        x_validation=x_validation,
+        y_validation=targets(y_validation),
+        x_test=x_test,
+        y_test=targets(y_test),
+        scaling=scaling,
+        target_scaling=scalings,
+    )
+
+
+def scaled(images: NDArray[Any], scaling: Scaling) -> Floats:
+    """Stored images as the model takes them, but for their shape."""
+    floats = images.astype(np.float32)
+    floats -= np.asarray(scaling.subtract, np.float32)
+    floats /= np.float32(scaling.divide_by)
+    return floats
+
+
+def _scaling(preprocessing: str, images: NDArray[Any], largest: float | None) -> Scaling:
+    """How the numbers of these training images are brought to a range of 1.
+
+    Features (one axis) are centred each on its own, images with channels per channel, others by one number.
+    """
+    if preprocessing == "none":
+        return Scaling(1.0, (0.0,))
+    divide_by = max(-float(images.min()), float(images.max())) if largest is None else largest
+    if preprocessing == "unit":
+        return Scaling(divide_by or 1.0, (0.0,))
+    axes = {2: (0,), 3: (0, 1, 2)}.get(images.ndim, tuple(range(images.ndim - 1)))
+    mean = images.mean(axis=axes, dtype=np.float64)
+    return Scaling(divide_by or 1.0, tuple(float(value) for value in np.atleast_1d(mean).reshape(-1)))
+
+
+# --- sources -------------------------------------------------------------------------------------------------
+
+
+def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+    return _parted(*digits.read_digits(), data.test_fraction, seed, digits.LARGEST)
+
+
+def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+    return _parted(*diabetes.read_diabetes(), data.test_fraction, seed, None)
+
+
+def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+    rates, labels = spiking_digits.unseen()
+    return _parted(spiking_digits.events_of(rates, data.steps), labels, data.test_fraction, seed, None)
+
+
+def _parted(
+    x: NDArray[Any], y: NDArray[Any], test_fraction: float, seed: int, largest: float | None
+) -> _Stored:
+    """A data set without a test part of its own."""
+    places = order(len(x), seed, _TEST_SPLIT)
+    count = share(len(x), test_fraction)
+    test, train = places[:count], places[count:]
+    return _Stored(x[train], [y[train]], x[test], [y[test]], largest)
+
+
+def _npz(data: MnistData | NpzData | UploadedData, data_dir: Path, _: int, heads: Sequence[Head]) -> _Stored:
+    path = data_file(data, data_dir)
+    x_train, x_test = (_finite(read_array(path, name), name) for name in ("x_train", "x_test"))
+    y_train, y_test = ([], []) if data.targets == "inputs" else _npz_targets(path, heads)
+    lengths = {len(x_train), *map(len, y_train)}, {len(x_test), *map(len, y_test)}
+    if any(len(each) > 1 for each in lengths) or x_train.shape[1:] != x_test.shape[1:]:
+        raise DataFault(
+            "its arrays no longer fit each other: the file was changed after the job was accepted"
+        )
+    return _Stored(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
+
+
+def _npz_targets(path: Path, heads: Sequence[Head]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+    """Targets of the training and the test part, by output."""
+    train, test = (
+        [_read_targets(path, name, head) for name, head in zip(array_names(heads, part), heads, strict=True)]
+        for part in ("train", "test")
+    )
+    return train, test
+
+
+def _read_targets(path: Path, name: str, head: Head) -> NDArray[Any]:
+    return read_labels(path, name) if head.labels == "classes" else _finite(read_array(path, name), name)
+
+
+def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
+    if array.dtype.kind == "f":
+        largest = max(-float(array.min()), float(array.max()))
+        if not largest <= np.finfo(np.float32).max:
+            raise DataFault(f"{name} holds numbers that are not finite as 32-bit floats")
+    return array
+
+
+_LOADERS: Final[Mapping[str, Callable[[Any, Path, int, Sequence[Head]], _Stored]]] = {
+    "digits": _digits,
+    "diabetes": _diabetes,
+    "spiking_digits": _spiking_digits,
+    "mnist": _npz,
+    "npz": _npz,
+    "uploaded": _npz,
+}

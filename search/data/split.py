@@ -1,0 +1,46 @@
+"""How examples are shared between training, validation and test. Seeded; nothing is drawn twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SplitFault(ValueError):
+    """The shares asked for leave a part empty; `field` is the data's field that must change."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Examples per part."""
+
+    train: int
+    validation: int
+
+
+def sizes(available: int, validation_fraction: float, train_samples: int | None) -> Sizes:
+    """The parts `available` training examples are split into. Raises `SplitFault` if one of them is empty."""
+    if available < 2:
+        raise SplitFault("", f"{available} training examples cannot be split; at least 2 are needed")
+    validation = share(available, validation_fraction)
+    train = available - validation
+    if train_samples is not None and train_samples > train:
+        reason = f"asks for {train_samples} examples; {train} are left beside the validation part"
+        raise SplitFault("train_samples", reason)
+    return Sizes(train_samples or train, validation)
+
+
+def share(available: int, fraction: float) -> int:
+    """The number of examples nearest to the fraction that leaves both parts at least one."""
+    return min(max(round(available * fraction), 1), available - 1)
+
+
+def order(count: int, seed: int, purpose: int) -> NDArray[np.intp]:
+    """A permutation of `count` examples; other purposes get other permutations from one seed."""
+    return np.random.default_rng([seed, purpose]).permutation(count)

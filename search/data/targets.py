@@ -1,0 +1,77 @@
+"""What examples are labelled with: class numbers, or numbers for an output to give; checked against the outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.task import Head, Output
+
+#: What is loaded where nobody says what the model is: class numbers.
+CLASS_NUMBERS: Final = (Head("", Output("softmax", 2), (2,)),)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Targets as they are stored. `shape` is that of one example's; `classes` None where they are no class numbers."""
+
+    shape: tuple[int, ...]
+    classes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TargetScaling:
+    """What was done to every stored target: `(y - subtract) / divide_by`, number by number of an example."""
+
+    subtract: tuple[float, ...]
+    divide_by: tuple[float, ...]
+
+
+def fits(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether examples can be given to a model as they are, with a channel axis added, or flattened."""
+    return wanted in (stored, (*stored, 1), (int(np.prod(stored)),))
+
+
+def array_names(heads: Sequence[Head], part: str) -> list[str]:
+    """What a file calls the targets of each head: y_train, or y_train_NAME where there are several."""
+    return [f"y_{part}"] if len(heads) == 1 else [f"y_{part}_{head.name}" for head in heads]
+
+
+def unfit(head: Head, stored: Stored) -> str | None:
+    """Why these targets cannot train the head; None if they can."""
+    of = f" of output {head.name!r}" if head.name else ""
+    if head.labels == "classes":
+        if stored.classes is None:
+            return f"the targets{of} are not class numbers, which the loss {head.loss} needs"
+        if stored.classes > head.output.classes:
+            told = f"but the model tells {head.output.classes} classes apart"
+            return f"labels run to {stored.classes - 1}, {told}"
+        return None
+    if not fits(stored.shape, head.shape):
+        return f"targets have the shape {stored.shape}; the output {head.name!r} gives {head.shape}"
+    return None
+
+
+def standardized(targets: NDArray[Any]) -> TargetScaling:
+    """The scaling that brings these targets to a mean of 0 and a deviation of 1, number by number."""
+    flat = targets.reshape(len(targets), -1).astype(np.float64)
+    deviation = flat.std(axis=0)
+    return TargetScaling(
+        tuple(float(value) for value in flat.mean(axis=0)),
+        tuple(float(value) or 1.0 for value in deviation),
+    )
+
+
+def scaled_targets(targets: NDArray[Any], head: Head, scaling: TargetScaling | None) -> NDArray[Any]:
+    """Stored targets as the head takes them: class numbers as they are, others scaled and in its shape."""
+    if head.labels == "classes":
+        return targets
+    flat = targets.reshape(len(targets), -1).astype(np.float32)
+    if scaling is not None:
+        flat -= np.asarray(scaling.subtract, np.float32)
+        flat /= np.asarray(scaling.divide_by, np.float32)
+    return flat.reshape(len(targets), *head.shape)

@@ -1,0 +1,261 @@
+"""What happened in a search, as frozen values: assignments, measurements, trials. Plain; nothing loads Keras."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from quantization.spec import QuantizerSpec, parse_quantizer
+
+
+class JobStatus(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"  #: stored; no worker has looked at it
+    RUNNING = "running"  #: trials are proposed and trained
+    PAUSED = "paused"  #: no trial begins until it is resumed; those under way go on
+    STOPPING = (
+        "stopping"  #: no trial begins any more; the job ends with its best once those under way have ended
+    )
+    CANCELLING = "cancelling"  #: trials under way are being ended
+    FINALIZING = "finalizing"  #: the search is over; the best trial is measured on the test data
+    DONE = "done"  #: at least one trial was measured; the report is there
+    FAILED = "failed"  #: no trial could be measured
+    CANCELLED = "cancelled"  #: ended by its user
+
+
+class Cause(StrEnum):
+    """Why a search ended; the job's `reason` says it in words."""
+
+    TRIALS = "trials"  #: the budget of trials is used up
+    EPOCHS = "epochs"  #: the budget of epochs has no room for another trial
+    SECONDS = "seconds"  #: the budget of time is used up
+    QUOTA = "quota"  #: the tenant has had all the time of workers that it may have
+    SPACE = "space"  #: every assignment was tried, or the oracle has no other
+    USER = "user"  #: stopped or cancelled
+    NO_RESULT = "no_result"  #: no trial could be measured
+    ERROR = "error"  #: the search, a trial or the final report broke in a way no repetition mends
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands."""
+
+    QUEUED = "queued"  #: proposed; no worker has it
+    RUNNING = "running"  #: claimed; its lease is fresh
+    DONE = "done"  #: measured; may be on the front
+    PRUNED = (
+        "pruned"  #: proven unable to win before training, or given up while training; the proof is stored
+    )
+    INFEASIBLE = "infeasible"  #: no network can be built from its assignment, or it breaks a constraint
+    FAILED = "failed"  #: will not be tried again; the reason is stored
+    CANCELLED = "cancelled"  #: ended by the user
+
+
+class AttemptOutcome(StrEnum):
+    """How one worker's go at a trial ended: as the trial did, or so that it is to be tried again."""
+
+    DONE = "done"
+    PRUNED = "pruned"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    RELEASED = "released"  #: given back, for a cause outside of the trial
+    LOST = "lost"  #: the worker died, or was silent for too long
+
+
+JOB_ENDED: Final = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED})
+TRIAL_ENDED: Final = frozenset(
+    {
+        TrialStatus.DONE,
+        TrialStatus.PRUNED,
+        TrialStatus.INFEASIBLE,
+        TrialStatus.FAILED,
+        TrialStatus.CANCELLED,
+    }
+)
+
+#: Rows of one job name the same few quantizers again and again.
+_parsed = lru_cache(maxsize=4096)(parse_quantizer)
+
+SlotQuantizers = Mapping[str, QuantizerSpec | None]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What one trial is: the quantizer of each slot of each quantized layer, and the widths that differ.
+
+    `values` are the choices as the oracle knows them (hyperparameter -> label); `quantizers` and `widths` are what they
+    mean. A layer with an empty mapping becomes its quantized class with no quantizers (BatchNormalization).
+    """
+
+    values: Mapping[str, str | float | int | bool]
+    quantizers: Mapping[str, SlotQuantizers]
+    widths: Mapping[str, int] = field(default_factory=dict)
+    learning_rate: float | None = None  #: None: the job's
+    settings: Mapping[str, str | float | int] = field(
+        default_factory=dict
+    )  #: of a spiking network's integers
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; quantizers as strings."""
+        return {
+            "values": dict(self.values),
+            "quantizers": {
+                layer: {slot: None if spec is None else str(spec) for slot, spec in slots.items()}
+                for layer, slots in self.quantizers.items()
+            },
+            "widths": dict(self.widths),
+            **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
+            **({"settings": dict(self.settings)} if self.settings else {}),
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Assignment:
+        """The assignment that `to_json` wrote."""
+        return cls(
+            values=dict(document["values"]),
+            quantizers={
+                layer: {slot: None if text is None else _parsed(text) for slot, text in slots.items()}
+                for layer, slots in document["quantizers"].items()
+            },
+            widths=dict(document["widths"]),
+            learning_rate=document.get("learning_rate"),
+            settings=document.get("settings", {}),
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of what would be built and trained: assignments with one key give the same trial."""
+        document = self.to_json()
+        parts = [document["quantizers"], document["widths"]]
+        if self.learning_rate is not None:
+            parts.append({"learning_rate": self.learning_rate})
+        if self.settings:
+            parts.append({"settings": dict(self.settings)})
+        text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """Energy of one layer in picojoules, by part."""
+
+    name: str
+    class_name: str
+    inputs_pj: float
+    outputs_pj: float
+    parameters_pj: float
+    operations_pj: float
+    counted_pj: float  #: what enters the trial's energy
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one inference costs. `value` is what the goal names: `energy_pj`, or `bits`."""
+
+    value: float
+    energy_pj: float
+    bits: int
+    layers: tuple[LayerCost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """The metrics at the end of one epoch; epochs count from 0, through all executions of a trial."""
+
+    epoch: int
+    metrics: Mapping[str, float]
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One of several trainings of a trial: from its own seed, measured as a trial of one training is."""
+
+    seed: int
+    metric: float
+    loss: float
+    best_epoch: int  #: counted through all executions
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How far the metrics of a trial's executions lie apart. `std` is the deviation of a sample (n - 1)."""
+
+    std: float
+    min: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a trained trial achieved. `metric` is on the validation data; the cost stands beside it, never in it.
+
+    Of several executions metric and loss are the means, and `best_epoch` is that of the best one, whose model is kept.
+    """
+
+    metric: float
+    loss: float
+    cost: Cost
+    durations_s: Mapping[str, float]  #: build, compile, train, evaluate, save
+    best_epoch: int
+    executions: tuple[Execution, ...] = ()  #: empty where there is only one
+
+    @property
+    def best_execution(self) -> Execution | None:
+        """The one whose model is kept; None where there is only one."""
+        return next((each for each in self.executions if each.best_epoch == self.best_epoch), None)
+
+
+def spread(metrics: Sequence[float]) -> Spread | None:
+    """The spread of the executions' metrics; None for fewer than two."""
+    if len(metrics) < 2:
+        return None
+    return Spread(statistics.stdev(metrics), min(metrics), max(metrics))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why a trial is not trained, is given up or does not count: for people, and in numbers."""
+
+    status: TrialStatus
+    reason: str
+    proof: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord:
+    """A trial as the search sees it: enough to rebuild an oracle from rows."""
+
+    number: int
+    assignment: Assignment
+    status: TrialStatus
+    metric: float | None = None
+    cost: float | None = None
+    oracle_trial: Mapping[str, Any] = field(default_factory=dict)  #: keras-tuner's own state of the trial
+    epochs: int | None = None  #: the epoch it trains up to; None: the job's
+    initial_epoch: int = 0  #: the epoch it starts after: that of the parent's end
+    parent: int | None = None  #: number of the trial whose training it continues
+    proof: Mapping[str, Any] | None = None  #: why it was pruned or infeasible, in numbers
+    post_training_metric: float | None = None  #: as `metric`, before any training, where that was measured
+
+    @property
+    def free(self) -> bool:
+        """True if it was judged without training: it costs nothing of the budget."""
+        return self.proof is not None and self.metric is None
+
+    @property
+    def bound(self) -> float | None:
+        """The score it could not exceed, if that is why it was pruned."""
+        return None if self.proof is None else self.proof.get("best_possible_score")
+
+
+def paid(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Those that count against the budget: not those that were judged without training."""
+    return [record for record in records if not record.free]

@@ -1,0 +1,135 @@
+"""Assignments as rows of indexes into the labels of each choice, and as numbers that a model can learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantization.spec import QuantizerSpec
+from search.choices import Choices, Label
+from search.oracles.base import Values
+
+Rows = NDArray[np.intp]  #: (assignments, choices)
+Floats = NDArray[np.float64]
+
+#: Weights of what tells two quantizers apart beside their bits: their kind, and the rest of their text.
+_KIND, _TEXT = 0.3, 0.15
+
+#: Weight of the sums over all choices.
+_SUM: Final = 1.0
+
+#: Logarithms of multiples and rates span no more than those of the widths from half to double.
+_WIDEST_SPAN: Final = 2.0
+
+#: What half the width harms, in rounding errors: a binary weight has one of 1, one of 3 bits of 0.25.
+_NARROW: Final = 0.25
+
+#: Widest quantizer; its logarithm scales the bits to [0, 1].
+_MOST_BITS: Final = 16
+
+
+class Candidates:
+    """The space of a job as rows of indexes. Choices with one label are left out of the rows."""
+
+    def __init__(self, choices: Choices) -> None:
+        dimensions = choices.dimensions()
+        self._fixed = {name: labels[0] for name, labels in dimensions.items() if len(labels) == 1}
+        self._free = {name: labels for name, labels in dimensions.items() if len(labels) > 1}
+        self._places = {
+            name: {label: index for index, label in enumerate(labels)} for name, labels in self._free.items()
+        }
+        self.sizes: Rows = np.array([len(labels) for labels in self._free.values()], dtype=np.intp)
+        self.names = tuple(self._free)
+        self._tables = _tables(choices, self._free)
+        self._centred = [table - table.mean(axis=0) for table in self._tables]
+
+    def values(self, row: Rows) -> dict[str, Label]:
+        """The labels of one row."""
+        return self.every_values(row[None])[0]
+
+    def every_values(self, rows: Rows) -> list[dict[str, Label]]:
+        """The labels of each row."""
+        chosen = [
+            [labels[i] for i in column.tolist()]
+            for labels, column in zip(self._free.values(), rows.T, strict=True)
+        ]
+        if not chosen:
+            return [dict(self._fixed) for _ in rows]
+        return [
+            {**self._fixed, **dict(zip(self.names, each, strict=True))} for each in zip(*chosen, strict=True)
+        ]
+
+    def row(self, values: Values) -> Rows:
+        """The row of these labels; what is not a choice is left out."""
+        return np.array([places[values[name]] for name, places in self._places.items()], dtype=np.intp)
+
+    def random(self, count: int, chance: np.random.Generator) -> Rows:
+        """Rows drawn uniformly."""
+        return chance.integers(0, self.sizes, size=(count, len(self.sizes)), dtype=np.intp)
+
+    def neighbours(self, rows: Rows) -> Rows:
+        """Every row that differs from one of these in one choice; each once."""
+        found = []
+        for dimension, size in enumerate(self.sizes):
+            for shift in range(1, size):
+                other = rows.copy()
+                other[:, dimension] = (other[:, dimension] + shift) % size
+                found.append(other)
+        return np.unique(np.concatenate(found), axis=0)
+
+    def encoded(self, rows: Rows) -> Floats:
+        """(assignments, features): per choice its bits on a logarithmic scale, rounding error, kind and text.
+
+        Then the sums of bits and of errors, for what one choice teaches about the others.
+        """
+        if not self._tables:
+            return np.zeros((len(rows), 1))
+        parts = [table[rows[:, i]] for i, table in enumerate(self._centred)]
+        sums = sum((part[:, :2] for part in parts), start=np.zeros((len(rows), 2)))
+        return np.concatenate([*parts, _SUM * sums], axis=1)
+
+    def damage(self, rows: Rows) -> Floats:
+        """The sum of rounding errors: what is expected to harm the metric while no layer is known to matter more."""
+        found = sum((table[rows[:, i], 1] for i, table in enumerate(self._tables)), start=np.zeros(len(rows)))
+        return np.asarray(found)
+
+
+def _tables(choices: Choices, free: Mapping[str, tuple[Label, ...]]) -> list[Floats]:
+    specs: dict[str, dict[Label, QuantizerSpec]] = {
+        slot.name: {str(spec): spec for spec in slot.candidates} for slot in choices.slots
+    }
+    widths = {width.name for width in choices.widths}
+    return [
+        _quantizers([specs[name][label] for label in labels])
+        if name in specs
+        else _others(labels, is_width=name in widths)
+        for name, labels in free.items()
+    ]
+
+
+def _quantizers(specs: list[QuantizerSpec]) -> Floats:
+    bits = np.array([spec.bits for spec in specs], dtype=float)
+    kinds = sorted({spec.kind for spec in specs})
+    parts = [np.log2(bits)[:, None] / math.log2(_MOST_BITS), np.exp2(1 - bits)[:, None]]
+    if len(kinds) > 1:
+        parts.append(_KIND * np.array([[spec.kind == kind for kind in kinds] for spec in specs], dtype=float))
+    parts.append(_TEXT * np.eye(len(specs)))
+    return np.concatenate(parts, axis=1)
+
+
+def _others(labels: tuple[Label, ...], *, is_width: bool) -> Floats:
+    """Widths, learning rates, words; the second column is what they are known to harm, as of quantizers."""
+    nothing = np.zeros((len(labels), 1))
+    if any(isinstance(label, str) for label in labels):  # words without an order
+        return np.concatenate([nothing, nothing, np.eye(len(labels))], axis=1)
+    numbers = np.array([float(label) for label in labels])
+    scale = np.log2(numbers)
+    scale *= min(
+        1.0, _WIDEST_SPAN / float(np.ptp(scale))
+    )  # learning rates may be factors of a thousand apart
+    damage = _NARROW * (1 / numbers - 1)[:, None] if is_width else nothing
+    return np.concatenate([scale[:, None], damage, _TEXT * np.eye(len(labels))], axis=1)

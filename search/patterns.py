@@ -1,0 +1,25 @@
+"""Patterns of layer names, as users write them. Plain; nothing loads Keras."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_REPEATS: Final = 3  #: open repeats in a pattern
+
+
+def checked_pattern(pattern: str) -> str:
+    """The pattern itself; ValueError unless it is a regular expression that cannot run for long on a layer name.
+
+    Repeating a group, back-references and look-arounds make matching exponential, many open repeats polynomial.
+    """
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    bare = re.sub(r"\[[^\]]*\]", "x", re.sub(r"\\[^1-9]", "x", pattern))
+    if re.search(r"\)[*+{]|\\[1-9]|\(\?", bare):
+        raise ValueError("repeated groups, (?...) groups and back-references are not allowed in patterns")
+    if len(re.findall(r"[*+{]", bare)) > MAX_REPEATS:
+        raise ValueError(f"more than {MAX_REPEATS} repeats (* + {{}}) in one pattern")
+    return pattern

@@ -1,0 +1,36 @@
+"""In which order a job searches the parts of its model: all at once, or block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from search.choices import Choices
+from search.history import Cost, TrialRecord
+from search.schedule_spec import PerBlockSchedule
+from search.schedules.base import Stage, current_stage
+from search.schedules.per_block import per_block
+from search.schedules.whole_model import whole_model
+from search.spec import SearchSpec
+
+__all__ = ["SCHEDULES", "Stage", "current_stage", "learning_rate_shares", "stages"]
+
+#: Kind of schedule -> its stages.
+SCHEDULES: Final[Mapping[str, Callable[..., tuple[Stage, ...]]]] = {
+    "whole_model": whole_model,
+    "per_block": per_block,
+}
+
+
+def stages(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
+    """The stages of a job, in order; their trials sum to the budget at most. InvalidSpec where blocks do not fit."""
+    return SCHEDULES[spec.schedule.kind](spec, choices, reference)
+
+
+def learning_rate_shares(spec: SearchSpec, plan: Sequence[Stage], trial: TrialRecord) -> dict[str, float]:
+    """Layers that the stages before a trial's settled -> the share of the learning rate they train at."""
+    if not isinstance(spec.schedule, PerBlockSchedule):
+        return {}
+    stage = next(each for each in reversed(plan) if each.first <= trial.number)
+    settled = [layer for layer in trial.assignment.quantizers if layer not in stage.choices.quantized]
+    return dict.fromkeys(settled, spec.schedule.settled_learning_rate)

@@ -1,0 +1,87 @@
+"""What a schedule is made of: stages, each with the choices it makes and its share of the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from search.choices import Choices
+from search.history import TRIAL_ENDED, Assignment, TrialRecord
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a search: trials `first` to `first + trials - 1` choose among `choices`, everything else is settled."""
+
+    index: int
+    name: str
+    choices: Choices
+    first: int
+    trials: int
+
+    def records(self, history: Sequence[TrialRecord]) -> list[TrialRecord]:
+        """The trials of this stage, by number."""
+        last = self.first + self.trials
+        return sorted((r for r in history if self.first <= r.number < last), key=lambda record: record.number)
+
+
+def current_stage(
+    stages: Sequence[Stage], history: Sequence[TrialRecord], exhausted: frozenset[int]
+) -> Stage | None:
+    """The first stage that has trials to propose or to wait for; None when all are over.
+
+    `exhausted` are the indexes of stages whose oracle has nothing more to propose.
+    """
+    for stage in stages:
+        records = stage.records(history)
+        proposes = len(records) < stage.trials and stage.index not in exhausted
+        if proposes or any(record.status not in TRIAL_ENDED for record in records):
+            return stage
+    return None
+
+
+def on_top_of(base: Assignment | None, added: Assignment) -> Assignment:
+    """What a stage chose, on top of what the stages before it settled."""
+    if base is None:
+        return added
+    quantizers = {layer: dict(slots) for layer, slots in base.quantizers.items()}
+    for layer, slots in added.quantizers.items():
+        quantizers[layer] = {**quantizers.get(layer, {}), **slots}
+    return Assignment(
+        values={**base.values, **added.values},
+        quantizers=quantizers,
+        widths={**base.widths, **added.widths},
+        learning_rate=base.learning_rate if added.learning_rate is None else added.learning_rate,
+    )
+
+
+def shares(weights: Mapping[str, float], total: int, caps: Mapping[str, int]) -> dict[str, int]:
+    """`total` whole parts in proportion to `weights`, at least one and at most `caps[name]` each.
+
+    Largest remainder (Hamilton); what a cap leaves over goes to the others. The parts sum to `total` unless the caps do
+    not allow it. Raises ValueError if there are fewer parts than names.
+    """
+    if total < len(weights):
+        raise ValueError(f"{total} trials are fewer than {len(weights)} blocks")
+    found = dict.fromkeys(weights, 1)
+    left = total - len(weights)
+    while left > 0:
+        free = {name: max(weight, 1e-300) for name, weight in weights.items() if found[name] < caps[name]}
+        if not free:
+            break
+        added = _largest_remainder(free, left)
+        for name, count in added.items():
+            taken = min(count, caps[name] - found[name])
+            found[name] += taken
+            left -= taken
+    return found
+
+
+def _largest_remainder(weights: Mapping[str, float], total: int) -> dict[str, int]:
+    whole = sum(weights.values())
+    exact = {name: total * weight / whole for name, weight in weights.items()}
+    found = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: found[name] - exact[name])
+    for name in by_remainder[: total - sum(found.values())]:
+        found[name] += 1
+    return found

@@ -1,0 +1,72 @@
+"""Block after block: AutoQKeras' scheduler, with trained weights, a budget that adds up, and groups kept together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from search.choices import Choices
+from search.errors import InvalidSpec, Problem
+from search.history import Cost
+from search.schedule_spec import PerBlockSchedule
+from search.schedules.base import Stage, shares
+from search.spec import SearchSpec
+
+
+def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
+    """A stage for every block, in the order asked for.
+
+    InvalidSpec if a block has no layer that is quantized, or if there are fewer trials than blocks.
+    """
+    schedule = spec.schedule
+    assert isinstance(schedule, PerBlockSchedule)  # the table of schedules says so
+    blocks = _blocks(schedule.blocks, choices.quantized)
+    problems = [
+        Problem(f"/schedule/blocks/{index}", f"the block {pattern!r} has no layer that the limits quantize")
+        for index, pattern in enumerate(schedule.blocks)
+        if not blocks[pattern]
+    ]
+    if problems:
+        raise InvalidSpec(problems)
+    counted = {layer.name: layer.counted_pj for layer in reference.layers}
+    costs = {name: sum(counted.get(layer, 0.0) for layer in layers) for name, layers in blocks.items()}
+    order = list(blocks)
+    if schedule.order == "cost":
+        order.sort(key=lambda name: -costs[name])
+    parts = _parts(choices, [(name, blocks[name]) for name in order])
+    try:
+        trials = shares(costs, spec.budget.trials, {name: part.size() for name, part in parts.items()})
+    except ValueError as error:
+        raise InvalidSpec([Problem("/budget/trials", str(error))]) from error
+    found, first = [], 0
+    for index, name in enumerate(order):
+        found.append(Stage(index, name, parts[name], first, trials[name]))
+        first += trials[name]
+    return tuple(found)
+
+
+def _blocks(patterns: Sequence[str], layers: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Layers of each block; each layer in the first block whose pattern matches its whole name."""
+    found: dict[str, list[str]] = {pattern: [] for pattern in patterns}
+    for layer in layers:
+        block = next((pattern for pattern in patterns if re.fullmatch(pattern, layer)), None)
+        if block is not None:
+            found[block].append(layer)
+    return {pattern: tuple(names) for pattern, names in found.items()}
+
+
+def _parts(choices: Choices, blocks: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Choices]:
+    """The choices each block makes: those of its layers that no earlier block has made."""
+    found: dict[str, Choices] = {}
+    made: set[str] = set()
+    searched = {layer for _, layers in blocks for layer in layers}
+    for name, layers in blocks:
+        own = set(layers)
+        slots = tuple(s for s in choices.slots if s.name not in made and own.intersection(s.layers))
+        widths = tuple(w for w in choices.widths if w.name not in made and own.intersection(w.layers))
+        made |= {slot.name for slot in slots} | {width.name for width in widths}
+        sharing = {layer for slot in slots for layer in slot.layers if layer in searched}
+        found[name] = choices.restricted(
+            slots=slots, widths=widths, quantized=[n for n in choices.quantized if n in own | sharing]
+        )
+    return found

@@ -1,0 +1,13 @@
+"""One stage: every choice of the model in every trial."""
+
+from __future__ import annotations
+
+from search.choices import Choices
+from search.history import Cost
+from search.schedules.base import Stage
+from search.spec import SearchSpec
+
+
+def whole_model(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
+    """The whole budget on the whole space."""
+    return (Stage(index=0, name="whole model", choices=choices, first=0, trials=spec.budget.trials),)

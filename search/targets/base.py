@@ -1,0 +1,247 @@
+"""What a target is: legal layers, quantizers a slot, widths, rules about the network. Plain; nothing loads Keras."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network
+from quantization.spec import QuantizerSpec
+from search.errors import Problem
+
+if TYPE_CHECKING:
+    from search.choices import Choices
+
+#: Layers that change neither values nor order: rules look past them.
+TRANSPARENT: Final = TRAINING_ONLY | {"Flatten", "Reshape"}
+#: Layers with a kernel.
+WEIGHTED: Final = frozenset(
+    {
+        "Dense",
+        "Conv1D",
+        "Conv2D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "DepthwiseConv1D",
+        "DepthwiseConv2D",
+        "SeparableConv1D",
+        "SeparableConv2D",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a quantizer stands: field of the space, layer, and whether the layer reads the network's input."""
+
+    field: str
+    layer: Layer
+    reads_input: bool = False
+
+
+#: What is wrong with a quantizer in its place, or None.
+QuantizerRule = Callable[[Place, QuantizerSpec], str | None]
+#: What is wrong with a network: (layer, reason) pairs.
+NetworkRule = Callable[["Graph"], Iterator[tuple[str, str]]]
+
+
+@dataclass(frozen=True)
+class SlotRule:
+    """What a slot may hold: kinds of quantizers, widths in bits, and further rules about its arguments."""
+
+    kinds: frozenset[str] | None = None
+    bits: frozenset[int] | None = None
+    rules: tuple[QuantizerRule, ...] = ()
+
+    def faults(self, place: Place, quantizer: QuantizerSpec) -> Iterator[str]:
+        """Every way in which the quantizer is not legal here."""
+        if self.kinds is not None and quantizer.kind not in self.kinds:
+            yield f"{quantizer} is not one of {', '.join(sorted(self.kinds))}"
+            return
+        if self.bits is not None and quantizer.bits not in self.bits:
+            yield f"{quantizer} has {quantizer.bits} bits, allowed are {_listed(self.bits)}"
+        for rule in self.rules:
+            fault = rule(place, quantizer)
+            if fault is not None:
+                yield f"{quantizer}: {fault}"
+
+
+#: Anything goes.
+ANY: Final = SlotRule()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A piece of hardware or a compiler.
+
+    `layers`: classes it takes, None: all. `slots`: kernel (which holds for every weight matrix), bias, activation
+    (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of the three
+    must not stay float.
+    """
+
+    name: str
+    description: str
+    layers: frozenset[str] | None = None
+    slots: Mapping[str, SlotRule] = field(default_factory=dict)
+    rules: tuple[NetworkRule, ...] = ()
+    needs: frozenset[str] = frozenset()
+
+    def check(self, network: Network, space: Choices) -> list[Problem]:
+        """Every layer that breaks a rule of the target, and every candidate of the space that is not legal.
+
+        Empty: any assignment of the space may run on the target.
+        """
+        graph = Graph(network)
+        found = [
+            *self._layer_problems(network),
+            *self._candidate_problems(graph, space),
+            *self._float_problems(network, space),
+        ]
+        for rule in self.rules:
+            found += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
+        return found
+
+    def faults(self, place: Place, quantizer: QuantizerSpec) -> list[str]:
+        """Why a quantizer may not stand in a place; empty: it may."""
+        return list(self.slots.get(_group(place.field), ANY).faults(place, quantizer))
+
+    def _layer_problems(self, network: Network) -> list[Problem]:
+        if self.layers is None:
+            return []
+        allowed = self.layers | TRAINING_ONLY | {INPUT}
+        listed = ", ".join(sorted(self.layers))
+        return [
+            self._problem("/model", layer.name, f"{layer.class_name} is not one of {listed}")
+            for layer in network.layers
+            if layer.class_name not in allowed
+        ]
+
+    def _candidate_problems(self, graph: Graph, space: Choices) -> list[Problem]:
+        return [
+            self._problem(f"/quantizers/{slot.field}", name, fault)
+            for slot in space.slots
+            for name in slot.layers
+            for quantizer in slot.candidates
+            for fault in self.faults(graph.place(slot.field, name), quantizer)
+        ]
+
+    def _float_problems(self, network: Network, space: Choices) -> list[Problem]:
+        chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
+        return [
+            self._problem("/limits", layer.name, f"its {slot} has no quantizer, so it stays float")
+            for layer in network.layers
+            for slot in _quantized_slots(layer)
+            if _group(slot) in self.needs and (layer.name, slot) not in chosen
+        ]
+
+    def _problem(self, pointer: str, layer: str, reason: str) -> Problem:
+        return Problem(pointer, f"{self.name}: layer {layer!r}: {reason}")
+
+
+class Graph:
+    """Who reads whom, past layers that change nothing."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._readers: dict[str, list[Layer]] = {layer.name: [] for layer in network.layers}
+        for layer in network.layers:
+            for name in layer.inbound:
+                self._readers[name].append(layer)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """Layers that do something, inputs not counted."""
+        skipped = TRANSPARENT | {INPUT}
+        return tuple(layer for layer in self.network.layers if layer.class_name not in skipped)
+
+    def before(self, layer: Layer) -> Layer:
+        """What feeds the layer's first input, past transparent layers; an input layer at the end."""
+        found = self.network.layer(layer.inbound[0])
+        while found.class_name in TRANSPARENT:
+            found = self.network.layer(found.inbound[0])
+        return found
+
+    def after(self, layer: Layer) -> list[Layer]:
+        """The layers that read this one, past transparent layers."""
+        found: list[Layer] = []
+        for reader in self._readers[layer.name]:
+            found += self.after(reader) if reader.class_name in TRANSPARENT else [reader]
+        return found
+
+    def place(self, field_name: str, layer: str) -> Place:
+        """A field of a layer."""
+        found = self.network.layer(layer)
+        return Place(field_name, found, bool(found.inbound) and self.before(found).class_name == INPUT)
+
+    def is_output(self, layer: Layer) -> bool:
+        """Whether the layer's values leave the network, past transparent layers and a softmax."""
+        if layer.name in self.network.outputs:
+            return True
+        readers = self._readers[layer.name]
+        passing = [each for each in readers if each.class_name in TRANSPARENT or is_softmax(each)]
+        return len(passing) == len(readers) and any(self.is_output(reader) for reader in passing)
+
+
+def function_of(layer: Layer) -> str:
+    """The activation function a layer applies."""
+    if layer.class_name == "ReLU":
+        return "relu"
+    if layer.class_name == "Softmax":
+        return "softmax"
+    function: Any = layer.config.get("activation")
+    return "linear" if function is None else str(function)
+
+
+def is_softmax(layer: Layer) -> bool:
+    """Whether all the layer does is a softmax."""
+    return layer.class_name in ("Activation", "Softmax") and function_of(layer) == "softmax"
+
+
+def _group(field_name: str) -> str:
+    """kernel, bias or activation: what a field of the space or a slot of a layer is a case of."""
+    if field_name.endswith("kernel") or field_name == "embeddings":
+        return "kernel"
+    return "bias" if field_name.endswith("bias") else "activation"
+
+
+def _quantized_slots(layer: Layer) -> Iterator[str]:
+    """The slots of a layer that a target without floats needs a quantizer for."""
+    function = function_of(layer)
+    if layer.class_name in WEIGHTED:
+        yield "kernel"
+        if layer.class_name.startswith("Separable"):
+            yield "pointwise_kernel"
+        if layer.config.get("use_bias", True):
+            yield "bias"
+        if function not in ("linear", "softmax"):
+            yield "activation"
+    elif layer.class_name == "Activation" and function != "softmax":
+        yield "activation"
+
+
+def _listed(bits: frozenset[int]) -> str:
+    ordered = sorted(bits)
+    if len(ordered) > 3 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{ordered[0]} to {ordered[-1]}"
+    return ", ".join(map(str, ordered))
+
+
+def power_of_two_alpha(place: Place, quantizer: QuantizerSpec) -> str | None:
+    """A scale must be a power of two for every channel: none, a number that is one, or auto_po2."""
+    alpha: Any = getattr(quantizer, "alpha", None)
+    numbers = alpha if isinstance(alpha, tuple) else (alpha,)
+    if alpha is None or alpha == "auto_po2":
+        return None
+    if all(isinstance(number, int | float) and math.frexp(number)[0] == 0.5 for number in numbers):
+        return None
+    return f"alpha={alpha!r} is not a power of two; use a number that is one, or alpha='auto_po2'"
+
+
+def symmetric(place: Place, quantizer: QuantizerSpec) -> str | None:
+    """Codes must be as many below zero as above."""
+    given: Any = quantizer
+    if quantizer.kind in ("quantized_bits", "quantized_linear") and not given.symmetric:
+        return "symmetric=True is needed"
+    return None

@@ -1,0 +1,102 @@
+"""SynSense's Xylo: spiking populations, one fully connected layer each, with 8-bit weights.
+
+A layer of units becomes a population of neurons, its activation the events of a step. Figures: Rockpool's overview of
+the Xylo family, Xylo Audio 2: 16 inputs, 1000 hidden neurons, 8 readouts, up to 31 events of a hidden neuron a step, a
+hidden neuron reaching 64 others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+from costmodel.network import INPUT, Layer
+from quantization.spec import QuantizerSpec
+from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax
+
+MAX_INPUTS: Final = 16
+MAX_HIDDEN: Final = 1000
+MAX_READOUTS: Final = 8
+MAX_FANOUT: Final = 64
+WEIGHT_BITS: Final = frozenset(range(1, 9))
+#: 31 events a step are five bits.
+EVENT_BITS: Final = frozenset(range(1, 6))
+
+_FUNCTIONS: Final = frozenset({"relu"})
+
+
+def _whole_events(place: Place, quantizer: QuantizerSpec) -> str | None:
+    """Events are counted: never negative."""
+    given: Any = quantizer
+    if quantizer.kind == "binary" and not given.use_01:
+        return "a neuron fires or not: use_01=True is needed"
+    if quantizer.kind == "quantized_relu" and (given.negative_slope or given.use_sigmoid):
+        return "events are never negative: no negative_slope, no use_sigmoid"
+    return None
+
+
+def _populations(graph: Graph) -> list[Layer]:
+    return [layer for layer in graph.layers if layer.class_name == "Dense"]
+
+
+def _sizes(graph: Graph) -> Iterator[tuple[str, str]]:
+    dense = _populations(graph)
+    hidden = [layer for layer in dense if not graph.is_output(layer)]
+    for layer in dense:
+        inputs, units = layer.input_shapes[0][-1], layer.output_shape[-1]
+        if graph.before(layer).class_name == INPUT and math.prod(layer.input_shapes[0]) > MAX_INPUTS:
+            yield layer.name, f"{math.prod(layer.input_shapes[0])} inputs; Xylo has {MAX_INPUTS}"
+        elif graph.before(layer).class_name != INPUT and units > MAX_FANOUT:
+            yield layer.name, f"each of its {inputs} sources would reach {units} neurons; {MAX_FANOUT} can be"
+        if layer not in hidden and units > MAX_READOUTS:
+            yield layer.name, f"{units} readouts; Xylo has {MAX_READOUTS}"
+    total = 0
+    for layer in hidden:
+        total += layer.output_shape[-1]
+        if total > MAX_HIDDEN:
+            yield layer.name, f"{total} hidden neurons up to here; Xylo has {MAX_HIDDEN}"
+
+
+def _events_between_populations(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in _populations(graph):
+        if function_of(layer) not in _FUNCTIONS | {"linear"} and not graph.is_output(layer):
+            yield layer.name, f"activation {function_of(layer)!r}; neurons fire as a quantized relu"
+        if function_of(layer) != "linear" or graph.is_output(layer):
+            continue
+        for reader in graph.after(layer):
+            if function_of(reader) != "relu" or reader.class_name == "Dense":
+                yield layer.name, f"{reader.name!r} reads it before it fires: a relu must come between"
+
+
+def _only_fired_numbers(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.class_name in ("Activation", "ReLU") and not is_softmax(layer):
+            if function_of(layer) not in _FUNCTIONS:
+                yield layer.name, f"activation {function_of(layer)!r}; neurons fire as a quantized relu"
+            elif graph.before(layer).class_name not in ("Dense", INPUT):
+                yield (
+                    layer.name,
+                    f"fires after {graph.before(layer).class_name}; it must follow a Dense layer",
+                )
+
+
+_WEIGHTS: Final = SlotRule(
+    frozenset(
+        {"quantized_bits", "quantized_linear", "binary", "ternary", "stochastic_binary", "stochastic_ternary"}
+    ),
+    WEIGHT_BITS,
+)
+
+XYLO: Final = Target(
+    name="xylo",
+    description="SynSense Xylo Audio 2: populations of spiking neurons, 8-bit weights, up to 31 events a step.",
+    layers=frozenset({"Dense", "Activation", "ReLU", "Flatten", "Reshape", "Softmax"}),
+    slots={
+        "kernel": _WEIGHTS,
+        "bias": _WEIGHTS,
+        "activation": SlotRule(frozenset({"quantized_relu", "binary"}), EVENT_BITS, (_whole_events,)),
+    },
+    rules=(_sizes, _events_between_populations, _only_fired_numbers),
+    needs=frozenset({"kernel", "bias", "activation"}),
+)

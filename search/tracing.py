@@ -1,0 +1,74 @@
+"""What a program needs of its backend: gradients, and functions that are traced once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+Tensor = Any
+
+
+def some_of(x: Tensor, start: Tensor, size: Any) -> Tensor:
+    """Up to `size` elements from `start`."""
+    return x[start : start + size]
+
+
+def with_gradients(loss_of: Callable[..., Any], parts: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
+    """Loss, what came with it, and its gradient with respect to each part."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        (loss, rest), gradients = jax.value_and_grad(loss_of, has_aux=True)(list(parts))
+        return loss, rest, gradients
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(parts)
+        loss, rest = loss_of(parts)
+    return loss, rest, tape.gradient(loss, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, traced once for all sizes of its arguments."""
+    traced: list[Any] = []
+
+    def call(*arguments: Any) -> Any:
+        if not traced:
+            traced.append(_function(function, arguments))
+        return traced[0](*arguments)
+
+    return call
+
+
+def _function(function: Callable[..., Any], arguments: Any) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    _keep_arithmetic()
+    found: Callable[..., Any] = tf.function(
+        functools.partial(
+            function
+        ),  # by a method's code TensorFlow would take all programs for one traced too often
+        input_signature=tf.nest.map_structure(_open, arguments),
+        autograph=False,
+    )
+    return found
+
+
+@functools.cache
+def _keep_arithmetic() -> None:
+    """Have TensorFlow compute what is written: reordered sums would make a program differ from the plain model."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+def _open(argument: Any) -> Any:
+    import tensorflow as tf
+
+    tensor = tf.convert_to_tensor(argument)
+    # One axis at most varies: that of examples, or that of numbers in a vector.
+    shape = [None, *tensor.shape[1:]] if tensor.shape.rank else []
+    return tf.TensorSpec(shape, tensor.dtype)

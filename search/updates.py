@@ -1,0 +1,97 @@
+"""Optimizers as functions of one flat vector: a step is a handful of operations, however many weights there are.
+
+Formulas and default constants are those of Keras' optimizers of the same names, in the same order of operations, so
+that each number comes out the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from keras import ops
+
+Tensor = Any
+
+_BETA_1: Final = 0.9
+_BETA_2: Final = 0.999
+_RHO: Final = 0.9
+_EPSILON: Final = 1e-7
+_WEIGHT_DECAY: Final = 0.004  #: of AdamW
+_NADAM_DECAY: Final = 0.96
+
+
+@dataclass(frozen=True)
+class Update:
+    """How an optimizer moves weights.
+
+    `step(weights, gradient, moments, scalar, count, rate)` gives new weights, moments and scalar; `count` is the number
+    of steps before this one. `moments` names the attributes in which Keras' optimizer holds one variable a weight,
+    `scalar` the attribute that holds a single number.
+    """
+
+    step: Callable[..., tuple[Tensor, tuple[Tensor, ...], Tensor]]
+    moments: tuple[str, ...] = ()
+    scalar: str | None = None
+
+
+def _sgd(weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor) -> Any:
+    return weights - gradient * rate, moments, scalar
+
+
+def _averages(gradient: Tensor, moments: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    mean, square = moments
+    mean = mean + (gradient - mean) * (1 - _BETA_1)
+    return mean, square + (ops.square(gradient) - square) * (1 - _BETA_2)
+
+
+def _adam(
+    weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor
+) -> Any:
+    local = ops.cast(count + 1, "float32")
+    power_1, power_2 = (ops.power(ops.cast(beta, "float32"), local) for beta in (_BETA_1, _BETA_2))
+    alpha = rate * ops.sqrt(1 - power_2) / (1 - power_1)
+    mean, square = _averages(gradient, moments)
+    return weights - (mean * alpha) / (ops.sqrt(square) + _EPSILON), (mean, square), scalar
+
+
+def _adamw(
+    weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor
+) -> Any:
+    return _adam(weights - weights * _WEIGHT_DECAY * rate, gradient, moments, scalar, count, rate)
+
+
+def _nadam(
+    weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor
+) -> Any:
+    local, following = ops.cast(count + 1, "float32"), ops.cast(count + 2, "float32")
+    decay = ops.cast(_NADAM_DECAY, "float32")
+    product = scalar * _BETA_1 * (1.0 - 0.5 * ops.power(decay, local))
+    beta_1, beta_2 = ops.cast(_BETA_1, "float32"), ops.cast(_BETA_2, "float32")
+    now = beta_1 * (1.0 - 0.5 * ops.power(decay, local))
+    then = beta_1 * (1.0 - 0.5 * ops.power(decay, following))
+    mean, square = moments
+    mean = mean + (gradient - mean) * (1 - beta_1)
+    square = square + (ops.square(gradient) - square) * (1 - beta_2)
+    looked_ahead = (then * mean) / (1 - product * then) + ((1 - now) * gradient) / (1 - product)
+    divisor = ops.sqrt(square / (1 - ops.power(beta_2, local))) + _EPSILON
+    return weights - (looked_ahead * rate) / divisor, (mean, square), product
+
+
+def _rmsprop(
+    weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor
+) -> Any:
+    velocity = _RHO * moments[0] + (1 - _RHO) * ops.square(gradient)
+    return weights - (rate * gradient) / ops.sqrt(velocity + _EPSILON), (velocity,), scalar
+
+
+_ADAM_MOMENTS: Final = ("_momentums", "_velocities")
+
+UPDATES: Final[Mapping[str, Update]] = {
+    "adam": Update(_adam, _ADAM_MOMENTS),
+    "adamw": Update(_adamw, _ADAM_MOMENTS),
+    "nadam": Update(_nadam, _ADAM_MOMENTS, scalar="_u_product"),
+    "rmsprop": Update(_rmsprop, ("_velocities",)),
+    "sgd": Update(_sgd),
+}

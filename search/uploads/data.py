@@ -1,0 +1,149 @@
+"""Data files: `.npz` of numpy, read in pieces, so that neither size nor contents cost memory."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data.files import DataFault, Header, checked_header, declared
+from search.uploads.archive import LOCAL, Archive, open_archive
+from search.uploads.faults import UploadFault, shown
+
+#: Arrays a file may hold.
+MAX_ARRAYS: Final = 16
+#: Bytes all arrays together may unpack to.
+MAX_DATA_BYTES: Final = 8 << 30
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
+_MAX_HEADER: Final = 1 << 14
+_PIECE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayInfo:
+    """An array of a data file, and the range of its numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    least: float
+    largest: float
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """What a checked data file holds."""
+
+    arrays: tuple[ArrayInfo, ...]
+
+
+def check_data(path: Path) -> DataFile:
+    """What the file holds, having read all of it: types, shapes, sizes, checksums; nothing in it is NaN. UploadFault.
+
+    Needs x_train and x_test. Which targets (y_train, y_test, y_train_NAME, ...) must be there, a job says.
+    """
+    with open(path, "rb") as file:
+        check_data_start(file.read(64))
+    archive = open_archive(path, most_members=MAX_ARRAYS, most_bytes=MAX_DATA_BYTES)
+    for name in archive.members:
+        if not _NAME.fullmatch(name):
+            raise UploadFault("", f"holds {shown(name)}; a member is called like its array, with .npy behind")
+    names = sorted(name.removesuffix(".npy") for name in archive.members)
+    missing = [name for name in ("x_train", "x_test") if name not in names]
+    if missing:
+        raise UploadFault(
+            "", f"lacks {' and '.join(missing)}; it must hold x_train, x_test, and as a rule targets"
+        )
+    try:
+        headers = {name: _header(archive, name) for name in names}
+        _check_counts(headers)
+        return DataFile(tuple(_read(archive, headers[name]) for name in names))
+    except DataFault as error:
+        raise UploadFault("arrays", str(error)) from error
+
+
+def check_data_start(start: bytes) -> None:
+    """UploadFault if a file that begins so (64 bytes do) is no `.npz`, so that the rest need not come."""
+    if not start:
+        raise UploadFault("", "is empty")
+    if start.startswith(b"\x80"):
+        raise UploadFault("", "is a pickle: to read one is to run it; save the arrays with numpy.savez")
+    if not start.startswith(LOCAL):
+        raise UploadFault("", "is no .npz file: save the arrays with numpy.savez")
+
+
+def _check_counts(headers: Mapping[str, Header]) -> None:
+    """Refuse a part whose arrays do not have as many rows as each other, or none."""
+    for part in ("train", "test"):
+        rows = {name: header.examples for name, header in headers.items() if f"_{part}" in name[1:]}
+        if len(set(rows.values())) != 1 or not min(rows.values()):
+            told = ", ".join(f"{name} {count}" for name, count in rows.items())
+            raise DataFault(f"its arrays must have one row for each example: {told}")
+
+
+def _header(archive: Archive, name: str) -> Header:
+    member = archive.members[f"{name}.npy"]
+    start = io.BytesIO(_start(archive, member.name))
+    try:
+        shape, dtype = declared(start)
+    except DataFault as error:
+        raise DataFault(f"{name} {error}") from error
+    except (ValueError, EOFError, SyntaxError, OSError, RecursionError, MemoryError, TokenError) as error:
+        raise DataFault(f"{name} is no array: its header cannot be read") from error
+    return checked_header(Header(name, shape, dtype), member.size - start.tell())
+
+
+def _start(archive: Archive, name: str) -> bytes:
+    """The first bytes of a member, where the header stands."""
+    found = b""
+    for chunk in archive.chunks(name):
+        found += chunk
+        if len(found) >= _MAX_HEADER:
+            break
+    return found[:_MAX_HEADER]
+
+
+def _read(archive: Archive, header: Header) -> ArrayInfo:
+    """Read an array once, piece by piece."""
+    least, largest, place = math.inf, -math.inf, 0
+    for piece in _pieces(archive, header):
+        if header.dtype.kind == "f":
+            _check_finite(header, piece, place)
+        least, largest = min(least, float(piece.min())), max(largest, float(piece.max()))
+        place += piece.size
+    return ArrayInfo(header.name, header.shape, header.dtype.name, least, largest)
+
+
+def _check_finite(header: Header, piece: NDArray[Any], place: int) -> None:
+    """Refuse what is not finite, as stored or as the 32-bit floats models take; name the first."""
+    fine = np.abs(piece) <= np.finfo(np.float32).max  # False for NaN
+    if not fine.all():
+        first = int(np.argmin(fine))
+        where = f"number {place + first} as stored, counted from 0"
+        raise DataFault(f"{header.name} holds {piece[first]} ({where}): not finite as a 32-bit float")
+
+
+def _pieces(archive: Archive, header: Header) -> Iterator[NDArray[Any]]:
+    """The numbers of an array in the order they are stored; what stands before them is skipped."""
+    member = archive.members[f"{header.name}.npy"]
+    width = header.dtype.itemsize
+    skip = member.size - math.prod(header.shape) * width
+    kept = b""
+    for chunk in archive.chunks(member.name):
+        kept += chunk[skip:]
+        skip = max(0, skip - len(chunk))
+        whole = len(kept) // width * width
+        if whole >= _PIECE:
+            yield np.frombuffer(kept[:whole], header.dtype)
+            kept = kept[whole:]
+    if kept:
+        yield np.frombuffer(kept, header.dtype)

@@ -1,0 +1,208 @@
+"""Model files: `.keras` archives and architectures as JSON. Nothing here builds or loads one."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from costmodel.errors import InvalidNetwork
+from costmodel.network import Network, read_network
+from costmodel.plans import PLANS, plan
+from search.uploads.archive import LOCAL, Archive, open_archive
+from search.uploads.documents import read_document
+from search.uploads.faults import UploadFault, shown
+from search.uploads.layers import clean_model
+
+Format = Literal["keras", "json"]
+
+CONFIG: Final = "config.json"
+METADATA: Final = "metadata.json"
+WEIGHTS: Final = "model.weights.h5"
+
+#: Bytes of a description; that of a network of 1,000 layers has less than one megabyte.
+MAX_CONFIG_BYTES: Final = 4 << 20
+#: Bytes a `.keras` file may unpack to.
+MAX_MODEL_BYTES: Final = 2 << 30
+#: Weights a model may have: a gigabyte of 32-bit floats.
+MAX_PARAMETERS: Final = 1 << 28
+
+_HDF5: Final = b"\x89HDF\r\n\x1a\n"
+#: Where an HDF5 file says how long it is, by the version of its superblock: (offset of base address, of end address).
+_HDF5_ENDS: Final[Mapping[int, tuple[int, int]]] = {0: (24, 40), 1: (28, 44), 2: (12, 28), 3: (12, 28)}
+
+#: What files of other kinds begin with, and why they are refused.
+_OTHERS: Final = (
+    (
+        _HDF5,
+        "is an HDF5 file: Keras' old .h5 format can run code when it is loaded; save the model as .keras",
+    ),
+    (b"\x80", "is a pickle: to read one is to run it; save the model as .keras"),
+    (b"\x1f\x8b", "is packed with gzip; send the .keras file or the JSON itself"),
+    (b"\x08", "is a SavedModel or another protocol buffer, which can hold code; save the model as .keras"),
+)
+_KERAS_3: Final = re.compile(r"3\.\d{1,4}(\.\d{1,4})?[A-Za-z0-9.+-]{0,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInfo:
+    """A layer of an uploaded model: shape of one example behind it, number of its weights."""
+
+    name: str
+    class_name: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """What a checked model file holds."""
+
+    format: Format
+    keras_version: str | None
+    has_weights: bool
+    layers: tuple[LayerInfo, ...]
+
+    @property
+    def parameters(self) -> int:
+        """Weights of all layers."""
+        return sum(layer.parameters for layer in self.layers)
+
+
+def check_model(path: Path) -> ModelFile:
+    """What the file holds, having read all of it. UploadFault for whatever is not a model that can be built here."""
+    if _format(path) == "json":
+        return ModelFile("json", None, False, _layers(_json_architecture(path)))
+    archive = _archive(path)
+    layers = _layers(_keras_architecture(archive))
+    version = _keras_version(archive)
+    _check_weights(archive)
+    return ModelFile("keras", version, True, layers)
+
+
+def read_architecture(path: Path) -> tuple[dict[str, Any], bool]:
+    """The network's description out of a model file, written anew from what is allowed in it, and whether the file
+    holds weights. UploadFault.
+    """
+    if _format(path) == "json":
+        return _json_architecture(path), False
+    return _keras_architecture(_archive(path)), True
+
+
+def write_weights(path: Path, target: Path) -> None:
+    """Write the HDF5 file of a `.keras` file's weights to `target`, unread. UploadFault."""
+    archive = _archive(path)
+    with open(target, "xb") as file:
+        for chunk in archive.chunks(WEIGHTS):
+            file.write(chunk)
+
+
+def check_model_start(start: bytes) -> None:
+    """UploadFault if a file that begins so (64 bytes do) is no model, so that the rest need not come."""
+    _format_of(start)
+
+
+def _format(path: Path) -> Format:
+    with open(path, "rb") as file:
+        return _format_of(file.read(64))
+
+
+def _format_of(start: bytes) -> Format:
+    if not start:
+        raise UploadFault("", "is empty")
+    if start.startswith(LOCAL):
+        return "keras"
+    if start.lstrip(b" \t\r\n").startswith(b"{"):
+        return "json"
+    for signature, reason in _OTHERS:
+        if start.startswith(signature):
+            raise UploadFault("", reason)
+    raise UploadFault("", "is neither a .keras file nor the JSON of a model")
+
+
+def _json_architecture(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    if size > MAX_CONFIG_BYTES:
+        raise UploadFault("", f"has {size} bytes; an architecture as JSON may have {MAX_CONFIG_BYTES}")
+    return clean_model(read_document(path.read_bytes(), ""), "")
+
+
+def _archive(path: Path) -> Archive:
+    archive = open_archive(path, most_members=64, most_bytes=MAX_MODEL_BYTES)
+    needed = {CONFIG, METADATA, WEIGHTS}
+    for name in archive.members:
+        if name not in needed:
+            raise UploadFault(
+                "", f"holds {shown(name)}, which {_stranger(name)}; a .keras file holds {_all(needed)}"
+            )
+    missing = needed - set(archive.members)
+    if missing:
+        raise UploadFault("", f"lacks {_all(missing)}; a .keras file holds {_all(needed)}")
+    return archive
+
+
+def _stranger(name: str) -> str:
+    if name.endswith("saved_model.pb"):
+        return "is a SavedModel and can hold code"
+    if name.endswith((".pkl", ".pickle", ".joblib")):
+        return "is a pickle and can hold code"
+    if name.startswith("assets"):
+        return "only layers with files of their own have, and none of those is allowed"
+    return "does not belong there"
+
+
+def _all(names: set[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _keras_architecture(archive: Archive) -> dict[str, Any]:
+    return clean_model(read_document(archive.read(CONFIG, MAX_CONFIG_BYTES), CONFIG), CONFIG)
+
+
+def _keras_version(archive: Archive) -> str:
+    version = read_document(archive.read(METADATA, 1 << 16), METADATA).get("keras_version")
+    if not isinstance(version, str) or not _KERAS_3.fullmatch(version):
+        raise UploadFault(
+            f"{METADATA}/keras_version", f"is {shown(version)}; the file must be saved by Keras 3"
+        )
+    return version
+
+
+def _layers(architecture: dict[str, Any]) -> tuple[LayerInfo, ...]:
+    try:
+        network: Network = read_network(architecture)
+        layers = tuple(
+            LayerInfo(layer.name, layer.class_name, layer.output_shape, _parameters(layer))
+            for layer in network.layers
+        )
+    except InvalidNetwork as error:
+        raise UploadFault("the network", str(error)) from error
+    total = sum(layer.parameters for layer in layers)
+    if total > MAX_PARAMETERS:
+        raise UploadFault("the network", f"has {total} weights; {MAX_PARAMETERS} are allowed")
+    return layers
+
+
+def _parameters(layer: Any) -> int:
+    return sum(each.elements for each in plan(layer).parameters) if layer.class_name in PLANS else 0
+
+
+def _check_weights(archive: Archive) -> None:
+    """Read all of the weights once, for their checksum; of what they hold only where the file begins and ends."""
+    start, size = b"", 0
+    for chunk in archive.chunks(WEIGHTS):
+        if len(start) < 64:
+            start += chunk[:64]
+        size += len(chunk)
+    if not start.startswith(_HDF5):
+        raise UploadFault(WEIGHTS, "is no HDF5 file, or has something before its beginning")
+    ends = _HDF5_ENDS.get(start[8]) if len(start) >= 52 else None
+    if ends is None:
+        raise UploadFault(WEIGHTS, "is an HDF5 file of a version that is not read")
+    base, end = (struct.unpack_from("<Q", start, place)[0] for place in ends)
+    if base != 0 or end != size:
+        reason = f"is an HDF5 file that says it has {end} bytes; it has {size}: cut short or appended to"
+        raise UploadFault(WEIGHTS, reason)

@@ -1,0 +1,71 @@
+"""What a search has learned: how its front grew, and what each choice does."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from search import models
+from search.analysis import Analysis, analyse, box_of
+from search.choices import Choices, choices
+from search.errors import InvalidSpec
+from search.forgiving import MAXIMIZE, factor_of
+from search.spec import SearchSpec
+from search.spiking import spiking_choices
+from search.spiking_spec import XyloModel
+from service.analysis_schemas import AnalysisView
+from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
+from service.deps import BlobsDep, JobId, SessionDep
+from service.store import jobs, learning
+from service.store.blobs import BlobStore
+from service.store.models import Job
+from service.store.resolving import opened
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"])
+
+
+@router.get("", responses=problem_responses(_404="No such job"))
+def read_analysis(
+    request: Request, response: Response, job_id: JobId, session: SessionDep, blobs: BlobsDep
+) -> AnalysisView:
+    """Hypervolume over time, knee of the front, importance of every choice and sensitivity of every layer."""
+    job = jobs.get(session, job_id)
+    etag = etag_of(job.id, job.version, "analysis")
+    if is_known(request, etag):
+        return not_modified(etag)  # type: ignore[return-value]
+    mark(response, etag)
+    return _view(job, _analysis(session, job, blobs))
+
+
+def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
+    spec = SearchSpec.model_validate(job.spec)
+    factor = factor_of(spec)
+    seen = learning.seen(session, job, factor)
+    is_share = spec.objective.info.is_share and factor.direction == MAXIMIZE
+    return analyse(
+        _space(spec, blobs), seen, box_of(seen, job.reference_cost, (0.0, 1.0) if is_share else None)
+    )
+
+
+def _space(spec: SearchSpec, blobs: BlobStore) -> Choices:
+    """The job's choices; none if its model cannot be read any more."""
+    if isinstance(spec.model, XyloModel):
+        return spiking_choices(spec.spiking)
+    try:
+        return choices(spec, models.network(opened(spec, blobs).model))
+    except InvalidSpec:
+        return Choices(slots=(), widths=(), quantized=(), base_widths={})
+
+
+def _view(job: Job, found: Analysis) -> AnalysisView:
+    fields: dict[str, Any] = asdict(found)
+    return AnalysisView(
+        job_id=job.id,
+        metric=SearchSpec.model_validate(job.spec).objective.metric,
+        cost_unit=job.cost_unit,
+        hypervolume=found.steps[-1].hypervolume if found.steps else 0.0,
+        **fields,
+    )

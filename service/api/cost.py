@@ -1,0 +1,46 @@
+"""The cost of a network, without a job: energy by layer, the other costs, and where the figures come from."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from search import profiles
+from search.costing import price_network
+from search.errors import InvalidSpec
+from service import cost_schemas as schemas
+from service.api.body import refused
+from service.api.responses import problem_responses
+from service.deps import CostDep
+
+router = APIRouter(prefix="/v1", tags=["cost"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CostSpec"}}},
+    }
+}
+_REFUSED = problem_responses(
+    _400="The body is not JSON",
+    _413="The body is too large",
+    _415="The body is not application/json",
+    _422="The network cannot be priced as written: a pointer and a message for each fault",
+)
+
+
+@router.post("/cost", openapi_extra=_BODY, responses=_REFUSED)
+def cost(question: CostDep) -> schemas.NetworkCostView:
+    """What one inference of a network costs, quantized as given or as it is. Nothing is stored or trained."""
+    try:
+        answer = price_network(question.spec).answer()
+    except InvalidSpec as error:
+        raise refused(error, question.document) from None
+    return schemas.NetworkCostView.model_validate(answer)
+
+
+@router.get("/profiles")
+def list_profiles() -> schemas.ProfileList:
+    """The energy profiles that come with fewbits, with the source of every figure."""
+    return schemas.ProfileList(
+        items=tuple(schemas.ProfileView.model_validate(profile) for profile in profiles.built_in())
+    )

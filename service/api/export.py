@@ -1,0 +1,125 @@
+"""All trials of a job as one file, with the quantizer of every tensor: CSV, or Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
+from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
+
+from service import columns, views
+from service.api.responses import etag_of, is_known, not_modified, problem_responses
+from service.asking import Kind
+from service.deps import DatabaseDep, JobId
+from service.store import jobs, reading
+from service.store.models import Job
+from service.store.session import Database
+
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"])
+
+_BATCH: Final = 1000
+_PLAIN: Final = tuple(name for name in reading.TRIAL_FIELDS if name != reading.SCORE)
+_KINDS: Final = {Kind.NUMBER: "number", Kind.WHOLE: "whole", Kind.MOMENT: "moment", Kind.TEXT: "text"}
+_FILE: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
+
+
+@router.get(
+    "/trials.csv",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {columns.CSV: {"schema": {"type": "string"}}}, "description": "The file"},
+        **problem_responses(_404="No such job"),
+    },
+)
+def trials_csv(request: Request, job_id: JobId, database: DatabaseDep) -> Response:
+    """Every trial, one a line: what a list shows, then the quantizer of each tensor and the widths."""
+    with database.reading() as session:
+        job = jobs.get(session, job_id)
+        etag = etag_of(job.id, job.version, columns.CSV)
+        if is_known(request, etag):
+            return not_modified(etag)
+        kinds = _kinds(session, job)
+    return StreamingResponse(
+        _csv(database, job, kinds), media_type=columns.CSV, headers=_headers(job, "csv", etag)
+    )
+
+
+def _csv(database: Database, job: Job, kinds: Mapping[str, str]) -> Iterator[bytes]:
+    with database.reading() as session:
+        yield from columns.to_csv(tuple(kinds), _rows(session, job, tuple(kinds)))
+
+
+@router.get(
+    "/trials.parquet",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {columns.PARQUET: _FILE}, "description": "The file"},
+        **problem_responses(_404="No such job", _406="pyarrow is not installed on the server"),
+    },
+)
+def trials_parquet(request: Request, job_id: JobId, database: DatabaseDep) -> Response:
+    """The same as `trials.csv`, typed and compressed."""
+    with database.reading() as session:
+        job = jobs.get(session, job_id)
+        columns.arrow()
+        etag = etag_of(job.id, job.version, columns.PARQUET)
+        if is_known(request, etag):
+            return not_modified(etag)
+        kinds = _kinds(session, job)
+        with tempfile.NamedTemporaryFile(prefix="fewbits-", suffix=".parquet", delete=False) as file:
+            path = Path(file.name)
+        try:
+            columns.to_parquet(path, kinds, _rows(session, job, tuple(kinds)))
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    return FileResponse(
+        path,
+        media_type=columns.PARQUET,
+        headers=_headers(job, "parquet", etag),
+        background=BackgroundTask(path.unlink, missing_ok=True),
+    )
+
+
+def _headers(job: Job, suffix: str, etag: str) -> dict[str, str]:
+    name = f"{job.id}-trials.{suffix}"
+    return {
+        "ETag": etag,
+        "Cache-Control": "no-cache",
+        "Content-Disposition": f'attachment; filename="{name}"',
+    }
+
+
+def _kinds(session: Session, job: Job) -> dict[str, str]:
+    """Every column and what it holds: the fields of a list, `layer.slot` and `layer.width` of all trials."""
+    slots: dict[str, str] = {}
+    for assignment in reading.assignments(session, job.id, _BATCH):
+        for layer, quantizers in assignment["quantizers"].items():
+            slots |= {f"{layer}.{slot}": "text" for slot in quantizers}
+        slots |= {f"{layer}.width": "whole" for layer in assignment["widths"]}
+    return {name: _KINDS[kind] for name, kind in reading.TRIAL_FIELDS.items()} | dict(sorted(slots.items()))
+
+
+def _rows(session: Session, job: Job, names: tuple[str, ...]) -> Iterator[list[Any]]:
+    score = views.scorer(job)
+    for batch in reading.export_rows(session, job.id, _BATCH):
+        for row in batch:
+            fields = views.trial_item(
+                dict(zip(_PLAIN, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS)
+            )
+            values = fields | _choices(row[-1])
+            yield [values.get(name) for name in names]
+
+
+def _choices(assignment: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        f"{layer}.{slot}": text
+        for layer, quantizers in assignment["quantizers"].items()
+        for slot, text in quantizers.items()
+    }
+    return found | {f"{layer}.width": width for layer, width in assignment["widths"].items()}

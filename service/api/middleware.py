@@ -1,0 +1,142 @@
+"""What every request passes: host check, origin check, size limit; and the headers of every answer.
+
+Plain ASGI: nothing here buffers a body.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.problems import response
+from service.errors import Forbidden, Malformed, ServiceError, TooLarge
+from service.settings import Settings
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+#: What browsers say of requests that no other site's page made.
+_OWN_PAGES: Final = frozenset({"same-origin", "none"})
+_CONTENT: Final = re.compile(r"/v1/(models|datasets)/[0-9a-f]{16}/content")
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class AnswerHeaders:
+    """Adds the security headers to every answer, and those that dependencies left in `request.state.answer_headers`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in (SECURITY_HEADERS | state.get("answer_headers", {})).items():
+                    headers.setdefault(name, value)
+                if "traceresponse" in state:
+                    headers.setdefault("traceresponse", state["traceresponse"])
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class Gate:
+    """Refuses hosts that are not ours, writes that another site's page makes, and bodies that are too large.
+
+    The host check defeats DNS rebinding, which turns any web page into a client of a service on loopback.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._hosts = allowed_hosts(settings)
+        self._limit = settings.max_body_bytes
+        self._upload_limit = settings.max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._upload_limit if _is_upload(scope) else self._limit
+        refusal = self._refusal(scope["method"], Headers(scope=scope), limit)
+        if refusal is not None:
+            await response(refusal)(scope, receive, send)
+            return
+        await self._app(scope, _counted(receive, limit), send)
+
+    def _refusal(self, method: str, headers: Headers, limit: int) -> ServiceError | None:
+        host = headers.get("host", "")
+        if not _is_allowed(_name_of(host), self._hosts):
+            return Malformed("the Host header names no host of this service (FEWBITS_ALLOWED_HOSTS)")
+        origin = headers.get("origin")
+        if method not in _SAFE and (
+            (origin is not None and origin.partition("://")[2] != host)
+            or headers.get("sec-fetch-site", "none") not in _OWN_PAGES
+        ):
+            return Forbidden("pages of other sites may not change anything here")
+        declared = headers.get("content-length", "0")
+        if not (declared.isascii() and declared.isdigit()):
+            return Malformed("Content-Length is no number")
+        if len(declared) > 18 or int(declared) > limit:
+            return TooLarge(f"the body may have {limit} bytes")
+        return None
+
+
+def _is_upload(scope: Scope) -> bool:
+    """True for the bytes of a model or data set: they are written as they come, not held."""
+    return scope["method"] in ("PUT", "PATCH") and _CONTENT.fullmatch(scope["path"]) is not None
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """The host names requests may carry, in lower case; "*" stands for any."""
+    named = [name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()]
+    return frozenset(named or (*_LOOPBACK, settings.host.lower()))
+
+
+def _name_of(host: str) -> str:
+    """A Host header without its port."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and (port.isdigit() or not port) else host.lower()
+
+
+def _is_allowed(name: str, allowed: frozenset[str]) -> bool:
+    return (
+        "*" in allowed
+        or name in allowed
+        or any(pattern.startswith("*.") and name.endswith(pattern[1:]) for pattern in allowed)
+    )
+
+
+def _counted(receive: Receive, limit: int) -> Receive:
+    """`receive` that raises TooLarge once more than `limit` bytes came: chunked bodies declare no length."""
+    received = 0
+
+    async def receive_counted() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise TooLarge(f"the body may have {limit} bytes")
+        return message
+
+    return receive_counted

@@ -1,0 +1,114 @@
+"""Every trial of a job as columns: what a plot or a data frame needs, in one answer."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from search.history import TrialStatus
+from search.objective_spec import MAXIMIZE
+from service import columns, schemas, views
+from service.api import lists
+from service.api.accept import chosen
+from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
+from service.asking import parse_fields
+from service.deps import JobId, SessionDep
+from service.measured import score_of
+from service.scores import front
+from service.store import jobs, reading
+from service.store.models import Job
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"])
+
+FORMATS: Final = (columns.JSON, columns.NDJSON, columns.ARROW)
+
+#: Columns that are sent unless `fields` says otherwise, and those it can add.
+USUAL: Final = ("number", "state", "metric", "cost", "score", "front")
+FIELDS: Final = (*USUAL, "energy_pj", "bits", "finished_s")
+
+_STORED: Final = {"state": "status", "finished_s": "finished_at"}
+_COMPUTED: Final = {"score", "front"}
+
+
+@router.get(
+    "",
+    response_model=schemas.PointsView,
+    responses={
+        200: {
+            "content": {
+                columns.NDJSON: {"schema": {"type": "string"}},
+                columns.ARROW: {"schema": {"type": "string", "format": "binary"}},
+            },
+            "description": "The columns; as NDJSON: a line for each trial",
+        },
+        **problem_responses(_404="No such job", _406="Not in this format"),
+    },
+)
+def read_points(
+    request: Request, job_id: JobId, session: SessionDep, fields: lists.FieldsText = None
+) -> Response:
+    """Every trial of the job by number, as columns of equal length; what is not measured is null.
+
+    `fields` names columns: number, state, metric, cost, score, front (by default), energy_pj, bits, finished_s.
+    """
+    media_type = chosen(request, FORMATS)
+    names = USUAL if fields is None else parse_fields(fields, FIELDS)
+    if media_type == columns.ARROW:
+        columns.arrow()
+    etag = etag_of(job_id, reading.version(session, job_id), media_type)
+    if is_known(request, etag):
+        return not_modified(etag)
+    job = jobs.get(session, job_id)
+    found = point_columns(session, job, names)
+    head = {
+        "job_id": job.id,
+        "version": job.version,
+        "cost_unit": job.cost_unit,
+        "reference_cost": job.reference_cost,
+        "count": len(next(iter(found.values()))),
+    }
+    response = Response(_body(media_type, head, found), media_type=media_type)
+    mark(response, etag)
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _body(media_type: str, head: dict[str, Any], found: columns.Columns) -> bytes:
+    if media_type == columns.ARROW:
+        return columns.to_arrow(head, found)
+    return columns.to_ndjson(found) if media_type == columns.NDJSON else columns.to_columnar(head, found)
+
+
+def point_columns(session: Session, job: Job, names: tuple[str, ...]) -> dict[str, Any]:
+    """The named columns of every trial, as lists by number."""
+    needed = dict.fromkeys(_STORED.get(name, name) for name in names if name not in _COMPUTED)
+    if _COMPUTED & set(names):
+        needed |= dict.fromkeys(("status", "metric", "cost"))
+    stored = reading.point_columns(session, job.id, tuple(needed) or ("number",))
+    computed = _computed(job, stored) if _COMPUTED & set(names) else {}
+    found: dict[str, Any] = {}
+    for name in names:
+        if name in computed:
+            found[name] = computed[name]
+        elif name == "finished_s":
+            found[name] = [
+                None if moment is None else (moment - job.created_at).total_seconds()
+                for moment in stored["finished_at"]
+            ]
+        else:
+            found[name] = stored[_STORED.get(name, name)]
+    return found
+
+
+def _computed(job: Job, stored: dict[str, Any]) -> dict[str, list[Any]]:
+    """Score of whatever was measured; the front is that of the trials that are done."""
+    metric = np.array(stored["metric"], dtype=np.float64)
+    cost = np.array(stored["cost"], dtype=np.float64)
+    done = np.array([status == TrialStatus.DONE for status in stored["status"]], dtype=np.bool_)
+    scoring = views.scoring(job)
+    merit = metric if scoring.factor.direction == MAXIMIZE else -metric
+    kept = front(np.where(done, merit, np.nan), cost)
+    return {"score": score_of(metric, cost, scoring).tolist(), "front": kept.tolist()}

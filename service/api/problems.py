@@ -1,0 +1,162 @@
+"""Every error as application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
+from sqlalchemy.exc import InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from search.errors import InvalidSpec
+from service import trace
+from service.errors import (
+    IllegalVerb,
+    InvalidParameter,
+    InvalidRequest,
+    MethodNotAllowed,
+    NoSuchPath,
+    QuotaExhausted,
+    QuotaReached,
+    ServiceError,
+    Unavailable,
+)
+from service.schemas import ProblemDocument, ProblemItem
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
+def install(app: FastAPI) -> None:
+    """Have the application answer every error with a problem document."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(InvalidSpec, _invalid_spec)
+    app.add_exception_handler(RequestValidationError, _invalid_query)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(OperationalError, _database_down)
+    app.add_exception_handler(InterfaceError, _database_down)
+
+
+def response(error: ServiceError) -> Response:
+    """The answer to an error the service names."""
+    items: Sequence[ProblemItem] = [
+        ProblemItem(pointer=problem.pointer, detail=problem.message) for problem in error.problems
+    ]
+    if isinstance(error, InvalidParameter):
+        items = [ProblemItem(parameter=error.parameter, detail=error.detail)]
+    return _render(
+        ProblemDocument(
+            type=error.type,
+            title=error.title,
+            status=error.status,
+            detail=error.detail,
+            quota=error.quota if isinstance(error, QuotaExhausted | QuotaReached) else None,
+            allowed=error.allowed if isinstance(error, IllegalVerb) else None,
+            errors=tuple(items),
+        ),
+        error.headers,
+    )
+
+
+def _render(document: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
+    here = trace.current()
+    if here is not None:
+        document = document.model_copy(update={"trace_id": here.trace_id})
+    body = document.model_dump_json(exclude_none=True, exclude=None if document.errors else {"errors"})
+    return Response(body, document.status, dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def _service_error(_request: Request, error: Any) -> Response:
+    return response(error)
+
+
+def _invalid_spec(_request: Request, error: Any) -> Response:
+    return response(InvalidRequest(error.problems))
+
+
+def _invalid_query(_request: Request, error: Any) -> Response:
+    """FastAPI's own checks see only path and query: bodies are read by `service.api.body`.
+
+    A path whose parameters cannot be what they should be leads nowhere.
+    """
+    if any(fault["loc"][0] == "path" for fault in error.errors()):
+        return response(
+            NoSuchPath("; ".join(f"{fault['loc'][-1]}: {fault['msg']}" for fault in error.errors()))
+        )
+    items = tuple(
+        ProblemItem(parameter=".".join(str(part) for part in fault["loc"][1:]), detail=fault["msg"])
+        for fault in error.errors()
+    )
+    return _render(
+        ProblemDocument(
+            type=InvalidParameter.type,
+            title=InvalidParameter("", "").title,
+            status=422,
+            detail="; ".join(f"{item.parameter}: {item.detail}" for item in items),
+            errors=items,
+        )
+    )
+
+
+def _http_exception(request: Request, error: Any) -> Response:
+    """What Starlette refuses by itself: paths and methods there are not."""
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return response(NoSuchPath(f"there is nothing at {request.url.path}"))
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_allowed(request))
+        detail = f"{request.method} is not for this path; it knows {allowed or 'no method'}"
+        return response(MethodNotAllowed(detail, {"Allow": allowed}))
+    status = HTTPStatus(error.status_code)
+    return _render(
+        ProblemDocument(
+            type=f"urn:fewbits:problem:{status.name.lower().replace('_', '-')}",
+            title=status.phrase,
+            status=status,
+            detail=str(error.detail),
+        ),
+        error.headers,
+    )
+
+
+def _allowed(request: Request) -> list[str]:
+    """The methods of a path, of all its routes: the router itself names only those of the first.
+
+    A verb (`/v1/jobs/ID:pause`) is a path of its own, although `/v1/jobs/{job_id}` matches it too.
+    """
+    verb = _verb(request.url.path)
+    fitting = [
+        route for route in iter_route_contexts(request.app.routes) if _verb(route.path_format or "") == verb
+    ]
+    return [
+        method
+        for method in _METHODS
+        if any(
+            method in (route.methods or ()) and route.path_regex.fullmatch(request.url.path)
+            for route in fitting
+        )
+    ]
+
+
+def _verb(path: str) -> str:
+    return path.rpartition("/")[2].partition(":")[2]
+
+
+def _database_down(_request: Request, error: Exception) -> Response:
+    log.error("the database does not answer", exc_info=error)
+    return response(Unavailable("the database does not answer"))
+
+
+def internal() -> Response:
+    """The answer where a bug ended a request; what it was stands in the log only."""
+    return response(
+        ServiceError("this is a fault of the service; its log has the details under the trace id")
+    )

@@ -1,0 +1,82 @@
+"""The ranking of a job's measured trials under another goal: computed, not stored."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import ValidationError
+
+from search import models
+from search.errors import InvalidSpec, Problem
+from search.pricing import cost_unit
+from search.rescoring import Measured, rescore
+from search.spec import SearchSpec
+from service import schemas
+from service.api.body import Stated, parse_json, problems, refused
+from service.api.responses import problem_responses
+from service.deps import BlobsDep, BodyDep, JobId, SessionDep
+from service.errors import InvalidRequest
+from service.rescore_schemas import RescoreSpec, RescoreView
+from service.store import jobs, learning
+from service.store.resolving import opened
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+def _wanted(body: BodyDep) -> Stated[RescoreSpec]:
+    document = parse_json(body)
+    try:
+        return Stated(RescoreSpec.model_validate(document), document)
+    except ValidationError as error:
+        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RescoreSpec"}}},
+    }
+}
+
+
+@router.post(
+    "/{job_id}:rescore",
+    openapi_extra=_BODY,
+    responses=problem_responses(
+        _400="The body is not JSON",
+        _404="No such job",
+        _415="The body is not application/json",
+        _422="The goal cannot be computed as written",
+    ),
+)
+def rescore_job(
+    job_id: JobId,
+    wanted: Annotated[Stated[RescoreSpec], Depends(_wanted)],
+    session: SessionDep,
+    blobs: BlobsDep,
+) -> RescoreView:
+    """The measured trials ranked under another goal. Nothing is trained, nothing is stored."""
+    job = jobs.get(session, job_id)
+    goal = wanted.spec.goal
+    spec = opened(SearchSpec.model_validate(job.spec), blobs)
+    measured = [Measured(*each) for each in learning.assignments(session, job_id)]
+    try:
+        network = models.network(spec.model)
+    except InvalidSpec as error:
+        reason = f"the job's network cannot be priced: {error}"
+        raise InvalidRequest([Problem("", reason)]) from None
+    try:
+        found = rescore(goal, network, spec.objective.direction, measured, wanted.spec.k)
+    except InvalidSpec as error:
+        raise refused(error, wanted.document) from None
+    return RescoreView(
+        job_id=job.id,
+        goal=goal.model_dump(mode="json"),
+        cost_unit=cost_unit(goal),
+        reference_cost=found.reference,
+        metric_name=spec.objective.metric,
+        metric_is_share=spec.objective.info.is_share,
+        items=tuple(schemas.PointView(**asdict(trial)) for trial in found.trials),
+    )

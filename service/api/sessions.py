@@ -1,0 +1,82 @@
+"""Whose key it is, and the dashboard's session: a page keeps its user's key in a cookie that scripts cannot read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from search.errors import Problem
+from service import schemas
+from service.api.body import parse_json
+from service.api.responses import problem_responses
+from service.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, presented
+from service.errors import InvalidRequest
+from service.store import quotas
+
+router = APIRouter(prefix="/v1/session", tags=["session"])
+
+_MAX_AGE_S: Final = 12 * 3600
+_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["key"],
+                    "properties": {"key": {"type": "string", "description": "fewbits_..."}},
+                }
+            }
+        },
+    }
+}
+_REFUSED: Final = problem_responses(
+    _400="The body is not JSON",
+    _401="The key is not good",
+    _413="The body is too large",
+    _415="The body is not application/json",
+    _422="There is no key in the body",
+    _429="Too many wrong keys came from this address",
+)
+
+
+@router.get("", dependencies=[READS], responses=problem_responses(_401="The service needs a key"))
+def read_session(caller: CallerDep, settings: SettingsDep, database: WholeDatabaseDep) -> schemas.SessionView:
+    """The tenant and scope of the caller, and how much of its quotas the tenant has used."""
+    with database.reading() as session:
+        used = quotas.usage(session, settings, caller.tenant)
+    return schemas.SessionView(
+        tenant=caller.tenant,
+        scope=caller.scope.value,
+        key_id=caller.key_id,
+        quotas={name: schemas.QuotaView(used=usage.used, limit=usage.limit) for name, usage in used.items()},
+    )
+
+
+async def _key(body: BodyDep) -> str:
+    document = parse_json(body)
+    key = document.get("key") if isinstance(document, dict) else None
+    if not isinstance(key, str):
+        raise InvalidRequest([Problem("/key", "is required: the key, as text")])
+    return key.strip()
+
+
+@router.post("", status_code=204, openapi_extra=_BODY, responses=_REFUSED)
+async def open_session(request: Request, response: Response, key: Annotated[str, Depends(_key)]) -> None:
+    """Keep the key in a cookie of this browser, for half a day. Other clients send the key itself."""
+    await request.app.state.authenticator.identify(presented(request, key))
+    response.set_cookie(
+        COOKIE,
+        key,
+        max_age=_MAX_AGE_S,
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+
+
+@router.delete("", status_code=204)
+async def close_session(request: Request, response: Response) -> None:
+    """Forget the key."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")

@@ -1,0 +1,137 @@
+"""A job stored once: checked, under its Idempotency-Key if it came with one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Response
+
+from search.pricing import cost_unit
+from service import schemas, views
+from service.api.body import Submission, plan_of
+from service.api.resolving import resolved
+from service.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
+from service.queue import Queue, TaskName
+from service.settings import Settings
+from service.store import idempotency, jobs, quotas, uploads
+from service.store.blobs import BlobStore
+from service.store.idempotency import Request, Taken
+from service.store.session import Database
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="any word of your own, for example a UUID: a request sent again with it is not carried out again",
+    ),
+]
+
+#: Headers of a new job's answer, for the reference.
+STARTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job is stored, and a worker will begin",
+        "headers": {
+            "Location": {"description": "where the job is", "schema": {"type": "string"}},
+            "Idempotency-Replayed": {
+                "description": "`true`: the job was made by an earlier request with this Idempotency-Key",
+                "schema": {"type": "string"},
+            },
+        },
+    }
+}
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Takes new jobs of one caller."""
+
+    settings: Settings
+    database: Database
+    queue: Queue
+    blobs: BlobStore
+    tenant: str
+
+    def request(self, route: str, key: str | None, document: Any) -> Request | None:
+        """What is remembered of a request that carries a key."""
+        if key is None:
+            return None
+        text = json.dumps(document, sort_keys=True)
+        return Request(route, key, hashlib.sha256(text.encode()).hexdigest())
+
+    def start(
+        self,
+        submission: Submission,
+        response: Response,
+        request: Request | None,
+        *,
+        cloned_from: str | None = None,
+    ) -> schemas.JobView:
+        """The job stored, a worker woken; the job of an earlier request with the same key if there is one.
+
+        InvalidRequest for what model and data reveal; KeyReused, KeyInUse; QuotaReached, QuotaExhausted.
+        """
+        with self._once(request) as taken:
+            if isinstance(taken, str):
+                response.headers["Idempotency-Replayed"] = "true"
+                return self._view(taken, response)
+            new = _new_job(resolved(submission, self.database, self.blobs), self.settings)
+            with self.database.transaction() as session:
+                trials = submission.spec.budget.trials
+                quotas.check_submission(session, self.settings, self.tenant, trials)
+                uploads.hold(session, new.spec)
+                job = jobs.create(session, new, cloned_from=cloned_from)
+                if taken is not None:
+                    idempotency.fill(session, taken, job.id)
+                self.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+        return self._view(job.id, response)
+
+    @contextmanager
+    def _once(self, request: Request | None) -> Iterator[Taken | str | None]:
+        if request is None:
+            yield None
+            return
+        with self.database.transaction() as session:
+            taken = idempotency.take(session, request)
+        try:
+            yield taken
+        except BaseException:
+            if isinstance(taken, Taken):
+                with self.database.transaction() as session:
+                    idempotency.give_back(session, taken)
+            raise
+
+    def _view(self, job_id: str, response: Response) -> schemas.JobView:
+        response.headers["Location"] = f"/v1/jobs/{job_id}"
+        with self.database.reading() as session:
+            return views.job_view(session, jobs.get(session, job_id))
+
+
+def _new_job(submission: Submission, settings: Settings) -> jobs.NewJob:
+    spec = submission.spec
+    plan = plan_of(submission, settings.data_folder)
+    return jobs.NewJob(
+        name=spec.name,
+        spec=spec.model_dump(mode="json"),
+        cost_unit=cost_unit(spec.goal),
+        reference_cost=plan.reference.value,
+        reference=asdict(plan.reference),
+        space_size=plan.choices.size(),
+        warnings=plan.warnings,
+    )
+
+
+async def _intake(
+    settings: SettingsDep, database: DatabaseDep, queue: QueueDep, blobs: BlobsDep, caller: CallerDep
+) -> Intake:
+    return Intake(settings, database, queue, blobs, caller.tenant)
+
+
+IntakeDep = Annotated[Intake, Depends(_intake)]

@@ -1,0 +1,125 @@
+"""Trials of a job, and their files."""
+
+from __future__ import annotations
+
+import mimetypes
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import FileResponse
+
+from search.history import TrialStatus
+from service import schemas, views
+from service.api import lists
+from service.api.files import RangedFile
+from service.api.jobs import job_etag
+from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
+from service.asking import parse_fields
+from service.deps import (
+    BlobsDep,
+    Cursor,
+    DatabaseDep,
+    JobId,
+    Limit,
+    SessionDep,
+    TrialNumber,
+)
+from service.errors import ArtifactNotFound
+from service.store import jobs, reading, trials
+
+router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"])
+
+_CONTENT: Final[dict[str, Any]] = {"application/octet-stream": {}, "application/json": {}}
+ArtifactName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="name of the file")]
+
+
+@router.get(
+    "",
+    response_model=schemas.Page[schemas.TrialSummary] | schemas.SparsePage,
+    responses=problem_responses(_404="No such job"),
+)
+def list_trials(
+    request: Request,
+    job_id: JobId,
+    session: SessionDep,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    status: Annotated[TrialStatus | None, Query(description="only trials in this status")] = None,
+    sort: lists.SortText = "number",
+    filter: lists.FilterText = None,  # noqa: A002 -- the name of the parameter
+    fields: lists.FieldsText = None,
+) -> Response:
+    """Trials by number."""
+    etag = etag_of(job_id, reading.version(session, job_id))
+    order = lists.order_of(
+        sort=sort or "number",
+        conditions=lists.also(filter, "status", status),
+        cursor=cursor,
+        limit=limit,
+        fields=reading.TRIAL_FIELDS,
+        choices=reading.TRIAL_CHOICES,
+        unique="number",
+    )
+    names = parse_fields(fields, tuple(schemas.TrialSummary.model_fields))
+    if is_known(request, etag):
+        return not_modified(etag)
+    scoring = views.scoring(jobs.get(session, job_id))
+    columns = [name for name in reading.TRIAL_FIELDS if name != reading.SCORE]
+    rows = reading.trial_page(session, job_id, columns, order, scoring)
+    items = [views.trial_item(row, scoring.one, names) for _, row in rows[:limit]]
+    return lists.page(items, lists.next_cursor(order, [place for place, _ in rows]), etag)
+
+
+@router.get("/{number}", responses=problem_responses(_404="No such job or trial"))
+def read_trial(
+    request: Request, response: Response, job_id: JobId, number: TrialNumber, session: SessionDep
+) -> schemas.TrialView:
+    """A trial: quantizers per layer, learning curve, energy per layer, seed, versions, durations, files."""
+    job = jobs.get(session, job_id)
+    row = trials.get(session, job_id, number)
+    etag = job_etag(job)
+    if is_known(request, etag):
+        return not_modified(etag)  # type: ignore[return-value]
+    mark(response, etag)
+    return views.trial_view(
+        row,
+        views.scorer(job),
+        epochs=trials.epochs(session, row),
+        layers=trials.layers(session, row),
+        files=trials.artifacts(session, row),
+        attempts=trials.attempts(session, row),
+    )
+
+
+@router.get(
+    "/{number}/artifacts/{name}",
+    response_class=FileResponse,
+    responses={
+        200: {"content": _CONTENT, "description": "The file"},
+        206: {"content": _CONTENT, "description": "The bytes of the Range header"},
+        **problem_responses(_404="No such job, trial or file", _416="The file has no such range"),
+    },
+)
+def download(
+    request: Request,
+    job_id: JobId,
+    number: TrialNumber,
+    name: ArtifactName,
+    database: DatabaseDep,
+    blobs: BlobsDep,
+) -> Response:
+    """A file of a trial, whole or a range of its bytes (Range, If-Range); the entity tag is its SHA-256."""
+    with database.reading() as session:  # closed before the file is sent
+        row = trials.artifact(session, trials.get(session, job_id, number), name)
+    etag = f'"{row.sha256}"'
+    if is_known(request, etag):
+        return not_modified(etag)
+    path = blobs.path(row.sha256)
+    if not path.is_file():
+        raise ArtifactNotFound(f"the bytes of {name!r} are gone from the blob folder")
+    return RangedFile(
+        path,
+        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
+        filename=f"{job_id}-{number}-{name}",
+        headers={"ETag": etag, "Cache-Control": "no-cache"},
+    )

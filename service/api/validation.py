@@ -1,0 +1,28 @@
+"""The dry run of a job."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.api.body import plan_of
+from service.api.jobs import JOB_BODY, REFUSED
+from service.api.resolving import resolved
+from service.deps import BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
+from service.dry_run import dry_run
+from service.dry_run_schemas import DryRun
+from service.store import workers
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post("/v1/jobs:validate", openapi_extra=JOB_BODY, responses=REFUSED)
+def validate(
+    submission: SubmissionDep, settings: SettingsDep, database: DatabaseDep, blobs: BlobsDep
+) -> DryRun:
+    """What a job would search: size of the space, reference cost, candidates, the cheapest and the dearest network, an
+    estimate of the time, warnings. Nothing is stored.
+    """
+    found = resolved(submission, database, blobs)
+    plan = plan_of(found, settings.data_folder)
+    with database.reading() as session:
+        return dry_run(session, found.spec, plan, workers.alive(session, settings.heartbeat))

@@ -1,0 +1,30 @@
+"""Points as rows, for other programs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from service import schemas
+
+FIELDS: Final = ("number", "state", "metric", "cost", "score", "front")
+
+
+def rows(points: schemas.PointsView, *, only_front: bool) -> list[dict[str, Any]]:
+    """One mapping a trial, by number."""
+    values = zip(*(getattr(points, name) for name in FIELDS), strict=True)
+    found = (dict(zip(FIELDS, row, strict=True)) for row in values)
+    return [row for row in found if row["front"] or not only_front]
+
+
+def tabbed(points: schemas.PointsView, *, only_front: bool) -> str:
+    """One line a trial, tabs between; what was not measured is empty."""
+    lines = ["\t".join(FIELDS)]
+    for row in rows(points, only_front=only_front):
+        lines.append("\t".join(_text(row[name]) for name in FIELDS))
+    return "\n".join(lines) + "\n"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

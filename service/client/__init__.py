@@ -1,0 +1,49 @@
+"""The service as an object: SearchClient, and AsyncSearchClient for programs with an event loop.
+
+`calls` are the requests as values, shared by both; `retry` says when one is sent again.
+"""
+
+from service.client.asynchronous import AsyncSearchClient
+from service.client.blocking import SearchClient
+from service.client.errors import (
+    ArtifactNotFound,
+    ClientError,
+    Conflict,
+    Damaged,
+    Forbidden,
+    Invalid,
+    JobNotFound,
+    NotAcceptable,
+    NotFound,
+    NotReady,
+    Refused,
+    TooMany,
+    TrialNotFound,
+    Unauthorized,
+    Unreachable,
+)
+from service.client.retry import NEVER, Retry
+from service.client.uploads import NotUploadable
+
+__all__ = [
+    "NEVER",
+    "ArtifactNotFound",
+    "AsyncSearchClient",
+    "ClientError",
+    "Conflict",
+    "Damaged",
+    "Forbidden",
+    "Invalid",
+    "JobNotFound",
+    "NotAcceptable",
+    "NotFound",
+    "NotReady",
+    "NotUploadable",
+    "Refused",
+    "Retry",
+    "SearchClient",
+    "TooMany",
+    "TrialNotFound",
+    "Unauthorized",
+    "Unreachable",
+]

@@ -1,0 +1,205 @@
+"""Every request the clients can make, as values: how it is written and how its answer is read. Sends nothing."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import ValidationError
+
+from service import analysis_schemas, cost_schemas, final_schemas, rescore_schemas, schemas
+from service.client.errors import Unreachable
+from service.dry_run_schemas import DryRun
+
+Answer = TypeVar("Answer", covariant=True)
+Seen = TypeVar("Seen", bound=schemas.View)
+
+_PAGE = 200
+
+
+@dataclass(frozen=True)
+class Call(Generic[Answer]):
+    """A request and how its answer is read.
+
+    `is_repeatable`: sent twice it does what it does once. `is_retried`: whether a failure is worth another attempt.
+    `takes_errors`: an error status is an answer, too.
+    """
+
+    method: str
+    path: str
+    read: Callable[[httpx.Response], Answer]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_repeatable: bool = True
+    is_retried: bool = True
+    takes_errors: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """What httpx's `request` takes besides method and path."""
+        sent: dict[str, Any] = {"params": dict(self.params), "headers": dict(self.headers)}
+        return sent if self.body is None else sent | {"json": self.body}
+
+
+def viewed(kind: type[Seen]) -> Callable[[httpx.Response], Seen]:
+    """Reads an answer as this value; Unreachable if it is none."""
+
+    def read(answer: httpx.Response) -> Seen:
+        try:
+            return kind.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unreachable(
+                f"{answer.url} does not answer like a fewbits service of this version"
+            ) from error
+
+    return read
+
+
+def _nothing(_: httpx.Response) -> None:
+    return None
+
+
+def _idempotent() -> dict[str, str]:
+    """A header that lets a request be sent again: the service carries out the first and repeats its answer."""
+    return {"Idempotency-Key": secrets.token_urlsafe(24)}
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _word(value: str) -> str:
+    return quote(str(value), safe="")
+
+
+def _listed(names: Sequence[str] | None) -> str | None:
+    return None if names is None else ",".join(names)
+
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+
+
+def validate(job: Mapping[str, Any]) -> Call[DryRun]:
+    return Call("POST", "/v1/jobs:validate", viewed(DryRun), body=job)
+
+
+def submit(job: Mapping[str, Any]) -> Call[schemas.JobView]:
+    return Call("POST", "/v1/jobs", viewed(schemas.JobView), body=job, headers=_idempotent())
+
+
+def job(job_id: str) -> Call[schemas.JobView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}", viewed(schemas.JobView))
+
+
+def jobs(cursor: str | None, **asked: str | None) -> Call[schemas.Page[schemas.JobSummary]]:
+    params = _given(limit=_PAGE, cursor=cursor, **asked)
+    return Call("GET", "/v1/jobs", viewed(schemas.Page[schemas.JobSummary]), params)
+
+
+def events(job_id: str, after: int, wait_s: float, limit: int = 500) -> Call[schemas.EventList]:
+    """Events after this one; the service waits so long for the first of them."""
+    params = {"after": after, "wait_s": round(wait_s, 3), "limit": limit}
+    headers = {"Accept": "application/json"}
+    path = f"/v1/jobs/{_word(job_id)}/events"
+    return Call("GET", path, viewed(schemas.EventList), params, headers=headers)
+
+
+def verb(job_id: str, name: str) -> Call[schemas.JobView]:
+    """pause, resume, stop or cancel: what they ask for may be asked for twice."""
+    return Call("POST", f"/v1/jobs/{_word(job_id)}:{name}", viewed(schemas.JobView))
+
+
+def change(job_id: str, name: str, body: Mapping[str, Any] | None) -> Call[schemas.JobView]:
+    """retry, extend or clone: twice would be once too often, unless the service knows the key."""
+    path = f"/v1/jobs/{_word(job_id)}:{name}"
+    return Call(
+        "POST", path, viewed(schemas.JobView), body=body, headers=_idempotent(), is_repeatable=name == "clone"
+    )
+
+
+def patch(job_id: str, body: Mapping[str, Any]) -> Call[schemas.JobView]:
+    return Call("PATCH", f"/v1/jobs/{_word(job_id)}", viewed(schemas.JobView), body=body)
+
+
+def delete(job_id: str) -> Call[None]:
+    return Call("DELETE", f"/v1/jobs/{_word(job_id)}", _nothing, is_repeatable=False)
+
+
+# --- trials --------------------------------------------------------------------------------------------------------
+
+
+def trials(job_id: str, cursor: str | None, **asked: str | None) -> Call[schemas.Page[schemas.TrialSummary]]:
+    params = _given(limit=_PAGE, cursor=cursor, **asked)
+    path = f"/v1/jobs/{_word(job_id)}/trials"
+    return Call("GET", path, viewed(schemas.Page[schemas.TrialSummary]), params)
+
+
+def trial(job_id: str, number: int) -> Call[schemas.TrialView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}", viewed(schemas.TrialView))
+
+
+def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[schemas.PointView, ...]]:
+    read = viewed(schemas.BestView)
+    params = {"k": k} | _given(**goal)
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/best", lambda answer: read(answer).items, params)
+
+
+def rescore(job_id: str, goal: Any, k: int) -> Call[rescore_schemas.RescoreView]:
+    path = f"/v1/jobs/{_word(job_id)}:rescore"
+    return Call("POST", path, viewed(rescore_schemas.RescoreView), body={"goal": goal, "k": k})
+
+
+def pareto(job_id: str) -> Call[schemas.ParetoView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/pareto", viewed(schemas.ParetoView))
+
+
+def analysis(job_id: str) -> Call[analysis_schemas.AnalysisView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/analysis", viewed(analysis_schemas.AnalysisView))
+
+
+def finalize(job_id: str, number: int, epochs: int) -> Call[final_schemas.FinalView]:
+    path = f"/v1/jobs/{_word(job_id)}/trials/{number}:finalize"
+    return Call("POST", path, viewed(final_schemas.FinalView), body={"epochs": epochs})
+
+
+def final(job_id: str, number: int) -> Call[final_schemas.FinalView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}/final", viewed(final_schemas.FinalView))
+
+
+def points(job_id: str, fields: Sequence[str] | None) -> Call[schemas.PointsView]:
+    params = _given(fields=_listed(fields))
+    headers = {"Accept": "application/json"}
+    return Call(
+        "GET", f"/v1/jobs/{_word(job_id)}/points", viewed(schemas.PointsView), params, headers=headers
+    )
+
+
+def artifact(job_id: str, number: int, name: str) -> str:
+    """The path of a file."""
+    return f"/v1/jobs/{_word(job_id)}/trials/{number}/artifacts/{_word(name)}"
+
+
+def export(job_id: str, suffix: str) -> str:
+    """The path of all trials as one file."""
+    return f"/v1/jobs/{_word(job_id)}/trials.{_word(suffix)}"
+
+
+# --- the rest ------------------------------------------------------------------------------------------------------
+
+
+def cost(question: Mapping[str, Any]) -> Call[cost_schemas.NetworkCostView]:
+    return Call("POST", "/v1/cost", viewed(cost_schemas.NetworkCostView), body=question)
+
+
+def profiles() -> Call[tuple[cost_schemas.ProfileView, ...]]:
+    read = viewed(cost_schemas.ProfileList)
+    return Call("GET", "/v1/profiles", lambda answer: read(answer).items)
+
+
+def ready() -> Call[schemas.Readiness]:
+    """Not ready is an answer here, not an error."""
+    return Call("GET", "/readyz", viewed(schemas.Readiness), is_retried=False, takes_errors=True)

@@ -1,0 +1,57 @@
+"""Following a job: what to do after each look at it. Sends nothing, sleeps never."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from search.history import JOB_ENDED
+from service import schemas
+from service.client.errors import ClientError
+
+#: So long the service may hold a question for news back.
+LONGEST_S: Final = 10.0
+
+Progress = Callable[[schemas.JobView], None]
+
+
+class Following:
+    """One `wait()`: how long it has been, when the service last answered, which version of the job was seen."""
+
+    def __init__(
+        self, job_id: str, progress: Progress, *, timeout_s: float | None, patience_s: float
+    ) -> None:
+        self._job_id = job_id
+        self._progress = progress
+        self._timeout_s = timeout_s
+        self._patience_s = patience_s
+        self._started = self._answered = time.monotonic()
+        self.version = 0
+        self.is_polling = False  #: the service is older than its events: it is asked again and again
+
+    def saw(self, job: schemas.JobView) -> bool:
+        """Tell of the job as it was read; True if it has ended. TimeoutError if that took too long."""
+        self._answered = time.monotonic()
+        self.version = job.version
+        self._progress(job)
+        if job.status in JOB_ENDED:
+            return True
+        self._check_time()
+        return False
+
+    def missed(self, error: ClientError) -> None:
+        """The service did not answer: raises the error once that has lasted too long."""
+        if time.monotonic() - self._answered > self._patience_s:
+            raise error
+        self._check_time()
+
+    def left_s(self, at_most: float) -> float:
+        """How long the next pause may be."""
+        if self._timeout_s is None:
+            return at_most
+        return max(0.0, min(at_most, self._started + self._timeout_s - time.monotonic()))
+
+    def _check_time(self) -> None:
+        if self._timeout_s is not None and time.monotonic() - self._started > self._timeout_s:
+            raise TimeoutError(f"job {self._job_id} has not ended within {self._timeout_s:g} s")

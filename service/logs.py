@@ -1,0 +1,79 @@
+"""Logs: readable in a terminal, JSON elsewhere. A line names its trace, job, trial and tenant; none has a secret."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
+
+from service.auth.tokens import PATTERN
+from service.settings import Settings
+
+_PASSWORD: Final = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
+#: Loggers whose INFO tells nothing that a user of the service can use.
+_NOISY: Final = (
+    "alembic",
+    "httpx",
+    "httpcore",
+    "uvicorn.access",
+    "celery.worker.strategy",
+    "celery.app.trace",
+)
+
+
+def configure(settings: Settings) -> None:
+    """Have this process log to standard error in the format of the settings."""
+    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(as_json=as_json))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def formatter(*, as_json: bool) -> logging.Formatter:
+    """How a record becomes a line."""
+    drawn: list[Processor] = (
+        [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
+        if as_json
+        else [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain)]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *drawn],
+    )
+
+
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Take the secrets of keys and the passwords of addresses out of a line, also out of its exception."""
+    return {name: value if name == "exc_info" else cleaned(value) for name, value in event.items()}
+
+
+def cleaned(value: Any) -> Any:
+    """The value without secrets: strings are searched, also inside lists and mappings."""
+    if isinstance(value, str):
+        return _PASSWORD.sub(r"\1:***@", PATTERN.sub(r"fewbits_\1_***", value))
+    if isinstance(value, dict):
+        return {key: cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def _plain(stream: Any, exc_info: Any) -> None:
+    """An exception in a terminal, as Python draws it, without secrets."""
+    stream.write(
+        "\n" + cleaned(structlog.processors.format_exc_info(None, "", {"exc_info": exc_info})["exception"])
+    )

@@ -1,0 +1,106 @@
+"""What Prometheus is told at /metrics: requests of this process, and what the rows say at that moment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from search.history import JobStatus, TrialStatus
+from service.store import workers
+from service.store.models import Job, Trial, now
+from service.store.session import Database
+
+log = logging.getLogger(__name__)
+
+_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """The figures of one application, in a registry of their own."""
+
+    def __init__(self, database: Database) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "fewbits_requests", "Requests answered", ("method", "route", "status"), registry=self._registry
+        )
+        self._durations = Histogram(
+            "fewbits_request_duration_seconds",
+            "From request to the answer's end",
+            ("method", "route"),
+            buckets=_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._registry.register(_Rows(database))
+
+    def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count a request."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._durations.labels(method, route).observe(duration_s)
+
+    def render(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Rows(Collector):
+    """Figures of the whole service, of all tenants; absent while the database does not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def describe(self) -> list[Any]:
+        """Nothing ahead: the rows are asked for at each scrape only."""
+        return []
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The gauges."""
+        up = GaugeMetricFamily("fewbits_database_up", "1 if the database answers")
+        try:
+            with self._database.reading() as session:
+                found = list(_gauges(session))
+        except SQLAlchemyError:
+            log.warning("metrics: the database does not answer")
+            found = []
+        up.add_metric([], 1.0 if found else 0.0)
+        yield up
+        yield from found
+
+
+def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
+    yield _by_state("fewbits_jobs", "Jobs by state", Job, list(JobStatus), session)
+    yield _by_state("fewbits_trials", "Trials by state or outcome", Trial, list(TrialStatus), session)
+    waiting = session.scalar(
+        select(func.min(Trial.enqueued_at)).where(Trial.status == TrialStatus.QUEUED.value)
+    )
+    queue = GaugeMetricFamily("fewbits_queue_length", "Trials that wait for a worker")
+    queue.add_metric(
+        [], session.scalar(select(func.count()).where(Trial.status == TrialStatus.QUEUED.value)) or 0
+    )
+    yield queue
+    age = GaugeMetricFamily("fewbits_queue_age_seconds", "Since the oldest waiting trial's message was sent")
+    age.add_metric([], 0.0 if waiting is None else max(0.0, (now() - waiting).total_seconds()))
+    yield age
+    seen = workers.last_seen(session)
+    beat = GaugeMetricFamily(
+        "fewbits_worker_heartbeat_age_seconds", "Since any worker was heard of; absent if none ever was"
+    )
+    if seen is not None:
+        beat.add_metric([], max(0.0, (now() - seen).total_seconds()))
+    yield beat
+
+
+def _by_state(name: str, text: str, table: Any, states: list[Any], session: Session) -> GaugeMetricFamily:
+    counted = select(table.status, func.count()).group_by(table.status)
+    counts: dict[str, int] = {str(state): count for state, count in session.execute(counted)}
+    family = GaugeMetricFamily(name, text, labels=("state",))
+    for state in {state.value for state in states} | set(counts):
+        family.add_metric([state], counts.get(state, 0))
+    return family

@@ -1,0 +1,85 @@
+"""The queue: what the service says to the workers. A message only wakes; rows decide."""
+
+from __future__ import annotations
+
+import logging
+from enum import StrEnum
+from functools import partial
+from typing import Any, Final
+
+from celery import Celery
+
+from service import trace
+from service.settings import Settings
+from service.store.session import on_commit
+
+log = logging.getLogger(__name__)
+
+
+class TaskName(StrEnum):
+    """The tasks a worker knows. Arguments are ids, in JSON."""
+
+    ADVANCE_JOB = "fewbits.advance_job"  #: (job id) propose trials, or end the job
+    RUN_TRIAL = "fewbits.run_trial"  #: (trial id) claim, train and measure it
+    FINALIZE_JOB = "fewbits.finalize_job"  #: (job id) measure the best trial on the test data
+    TRAIN_FINALLY = "fewbits.train_finally"  #: (trial id) the final training of a chosen trial
+    SWEEP = "fewbits.sweep"  #: () take back what dead workers held, send lost messages again
+
+
+#: Seconds between two looks at the file broker's folder; kombu's default of 1 s makes each message that late.
+POLL_S: Final = 0.05
+
+
+def make_celery(settings: Settings) -> Celery:
+    """A Celery application that speaks JSON and keeps no results."""
+    app = Celery("fewbits", broker=settings.broker_url or "filesystem://")
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        task_default_queue="fewbits",
+        broker_connection_retry_on_startup=True,
+        broker_transport_options=_transport_options(settings),
+    )
+    return app
+
+
+def _transport_options(settings: Settings) -> dict[str, Any]:
+    if not settings.embedded:
+        return {"visibility_timeout": 3600} if settings.broker_url.startswith("redis") else {}
+    folders = {name: settings.home / "queue" / name for name in ("messages", "processed", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "data_folder_in": str(folders["messages"]),
+        "data_folder_out": str(folders["messages"]),
+        "control_folder": str(folders["control"]),
+        "polling_interval": POLL_S,
+        "store_processed": False,
+    }
+
+
+class Queue:
+    """Sends messages once the transaction under way is committed."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def enqueue(self, task: TaskName, *ids: str | int) -> None:
+        """Have a worker do `task` after the commit; dropped if the transaction rolls back.
+
+        A broker that does not answer is logged, not raised: the rows are there, and the sweep sends the message again.
+        """
+        on_commit(partial(self.send, task, *ids))
+
+    def send(self, task: TaskName, *ids: str | int) -> bool:
+        """Send now; False if the broker does not answer."""
+        try:
+            self._celery.send_task(
+                task.value, args=list(ids), headers=trace.headers(), ignore_result=True, retry=False
+            )
+        except Exception:  # whatever the transport raises: the sweep repairs it
+            log.warning("the broker did not take %s%s", task, ids, exc_info=True)
+            return False
+        return True

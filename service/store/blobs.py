@@ -1,0 +1,74 @@
+"""Artifacts' bytes: files under the SHA-256 of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Content that is stored: its address and length."""
+
+    sha256: str
+    size_bytes: int
+
+
+class BlobStore:
+    """A folder of content-addressed files. Equal content is stored once; a file is there whole or not at all."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def put(self, source: Path) -> Blob:
+        """Store a copy of the file and return its address. It is on disk when this returns."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        descriptor, name = tempfile.mkstemp(dir=self._root, prefix=".new-")
+        try:
+            with open(source, "rb") as reader, os.fdopen(descriptor, "wb") as writer:
+                while chunk := reader.read(_CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    writer.write(chunk)
+                writer.flush()
+                os.fsync(writer.fileno())
+            target = self.path(digest.hexdigest())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Blob(digest.hexdigest(), size)
+
+    def put_all(self, sources: Iterable[Path]) -> dict[str, Blob]:
+        """Store copies of files at once, by their names: they wait for the disk together, not one after the other."""
+        paths = list(sources)
+        with ThreadPoolExecutor(max(len(paths), 1)) as pool:
+            return dict(zip([path.name for path in paths], pool.map(self.put, paths), strict=True))
+
+    def remove_stale(self, sha256: str, before: datetime) -> bool:
+        """Remove content that was not put since `before`; False if it was. Content that is not there counts as removed.
+
+        Equal content that is put again gets a new time, so what somebody is about to name stays.
+        """
+        path = self.path(sha256)
+        try:
+            if path.stat().st_mtime >= before.timestamp():
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        return True
+
+    def path(self, sha256: str) -> Path:
+        """Where content with this address lies, or would."""
+        return self._root / sha256[:2] / sha256

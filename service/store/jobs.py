@@ -1,0 +1,296 @@
+"""Jobs in SQL: created, read, ended. Callers bring the session; nothing here commits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
+from service.errors import JobNotFound
+from service.store import events
+from service.store.events import Entry, EventType
+from service.store.lifecycle import CLAIMABLE, OPEN
+from service.store.models import Job, Trial, now
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """What is stored of a job that was checked."""
+
+    name: str
+    spec: dict[str, Any]
+    cost_unit: str
+    reference_cost: float
+    reference: dict[str, Any]
+    space_size: int
+    warnings: Sequence[str]
+
+
+def model_key(spec: Mapping[str, Any]) -> str:
+    """SHA-256 of the model of a specification: jobs with one key search the same model."""
+    return hashlib.sha256(json.dumps(spec["model"], sort_keys=True).encode()).hexdigest()
+
+
+def create(session: Session, new: NewJob, *, cloned_from: str | None = None) -> Job:
+    """Store a job in status QUEUED."""
+    moment = now()
+    job = Job(
+        version=0,
+        priority=new.spec.get("priority", 0),
+        parallel_trials=new.spec.get("parallel_trials", 2),
+        model_key=model_key(new.spec),
+        id=secrets.token_hex(8),
+        name=new.name,
+        status=JobStatus.QUEUED,
+        spec=new.spec,
+        cost_unit=new.cost_unit,
+        reference_cost=new.reference_cost,
+        reference=new.reference,
+        space_size=str(new.space_size),
+        warnings=list(new.warnings),
+        created_at=moment,
+        checked_at=moment,
+    )
+    session.add(job)
+    session.flush()
+    told = {"name": new.name, "status": JobStatus.QUEUED}
+    told |= {} if cloned_from is None else {"cloned_from": cloned_from}
+    warnings = (Entry(EventType.JOB_WARNING, {"message": text}) for text in new.warnings)
+    events.append(session, job.id, Entry(EventType.JOB_CREATED, told), *warnings)
+    return job
+
+
+def get(session: Session, job_id: str) -> Job:
+    """The job; JobNotFound."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise JobNotFound(f"no job has the id {job_id!r}")
+    return job
+
+
+def page(
+    session: Session,
+    *,
+    limit: int,
+    before: tuple[datetime, str] | None = None,
+    status: JobStatus | None = None,
+) -> list[Job]:
+    """Jobs, newest first; `before` is the (created_at, id) of the last one already seen."""
+    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
+    if before is not None:
+        created_at, job_id = before
+        query = query.where(
+            or_(Job.created_at < created_at, (Job.created_at == created_at) & (Job.id < job_id))
+        )
+    if status is not None:
+        query = query.where(Job.status == status)
+    return list(session.scalars(query))
+
+
+def trial_counts(session: Session, job_ids: Sequence[str]) -> dict[str, Counter[TrialStatus]]:
+    """How many trials of each job are in each status."""
+    counts: dict[str, Counter[TrialStatus]] = {job_id: Counter() for job_id in job_ids}
+    rows = session.execute(
+        select(Trial.job_id, Trial.status, func.count())
+        .where(Trial.job_id.in_(job_ids))
+        .group_by(Trial.job_id, Trial.status)
+    )
+    for job_id, status, count in rows:
+        counts[job_id][TrialStatus(status)] = count
+    return counts
+
+
+def locked(session: Session, job_id: str) -> Job:
+    """The job as it is now; nobody else changes it, or a trial of it, until the transaction ends. JobNotFound."""
+    job = get(session, job_id)
+    session.refresh(job, with_for_update=True)
+    return job
+
+
+def active_s(job: Job, moment: datetime) -> float | None:
+    """How long the job has been searching at this moment, without pauses; None if it has not begun."""
+    if job.started_at is None:
+        return None
+    until = job.finished_at or job.paused_at or moment
+    return max((until - job.started_at).total_seconds() - job.idle_s, 0.0)
+
+
+def paid_trials(session: Session, job_id: str) -> int:
+    """How many trials count against the budget: not those that were judged without training."""
+    trained = Trial.metric.is_not(None) | Trial.proof.is_(None)
+    return session.scalar(select(func.count()).where(Trial.job_id == job_id, trained)) or 0
+
+
+def any_failed(session: Session, job_id: str) -> bool:
+    """Whether a trial of the job failed."""
+    failed = select(Trial.id).where(Trial.job_id == job_id, Trial.status == TrialStatus.FAILED)
+    return session.scalar(failed.limit(1)) is not None
+
+
+def move(
+    session: Session, job: Job, status: JobStatus, *, reason: str | None = None, cause: Cause | None = None
+) -> None:
+    """Bring a locked job into another status, and say so in its log."""
+    told = {"before": job.status, "status": status, "reason": reason, "cause": cause}
+    job.status = status
+    job.reason = reason
+    job.cause = cause
+    events.append(session, job.id, Entry(EventType.JOB_STATUS, told))
+
+
+def end(session: Session, job_id: str, status: JobStatus, reason: str, *, cause: Cause | None = None) -> None:
+    """End the job unless it has ended already; trials still in the queue are cancelled.
+
+    Without a `cause` a failure is an ERROR, and any other end keeps the cause the search ended for.
+    """
+    job = locked(session, job_id)
+    if job.status in JOB_ENDED:
+        return
+    cancel_queued(session, job_id, f"the job is {status}")
+    if status is JobStatus.DONE and job.best_trial is not None:
+        events.append(session, job_id, Entry(EventType.JOB_FINALIZED, trial=job.best_trial))
+    known = Cause(job.cause) if job.cause else None
+    job.finished_at = now()
+    job.lease_until = None
+    move(
+        session,
+        job,
+        status,
+        reason=reason,
+        cause=cause or (Cause.ERROR if status is JobStatus.FAILED else known),
+    )
+
+
+def cancel_queued(session: Session, job_id: str, reason: str) -> None:
+    """Cancel the trials of a locked job that nobody has begun."""
+    rows = session.execute(
+        update(Trial)
+        .where(Trial.job_id == job_id, Trial.status == TrialStatus.QUEUED)
+        .values(status=TrialStatus.CANCELLED, finished_at=now(), reason=reason)
+        .returning(Trial.number, Trial.attempt)
+    ).all()
+    told = {"status": TrialStatus.CANCELLED, "reason": reason}
+    events.append(
+        session,
+        job_id,
+        *(
+            Entry(EventType.TRIAL_ENDED, {"attempt": row.attempt, **told}, row.number)
+            for row in sorted(rows, key=lambda row: row.number)
+        ),
+    )
+
+
+def running(session: Session, job_id: str) -> int:
+    """How many trials of the job are under way."""
+    under_way = Trial.job_id == job_id, Trial.status == TrialStatus.RUNNING
+    return session.scalar(select(func.count()).where(*under_way)) or 0
+
+
+def save_proposals(session: Session, job_id: str, *, asked: int, oracle_state: str, exhausted: bool) -> bool:
+    """Keep the oracle's new state if nobody else asked it since `asked` proposals; False if somebody did, or if the job
+    takes no proposals now.
+    """
+    job = locked(session, job_id)
+    if job.proposals != asked or job.status not in OPEN:
+        return False
+    job.proposals = asked + 1
+    job.failures = 0
+    job.oracle_state = oracle_state
+    job.exhausted = exhausted
+    job.started_at = job.started_at or now()
+    if job.status == JobStatus.QUEUED:
+        move(session, job, JobStatus.RUNNING)
+    return True
+
+
+def note_failure(session: Session, job_id: str, reason: str, *, limit: int) -> None:
+    """Count that the search itself broke; after `limit` times in a row the job ends as FAILED."""
+    failures = session.scalar(
+        update(Job).where(Job.id == job_id).values(failures=Job.failures + 1).returning(Job.failures)
+    )
+    if failures is None:
+        return
+    message = f"the search failed {failures} times in a row: {reason}"
+    events.append(session, job_id, Entry(EventType.JOB_WARNING, {"message": message}))
+    if failures >= limit:
+        end(session, job_id, JobStatus.FAILED, message)
+
+
+def note_float_metric(session: Session, job_id: str, metric: float) -> None:
+    """Keep the float model's metric, once it is known."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.float_metric.is_(None))
+        .values(float_metric=metric, version=Job.version + 1)
+    )
+
+
+def claim_finalization(session: Session, job_id: str, *, worker: str, lease: timedelta) -> int | None:
+    """Take the final report of a FINALIZING job; the attempt's number, or None if another worker has it."""
+    moment = now()
+    return session.scalar(
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.status == JobStatus.FINALIZING,
+            or_(Job.lease_until.is_(None), Job.lease_until < moment),
+        )
+        .values(attempt=Job.attempt + 1, lease_until=moment + lease, worker=worker)
+        .returning(Job.attempt)
+    )
+
+
+def start_finalization(
+    session: Session, job_id: str, best_trial: int, reason: str, cause: Cause | None = None
+) -> bool:
+    """Say that the search is over and which trial is best; False if it is not: the job has other trials, or ended."""
+    job = locked(session, job_id)
+    under_way = select(Trial.id).where(Trial.job_id == job_id, Trial.status.not_in(TRIAL_ENDED))
+    if job.status not in CLAIMABLE or session.scalar(under_way.limit(1)) is not None:
+        return False
+    job.best_trial = best_trial
+    move(session, job, JobStatus.FINALIZING, reason=reason, cause=cause)
+    return True
+
+
+def holds_finalization(session: Session, job_id: str, attempt: int) -> bool:
+    """True if this attempt of the final report is still the newest; locks the job."""
+    job = locked(session, job_id)
+    return job.status == JobStatus.FINALIZING and job.attempt == attempt
+
+
+def release_finalization(session: Session, job_id: str, attempt: int) -> None:
+    """Give the final report back; the sweep has it tried again."""
+    session.execute(update(Job).where(Job.id == job_id, Job.attempt == attempt).values(lease_until=None))
+
+
+def stalled(
+    session: Session, idle_since: datetime, is_dead: Callable[[str], bool]
+) -> list[tuple[str, JobStatus]]:
+    """Ids and states of jobs that have not ended and wait for nothing, not even for their user: no trial is under way,
+    nobody makes the final report, and no message was sent for them of late. A final report whose worker is known to be
+    dead is given back.
+
+    Notes that they are looked after now, so that each is named once per interval.
+    """
+    under_way = select(Trial.id).where(Trial.job_id == Job.id, Trial.status.not_in(TRIAL_ENDED)).exists()
+    found = []
+    waits = Job.status.not_in({*JOB_ENDED, JobStatus.PAUSED})
+    for job in session.scalars(select(Job).where(waits, ~under_way).order_by(Job.priority.desc())):
+        if job.worker is not None and job.lease_until is not None and is_dead(job.worker):
+            job.lease_until = None
+        elif job.checked_at >= idle_since:
+            continue
+        if job.lease_until is None or job.lease_until < now():
+            job.checked_at = now()
+            found.append((job.id, JobStatus(job.status)))
+    return found

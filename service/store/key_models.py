@@ -1,0 +1,40 @@
+"""The tables of tenants and their keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from service.store.models import Base
+
+
+class Tenant(Base):
+    """Who jobs, models and data belong to. A limit that is NULL is that of the settings."""
+
+    __tablename__ = "tenants"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    max_running_jobs: Mapped[int | None]
+    max_trials: Mapped[int | None] = mapped_column(BigInteger)
+    max_stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_compute_s: Mapped[float | None]
+
+
+class ApiKey(Base):
+    """A key of a tenant. The secret itself is nowhere: only its scrypt hash is."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)  #: public; part of the token
+    tenant: Mapped[str] = mapped_column(ForeignKey("tenants.name", ondelete="CASCADE"), index=True)
+    name: Mapped[str]  #: for people
+    scope: Mapped[str]  #: Scope
+    secret_hash: Mapped[str]  #: scrypt$n$r$p$salt$hash
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    replaced_by: Mapped[str | None]  #: id of the key it was rotated into
+    last_used_at: Mapped[datetime | None]  #: to about a minute

@@ -1,0 +1,267 @@
+"""The tables. Rows are the truth: a search is rebuilt from them at any time.
+
+Metric and cost stand in columns of their own and are never mixed; a score is a view over both.
+Times are UTC; `*_s` are seconds, `*_pj` picojoules.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from search.history import JobStatus, TrialStatus
+from service.store.tenancy import LOCAL, Owned
+
+NAMING: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC; aware in Python, also where the database forgets time zones (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Read it as aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables share."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {  # noqa: RUF012 -- read by SQLAlchemy
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        list[Any]: JSON,
+        JobStatus: Text,
+        TrialStatus: Text,
+        str: Text,
+    }
+
+
+class Job(Owned, Base):
+    """A search job."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (Index(None, "tenant", "created_at", "id"),)
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    status: Mapped[str] = mapped_column(index=True)  #: JobStatus
+    reason: Mapped[str | None]  #: why it ended, for people
+    cause: Mapped[str | None]  #: Cause
+    priority: Mapped[int] = mapped_column(default=0)  #: trials of jobs with a higher one begin first
+    parallel_trials: Mapped[int] = mapped_column(default=2)  #: of the specification: every claim asks for it
+    model_key: Mapped[str | None] = mapped_column(index=True)  #: jobs with one key search the same model
+    spec: Mapped[dict[str, Any]]  #: SearchSpec
+    cost_unit: Mapped[str]  #: "energy_pj" or "bits": what `cost` means in this job
+    reference_cost: Mapped[float]
+    float_metric: Mapped[float | None]  #: of the float model on the validation data, once it was measured
+    reference: Mapped[dict[str, Any]]  #: Cost of the float model, with its layers
+    space_size: Mapped[str]  #: number of assignments, as text: it may not fit an integer column
+    warnings: Mapped[list[Any]]
+    oracle_state: Mapped[str | None]  #: keras-tuner's state; JSON text
+    proposals: Mapped[int] = mapped_column(
+        default=0
+    )  #: how often the oracle was asked; guards against two askers
+    failures: Mapped[int] = mapped_column(default=0)  #: how often in a row asking the oracle broke
+    exhausted: Mapped[bool] = mapped_column(default=False)  #: the oracle has nothing new to propose
+    #: Grows with every change of the job or its trials; an event's id is the version it made.
+    version: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime]  #: when the sweep last sent a message for it
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    paused_at: Mapped[datetime | None]  #: since when it is paused
+    idle_s: Mapped[float] = mapped_column(
+        default=0.0
+    )  #: how long it was paused, or had ended, since it started
+    lease_until: Mapped[datetime | None]  #: of the worker that makes the final report
+    worker: Mapped[str | None]  #: who makes the final report
+    attempt: Mapped[int] = mapped_column(
+        default=0
+    )  #: of the final report; writes of an old attempt are refused
+    best_trial: Mapped[int | None]  #: number of the trial the final report is about
+
+
+class Trial(Base):
+    """One assignment, trained and measured."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        Index(None, "job_id", "assignment_key"),
+        Index(None, "status", "job_id"),
+        Index(  # what lists and plots read, so that they need not touch the long rows
+            "ix_trials_columns",
+            *(
+                "job_id",
+                "number",
+                "status",
+                "metric",
+                "cost",
+                "energy_pj",
+                "bits",
+                "started_at",
+                "finished_at",
+            ),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    status: Mapped[str]  #: TrialStatus
+    reason: Mapped[str | None]  #: why it failed, for people
+    assignment: Mapped[dict[str, Any]]
+    assignment_key: Mapped[str]
+    oracle_trial: Mapped[dict[str, Any]]  #: keras-tuner's own state of the trial
+    seed: Mapped[int]
+    epochs: Mapped[int | None]  #: the epoch it trains up to; NULL: the job's
+    initial_epoch: Mapped[int] = mapped_column(default=0)  #: the epoch it starts after
+    parent: Mapped[int | None]  #: number of the trial whose training it continues
+    proof: Mapped[dict[str, Any] | None]  #: why it was pruned or infeasible, in numbers
+    attempt: Mapped[int] = mapped_column(default=0)  #: fencing token: writes of an old attempt are refused
+    attempts_before: Mapped[int] = mapped_column(default=0)  #: those before the user had it retried
+    lease_until: Mapped[datetime | None]
+    worker: Mapped[str | None]
+    enqueued_at: Mapped[datetime]  #: when its message was sent last
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    metric: Mapped[float | None]  #: on the validation data
+    post_training_metric: Mapped[float | None]  #: as `metric`, before any training
+    loss: Mapped[float | None]
+    cost: Mapped[float | None]  #: in the job's cost unit
+    energy_pj: Mapped[float | None]
+    bits: Mapped[int | None] = mapped_column(BigInteger)
+    best_epoch: Mapped[int | None]
+    executions: Mapped[list[Any] | None]  #: seed, metric, loss, best epoch of each; NULL where there was one
+    durations_s: Mapped[dict[str, Any] | None]
+    versions: Mapped[dict[str, Any] | None]
+
+
+class Attempt(Base):
+    """One worker's go at a trial."""
+
+    __tablename__ = "attempts"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]  #: AttemptOutcome; NULL while it runs
+    reason: Mapped[str | None]  #: for people
+
+
+class Event(Base):
+    """Something that happened in a job, written in the transaction in which it happened.
+
+    `id` is the job's `version` after it. Taking a number locks the job's row, so the events of a job become visible in
+    the order of their ids, on PostgreSQL too: a reader that has seen one has seen all before it.
+    """
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    type: Mapped[str]  #: EventType
+    trial: Mapped[int | None]  #: number of the trial it is about
+    data: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class IdempotencyKey(Owned, Base):
+    """A request that must not be carried out twice, and the job it made; none while it is being carried out."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True, default=LOCAL, server_default=LOCAL)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    body_sha256: Mapped[str]
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class DiscardedBlob(Base):
+    """Content that a row named which is gone. The sweep removes it once nobody names it and nobody can be about to."""
+
+    __tablename__ = "discarded_blobs"
+
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    discarded_at: Mapped[datetime]
+
+
+class Epoch(Base):
+    """The metrics of a trial at the end of one epoch of one attempt."""
+
+    __tablename__ = "epochs"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    metrics: Mapped[dict[str, Any]]
+    duration_s: Mapped[float]
+
+
+class LayerEnergy(Base):
+    """What one layer of a trial's network costs, in picojoules."""
+
+    __tablename__ = "layer_energies"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    class_name: Mapped[str]
+    inputs_pj: Mapped[float]
+    outputs_pj: Mapped[float]
+    parameters_pj: Mapped[float]
+    operations_pj: Mapped[float]
+    counted_pj: Mapped[float]
+
+
+class Artifact(Base):
+    """A file of a trial; its bytes lie in the blob store under their SHA-256."""
+
+    __tablename__ = "artifacts"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(index=True)
+    size_bytes: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A worker process and when it was last heard of."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+
+
+def now() -> datetime:
+    """This moment, in UTC."""
+    return datetime.now(UTC)

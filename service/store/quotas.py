@@ -1,0 +1,159 @@
+"""What a tenant may use, what it has used, and the refusal where that is not enough.
+
+A limit is the tenant's own (`fewbits keys limit`), else that of the settings; None: there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ScalarResult, extract, func, select
+from sqlalchemy.orm import Session
+
+from search.history import JOB_ENDED
+from service.errors import QuotaExhausted, QuotaReached
+from service.settings import Settings
+from service.store.key_models import Tenant
+from service.store.models import Artifact, Attempt, Job, Trial
+from service.store.upload_models import Upload
+
+RUNNING_JOBS: Final = "running_jobs"
+TRIALS: Final = "trials"
+STORED_BYTES: Final = "stored_bytes"
+COMPUTE_S: Final = "compute_s"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of a quota is used; `limit` None: as much as there is."""
+
+    used: float
+    limit: float | None
+
+    def has_room_for(self, more: float) -> bool:
+        """True if `more` can be used besides."""
+        return self.limit is None or self.used + more <= self.limit
+
+
+def limits(session: Session, settings: Settings, tenant: str) -> Mapping[str, float | None]:
+    """The limits of the tenant, by quota."""
+    own = session.get(Tenant, tenant) or Tenant()
+    return {
+        RUNNING_JOBS: _first(own.max_running_jobs, settings.max_running_jobs),
+        TRIALS: _first(own.max_trials, settings.max_trials),
+        STORED_BYTES: _first(own.max_stored_bytes, settings.max_stored_bytes),
+        COMPUTE_S: _first(own.max_compute_s, settings.max_compute_s),
+    }
+
+
+def _first(own: float | None, general: float | None) -> float | None:
+    return general if own is None else own
+
+
+def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]:
+    """Every quota of the tenant."""
+    return {
+        name: Usage(_USED[name](session, tenant), limit)
+        for name, limit in limits(session, settings, tenant).items()
+    }
+
+
+def check_submission(session: Session, settings: Settings, tenant: str, trials: int) -> None:
+    """QuotaReached or QuotaExhausted unless the tenant may start a job of so many trials now."""
+    granted = limits(session, settings, tenant)
+    running = granted[RUNNING_JOBS]
+    if running is not None and running_jobs(session, tenant) >= running:
+        raise QuotaReached(RUNNING_JOBS, f"{running:g} jobs of the tenant have not ended; wait or cancel one")
+    check_trials(session, settings, tenant, trials)
+    check_compute(session, settings, tenant)
+    check_bytes(session, settings, tenant, 0)
+
+
+def check_trials(session: Session, settings: Settings, tenant: str, more: int) -> None:
+    """QuotaExhausted unless the tenant may plan so many more trials."""
+    limit = limits(session, settings, tenant)[TRIALS]
+    if limit is not None and (used := _trials(session, tenant)) + more > limit:
+        raise QuotaExhausted(
+            TRIALS, f"{used} of {limit:g} trials are used or planned; {more} more are too many"
+        )
+
+
+def check_compute(session: Session, settings: Settings, tenant: str) -> None:
+    """QuotaExhausted if the tenant's trials have had all the time they may have."""
+    if not has_compute_left(session, settings, tenant):
+        raise QuotaExhausted(COMPUTE_S, "the tenant's trials have had all the time of workers they may have")
+
+
+def has_compute_left(session: Session, settings: Settings, tenant: str) -> bool:
+    """True if the tenant's trials may have more of the workers' time."""
+    limit = limits(session, settings, tenant)[COMPUTE_S]
+    return limit is None or _compute_s(session, tenant) < limit
+
+
+def check_bytes(session: Session, settings: Settings, tenant: str, more: int) -> None:
+    """QuotaExhausted unless the tenant may store so many bytes besides what it has."""
+    limit = limits(session, settings, tenant)[STORED_BYTES]
+    if limit is not None:
+        used = _stored_bytes(session, tenant)
+        if used + more > limit or used >= limit:
+            raise QuotaExhausted(
+                STORED_BYTES, f"{used:.0f} of {limit:g} bytes are used; {more} more are asked"
+            )
+
+
+def running_jobs(session: Session, tenant: str) -> int:
+    """Jobs of the tenant that have not ended."""
+    open_jobs = select(func.count()).where(Job.tenant == tenant, Job.status.not_in(JOB_ENDED))
+    return session.scalar(open_jobs) or 0
+
+
+def _trials(session: Session, tenant: str) -> int:
+    """Trials that are stored, and those that open jobs may still make."""
+    stored = session.scalar(
+        select(func.count())
+        .select_from(Trial)
+        .join(Job)
+        .where(Job.tenant == tenant, Job.status.in_(JOB_ENDED))
+    )
+    planned: ScalarResult[int] = session.scalars(
+        select(Job.spec["budget"]["trials"].as_integer()).where(
+            Job.tenant == tenant, Job.status.not_in(JOB_ENDED)
+        )
+    )
+    return (stored or 0) + sum(planned.all())
+
+
+def _compute_s(session: Session, tenant: str) -> float:
+    """Seconds between the begin and the end of every attempt at the tenant's trials."""
+    spent: Any = extract("epoch", Attempt.ended_at) - extract("epoch", Attempt.started_at)
+    total = session.scalar(
+        select(func.sum(spent))
+        .select_from(Attempt)
+        .join(Trial, Trial.id == Attempt.trial_id)
+        .join(Job, Job.id == Trial.job_id)
+        .where(Job.tenant == tenant, Attempt.ended_at.is_not(None))
+    )
+    return float(total or 0.0)
+
+
+def _stored_bytes(session: Session, tenant: str) -> int:
+    """Bytes of the tenant's trials' files, and of what it has uploaded or declared to upload."""
+    files = session.scalar(
+        select(func.sum(Artifact.size_bytes))
+        .select_from(Artifact)
+        .join(Trial, Trial.id == Artifact.trial_id)
+        .join(Job, Job.id == Trial.job_id)
+        .where(Job.tenant == tenant)
+    )
+    uploads = session.scalar(select(func.sum(Upload.size_bytes)).where(Upload.tenant == tenant))
+    return int(files or 0) + int(uploads or 0)
+
+
+_USED: Final = {
+    RUNNING_JOBS: running_jobs,
+    TRIALS: _trials,
+    STORED_BYTES: _stored_bytes,
+    COMPUTE_S: _compute_s,
+}

@@ -1,0 +1,170 @@
+"""Trials in SQL: proposed and read, with their epochs, layers, attempts and files. How they are worked on is in
+`service.store.claims`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus
+from service.errors import ArtifactNotFound, TrialNotFound
+from service.store import discarded, events, jobs
+from service.store.blobs import Blob
+from service.store.events import Entry, EventType
+from service.store.models import Artifact, Attempt, Epoch, LayerEnergy, Trial, now
+
+
+@dataclass(frozen=True, slots=True)
+class NewTrial:
+    """A proposed trial."""
+
+    number: int
+    assignment: Assignment
+    oracle_trial: dict[str, Any]
+    seed: int
+    epochs: int | None = None
+    initial_epoch: int = 0
+    parent: int | None = None
+
+
+def add(session: Session, job_id: str, proposed: Iterable[NewTrial]) -> list[int]:
+    """Store trials in status QUEUED; their ids."""
+    moment = now()
+    rows = [
+        Trial(
+            job_id=job_id,
+            number=new.number,
+            status=TrialStatus.QUEUED,
+            assignment=new.assignment.to_json(),
+            assignment_key=new.assignment.key,
+            oracle_trial=new.oracle_trial,
+            seed=new.seed,
+            epochs=new.epochs,
+            initial_epoch=new.initial_epoch,
+            parent=new.parent,
+            enqueued_at=moment,
+            created_at=moment,
+        )
+        for new in proposed
+    ]
+    session.add_all(rows)
+    session.flush()
+    events.append(
+        session, job_id, *(Entry(EventType.TRIAL_QUEUED, {"attempt": 0}, row.number) for row in rows)
+    )
+    return [row.id for row in rows]
+
+
+def get(session: Session, job_id: str, number: int) -> Trial:
+    """The trial; TrialNotFound or JobNotFound."""
+    jobs.get(session, job_id)
+    trial = session.scalar(select(Trial).where(Trial.job_id == job_id, Trial.number == number))
+    if trial is None:
+        raise TrialNotFound(f"job {job_id} has no trial {number}")
+    return trial
+
+
+def page(
+    session: Session, job_id: str, *, limit: int, after: int = -1, status: TrialStatus | None = None
+) -> list[Trial]:
+    """Trials of a job by number, those after `after`."""
+    query = (
+        select(Trial).where(Trial.job_id == job_id, Trial.number > after).order_by(Trial.number).limit(limit)
+    )
+    if status is not None:
+        query = query.where(Trial.status == status)
+    return list(session.scalars(query))
+
+
+def measured(session: Session, job_id: str) -> list[Trial]:
+    """Every trial of the job that has a metric and a cost, by number."""
+    query = (
+        select(Trial).where(Trial.job_id == job_id, Trial.status == TrialStatus.DONE).order_by(Trial.number)
+    )
+    return list(session.scalars(query))
+
+
+def history(session: Session, job_id: str) -> list[TrialRecord]:
+    """The job's trials as the search sees them, by number."""
+    rows = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.number))
+    return [record(row) for row in rows]
+
+
+def record(row: Trial) -> TrialRecord:
+    """A row as a frozen value."""
+    return TrialRecord(
+        number=row.number,
+        assignment=Assignment.from_json(row.assignment),
+        status=TrialStatus(row.status),
+        metric=row.metric,
+        cost=row.cost,
+        oracle_trial=row.oracle_trial,
+        epochs=row.epochs,
+        initial_epoch=row.initial_epoch,
+        parent=row.parent,
+        proof=row.proof,
+        post_training_metric=row.post_training_metric,
+    )
+
+
+def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> None:
+    """Name blobs as files of the trial; a name that exists gets the new content."""
+    named = Artifact.trial_id == trial_id, Artifact.name.in_(list(blobs))
+    discarded.discard(session, select(Artifact.sha256).where(*named))
+    session.execute(delete(Artifact).where(*named))
+    session.add_all(
+        Artifact(
+            trial_id=trial_id, name=name, sha256=blob.sha256, size_bytes=blob.size_bytes, created_at=now()
+        )
+        for name, blob in blobs.items()
+    )
+
+
+def job_of(session: Session, trial_id: int) -> str | None:
+    """The id of the job a trial belongs to."""
+    return session.scalar(select(Trial.job_id).where(Trial.id == trial_id))
+
+
+def epochs(session: Session, trial: Trial) -> list[Epoch]:
+    """The epochs of the trial's newest attempt."""
+    query = (
+        select(Epoch).where(Epoch.trial_id == trial.id, Epoch.attempt == trial.attempt).order_by(Epoch.epoch)
+    )
+    return list(session.scalars(query))
+
+
+def attempts(session: Session, trial: Trial) -> list[Attempt]:
+    """Every worker's go at the trial, the first one first."""
+    query = select(Attempt).where(Attempt.trial_id == trial.id).order_by(Attempt.attempt)
+    return list(session.scalars(query))
+
+
+def layers(session: Session, trial: Trial) -> list[LayerEnergy]:
+    """The energies of the trial's layers, in order."""
+    query = select(LayerEnergy).where(LayerEnergy.trial_id == trial.id).order_by(LayerEnergy.position)
+    return list(session.scalars(query))
+
+
+def artifacts(session: Session, trial: Trial) -> list[Artifact]:
+    """The trial's files, by name."""
+    return list(
+        session.scalars(select(Artifact).where(Artifact.trial_id == trial.id).order_by(Artifact.name))
+    )
+
+
+def artifact(session: Session, trial: Trial, name: str) -> Artifact:
+    """One file of the trial; ArtifactNotFound."""
+    row = session.get(Artifact, (trial.id, name))
+    if row is None:
+        raise ArtifactNotFound(f"trial {trial.number} has no artifact {name!r}")
+    return row
+
+
+def in_flight(records: Sequence[TrialRecord]) -> int:
+    """How many trials have not ended."""
+    return sum(record.status not in TRIAL_ENDED for record in records)

@@ -1,0 +1,107 @@
+"""A browser, and the application on a real socket with jobs in its database."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import uvicorn
+
+import migrations
+from service.app import create_app
+from service.settings import Settings
+from tests.conftest import chromium
+from tests.service.filled import JOB, Filled, Filler
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
+    path = chromium()
+    if path is None or shutil.which(path) is None:
+        pytest.skip("no Chromium browser on the path or at FEWBITS_TEST_CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@dataclass(frozen=True)
+class Site:
+    """The application at an address, and what plays its worker."""
+
+    url: str
+    filler: Filler
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """The application on a free port."""
+    app = create_app(Settings(home=tmp_path))
+    migrations.upgrade(app.state.database.engine)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1
+    )  # a page may still follow a stream
+    listener = config.bind_socket()
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    folder = tmp_path / "files"
+    folder.mkdir()
+    filler = Filler(app.state.database, app.state.blobs, folder)
+    try:
+        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", filler)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page; the test fails if a script fails, the policy is broken, or a dialog opens that nobody expects."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    found = context.new_page()
+    faults: list[str] = []
+    found.on("pageerror", lambda error: faults.append(str(error)))
+    found.on(
+        "console", lambda message: faults.append(message.text) if "Security Policy" in message.text else None
+    )
+    found.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
+    yield found
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture
+def filled(site: Site) -> Filled:
+    """A running job with eight measured trials, a failed one and a running one."""
+    found = site.filler.job()
+    ids = site.filler.queue(found, 10)
+    for trial_id in ids[:8]:
+        site.filler.measure(found, trial_id)
+    site.filler.fail(ids[8], "loss became NaN in epoch 2")
+    site.filler.start(ids[9], epochs=1)
+    return found
+
+
+@pytest.fixture
+def hostile(site: Site) -> Filled:
+    """A job whose names try to be markup."""
+    return site.filler.job(JOB | {"name": "<img src=x onerror=alert(1)><b>bold</b>"})

@@ -1,0 +1,99 @@
+"""What tests share: databases built by the migrations, and which services this machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+
+from migrations import upgrade
+from service.store.session import Database
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+# One commit, one result: `--hypothesis-profile=explore` looks for new examples.
+hypothesis.settings.register_profile("stable", derandomize=True)
+hypothesis.settings.register_profile("explore", derandomize=False, max_examples=1_000, deadline=None)
+hypothesis.settings.load_profile("stable")
+
+_LOCAL_POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
+_LOCAL_REDIS = "redis://127.0.0.1:6379/13"
+
+
+def postgres_url() -> str | None:
+    """The PostgreSQL server for tests: FEWBITS_TEST_DATABASE_URL, or one that answers on loopback."""
+    url = os.environ.get("FEWBITS_TEST_DATABASE_URL", _LOCAL_POSTGRES)
+    try:
+        psycopg.connect(url, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return None
+    return url
+
+
+def redis_url() -> str | None:
+    """The Redis server for tests: FEWBITS_TEST_BROKER_URL, or one that answers on loopback."""
+    import redis
+
+    url = os.environ.get("FEWBITS_TEST_BROKER_URL", _LOCAL_REDIS)
+    client = redis.Redis.from_url(url, socket_connect_timeout=2)
+    try:
+        client.ping()
+    except redis.ConnectionError:
+        return None
+    finally:
+        client.close()
+    return url
+
+
+def chromium() -> str | None:
+    """The browser for tests: FEWBITS_TEST_CHROMIUM, or the one on the path."""
+    return os.environ.get("FEWBITS_TEST_CHROMIUM") or shutil.which("chromium")
+
+
+@pytest.fixture(scope="session")
+def make_postgres_schema() -> Callable[[], str]:
+    """Makes an empty schema on the PostgreSQL server and returns a URL that uses it; skips where there is no server."""
+
+    def make() -> str:
+        url = postgres_url()
+        if url is None:
+            pytest.skip("no PostgreSQL server on loopback or at FEWBITS_TEST_DATABASE_URL")
+        name = f"fewbits_{uuid.uuid4().hex}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f'CREATE SCHEMA "{name}"')
+        return f"{url}?options=-csearch_path%3D{name}"
+
+    return make
+
+
+def drop_schema(url: str) -> None:
+    """Remove what `make_postgres_schema` made."""
+    server, _, name = url.partition("?options=-csearch_path%3D")
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA "{name}" CASCADE')
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, make_postgres_schema: Callable[[], str]
+) -> Iterator[Database]:
+    """An empty database at the newest revision, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        found = Database(f"sqlite:///{tmp_path / 'fewbits.db'}")
+        upgrade(found.engine)
+        yield found
+        found.dispose()
+        return
+    url = make_postgres_schema()
+    found = Database(url.replace("postgresql://", "postgresql+psycopg://"))
+    upgrade(found.engine)
+    yield found
+    found.dispose()
+    drop_schema(url)

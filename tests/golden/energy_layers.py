@@ -1,0 +1,32 @@
+"""Single layers, quantized to 4 bits and priced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costmodel.energy import LayerEnergy, price
+from costmodel.settings import EnergySettings
+from costmodel.work import DataType, Kind
+from tests.costmodel.build import ready
+
+KERNEL = DataType(Kind.FIXED, 4, 0)
+INPUT = DataType(Kind.FIXED, 4, 2, signed=False)
+WEIGHTS = {"kernel": KERNEL, "bias": KERNEL, "pointwise_kernel": KERNEL, "recurrent_kernel": KERNEL}
+
+
+def settings(profile: str = "horowitz") -> EnergySettings:
+    return EnergySettings(profile=profile, source=INPUT, internal="int8", accumulator="int32")
+
+
+def priced(class_name: str, *shapes: tuple[int, ...], slots: Any = None, **config: Any) -> LayerEnergy:
+    """One layer, quantized to 4 bits."""
+    given = {"x": WEIGHTS if slots is None else slots}
+    return price(ready(class_name, *shapes, **config), given, settings()).layer("x")
+
+
+def counts(energy: LayerEnergy) -> dict[str, int]:
+    return {operation.label: operation.count for operation in energy.work.operations}
+
+
+def weights(energy: LayerEnergy) -> dict[str, int]:
+    return {parameter.slot: parameter.elements for parameter, _ in energy.work.parameters}

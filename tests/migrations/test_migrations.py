@@ -1,0 +1,103 @@
+"""The migrations build exactly what the models say, and can be undone."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from migrations import downgrade, is_current, upgrade
+from service.store.models import Base
+from service.store.session import Database
+
+
+def test_the_migrations_build_the_tables_of_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+
+
+def test_upgrading_twice_changes_nothing(database: Database) -> None:
+    upgrade(database.engine)
+    assert is_current(database.engine)
+
+
+def test_every_step_can_be_undone(database: Database) -> None:
+    downgrade(database.engine, "base")
+    assert not is_current(database.engine)
+    assert inspect(database.engine).get_table_names() == ["alembic_version"]
+    upgrade(database.engine)
+    assert is_current(database.engine)
+
+
+def _insert(database: Database, table: str, **values: Any) -> None:
+    with database.engine.begin() as connection:
+        columns = ", ".join(values)
+        places = ", ".join(f":{name}" for name in values)
+        connection.execute(text(f"INSERT INTO {table} ({columns}) VALUES ({places})"), values)
+
+
+def _old_job(job_id: str, **changes: Any) -> dict[str, Any]:
+    """A job as revision 0003 stores it."""
+    moment = "2026-11-21 09:00:00+00:00"
+    spec = {"model": {"kind": "zoo", "name": "digits_cnn"}, "parallel_trials": 7}
+    return {
+        "id": job_id,
+        "name": "old",
+        "status": "running",
+        "spec": json.dumps(spec),
+        "cost_unit": "energy_pj",
+        "reference_cost": 1.0,
+        "reference": "{}",
+        "space_size": "1",
+        "warnings": "[]",
+        "proposals": 0,
+        "failures": 0,
+        "exhausted": False,
+        "cancel_requested": False,
+        "version": 5,
+        "checked_at": moment,
+        "created_at": moment,
+        "attempt": 0,
+        **changes,
+    }
+
+
+def _rows(database: Database, query: str) -> list[Any]:
+    with database.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_jobs_of_an_earlier_version_are_kept_by_the_lifecycle_s_tables(database: Database) -> None:
+    downgrade(database.engine, "0003")
+    _insert(database, "jobs", **_old_job("aa"))
+    _insert(database, "jobs", **_old_job("bb", cancel_requested=True))
+    _insert(database, "jobs", **_old_job("cc", cancel_requested=True, status="cancelled"))
+    _insert(
+        database,
+        "trials",
+        job_id="aa",
+        number=0,
+        status="done",
+        assignment="{}",
+        assignment_key="k",
+        oracle_trial="{}",
+        seed=1,
+        initial_epoch=0,
+        attempt=1,
+        enqueued_at="2026-11-21 09:00:00+00:00",
+        created_at="2026-11-21 09:00:00+00:00",
+        epochs_done=3,
+    )
+    upgrade(database.engine, "0004")
+    found = _rows(database, "SELECT id, status, parallel_trials, priority FROM jobs ORDER BY id")
+    assert found == [("aa", "running", 7, 0), ("bb", "cancelling", 7, 0), ("cc", "cancelled", 7, 0)]
+    assert len(set(_rows(database, "SELECT model_key FROM jobs"))) == 1
+    downgrade(database.engine, "0003")
+    found = _rows(database, "SELECT id, status, cancel_requested FROM jobs ORDER BY id")
+    assert found == [("aa", "running", 0), ("bb", "running", 1), ("cc", "cancelled", 0)]
+    assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]
+    downgrade(database.engine, "0001")
+    assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]

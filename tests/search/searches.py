@@ -1,0 +1,171 @@
+"""Searches played without training: choices made by hand, outcomes made up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from quantization.spec import parse_quantizer
+from search.choices import Choices, Slot, Width
+from search.engine import Proposal, propose
+from search.history import Assignment, TrialRecord, TrialStatus
+from search.oracle_spec import Constraints
+from search.spec import SearchSpec
+
+REFERENCE = 1000.0
+
+
+class PricesByBits:
+    """Ten for every bit; what `measured` says it costs."""
+
+    def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
+        """The cost of each."""
+        return [10.0 * max(bits(assignment), 1) for assignment in assignments]
+
+    def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
+        """Whether so many bits are allowed."""
+        return constraints.max_bits is None or bits(assignment) <= constraints.max_bits
+
+
+PRICES = PricesByBits()
+
+Outcome = tuple[TrialStatus, float | None, float | None]
+
+
+def make_choices(*sizes: int, widths: tuple[tuple[int, tuple[float, ...]], ...] = ()) -> Choices:
+    """Slots of as many candidates as `sizes` say; widths as (filters, multipliers)."""
+    slots = tuple(
+        Slot(
+            f"layer{index}.kernel",
+            (f"layer{index}",),
+            "kernel",
+            "kernel",
+            tuple(parse_quantizer(f"quantized_bits({bits},0,1)") for bits in range(2, size + 2)),
+        )
+        for index, size in enumerate(sizes)
+    )
+    multiples = tuple(
+        Width(f"wide{index}.filters", (f"wide{index}",), multipliers)
+        for index, (_, multipliers) in enumerate(widths)
+    )
+    return Choices(
+        slots=slots,
+        widths=multiples,
+        quantized=tuple(f"layer{index}" for index in range(len(sizes))),
+        base_widths={f"wide{index}": filters for index, (filters, _) in enumerate(widths)},
+    )
+
+
+#: Oracles that are quick, and early through with what is random.
+QUICK: dict[str, dict[str, Any]] = {
+    "frugal": {"candidates": 60},
+    "evolution": {"population": 6},
+    "bayesian": {"num_initial_points": 5},
+}
+
+
+def make_spec(kind: str = "random", trials: int = 20, seed: int = 1, **changes: Any) -> SearchSpec:
+    """A job; which model it names does not matter here."""
+    return SearchSpec.model_validate(
+        {
+            "model": {"kind": "zoo", "name": "jet_mlp"},
+            "limits": {"by_class": {"Dense": 8}},
+            "oracle": {"kind": kind, **QUICK.get(kind, {})},
+            "budget": {"trials": trials},
+            "seed": seed,
+        }
+        | changes
+    )
+
+
+def bits(assignment: Assignment) -> int:
+    """Sum of all bits: a stand-in for a cost."""
+    return sum(spec.bits for slots in assignment.quantizers.values() for spec in slots.values() if spec)
+
+
+def measured(assignment: Assignment) -> Outcome:
+    """More bits are better and dearer."""
+    return TrialStatus.DONE, 1 - 1 / (1 + bits(assignment)), 10.0 * bits(assignment)
+
+
+def failed(_: Assignment) -> Outcome:
+    """No trial can be measured."""
+    return TrialStatus.FAILED, None, None
+
+
+def diverged(_: Assignment) -> Outcome:
+    """A metric no oracle can learn from."""
+    return TrialStatus.DONE, math.inf, 1.0
+
+
+@dataclass
+class Search:
+    """A job under way: what the store would hold of it."""
+
+    spec: SearchSpec
+    choices: Choices
+    outcome: Callable[[Assignment], Outcome] = measured
+    history: list[TrialRecord] = field(default_factory=list)
+    state: str | None = None
+
+    def propose(self, wanted: int) -> Proposal:
+        """Ask, without storing the answer."""
+        return propose(self.spec, self.choices, PRICES, REFERENCE, self.history, self.state, wanted)
+
+    def add(self, proposal: Proposal) -> None:
+        """Store an answer."""
+        self.state = proposal.state
+        self.history += [
+            TrialRecord(
+                each.number,
+                each.assignment,
+                TrialStatus.QUEUED,
+                oracle_trial=each.oracle_trial,
+                epochs=each.epochs,
+                initial_epoch=each.initial_epoch,
+                parent=each.parent,
+            )
+            for each in proposal.trials
+        ]
+
+    def end_first(self) -> None:
+        """The trial proposed first of those under way ends."""
+        index = next(i for i, trial in enumerate(self.history) if trial.status is TrialStatus.QUEUED)
+        self.end(index)
+
+    def end(self, index: int) -> None:
+        """The trial of this number ends."""
+        status, metric, cost = self.outcome(self.history[index].assignment)
+        self.history[index] = replace(self.history[index], status=status, metric=metric, cost=cost)
+
+    def in_flight(self) -> int:
+        """Trials under way."""
+        return sum(trial.status is TrialStatus.QUEUED for trial in self.history)
+
+    def run(self, parallel: int = 1) -> Search:
+        """The whole search, asking whenever a trial has ended."""
+        for _ in self.steps(parallel):
+            pass
+        return self
+
+    def steps(self, parallel: int) -> Iterator[Proposal]:
+        """The proposals of a whole search."""
+        for _ in count():
+            proposal = self.propose(parallel - self.in_flight())
+            self.add(proposal)
+            yield proposal
+            if not self.in_flight():
+                assert proposal.exhausted, "nothing runs, nothing is proposed, and yet it is not over"
+                return
+            self.end_first()
+
+    def keys(self) -> list[str]:
+        """What would be built, trial by trial."""
+        return [trial.assignment.key for trial in self.history]
+
+    def works(self) -> list[tuple[str, int]]:
+        """What would be trained, trial by trial: the network and the epoch it starts after."""
+        return [(trial.assignment.key, trial.initial_epoch) for trial in self.history]

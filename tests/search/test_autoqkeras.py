@@ -1,0 +1,178 @@
+"""AutoQKeras' run_config, read as it stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from costmodel.network import read_network
+from search.autoqkeras import import_run_config, read_run_config
+from search.choices import choices
+from search.errors import InvalidSpec
+from search.quantizer_space import NOTEBOOK_SPACE
+from search.spec import SearchSpec
+from search.zoo import zoo_config
+
+#: The arguments of the notebook's first search.
+NOTEBOOK: dict[str, Any] = {
+    "output_dir": "/tmp/result",
+    "goal": {
+        "type": "energy",
+        "params": {
+            "delta_p": 8.0,
+            "delta_n": 8.0,
+            "rate": 2.0,
+            "stress": 1.0,
+            "process": "horowitz",
+            "parameters_on_memory": ["sram", "sram"],
+            "activations_on_memory": ["sram", "sram"],
+            "rd_wr_on_io": [False, False],
+            "min_sram_size": [0, 0],
+            "source_quantizers": ["int8"],
+            "reference_internal": "int8",
+            "reference_accumulator": "int32",
+        },
+    },
+    "quantization_config": NOTEBOOK_SPACE,
+    "learning_rate_optimizer": False,
+    "transfer_weights": False,
+    "mode": "random",
+    "seed": 42,
+    "limit": {
+        "Dense": [8, 8, 4],
+        "Conv2D": [4, 8, 4],
+        "DepthwiseConv2D": [4, 8, 4],
+        "Activation": [4],
+        "BatchNormalization": [],
+    },
+    "tune_filters": "layer",
+    "tune_filters_exceptions": "^dense",
+    "distribution_strategy": None,
+    "layer_indexes": [1, 2, 3, 4, 5],
+    "max_trials": 20,
+}
+
+
+def imported(**changes: Any) -> tuple[SearchSpec, str]:
+    found = import_run_config(NOTEBOOK | changes, "mnist_convblock")
+    return SearchSpec.model_validate(found.job), "\n".join(found.quirks)
+
+
+def test_the_notebook_s_run_config_means_what_it_meant() -> None:
+    spec, _ = imported()
+    assert (spec.oracle.kind, spec.budget.trials, spec.seed) == ("random", 20, 42)
+    assert (spec.filters.by, spec.filters.exceptions) == ("layer", ("^dense.*",))
+    assert spec.goal.kind == "energy"
+    assert spec.goal.profile == "horowitz-qkeras"
+    assert spec.goal.parameters_on_memory == ("sram", "sram")
+    assert spec.layers.indexes == (1, 2, 3, 4, 5)
+    assert [c.bits for c in spec.quantizers.kernel] == list(NOTEBOOK_SPACE["kernel"].values())
+
+
+def test_the_notebook_s_space_is_what_it_was() -> None:
+    spec, _ = imported(layer_indexes=None)
+    found = choices(spec, read_network(zoo_config("mnist_convblock")))
+    assert len(found.dimensions()["conv2d_0.kernel"]) == 7
+    assert len(found.dimensions()["act_0.activation"]) == 5
+
+
+def test_a_python_literal_is_read_without_being_run() -> None:
+    text = f"run_config = {NOTEBOOK!r}"
+    assert read_run_config(text) == NOTEBOOK
+    with pytest.raises(InvalidSpec, match="literal"):
+        read_run_config("__import__('os').system('true')")
+
+
+def test_json_is_read() -> None:
+    assert read_run_config(json.dumps({"mode": "random"})) == {"mode": "random"}
+
+
+@pytest.mark.parametrize("text", ["[1]", "", "{1: 2}", "x" * 1_000_001, "(" * 500])
+def test_what_is_no_dictionary_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSpec):
+        read_run_config(text)
+
+
+def test_goals_left_out_take_the_original_s_defaults() -> None:
+    params = {"delta_p": 8, "delta_n": 8, "rate": 2}
+    spec, _ = imported(goal={"type": "energy", "params": params})
+    assert spec.goal.kind == "energy"
+    assert (spec.goal.parameters_on_memory, spec.goal.activations_on_memory) == (
+        ("fixed", "fixed"),
+        ("dram", "dram"),
+    )
+    assert (spec.goal.reference_internal, spec.goal.rd_wr_on_io) == ("fp32", (True, True))
+
+
+def test_a_pattern_becomes_one_for_whole_names() -> None:
+    spec, quirks = imported(limit={"conv2d_[01]": [4, 8, 4], "^dense$": [8, 8, 4]})
+    assert [entry.pattern for entry in spec.limits.by_name] == ["conv2d_[01].*", "^dense$"]
+    assert "beginning of names" in quirks
+
+
+def test_quantizers_picked_by_name_are_parsed() -> None:
+    spec, _ = imported(limit={"Dense": [["binary", "ternary"], 8, 4]})
+    kernel = spec.limits.by_class["Dense"].kernel
+    assert isinstance(kernel, tuple)
+    assert [quantizer.kind for quantizer in kernel] == ["binary", "ternary"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"limit": {"Dense": 8}}, "crashes on a bare number"),
+        ({"tune_filters_exceptions": None}, "crashes on None"),
+        ({"seed": 0}, "random seed"),
+        ({"goal": {"type": "energy", "params": {"stress": 0.5}}}, "never applies it"),
+        ({"goal": {"type": "energy", "params": {"process": "7nm"}}}, "falls back"),
+        ({"goal": {"type": "energy", "params": {"colour": 1}}}, "goal.params.colour: ignored"),
+        ({"limit": {"Dense": [8], "SeparableConv2D": [4]}}, "separable convolutions float"),
+        ({"transfer_weights": True}, "transfer_weights: left out"),
+        ({"blocks": ["^conv"]}, "hands on no trained weights"),
+        ({"colour": "blue"}, "colour: left out"),
+        ({"mode": "bayesian"}, "3 random trials per choice"),
+    ],
+)
+def test_a_quirk_of_the_original_is_named(changes: dict[str, Any], words: str) -> None:
+    found = import_run_config(NOTEBOOK | changes, "mnist_convblock")
+    assert words in "\n".join(found.quirks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"mode": "grid"}, "/mode"),
+        ({"goal": "energy"}, "/goal"),
+        ({"max_trials": 0}, "/max_trials"),
+        ({"limit": 8}, "/limit"),
+        ({"limit": {"Dense": "8"}}, "/limit/Dense"),
+        ({"quantization_config": {"kernel": {"quantised_bits(4)": 4}}}, "/quantization_config/kernel"),
+        ({"tune_filters": "all"}, "/tune_filters"),
+        ({"blocks": "conv"}, "/blocks"),
+        ({"schedule_block": "random"}, "/schedule_block"),
+    ],
+)
+def test_what_cannot_be_read_is_named(changes: dict[str, Any], pointer: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        import_run_config(NOTEBOOK | changes, "mnist_convblock")
+    assert caught.value.problems[0].pointer == pointer
+
+
+def test_blocks_become_a_schedule() -> None:
+    spec, _ = imported(blocks=["^conv2d_0$", "^act"], schedule_block="cost")
+    assert spec.schedule.kind == "per_block"
+    assert (spec.schedule.blocks, spec.schedule.order) == (("^conv2d_0$", "^act.*"), "cost")
+
+
+def test_hyperband_keeps_its_arguments() -> None:
+    spec, _ = imported(mode="hyperband", max_epochs=9, factor=4, hyperband_iterations=2)
+    assert spec.oracle.kind == "hyperband"
+    assert (spec.oracle.max_epochs, spec.oracle.factor, spec.oracle.iterations) == (9, 4, 2)
+
+
+def test_limits_are_needed() -> None:
+    config = {name: value for name, value in NOTEBOOK.items() if name != "limit"}
+    with pytest.raises(InvalidSpec, match="quantizes nothing"):
+        import_run_config(config, "mnist_convblock")

@@ -1,0 +1,75 @@
+"""The application as others reach it: keys of two tenants, and one tenant's job with a measured trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.auth import tokens
+from service.auth.scopes import Scope
+from service.settings import Settings
+from service.store import keys
+from tests.service.conftest import URL, TestClient, filler, job, migrated, settings  # noqa: F401 -- fixtures
+from tests.service.filled import Filled, Filler
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Headers by who sends them; `other` is an admin of another tenant, `operator` one of the tenant `local`."""
+
+    by_name: dict[str, str] = field(repr=False)
+
+    def __getitem__(self, name: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.by_name[name]}"} if name in self.by_name else {}
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a hash costs is not what these tests are about."""
+    monkeypatch.setattr(tokens, "_N", 16)
+
+
+@pytest.fixture
+def app(settings: Settings) -> FastAPI:  # noqa: F811
+    """An application that does not count requests."""
+    return create_app(settings.model_copy(update={"requests_per_minute": 0}))
+
+
+@pytest.fixture
+def held(app: FastAPI) -> Keys:
+    """A key of each kind."""
+    wanted = {
+        "read": ("acme", Scope.READ),
+        "submit": ("acme", Scope.SUBMIT),
+        "admin": ("acme", Scope.ADMIN),
+        "other": ("rival", Scope.ADMIN),
+        "operator": ("local", Scope.ADMIN),
+    }
+    with app.state.database.transaction() as session:
+        return Keys(
+            {
+                name: str(keys.create(session, tenant=tenant, name=name, scope=scope)[1])
+                for name, (tenant, scope) in wanted.items()
+            }
+        )
+
+
+@pytest.fixture
+def http(app: FastAPI) -> Iterator[TestClient]:
+    """A connection into the application; a fault of the service is an answer, not an exception."""
+    with TestClient(app, base_url=URL, raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def filled(app: FastAPI, filler: Filler) -> Filled:  # noqa: F811
+    """A job of the tenant acme with one measured trial and one in the queue."""
+    mine = Filler(app.state.database.of("acme"), app.state.blobs, filler._folder)
+    found = mine.job()
+    measured, _ = mine.queue(found, 2)
+    mine.measure(found, measured)
+    return found

@@ -1,0 +1,279 @@
+"""Every route x (no key, wrong tenant, read, submit, admin, operator): who is let through, what a stranger learns."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from starlette.testclient import TestClient
+
+from service.app import create_app
+from service.auth.scopes import Scope
+from service.deps import scope_of
+from service.settings import Settings
+from service.store import keys
+from tests.security.conftest import Keys
+from tests.service.conftest import URL
+from tests.service.filled import JOB, Filled
+
+#: Routes that ask for no key, each for its reason.
+OPEN: Final = {
+    ("GET", "/"): "the dashboard's page, without data",
+    ("GET", "/docs"): "the reference",
+    ("GET", "/login"): "it asks for the key",
+    ("GET", "/openapi.json"): "the reference",
+    ("GET", "/favicon.ico"): "browsers ask by themselves",
+    ("GET", "/healthz"): "orchestrators ask it",
+    ("GET", "/readyz"): "orchestrators ask it; it names parts, not addresses",
+    ("GET", "/v1/schemas/job"): "editors ask it",
+    ("POST", "/v1/session"): "it is given the key in its body",
+    ("DELETE", "/v1/session"): "it forgets the caller's own cookie",
+}
+#: Methods that change nothing although they are not safe by HTTP: a key that reads may use them.
+READING: Final = {("POST", "/v1/jobs:validate"), ("POST", "/v1/jobs/{job_id}:rescore"), ("POST", "/v1/cost")}
+#: Routes for the operator only.
+OPERATOR: Final = {("GET", "/metrics")}
+
+#: An id that nothing has.
+NOBODYS: Final = "f" * 16
+
+#: Bodies that could be carried out, by the end of the path; a job elsewhere.
+BODIES: Final[dict[str, Any]] = {
+    "/v1/cost": {"model": "digits_cnn"},
+    "/v1/session": {"key": "fewbits_"},
+    "/v1/models": {"name": "a model", "size_bytes": 7},
+    "/v1/datasets": {"name": "some data", "size_bytes": 7},
+    ":extend": {"trials": 1},
+    ":clone": {"name": "a clone"},
+}
+_SAFE: Final = {"GET", "HEAD"}
+_PARAMETERS: Final = {"number": "0", "name": "report.json"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and path as the reference has it, and the scope its dependencies ask for."""
+
+    method: str
+    path: str
+    scope: Scope | None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What the tables above call it."""
+        return self.method, self.path
+
+
+def routes(app: FastAPI) -> list[Route]:
+    """Every route of the application, found by walking it, not by reading its reference."""
+    return [
+        Route(method, str(found.path), needed(found))
+        for found in iter_route_contexts(app.routes)
+        for method in sorted(found.methods or ())
+        if method != "HEAD" or found.methods == {"HEAD"}
+    ]
+
+
+def needed(route: Any) -> Scope | None:
+    """The strictest scope among the route's dependencies."""
+    dependant = getattr(route, "dependant", None)
+    asked = [scope_of(each.call) for each in dependant.dependencies] if dependant is not None else []
+    order = list(Scope)
+    return max((scope for scope in asked if scope is not None), key=order.index, default=None)
+
+
+@pytest.fixture
+def all_routes(app: FastAPI) -> list[Route]:
+    return routes(app)
+
+
+def test_the_walk_finds_what_the_reference_describes(app: FastAPI, all_routes: list[Route]) -> None:
+    described = {
+        (method.upper(), path) for path, methods in app.openapi()["paths"].items() for method in methods
+    }
+    pages = {
+        ("GET", "/"),
+        ("GET", "/docs"),
+        ("GET", "/login"),
+        ("GET", "/favicon.ico"),
+        ("GET", "/openapi.json"),
+    }
+    assert {route.key for route in all_routes} - pages == described
+    assert len(described) > 15
+
+
+def test_every_route_asks_for_a_scope_unless_it_is_named_as_open(all_routes: list[Route]) -> None:
+    without = {route.key for route in all_routes if route.scope is None}
+    assert without == set(OPEN)
+
+
+def test_what_changes_something_asks_for_more_than_reading(all_routes: list[Route]) -> None:
+    writing = [route for route in all_routes if route.method not in _SAFE and route.key not in OPEN]
+    assert {route.key for route in writing if route.scope is Scope.READ} == READING
+
+
+def test_only_an_admin_deletes(all_routes: list[Route]) -> None:
+    deleting = [route for route in all_routes if route.method == "DELETE" and route.key not in OPEN]
+    assert {route.scope for route in deleting} <= {Scope.ADMIN}
+
+
+# --- asked one by one ---
+
+
+def ask(http: TestClient, route: Route, ids: Mapping[str, str], headers: Mapping[str, str]) -> Any:
+    """The route asked about the resources with these ids, with a body that could be carried out."""
+    resource = route.path.split("/")[2] if route.path.count("/") > 1 else ""
+    values = _PARAMETERS | {"job_id": ids["jobs"], "upload_id": ids.get(resource, NOBODYS)}
+    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], route.path)
+    options: dict[str, Any] = {"headers": dict(headers)}
+    if route.method not in _SAFE | {"DELETE"}:
+        body = next((body for end, body in BODIES.items() if route.path.endswith(end)), JOB)
+        if route.method == "PATCH":
+            body = {"priority": 1}
+        options["content"] = json.dumps(body)
+        options["headers"] |= {"content-type": "application/json", "upload-offset": "0"}
+    return http.request(route.method, path, **options)
+
+
+@pytest.fixture
+def ids(http: TestClient, held: Keys, filled: Filled) -> dict[str, str]:
+    """The tenant acme's job, model and data set, by resource."""
+    found = {"jobs": filled.job_id}
+    for resource in ("models", "datasets"):
+        declared = {"name": "mine", "size_bytes": 100}
+        answer = http.post(f"/v1/{resource}", json=declared, headers=held["submit"])
+        assert answer.status_code == 201, answer.text
+        found[resource] = answer.json()["id"]
+    return found
+
+
+def test_without_a_key_nothing_is_answered(
+    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route]
+) -> None:
+    for route in all_routes:
+        if route.key not in OPEN:
+            answer = ask(http, route, ids, {})
+            assert answer.status_code == 401, route
+            if route.method != "HEAD":
+                assert answer.json()["type"] == "urn:fewbits:problem:unauthorized"
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert not [own for own in ids.values() if own in answer.text]
+
+
+@pytest.mark.parametrize(
+    "sent", ["Bearer nonsense", "Basic YTpi", "Bearer fewbits_" + "0" * 12 + "_" + "1" * 48]
+)
+def test_with_a_wrong_key_nothing_is_answered(
+    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route], sent: str
+) -> None:
+    for route in all_routes:
+        if route.key not in OPEN:
+            answer = ask(http, route, ids, {"authorization": sent})
+            assert answer.status_code in {401, 429}, route
+
+
+@pytest.mark.parametrize("who", ["read", "submit", "admin"])
+def test_a_key_reaches_what_its_scope_allows_and_no_more(
+    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route], who: str
+) -> None:
+    scope = Scope(who)
+    for route in sorted(all_routes, key=lambda route: (route.method == "DELETE", route.key)):
+        if route.key in OPEN:
+            continue
+        allowed = route.key not in OPERATOR and scope.allows(route.scope or Scope.ADMIN)
+        answer = ask(http, route, ids, held[who])
+        if allowed:
+            assert answer.status_code not in {401, 403}, (route, answer.text)
+            assert answer.status_code < 500, (route, answer.text)
+        else:
+            assert answer.status_code == 403, (route, answer.text)
+            assert route.method == "HEAD" or answer.json()["type"] == "urn:fewbits:problem:insufficient-scope"
+
+
+def test_what_belongs_to_another_tenant_does_not_exist(
+    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route]
+) -> None:
+    missing = 0
+    for route in all_routes:
+        if "{job_id}" in route.path or "{upload_id}" in route.path:
+            strangers = ask(http, route, ids, held["other"])
+            nobodys = ask(http, route, dict.fromkeys(ids, NOBODYS), held["other"])
+            assert strangers.status_code == nobodys.status_code, route
+            assert strangers.status_code in {404, 422}, (route, strangers.text)  # 422: of the body alone
+            missing += strangers.status_code == 404
+            if route.method != "HEAD":
+                hidden = re.sub("|".join(ids.values()), NOBODYS, strangers.text)
+                assert without_trace(hidden) == without_trace(nobodys.text), route
+    assert missing > 20
+
+
+def without_trace(text: str) -> Any:
+    found = json.loads(text)
+    found.pop("trace_id")
+    return found
+
+
+def test_lists_show_own_resources_only(http: TestClient, held: Keys, filled: Filled) -> None:
+    assert [job["id"] for job in http.get("/v1/jobs", headers=held["read"]).json()["items"]] == [
+        filled.job_id
+    ]
+    assert http.get("/v1/jobs", headers=held["other"]).json()["items"] == []
+
+
+def test_a_cursor_leads_another_tenant_nowhere(
+    http: TestClient, held: Keys, filled: Filled, job: dict[str, Any]
+) -> None:
+    assert http.post("/v1/jobs", json=job, headers=held["submit"]).status_code == 202
+    page = http.get("/v1/jobs", params={"limit": 1}, headers=held["read"]).json()
+    assert page["next_cursor"] is not None
+    asked = {"limit": 1, "cursor": page["next_cursor"]}
+    assert http.get("/v1/jobs", params=asked, headers=held["other"]).json()["items"] == []
+
+
+def test_an_entity_tag_of_another_tenant_confirms_nothing(
+    http: TestClient, held: Keys, filled: Filled
+) -> None:
+    path = f"/v1/jobs/{filled.job_id}"
+    etag = http.get(path, headers=held["read"]).headers["etag"]
+    for tag in (etag, "*"):
+        assert http.get(path, headers=held["other"] | {"if-none-match": tag}).status_code == 404
+    assert http.get(path, headers=held["read"] | {"if-none-match": etag}).status_code == 304
+
+
+def test_the_artifact_of_another_tenant_s_trial_is_not_there(
+    http: TestClient, held: Keys, filled: Filled
+) -> None:
+    path = f"/v1/jobs/{filled.job_id}/trials/0/artifacts/report.json"
+    assert http.get(path, headers=held["read"]).status_code == 200
+    assert http.get(path, headers=held["other"]).status_code == 404
+
+
+def test_metrics_are_for_the_operator(http: TestClient, held: Keys) -> None:
+    assert http.get("/metrics", headers=held["operator"]).status_code == 200
+    assert http.get("/metrics", headers=held["admin"]).status_code == 403
+
+
+# --- the life of a key ---
+
+
+def test_a_revoked_key_reaches_nothing(settings: Settings, held: Keys) -> None:
+    forgetful = create_app(settings.model_copy(update={"key_cache": timedelta(0)}))
+    with TestClient(forgetful, base_url=URL) as http:
+        assert http.get("/v1/jobs", headers=held["read"]).status_code == 200
+        with forgetful.state.database.transaction() as session:
+            keys.revoke(session, held.by_name["read"].split("_")[1])
+        assert http.get("/v1/jobs", headers=held["read"]).status_code == 401
+
+
+def test_an_embedded_service_on_loopback_needs_no_key_until_there_is_one(settings: Settings) -> None:
+    with TestClient(create_app(settings), base_url=URL) as http:
+        assert http.get("/v1/jobs").status_code == 200
+        assert http.get("/v1/session").json()["tenant"] == "local"
+        assert http.get("/v1/jobs", headers={"x-forwarded-for": "10.0.0.1"}).status_code == 401

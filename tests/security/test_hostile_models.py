@@ -1,0 +1,474 @@
+"""Model files that want more than to be a model. Each is made here, is refused with a reason, and leaves nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import marshal
+import os
+import pickle
+import zipfile
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.uploads import read_architecture
+from tests.security.models import METADATA, architecture, keras_file, layer, members, weights
+from tests.security.uploading import Target, target
+from tests.security.zips import Entry, zipped
+
+Make = Callable[[Path], bytes]
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    with target(tmp_path_factory.mktemp("hostile")) as found:
+        yield found
+
+
+def test_the_file_the_others_are_made_from_is_taken(service: Target) -> None:
+    answer = service.send("models", keras_file())
+    assert answer.status_code == 200, answer.text
+    assert service.http.delete(f"/v1/models/{answer.json()['id']}").status_code == 204
+    for path in service.blobs.rglob("*"):
+        if path.is_file():
+            path.unlink()  # the sweep's work
+    service.assert_untouched("models")
+
+
+# --- payloads ------------------------------------------------------------------------------------------------------
+
+
+class Bomb:
+    """Pickled, it runs a command when it is read."""
+
+    def __init__(self, canary: Path) -> None:
+        self.canary = canary
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.canary}",)
+
+
+def lambda_layer(canary: Path, name: str = "evil") -> dict[str, Any]:
+    """A Lambda layer as Keras writes it, whose bytecode makes the canary."""
+    code = compile(f"open({str(canary)!r}, 'w').close()", "evil", "exec")
+    body = {
+        "class_name": "__lambda__",
+        "config": {
+            "code": base64.b64encode(marshal.dumps(code)).decode() + "\n",
+            "defaults": None,
+            "closure": None,
+        },
+    }
+    return {
+        "module": "keras.layers",
+        "class_name": "Lambda",
+        "config": {"name": name, "function": body, "arguments": {}},
+        "registered_name": None,
+    }
+
+
+# --- what is no .keras file at all ---------------------------------------------------------------------------------
+
+GOOD = keras_file()
+
+
+def hdf5_model(canary: Path) -> bytes:
+    return weights({"model_weights/dense/kernel": [1.0]}) + bytes(64)
+
+
+def torch_file(canary: Path) -> bytes:
+    return zipped([Entry(b"archive/data.pkl", pickle.dumps(Bomb(canary)))])
+
+
+NO_MODELS: dict[str, tuple[Make, str]] = {
+    "old HDF5 model": (hdf5_model, ".h5"),
+    "pickle": (lambda canary: pickle.dumps(Bomb(canary)) + bytes(64), "pickle"),
+    "SavedModel": (lambda _: b"\x08\x01\x12\x99\x05" + bytes(100), "SavedModel"),
+    "SavedModel in a zip": (lambda _: zipped([Entry(b"saved_model.pb", b"\x08\x01")]), "SavedModel"),
+    "torch file": (torch_file, "pickle"),
+    "gzip": (lambda _: b"\x1f\x8b\x08" + bytes(100), "gzip"),
+    "shell script": (lambda canary: f"#!/bin/sh\ntouch {canary}\n".encode() * 5, "neither"),
+    "one byte": (lambda _: b"P", "neither"),
+    "start of a zip": (lambda _: b"PK\x03\x04", "cut short"),
+    "empty zip": (lambda _: zipped([]), "neither"),
+}
+
+
+@pytest.mark.parametrize("name", NO_MODELS)
+def test_a_file_of_another_kind_is_refused(service: Target, name: str) -> None:
+    make, word = NO_MODELS[name]
+    service.assert_refused("models", make(service.canary), word)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
+def test_a_file_that_is_cut_short_is_refused(service: Target, share: float) -> None:
+    service.assert_refused("models", GOOD[: int(len(GOOD) * share)], "cut short")
+
+
+# --- zips ----------------------------------------------------------------------------------------------------------
+
+
+def with_member(name: bytes, data: bytes = b"x", **options: Any) -> bytes:
+    return zipped([*members(), Entry(name, data, **options)])
+
+
+def changed(index: int, **lies: Any) -> bytes:
+    """A good file, but for what is told of one member."""
+    entries = members()
+    entries[index] = Entry(entries[index].name, entries[index].data, **lies)
+    return zipped(entries)
+
+
+def bomb(_: Path) -> bytes:
+    """30 KB that unpack to 30 MB."""
+    return zipped([*members()[:2], Entry(b"model.weights.h5", weights() + bytes(30 << 20), deflate=True)])
+
+
+def overlapping(_: Path) -> bytes:
+    """Many members that are the same bytes (Fifield, "A better zip bomb", 2019)."""
+    return zipped([*members()[:2], Entry(b"model.weights.h5", weights(), offset=0)])
+
+
+def nested(_: Path) -> bytes:
+    return zipped([*members()[:2], Entry(b"model.weights.h5", GOOD)])
+
+
+def by_zipfile(_: Path) -> bytes:
+    """LZMA, which zipfile can read."""
+    memory = BytesIO()
+    with zipfile.ZipFile(memory, "w", zipfile.ZIP_LZMA) as archive:
+        for entry in members():
+            archive.writestr(entry.name.decode(), entry.data)
+    return memory.getvalue()
+
+
+def zip64_end(_: Path) -> bytes:
+    """An end record that points to a zip64 one."""
+    return zipped(members(), count=0xFFFF, start=0xFFFFFFFF)
+
+
+LONG = b"\x01\x00\x10\x00" + (1 << 60).to_bytes(8, "little") * 2
+
+ZIPS: dict[str, tuple[Make, str]] = {
+    "leads up": (lambda _: with_member(b"../../evil"), "leads out"),
+    "leads up in the middle": (lambda _: with_member(b"a/../../evil"), "leads out"),
+    "absolute": (lambda _: with_member(b"/etc/cron.d/evil"), "leads out"),
+    "with backslashes": (lambda _: with_member(b"..\\evil"), "leads out"),
+    "on a drive": (lambda _: with_member(b"C:/evil"), "leads out"),
+    "symbolic link": (lambda _: changed(1, mode=0o120777), "link"),
+    "device": (lambda _: changed(1, mode=0o020666), "device"),
+    "folder": (lambda _: with_member(b"assets/", b""), "folder"),
+    "assets": (lambda _: with_member(b"assets/vocabulary.txt"), "assets"),
+    "strange member": (lambda _: with_member(b"run.sh"), "does not belong"),
+    "member twice": (lambda _: with_member(b"config.json", b"{}"), "more than once"),
+    "member twice but for the case": (lambda _: with_member(b"CONFIG.JSON", b"{}"), "more than once"),
+    "encrypted": (lambda _: changed(1, flags=1), "encrypted"),
+    "strongly encrypted": (lambda _: changed(1, flags=0x41), "encrypted"),
+    "wrong checksum of the description": (lambda _: changed(1, crc=7), "CRC"),
+    "wrong checksum of the weights": (lambda _: changed(2, crc=7), "CRC"),
+    "declares less than it holds": (lambda _: changed(1, deflate=True, size=10), "declares"),
+    "declares more than it holds": (lambda _: changed(1, deflate=True, size=100_000), "declares"),
+    "stored, but of two sizes": (lambda _: changed(1, size=10), "another size"),
+    "deflated garbage": (lambda _: changed(1, method=8), "damaged"),
+    "another name where it lies": (lambda _: changed(1, local_name=b"evil.json"), "another"),
+    "something before": (lambda _: zipped(members(), before=b"#!/bin/sh\n"), "neither"),
+    "something before, places shifted": (lambda _: b"#!/bin/sh\n" + GOOD, "neither"),
+    "something behind": (lambda _: GOOD + b"<script>", "appended"),
+    "comment": (lambda _: zipped(members(), comment=b"<?php"), "appended"),
+    "something between": (lambda _: zipped(members(), between=b"MZ"), "gap"),
+    "two zips": (lambda _: GOOD + GOOD, "directory"),
+    "zip bomb": (bomb, "times its size"),
+    "overlapping members": (overlapping, "overlaps"),
+    "zip in the zip": (nested, "HDF5"),
+    "LZMA": (by_zipfile, "method 14"),
+    "64-bit sizes": (lambda _: changed(2, size=0xFFFFFFFF, packed=0xFFFFFFFF, extra=LONG), "zip64"),
+    "64-bit end": (zip64_end, "zip64"),
+    "wrong count": (lambda _: zipped(members(), count=2), "damaged"),
+    "wrong start": (lambda _: zipped(members(), start=5), "does not lie"),
+    "many members": (
+        lambda _: zipped([*members(), *(Entry(f"m{i}".encode(), b"") for i in range(70))]),
+        "64",
+    ),
+    "long name": (lambda _: with_member(b"n" * 60_000), "is called"),
+    "name in no encoding": (lambda _: with_member(b"\xff\xfe.json"), "is called"),
+    "name with a zero byte": (lambda _: with_member(b"config.json\x00.txt"), "is called"),
+    "name that clears the screen": (lambda _: with_member(b"\x1b[2J"), "is called"),
+    "no description": (lambda _: zipped([members()[0], members()[2]]), "lacks"),
+}
+
+
+@pytest.mark.parametrize("name", ZIPS)
+def test_a_zip_that_is_not_what_it_says_is_refused(service: Target, name: str) -> None:
+    make, word = ZIPS[name]
+    service.assert_refused("models", make(service.canary), word)
+
+
+# --- descriptions: as bytes ----------------------------------------------------------------------------------------
+
+TEXT = json.dumps(architecture())
+
+TEXTS: dict[str, tuple[bytes, str]] = {
+    "not JSON": (b"model = open('/etc/passwd')", "not JSON"),
+    "not UTF-8": (TEXT.replace("jet_mlp", "jet\\").encode("utf-16"), "not JSON"),
+    "NaN": (TEXT.replace("64", "NaN").encode(), "NaN"),
+    "infinity": (TEXT.replace("64", "-Infinity").encode(), "Infinity"),
+    "overflowing number": (TEXT.replace("64", "1e999").encode(), "too large"),
+    "number of many digits": (TEXT.replace("64", "9" * 100_000).encode(), "not JSON"),
+    "deep list": (b'{"class_name": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", "deep"),
+    "deep object": (b'{"config": ' + b'{"a": ' * 300 + b"1" + b"}" * 301, "deep"),
+    "field twice": (
+        TEXT.replace(
+            '"class_name": "Functional"', '"class_name": "Functional", "class_name": "Model"'
+        ).encode(),
+        "twice",
+    ),
+    "half a character": (TEXT.replace("jet_mlp", "\\ud800").encode(), "no text"),
+    "zero byte": (TEXT.replace("jet_mlp", "\\u0000").encode(), "no text"),
+    "a list": (b"[1, 2]", "object"),
+    "too large": (b'{"a": "' + b"x" * (5 << 20) + b'"}', "are allowed"),
+    "a million layers": (
+        b'{"class_name": "Functional", "config": {"layers": [' + b"{}," * 999_999 + b"{}]}}",
+        "1000000 layers",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", ["keras", "json"])
+@pytest.mark.parametrize("name", TEXTS)
+def test_a_description_that_cannot_be_read_is_refused(service: Target, name: str, form: str) -> None:
+    text, word = TEXTS[name]
+    if form == "keras":
+        service.assert_refused("models", keras_file(text), word)
+    elif text[:1] == b"{" and name != "too large":
+        service.assert_refused("models", text, word)
+    else:
+        service.assert_refused("models", text, "neither" if text[:1] != b"{" else "has")
+
+
+# --- descriptions: what they ask for -------------------------------------------------------------------------------
+
+
+def replaced(name: str, /, **fields: Any) -> Change:
+    return lambda document: layer(document, name).update(fields)
+
+
+def configured(name: str, /, **fields: Any) -> Change:
+    return lambda document: layer(document, name)["config"].update(fields)
+
+
+def bidirectional(inner: dict[str, Any]) -> Change:
+    return replaced("fc2", class_name="Bidirectional", config={"name": "fc2", "layer": inner})
+
+
+def inside_sequential(inner: dict[str, Any]) -> Change:
+    model = {"class_name": "Sequential", "config": {"name": "inner", "layers": [inner]}}
+    outer = {
+        "class_name": "Sequential",
+        "config": {"name": "fc2", "layers": [model]},
+        "registered_name": None,
+    }
+    return lambda document: layer(document, "fc2").update(outer)
+
+
+def reads(name: str, source: str) -> Change:
+    def change(document: dict[str, Any]) -> None:
+        tensor = layer(document, name)["inbound_nodes"][0]["args"][0]
+        tensor["config"]["keras_history"][0] = source
+
+    return change
+
+
+def function(module: str, name: str) -> dict[str, Any]:
+    """A function as Keras writes one: it imports the module to find it."""
+    return {"module": module, "class_name": "function", "config": name, "registered_name": name}
+
+
+def smuggled(class_name: str, /, module: str = "keras.initializers", **config: Any) -> Change:
+    value = {"module": module, "class_name": class_name, "config": config, "registered_name": None}
+    return configured("fc1", kernel_initializer=value)
+
+
+ASKS: dict[str, tuple[Change | None, str]] = {
+    "a Lambda": (None, "Lambda"),
+    "a Lambda in a wrapper": (None, "Lambda"),
+    "a Lambda in a model in a model": (None, "inside a model"),
+    "a Lambda as an initializer": (None, "Lambda"),
+    "TFSMLayer": (
+        replaced("fc2", class_name="TFSMLayer", config={"name": "fc2", "filepath": "/tmp/x"}),
+        "SavedModel",
+    ),
+    "TorchModuleWrapper": (replaced("fc2", class_name="TorchModuleWrapper"), "pickle"),
+    "lookup in a file": (
+        replaced("fc2", class_name="StringLookup", config={"name": "fc2", "vocabulary": "/etc/passwd"}),
+        "reads files",
+    ),
+    "TextVectorization": (replaced("fc2", class_name="TextVectorization"), "reads files"),
+    "TimeDistributed": (replaced("fc2", class_name="TimeDistributed"), "not among the layers"),
+    "a layer of one's own": (replaced("fc2", registered_name="mine>Evil"), "custom"),
+    "a layer out of os": (replaced("fc2", module="os", class_name="system"), "not among the layers"),
+    "a known layer out of os": (replaced("fc2", module="os"), "'os'"),
+    "a known layer out of Keras' inside": (
+        replaced("fc2", module="keras.src.layers.core.dense"),
+        "allowed: keras.layers",
+    ),
+    "a quantized layer": (
+        replaced("fc2", class_name="QuantizedDense", registered_name="fewbits>QuantizedDense"),
+        "quantized",
+    ),
+    "a class that is no word": (replaced("fc2", class_name=["Dense"]), "not among the layers"),
+    "a function out of builtins": (configured("fc1", activation=function("builtins", "eval")), "'function'"),
+    "a function out of Keras": (
+        configured("fc1", activation=function("keras.utils", "get_file")),
+        "'function'",
+    ),
+    "enable_unsafe_deserialization": (
+        configured("fc1", activation=function("keras.config", "enable_unsafe_deserialization")),
+        "'function'",
+    ),
+    "an initializer out of os": (smuggled("Zeros", module="os"), "'os'"),
+    "an initializer without a module": (
+        configured("fc1", kernel_initializer={"class_name": "Zeros", "config": {}}),
+        "allowed: keras.initializers",
+    ),
+    "an initializer of one's own": (smuggled("Evil"), "'Evil'"),
+    "a layer as an initializer": (smuggled("Dense", module="keras.layers"), "'Dense'"),
+    "an object in an object": (smuggled("Zeros", seed=function("os", "system")), "'function'"),
+    "a shared object": (
+        configured(
+            "fc1",
+            dtype={"class_name": "Lambda", "shared_object_id": 1, "module": "keras.layers", "config": {}},
+        ),
+        "'Lambda'",
+    ),
+    "a quantized type": (
+        configured("fc1", dtype={"module": "keras", "class_name": "GPTQDTypePolicy", "config": {}}),
+        "GPTQ",
+    ),
+    "an activation out of a file": (configured("fc1", activation="../../etc/passwd"), "which no layer takes"),
+    "a name that leads up": (configured("fc1", name="../../evil"), "a name has"),
+    "a name with a tag": (configured("fc1", name="<script>alert(1)</script>"), "a name has"),
+    "two names": (replaced("fc1", name="other"), "is not the name"),
+    "a field that is no word": (configured("fc1", **{"a/b": 1}), "field"),
+    "a circle": (reads("fc1", "fc2"), "from itself"),
+    "what reads itself": (reads("fc1", "fc1"), "from itself"),
+    "what reads nothing there": (reads("fc1", "gone"), "not described"),
+    "a huge layer": (configured("fc1", units=2**31 - 1), "weights"),
+    "an impossible layer": (configured("fc1", units=2**62), "units"),
+    "no units": (configured("fc1", units=-1), "units"),
+    "a huge input": (configured("input", batch_shape=[None, 2**31 - 1, 2**31 - 1, 4]), "numbers"),
+    "an input of any length": (configured("input", batch_shape=[None, None]), "left open"),
+    "a subclass": (lambda document: document.update(class_name="MyModel", module="mine"), "custom classes"),
+    "a model out of os": (lambda document: document.update(module="os"), "'os'"),
+    "a registered model": (lambda document: document.update(registered_name="mine>Net"), "custom"),
+    "no layers": (lambda document: document["config"].update(layers=[]), "0 layers"),
+    "layers that are none": (lambda document: document["config"].update(layers="all"), "list of layers"),
+    "a layer that is none": (lambda document: document["config"]["layers"].append(7), "object with a config"),
+    "deep nodes": (
+        lambda document: layer(document, "fc1")["inbound_nodes"][0].update(
+            kwargs={"a": json.loads("[" * 30 + "]" * 30)}
+        ),
+        "deep",
+    ),
+}
+
+
+def asking(name: str, canary: Path) -> tuple[dict[str, Any], str]:
+    change, word = ASKS[name]
+    evil = lambda_layer(canary, "fc2")
+    made: dict[str, Change] = {
+        "a Lambda": replaced("fc2", **evil),
+        "a Lambda in a wrapper": bidirectional(evil),
+        "a Lambda in a model in a model": inside_sequential(evil),
+        "a Lambda as an initializer": configured("fc1", kernel_initializer=evil),
+    }
+    document = architecture()
+    (change or made[name])(document)
+    return document, word
+
+
+@pytest.mark.parametrize("form", ["keras", "json"])
+@pytest.mark.parametrize("name", ASKS)
+def test_a_description_that_asks_for_more_than_layers_is_refused(
+    service: Target, name: str, form: str
+) -> None:
+    document, word = asking(name, service.canary)
+    data = keras_file(document) if form == "keras" else json.dumps(document).encode()
+    service.assert_refused("models", data, word)
+
+
+def test_what_is_not_needed_to_build_a_model_is_left_out(tmp_path: Path) -> None:
+    evil = lambda_layer(tmp_path / "canary")
+    document = architecture() | {"compile_config": {"loss": evil}, "build_config": evil}
+    layer(document, "fc1").update(build_config=evil, compile_config=evil, shared_object_id=7)
+    path = tmp_path / "model"
+    path.write_bytes(keras_file(document))
+    read, _ = read_architecture(path)
+    text = json.dumps(read)
+    assert not any(
+        word in text
+        for word in ("Lambda", "__lambda__", "compile_config", "build_config", "shared_object_id")
+    )
+
+
+# --- metadata and weights ------------------------------------------------------------------------------------------
+
+PARTS: dict[str, tuple[bytes, str]] = {
+    "saved by Keras 2": (keras_file(metadata=b'{"keras_version": "2.15.0"}'), "Keras 3"),
+    "saved by nobody": (keras_file(metadata=b"{}"), "Keras 3"),
+    "saved by a path": (keras_file(metadata=METADATA.replace(b"3.15.1", b"3/../../x")), "Keras 3"),
+    "weights that are a pickle": (keras_file(hdf5=b"\x80\x04" + bytes(100)), "no HDF5"),
+    "weights behind something": (keras_file(hdf5=bytes(512) + weights()), "no HDF5"),
+    "weights cut short": (keras_file(hdf5=weights()[:-100]), "cut short"),
+    "weights that go on": (keras_file(hdf5=weights() + b"MZ"), "appended"),
+    "weights of no version": (keras_file(hdf5=weights()[:8] + b"\x09" + weights()[9:]), "version"),
+    "no weights": (keras_file(hdf5=b""), "no HDF5"),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_metadata_and_weights_that_cannot_be_are_refused(service: Target, name: str) -> None:
+    service.assert_refused("models", *PARTS[name])
+
+
+# --- the upload itself ---------------------------------------------------------------------------------------------
+
+
+def test_more_bytes_than_declared_are_refused_and_nothing_is_left(service: Target) -> None:
+    declared = service.http.post("/v1/models", json={"name": "m", "size_bytes": 1000})
+    content = f"{declared.headers['location']}/content"
+
+    def chunks() -> Iterator[bytes]:
+        for _ in range(3000):
+            yield b'{"a": 1}'
+
+    assert service.http.put(content, content=chunks()).status_code == 413
+    assert service.http.get(declared.headers["location"]).status_code == 404
+    service.assert_untouched("models")
+
+
+def test_other_content_than_declared_is_refused_and_nothing_is_left(service: Target) -> None:
+    body = {"name": "m", "size_bytes": len(GOOD), "sha256": "0" * 64}
+    declared = service.http.post("/v1/models", json=body)
+    answer = service.http.put(f"{declared.headers['location']}/content", content=GOOD)
+    assert answer.status_code == 422
+    assert "SHA-256" in answer.json()["detail"]
+    service.assert_untouched("models")
+
+
+@pytest.mark.parametrize("name", ["", "a\x00b", "a\nb", "x" * 201])
+def test_a_name_that_is_none_is_refused(service: Target, name: str) -> None:
+    answer = service.http.post("/v1/models", json={"name": name, "size_bytes": 10})
+    assert answer.status_code == 422
+    service.assert_untouched("models")
+
+
+@pytest.mark.parametrize("upload_id", ["..%2f..%2fetc", "0123456789abcdeF", "%00", "0" * 4000])
+def test_an_id_that_is_none_is_not_found(service: Target, upload_id: str) -> None:
+    assert service.http.get(f"/v1/models/{upload_id}").status_code == 404
+    assert service.http.put(f"/v1/models/{upload_id}/content", content=b"x").status_code in (404, 413)
+    service.assert_untouched("models")

@@ -1,0 +1,146 @@
+"""Secrets stay where they are: nothing that the service says, logs or stores has a key's secret or a password in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from service import logs
+from service.app import create_app
+from service.auth.tokens import PATTERN
+from service.settings import Settings
+from service.store.session import Database
+from tests.security.conftest import Keys
+from tests.security.test_authorization import OPEN, ask, ids, routes  # noqa: F401 -- fixture
+from tests.service.conftest import URL
+from tests.service.filled import Filled
+
+PASSWORD = "a-password-that-must-not-be-seen"
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    """Everything that is logged from here on, down to DEBUG, as production writes it."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logs.formatter(as_json=True))
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.setLevel(level)
+    root.removeHandler(handler)
+
+
+def secrets_of(held: Keys) -> list[str]:
+    return [token.split("_")[2] for token in held.by_name.values()]
+
+
+def test_no_answer_and_no_log_line_has_a_secret(
+    http: TestClient,
+    app: FastAPI,
+    held: Keys,
+    ids: dict[str, str],  # noqa: F811
+    written: io.StringIO,
+) -> None:
+    said = ""
+    for route in routes(app):
+        if route.method == "DELETE" and route.key not in OPEN:
+            continue
+        for who in ("read", "admin", "other"):
+            answer = ask(http, route, ids, held[who])
+            said += answer.text + str(answer.headers)
+        wrong = ask(http, route, ids, {"authorization": held["read"]["authorization"][:-1] + "x"})
+        said += wrong.text + str(wrong.headers)
+    logged = written.getvalue()
+    assert len(logged.splitlines()) > 100
+    assert all(json.loads(line)["trace_id"] for line in logged.splitlines() if '"request"' in line)
+    for secret in secrets_of(held):
+        assert secret not in said
+        assert secret not in logged
+    assert PATTERN.search(said + logged) is None
+
+
+def test_a_cookie_stands_in_no_log_line(http: TestClient, held: Keys, written: io.StringIO) -> None:
+    answer = http.post("/v1/session", json={"key": held.by_name["admin"]})
+    assert (
+        held.by_name["admin"] in answer.headers["set-cookie"]
+    )  # given back to its owner, and to nobody else
+    assert answer.text == ""
+    http.get("/v1/jobs")
+    assert held.by_name["admin"].split("_")[2] not in written.getvalue()
+
+
+def test_a_bug_is_told_by_its_trace_only(
+    settings: Settings,
+    held: Keys,
+    written: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from service.api import jobs
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError(f"postgresql://user:{PASSWORD}@db/fewbits and {held.by_name['admin']}")
+
+    app = create_app(settings)
+    monkeypatch.setattr(jobs.jobs, "get", broken)
+    with TestClient(app, base_url=URL, raise_server_exceptions=False) as http:
+        answer = http.get(f"/v1/jobs/{'0' * 16}", headers=held["read"])
+    assert answer.status_code == 500
+    problem = answer.json()
+    assert problem["type"] == "urn:fewbits:problem:internal"
+    assert not {"Traceback", "RuntimeError", "jobs.py", PASSWORD} & set(answer.text.split())
+    assert answer.headers["content-security-policy"]
+    (line,) = [line for line in written.getvalue().splitlines() if "request failed" in line]
+    told = json.loads(line)
+    assert told["trace_id"] == problem["trace_id"]
+    assert "RuntimeError" in told["exception"]
+    for secret in (PASSWORD, *secrets_of(held)):
+        assert secret not in written.getvalue()
+        assert secret not in answer.text
+
+
+def test_what_the_service_stands_on_is_told_without_its_password(
+    settings: Settings, written: io.StringIO
+) -> None:
+    away = settings.model_copy(
+        update={
+            "database_url": f"postgresql://user:{PASSWORD}@127.0.0.1:1/fewbits",
+            "broker_url": f"redis://:{PASSWORD}@127.0.0.1:1/0",
+        }
+    )
+    with TestClient(create_app(away), base_url=URL, raise_server_exceptions=False) as http:
+        said = "".join(http.get(path).text for path in ("/readyz", "/v1/jobs", "/metrics", "/healthz"))
+    assert PASSWORD not in said
+    assert PASSWORD not in written.getvalue()
+    assert "does not answer" in said
+
+
+def test_no_job_and_no_message_has_a_secret(
+    http: TestClient, settings: Settings, held: Keys, filled: Filled, job: dict[str, Any]
+) -> None:
+    submitted = http.post("/v1/jobs", json=job, headers=held["submit"])
+    assert submitted.status_code == 202
+    database = Database(settings.database)
+    with database.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT * FROM jobs").fetchall()
+    database.dispose()
+    messages = "".join(path.read_text() for path in Path(settings.home, "queue").rglob("*") if path.is_file())
+    assert submitted.json()["id"] in messages
+    for secret in secrets_of(held):
+        assert secret not in str(rows)
+        assert secret not in messages
+
+
+def test_settings_do_not_show_the_key_they_hold() -> None:
+    url = f"redis://:{PASSWORD}@redis/0"
+    assert PASSWORD not in repr(Settings(api_key=PASSWORD, database_url=url, broker_url=url))

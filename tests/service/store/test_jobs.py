@@ -1,0 +1,180 @@
+"""Jobs in the store: created, advanced by one asker at a time, ended once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from search.history import JobStatus, TrialStatus
+from service.errors import Conflict, JobNotFound
+from service.store import jobs, trials, verbs
+from service.store.claims import Claim
+from service.store.models import now
+from service.store.session import Database, on_commit
+from tests.service.store.conftest import LEASE, new_job
+
+
+def nobody_is_dead(_worker: str) -> bool:
+    return False
+
+
+def claim(session: Session, job_id: str, lease: timedelta) -> int | None:
+    return jobs.claim_finalization(session, job_id, worker="host/1/0", lease=lease)
+
+
+def test_an_unknown_job_is_named(database: Database) -> None:
+    with database.reading() as session, pytest.raises(JobNotFound, match="nope"):
+        jobs.get(session, "nope")
+
+
+def test_a_new_job_is_queued_with_all_it_was_given(database: Database, job_id: str) -> None:
+    with database.reading() as session:
+        job = jobs.get(session, job_id)
+    assert (job.status, job.space_size, job.warnings) == (JobStatus.QUEUED, str(10**30), ["a warning"])
+    assert job.created_at.tzinfo is not None
+
+
+def test_a_failed_transaction_stores_nothing(database: Database) -> None:
+    with pytest.raises(RuntimeError, match="on the way"), database.transaction() as session:
+        job_id = jobs.create(session, new_job()).id
+        raise RuntimeError("on the way")
+    with database.reading() as session, pytest.raises(JobNotFound):
+        jobs.get(session, job_id)
+
+
+def test_what_waits_for_a_commit_happens_after_it(database: Database) -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        with database.reading() as session:
+            seen.append(bool(jobs.page(session, limit=1)))
+
+    with database.transaction() as session:
+        jobs.create(session, new_job())
+        on_commit(look)
+        assert seen == []
+    assert seen == [True]
+
+
+def test_what_waits_for_a_commit_is_dropped_with_the_transaction(database: Database) -> None:
+    seen: list[int] = []
+    with pytest.raises(ZeroDivisionError), database.transaction():
+        on_commit(lambda: seen.append(1))
+        raise ZeroDivisionError
+    assert seen == []
+
+
+def test_nothing_waits_for_a_commit_outside_of_a_transaction() -> None:
+    with pytest.raises(RuntimeError, match="inside"):
+        on_commit(print)
+
+
+def test_pages_hold_every_job_once_newest_first(database: Database) -> None:
+    with database.transaction() as session:
+        made = [jobs.create(session, new_job(str(index))).id for index in range(5)]
+    seen: list[str] = []
+    before = None
+    with database.reading() as session:
+        while page := jobs.page(session, limit=2, before=before):
+            seen += [job.id for job in page]
+            before = (page[-1].created_at, page[-1].id)
+    assert sorted(seen) == sorted(made)
+    assert len(seen) == 5
+
+
+def test_one_of_two_askers_saves_its_proposals(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        assert jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+    with database.transaction() as session:
+        assert not jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+
+
+def test_a_cancelled_job_takes_no_proposals(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        verbs.cancel(session, job_id)
+    with database.transaction() as session:
+        assert not jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+
+
+def test_cancelling_ends_a_job_without_running_trials_at_once(
+    database: Database, job_id: str, trial_id: int
+) -> None:
+    with database.transaction() as session:
+        assert verbs.cancel(session, job_id).status == JobStatus.CANCELLED
+    with database.reading() as session:
+        assert trials.get(session, job_id, 0).status == TrialStatus.CANCELLED
+
+
+def test_cancelling_waits_for_running_trials(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        assert verbs.cancel(session, held.job_id).status == JobStatus.CANCELLING
+    with database.reading() as session:
+        assert trials.get(session, held.job_id, held.number).status == TrialStatus.RUNNING
+
+
+def test_a_job_that_ended_cannot_be_cancelled(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        jobs.end(session, job_id, JobStatus.DONE, "all done")
+    with pytest.raises(Conflict, match="is done"), database.transaction() as session:
+        verbs.cancel(session, job_id)
+
+
+def test_the_final_report_is_claimed_once_and_again_after_its_lease(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        assert jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        assert claim(session, job_id, timedelta(seconds=-1)) == 1
+        assert claim(session, job_id, LEASE) == 2
+        assert claim(session, job_id, LEASE) is None
+
+
+def test_an_old_attempt_of_the_final_report_is_refused(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        claim(session, job_id, timedelta(seconds=-1))
+        claim(session, job_id, LEASE)
+    with database.transaction() as session:
+        assert not jobs.holds_finalization(session, job_id, 1)
+        assert jobs.holds_finalization(session, job_id, 2)
+
+
+def test_a_job_that_nobody_looks_after_is_stalled(database: Database, job_id: str) -> None:
+    later = now() + timedelta(hours=1)
+    with database.transaction() as session:
+        assert jobs.stalled(session, later, nobody_is_dead) == [(job_id, JobStatus.QUEUED)]
+
+
+@pytest.mark.usefixtures("trial_id")
+def test_a_job_with_a_trial_under_way_is_not_stalled(database: Database) -> None:
+    with database.transaction() as session:
+        assert jobs.stalled(session, now() + timedelta(hours=1), nobody_is_dead) == []
+
+
+def test_trials_are_counted_by_status(database: Database, held: Claim) -> None:
+    with database.reading() as session:
+        assert jobs.trial_counts(session, [held.job_id])[held.job_id] == {TrialStatus.RUNNING: 1}
+
+
+def test_a_job_just_looked_after_is_not_stalled(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        assert jobs.stalled(session, now() - timedelta(hours=1), nobody_is_dead) == []
+
+
+def test_a_final_report_under_way_is_not_stalled(database: Database, job_id: str) -> None:
+    later = now() + timedelta(hours=1)
+    with database.transaction() as session:
+        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        claim(session, job_id, LEASE)
+        assert jobs.stalled(session, later, nobody_is_dead) == []
+
+
+def test_a_final_report_whose_worker_died_is_given_back_at_once(database: Database, job_id: str) -> None:
+    with database.transaction() as session:
+        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        claim(session, job_id, LEASE)
+    with database.transaction() as session:
+        assert jobs.stalled(session, now() - timedelta(hours=1), lambda worker: worker == "host/1/0") == [
+            (job_id, JobStatus.FINALIZING)
+        ]
+        assert claim(session, job_id, LEASE) == 2

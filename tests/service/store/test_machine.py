@@ -1,0 +1,339 @@
+"""The life of a job, drawn at random: whatever users, workers and the sweep do, rows and a plain model agree."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import select
+
+from migrations import upgrade
+from search.history import JOB_ENDED, TRIAL_ENDED, JobStatus, TrialStatus
+from service.errors import IllegalVerb
+from service.store import claims, events, jobs, trials, verbs
+from service.store.claims import Claim, Lease
+from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, Verb, allowed
+from service.store.models import Attempt
+from service.store.session import Database
+from tests.conftest import drop_schema
+from tests.service.store.conftest import measurement, new_job, new_trial
+
+LEASE = timedelta(seconds=60)
+MAX_ATTEMPTS = 2
+PARALLEL = 2
+
+#: What may happen next, the more often the likelier.
+STEPS = (
+    *("propose", "claim", "claim", "finish", "fail", "fail", "lose", "lose", "cancelled", "renew", "renew"),
+    *("advance", "advance", "pause", "resume", "resume", "stop", "cancel", "retry", "extend", "patch"),
+)
+
+
+@dataclass
+class ModelTrial:
+    """What is to be true of a trial."""
+
+    status: TrialStatus = TrialStatus.QUEUED
+    attempt: int = 0
+    attempts_before: int = 0
+    metric: float | None = None
+
+
+@dataclass
+class Model:
+    """What is to be true of a job."""
+
+    status: JobStatus = JobStatus.QUEUED
+    trials: dict[int, ModelTrial] = field(default_factory=dict)
+    asked: int = 0
+
+    def of(self, status: TrialStatus) -> list[ModelTrial]:
+        """Trials in this status."""
+        return [trial for trial in self.trials.values() if trial.status is status]
+
+    def cancel_queued(self) -> None:
+        for trial in self.of(TrialStatus.QUEUED):
+            trial.status = TrialStatus.CANCELLED
+
+    @property
+    def legal(self) -> tuple[Verb, ...]:
+        return allowed(self.status, failed_trials=bool(self.of(TrialStatus.FAILED)))
+
+
+class Life(RuleBasedStateMachine):
+    """One job. A rule that the model calls illegal must be refused with what is legal, and change nothing."""
+
+    database: ClassVar[Database]
+
+    @initialize(proposed=st.integers(0, 4), claimed=st.integers(0, PARALLEL))
+    def submit(self, proposed: int, claimed: int) -> None:
+        with self.database.transaction() as session:
+            self.job_id = jobs.create(session, new_job()).id
+        self.model = Model()
+        self.held: list[Claim] = []  #: every claim ever made, old ones too
+        self.ids: dict[int, int] = {}
+        if proposed:
+            self.propose(proposed)
+        for number in range(min(claimed, proposed)):
+            self.claim(number)
+
+    # --- the worker ---
+
+    def propose(self, count: int) -> None:
+        with self.database.transaction() as session:
+            saved = jobs.save_proposals(
+                session, self.job_id, asked=self.model.asked, oracle_state="{}", exhausted=False
+            )
+            assert saved == (self.model.status in OPEN)
+            if saved:
+                first = len(self.model.trials)
+                numbers = range(first, first + count)
+                made = trials.add(session, self.job_id, [new_trial(number) for number in numbers])
+                self.ids |= dict(zip(numbers, made, strict=True))
+                self.model.trials |= {number: ModelTrial() for number in numbers}
+                self.model.asked += 1
+                self.model.status = JobStatus.RUNNING
+
+    @rule(step=st.sampled_from(STEPS), data=st.data())
+    def take(self, step: str, data: st.DataObject) -> None:
+        """One step of anybody. One rule for all: of many rules Hypothesis leaves some out of each life."""
+        queued = [n for n, trial in self.model.trials.items() if trial.status is TrialStatus.QUEUED]
+        if step == "propose":
+            self.propose(data.draw(st.integers(1, 2)))
+        elif step == "claim" and self.ids:
+            self.claim(data.draw(st.sampled_from(queued or sorted(self.ids))))
+        elif step in ("finish", "fail", "cancelled", "lose", "renew") and self.held:
+            newest = st.sampled_from(self.held[-PARALLEL:])
+            held = data.draw(newest | newest | st.sampled_from(self.held))
+            getattr(self, step)(held)
+        elif step == "advance":
+            self.advance(data.draw(st.sampled_from([JobStatus.DONE, JobStatus.FAILED])))
+        elif step in ("pause", "resume", "stop", "cancel"):
+            self.move(Verb(step))
+        elif step == "retry":
+            self.retry()
+        elif step in ("extend", "patch"):
+            self.respecify(Verb(step), data.draw(st.integers(1, 100)))
+
+    def claim(self, number: int) -> None:
+        with self.database.transaction() as session:
+            held = claims.claim(session, self.ids[number], worker="host/1/0", lease=LEASE)
+        trial = self.model.trials[number]
+        may = (
+            trial.status is TrialStatus.QUEUED
+            and self.model.status in CLAIMABLE
+            and len(self.model.of(TrialStatus.RUNNING)) < PARALLEL
+        )
+        assert (held is not None) == may
+        if held is not None:
+            trial.status, trial.attempt = TrialStatus.RUNNING, trial.attempt + 1
+            assert held.attempt == trial.attempt
+            self.held.append(held)
+
+    def holds(self, held: Claim) -> ModelTrial | None:
+        """The trial, if the claim is its newest and it runs."""
+        trial = self.model.trials[held.number]
+        current = trial.status is TrialStatus.RUNNING and trial.attempt == held.attempt
+        return trial if current else None
+
+    def renew(self, held: Claim) -> None:
+        with self.database.transaction() as session:
+            found = claims.renew(session, held, LEASE)
+        if self.holds(held) is None:
+            assert found is Lease.LOST
+        else:
+            assert found is (Lease.CANCELLED if self.model.status in UNWANTED else Lease.HELD)
+
+    def finish(self, held: Claim) -> None:
+        metric = held.attempt / 100 + held.number
+        with self.database.transaction() as session:
+            kept = claims.finish(session, held, measurement(metric), artifacts={}, versions={})
+        trial = self.holds(held)
+        assert kept == (trial is not None)
+        if trial is not None:
+            trial.status, trial.metric = TrialStatus.DONE, metric
+
+    def fail(self, held: Claim) -> None:
+        self.end(held, TrialStatus.FAILED)
+
+    def cancelled(self, held: Claim) -> None:
+        self.end(held, TrialStatus.CANCELLED)
+
+    def end(self, held: Claim, status: TrialStatus) -> None:
+        with self.database.transaction() as session:
+            kept = claims.end(session, held, status, "because")
+        trial = self.holds(held)
+        assert kept == (trial is not None)
+        if trial is not None:
+            trial.status = status
+
+    def lose(self, held: Claim) -> None:
+        with self.database.transaction() as session:
+            claims.release(session, held, "the worker died", max_attempts=MAX_ATTEMPTS)
+        trial = self.holds(held)
+        if trial is None:
+            return
+        if self.model.status in UNWANTED:
+            trial.status = TrialStatus.CANCELLED
+        elif trial.attempt - trial.attempts_before >= MAX_ATTEMPTS:
+            trial.status = TrialStatus.FAILED
+        else:
+            trial.status = TrialStatus.QUEUED
+
+    def advance(self, status: JobStatus) -> None:
+        """What follows once no trial is under way; `status` is how the final report ends."""
+        under_way = self.model.of(TrialStatus.QUEUED) + self.model.of(TrialStatus.RUNNING)
+        with self.database.transaction() as session:
+            begun = jobs.start_finalization(session, self.job_id, 0, "the search is over")
+        assert begun == (self.model.status in CLAIMABLE and not under_way)
+        if begun:
+            self.model.status = JobStatus.FINALIZING
+        elif self.model.status is JobStatus.FINALIZING:
+            self._end(status)
+        elif self.model.status is JobStatus.CANCELLING and not under_way:
+            self._end(JobStatus.CANCELLED)
+
+    def _end(self, status: JobStatus) -> None:
+        with self.database.transaction() as session:
+            jobs.end(session, self.job_id, status, "because")
+        self.model.status = status
+
+    # --- the user ---
+
+    def ask(self, verb: Verb, act: Callable[..., Any], repeats: tuple[JobStatus, ...] = ()) -> bool:
+        """True if the verb was carried out and changed something."""
+        if verb in self.model.legal or self.model.status in repeats:
+            with self.database.transaction() as session:
+                act(session)
+            return verb in self.model.legal
+        with pytest.raises(IllegalVerb) as refused, self.database.transaction() as session:
+            act(session)
+        assert refused.value.allowed == self.model.legal
+        return False
+
+    def move(self, verb: Verb) -> None:
+        act, repeats = {
+            Verb.PAUSE: (verbs.pause, (JobStatus.PAUSED,)),
+            Verb.RESUME: (verbs.resume, (JobStatus.RUNNING,)),
+            Verb.STOP: (verbs.stop, (JobStatus.STOPPING,)),
+            Verb.CANCEL: (verbs.cancel, (JobStatus.CANCELLING, JobStatus.CANCELLED)),
+        }[verb]
+        if not self.ask(verb, lambda session: act(session, self.job_id), repeats):
+            return
+        if verb in (Verb.STOP, Verb.CANCEL):
+            self.model.cancel_queued()
+        ends_now = verb is Verb.CANCEL and not self.model.of(TrialStatus.RUNNING)
+        self.model.status = {
+            Verb.PAUSE: JobStatus.PAUSED,
+            Verb.RESUME: JobStatus.RUNNING,
+            Verb.STOP: JobStatus.STOPPING,
+            Verb.CANCEL: JobStatus.CANCELLED if ends_now else JobStatus.CANCELLING,
+        }[verb]
+
+    def retry(self) -> None:
+        if self.ask(Verb.RETRY, lambda session: verbs.retry(session, self.job_id)):
+            for trial in self.model.of(TrialStatus.FAILED):
+                trial.status, trial.attempts_before = TrialStatus.QUEUED, trial.attempt
+            self._run_again()
+
+    def respecify(self, verb: Verb, number: int) -> None:
+        spec = new_job().spec | {
+            "budget": {"trials": number},
+            "parallel_trials": PARALLEL,
+            "priority": number,
+        }
+        act = verbs.extend if verb is Verb.EXTEND else verbs.patch
+        if self.ask(verb, lambda session: act(session, self.job_id, spec)) and verb is Verb.EXTEND:
+            self._run_again()
+
+    def _run_again(self) -> None:
+        if self.model.status in JOB_ENDED:
+            self.model.status = JobStatus.RUNNING
+
+    # --- what is always true ---
+
+    @invariant()
+    def rows_are_as_the_model_says(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        with self.database.reading() as session:
+            job = jobs.get(session, self.job_id)
+            rows = trials.page(session, self.job_id, limit=1000)
+            told = events.after(session, self.job_id, 0, 10_000)
+            attempts: dict[int, list[Attempt]] = {row.number: [] for row in rows}
+            numbers = {row.id: row.number for row in rows}
+            tried = select(Attempt).where(Attempt.trial_id.in_(numbers)).order_by(Attempt.attempt)
+            for each in session.scalars(tried):
+                attempts[numbers[each.trial_id]].append(each)
+        assert job.status == self.model.status
+        assert {row.number: (row.status, row.attempt, row.metric) for row in rows} == {
+            number: (trial.status, trial.attempt, trial.metric) for number, trial in self.model.trials.items()
+        }
+        assert (job.finished_at is not None) == (job.status in JOB_ENDED)
+        assert (job.paused_at is not None) == (job.status == JobStatus.PAUSED)
+        assert all((row.finished_at is not None) == (row.status in TRIAL_ENDED) for row in rows)
+        self._the_log_retells_it(told)
+        for number, trial in self.model.trials.items():
+            assert [each.attempt for each in attempts[number]] == list(range(1, trial.attempt + 1))
+            running = trial.status is TrialStatus.RUNNING
+            assert [each.outcome is None for each in attempts[number]][-1:] == (
+                [running] * (trial.attempt > 0)
+            )
+            assert all(each.outcome is not None for each in attempts[number][:-1])
+
+    def _the_log_retells_it(self, told: list[Any]) -> None:
+        """Who reads the events alone knows the status of the job and of every trial."""
+        assert [event.id for event in told] == sorted({event.id for event in told})
+        job, trials_told = None, {}
+        for event in told:
+            if event.type in ("job.created", "job.status"):
+                job = event.data["status"]
+            elif event.type == "trial.queued":
+                trials_told[event.trial] = "queued"
+            elif event.type == "trial.claimed":
+                trials_told[event.trial] = "running"
+            elif event.type == "trial.ended":
+                trials_told[event.trial] = event.data["status"]
+        assert job == self.model.status
+        assert trials_told == {number: trial.status for number, trial in self.model.trials.items()}
+
+
+def run(database: Database, examples: int) -> None:
+    class OnDatabase(Life):
+        pass
+
+    OnDatabase.database = database
+    case = OnDatabase.TestCase()
+    case.settings = settings(
+        max_examples=examples,
+        stateful_step_count=50,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    case.runTest()
+
+
+def test_rows_and_model_agree_on_sqlite() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{Path(folder) / 'fewbits.db'}")
+        upgrade(database.engine)
+        run(database, examples=25)
+        database.dispose()
+
+
+@pytest.mark.services
+def test_rows_and_model_agree_on_postgresql(make_postgres_schema: Callable[[], str]) -> None:
+    url = make_postgres_schema()
+    database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
+    upgrade(database.engine)
+    run(database, examples=5)
+    database.dispose()
+    drop_schema(url)

@@ -1,0 +1,192 @@
+"""Claims, leases and fences: a finished trial is never lost and never counted twice."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+
+from search.history import EpochReport, TrialStatus
+from service.errors import ArtifactNotFound, TrialNotFound
+from service.store import claims, trials, verbs
+from service.store.blobs import Blob
+from service.store.claims import Claim, Lease
+from service.store.models import now
+from service.store.session import Database
+from tests.service.store.conftest import LEASE, measurement, new_trial
+
+PAST = timedelta(seconds=-1)
+
+
+def nobody_is_dead(_worker: str) -> bool:
+    return False
+
+
+def finish(database: Database, held: Claim, metric: float = 0.9) -> bool:
+    with database.transaction() as session:
+        return claims.finish(session, held, measurement(metric), artifacts={}, versions={"keras": "3"})
+
+
+def status_of(database: Database, held: Claim) -> str:
+    with database.reading() as session:
+        return trials.get(session, held.job_id, held.number).status
+
+
+def lose(database: Database, held: Claim) -> Claim:
+    """Let the lease run out and another worker take the trial."""
+    with database.transaction() as session:
+        claims.renew(session, held, PAST)
+    with database.transaction() as session:
+        for claim in claims.expired(session, nobody_is_dead):
+            claims.release(session, claim, "the worker died", max_attempts=3)
+        taken = claims.claim(session, held.trial_id, worker="host/2/0", lease=LEASE)
+    assert taken is not None
+    return taken
+
+
+def test_a_trial_is_claimed_once(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        assert claims.claim(session, held.trial_id, worker="host/2/0", lease=LEASE) is None
+
+
+def test_of_many_workers_that_claim_at_once_one_gets_the_trial(database: Database, trial_id: int) -> None:
+    def claim(index: int) -> Claim | None:
+        with database.transaction() as session:
+            return claims.claim(session, trial_id, worker=f"host/{index}/0", lease=LEASE)
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(claim, range(8)))
+    assert sum(each is not None for each in taken) == 1
+
+
+def test_a_claim_counts_attempts(database: Database, held: Claim) -> None:
+    assert held.attempt == 1
+    assert lose(database, held).attempt == 2
+
+
+def test_a_finished_trial_keeps_metric_and_cost_apart(database: Database, held: Claim) -> None:
+    assert finish(database, held)
+    with database.reading() as session:
+        row = trials.get(session, held.job_id, 0)
+        assert (row.metric, row.cost, row.energy_pj, row.bits) == (0.9, 100.0, 100.0, 2**40)
+        assert [layer.counted_pj for layer in trials.layers(session, row)] == [8.0]
+
+
+def test_an_old_attempt_cannot_finish_a_trial(database: Database, held: Claim) -> None:
+    newer = lose(database, held)
+    assert not finish(database, held, metric=0.1)
+    assert finish(database, newer, metric=0.8)
+    with database.reading() as session:
+        assert trials.get(session, held.job_id, 0).metric == 0.8
+
+
+def test_an_old_attempt_stores_no_epoch(database: Database, held: Claim) -> None:
+    lose(database, held)
+    with database.transaction() as session:
+        assert claims.add_epoch(session, held, EpochReport(0, {"loss": 1.0}, 0.1), LEASE) is Lease.LOST
+    with database.reading() as session:
+        assert trials.epochs(session, trials.get(session, held.job_id, 0)) == []
+
+
+def test_an_old_attempt_cannot_fail_a_trial(database: Database, held: Claim) -> None:
+    lose(database, held)
+    with database.transaction() as session:
+        assert not claims.end(session, held, TrialStatus.FAILED, "late")
+    assert status_of(database, held) == TrialStatus.RUNNING
+
+
+def test_a_finished_trial_cannot_be_finished_again(database: Database, held: Claim) -> None:
+    assert finish(database, held)
+    assert not finish(database, held, metric=0.1)
+
+
+def test_a_fresh_lease_is_not_expired(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        assert claims.expired(session, nobody_is_dead) == []
+
+
+def test_a_worker_known_to_be_dead_loses_its_trial_before_the_lease_ends(
+    database: Database, held: Claim
+) -> None:
+    with database.transaction() as session:
+        assert claims.expired(session, lambda worker: worker == "host/1/0") == [held]
+
+
+def test_a_trial_fails_after_the_last_attempt(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        claims.release(session, held, "the worker died", max_attempts=1)
+    with database.reading() as session:
+        row = trials.get(session, held.job_id, 0)
+    assert (row.status, row.reason) == (TrialStatus.FAILED, "the worker died (1 attempts)")
+
+
+def test_epochs_of_the_newest_attempt_are_shown(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        claims.add_epoch(session, held, EpochReport(0, {"loss": 9.0}, 0.1), LEASE)
+    newer = lose(database, held)
+    with database.transaction() as session:
+        claims.add_epoch(session, newer, EpochReport(0, {"loss": 1.0}, 0.1), LEASE)
+    with database.reading() as session:
+        row = trials.get(session, held.job_id, 0)
+        assert [epoch.metrics for epoch in trials.epochs(session, row)] == [{"loss": 1.0}]
+        assert row.epochs_done == 1
+
+
+def test_a_heartbeat_learns_that_the_user_cancelled(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        verbs.cancel(session, held.job_id)
+    with database.transaction() as session:
+        assert claims.renew(session, held, LEASE) is Lease.CANCELLED
+
+
+def test_a_message_that_may_be_lost_is_sent_again_once(database: Database, trial_id: int) -> None:
+    later = now() + timedelta(hours=1)
+    with database.transaction() as session:
+        assert claims.resend(session, later) == [trial_id]
+        assert claims.resend(session, now() - timedelta(seconds=5)) == []
+
+
+def test_a_number_is_used_once_in_a_job(database: Database, job_id: str, trial_id: int) -> None:
+    from sqlalchemy.exc import IntegrityError
+
+    with pytest.raises(IntegrityError), database.transaction() as session:
+        trials.add(session, job_id, [new_trial(0)])
+
+
+def test_what_is_read_back_is_what_was_proposed(database: Database, job_id: str, trial_id: int) -> None:
+    with database.reading() as session:
+        assert trials.history(session, job_id)[0].assignment == new_trial(0).assignment
+
+
+def test_an_artifact_gets_new_content_under_its_name(database: Database, held: Claim) -> None:
+    with database.transaction() as session:
+        trials.put_artifacts(
+            session, held.trial_id, {"report.json": Blob("aa", 1), "model.keras": Blob("bb", 2)}
+        )
+    with database.transaction() as session:
+        trials.put_artifacts(session, held.trial_id, {"report.json": Blob("cc", 3)})
+    with database.reading() as session:
+        row = trials.get(session, held.job_id, 0)
+        assert {a.name: a.sha256 for a in trials.artifacts(session, row)} == {
+            "report.json": "cc",
+            "model.keras": "bb",
+        }
+        with pytest.raises(ArtifactNotFound, match=r"other\.json"):
+            trials.artifact(session, row, "other.json")
+
+
+def test_an_unknown_trial_is_named(database: Database, job_id: str) -> None:
+    with database.reading() as session, pytest.raises(TrialNotFound, match="no trial 7"):
+        trials.get(session, job_id, 7)
+
+
+def test_nan_is_never_stored(database: Database, held: Claim) -> None:
+    from sqlalchemy.exc import StatementError
+
+    with (
+        pytest.raises((StatementError, ValueError), match="JSON compliant"),
+        database.transaction() as session,
+    ):
+        claims.add_epoch(session, held, EpochReport(0, {"loss": float("nan")}, 0.1), LEASE)
+        session.flush()

@@ -1,0 +1,145 @@
+"""A worker's runtime without a broker: what would be sent is kept in a list and done by the test."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from migrations import upgrade
+from search.plan import plan
+from search.spec import SearchSpec
+from service.queue import TaskName
+from service.settings import Settings
+from service.store import jobs
+from service.store.blobs import BlobStore
+from service.store.jobs import NewJob
+from service.store.resolving import opened
+from service.store.session import Database, on_commit
+from worker import advance, final_training, finalization, preparation, tasks
+from worker.runtime import Runtime, worker_name
+
+
+class ListQueue:
+    """A queue that keeps its messages."""
+
+    def __init__(self) -> None:
+        self.messages: deque[tuple[TaskName, tuple[str | int, ...]]] = deque()
+
+    def enqueue(self, task: TaskName, *ids: str | int) -> None:
+        on_commit(lambda: self.send(task, *ids))
+
+    def send(self, task: TaskName, *ids: str | int) -> bool:
+        self.messages.append((task, ids))
+        return True
+
+
+class Bench:
+    """A runtime, and the means to do what its queue holds."""
+
+    def __init__(self, home: Path, *, resend_s: float = 20, max_attempts: int = 3) -> None:
+        import os
+
+        self.settings = Settings(
+            home=home,
+            lease=timedelta(seconds=60),
+            heartbeat=timedelta(seconds=30),
+            resend=timedelta(seconds=resend_s),
+            max_attempts=max_attempts,
+        )
+        self.database = Database(self.settings.database)
+        upgrade(self.database.engine)
+        self.queue = ListQueue()
+        self.runtime = Runtime(
+            settings=self.settings,
+            database=self.database,
+            queue=self.queue,  # type: ignore[arg-type]
+            blobs=BlobStore(self.settings.blob_folder),
+            worker=worker_name(os.getpid()),
+        )
+
+    def submit(self, **changes: Any) -> str:
+        """Store a job as the API does."""
+        spec = opened(SearchSpec.model_validate(tiny_job() | changes), self.runtime.blobs)
+        checked = plan(spec, self.settings.data_folder)
+        with self.database.transaction() as session:
+            job = jobs.create(
+                session,
+                NewJob(
+                    name=spec.name,
+                    spec=spec.model_dump(mode="json"),
+                    cost_unit="energy_pj",
+                    reference_cost=checked.reference.value,
+                    reference={"energy_pj": checked.reference.energy_pj},
+                    space_size=checked.choices.size(),
+                    warnings=checked.warnings,
+                ),
+            )
+            self.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+        return job.id
+
+    def work(self, limit: int = 1000) -> None:
+        """Do what the queue holds, in order, until it is empty."""
+        for _ in range(limit):
+            if not self.queue.messages:
+                return
+            self.step()
+        raise AssertionError(f"the queue is not empty after {limit} messages")
+
+    def step(self) -> TaskName:
+        """Do the first message."""
+        task, ids = self.queue.messages.popleft()
+        DO[task](self.runtime, *ids)
+        return task
+
+
+DO: dict[TaskName, Any] = {
+    TaskName.ADVANCE_JOB: advance.advance_job,
+    TaskName.RUN_TRIAL: tasks.run_trial,
+    TaskName.FINALIZE_JOB: finalization.finalize_job,
+    TaskName.TRAIN_FINALLY: final_training.train_finally,
+    TaskName.SWEEP: tasks.sweep,
+}
+
+
+def tiny_job() -> dict[str, Any]:
+    """Two trials of one epoch of a jet tagger on 16 numbers."""
+    return {
+        "name": "tiny",
+        "model": "jet_mlp",
+        "data": {"kind": "npz", "file": "tiny.npz", "preprocessing": "none"},
+        "limits": {"by_class": {"Dense": [8, 8, 4], "Activation": [4]}},
+        "training": {"epochs": 1, "batch_size": 64},
+        "budget": {"trials": 2},
+        "seed": 7,
+    }
+
+
+def write_data(folder: Path, name: str = "tiny.npz", poison: float | None = None) -> None:
+    """Five separable classes of 16 numbers; with `poison` every example holds that value."""
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(5, 16))
+    parts = {}
+    for part, count in (("train", 300), ("test", 100)):
+        labels = np.arange(count) % 5
+        x = (centres[labels] + 0.3 * random.normal(size=(count, 16))).astype("float32")
+        if poison is not None:
+            x[:, 0] = poison
+        parts |= {f"x_{part}": x, f"y_{part}": labels.astype("int64")}
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / name, **parts)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    """A worker without a broker, on an empty database, with data."""
+    found = Bench(tmp_path)
+    write_data(found.settings.data_folder)
+    preparation.forget()
+    yield found
+    found.database.dispose()

@@ -1,0 +1,110 @@
+"""A trial's recipe, and the trial trained again by it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.recipe import Recipe
+from service.store import trials
+from tests.worker.conftest import Bench, write_data
+from worker import rerun
+
+TRAINING = {"epochs": 2, "batch_size": 32}
+
+
+def recipe_of(bench: Bench, job_id: str, number: int, folder: Path) -> Recipe:
+    """The recipe of a trial, and the model it went on with, as `fewbits rerun` fetches them."""
+    with bench.database.reading() as session:
+        row = trials.artifact(session, trials.get(session, job_id, number), "recipe.json")
+        shutil.copyfile(bench.runtime.blobs.path(row.sha256), folder / "recipe.json")
+        recipe = Recipe.from_json(json.loads((folder / "recipe.json").read_text()))
+        if recipe.parent is not None:
+            model = trials.artifact(session, trials.get(session, job_id, recipe.parent), "model.keras")
+            shutil.copyfile(bench.runtime.blobs.path(model.sha256), folder / rerun.PARENT_FILE)
+    return recipe
+
+
+def submitted(bench: Bench, **changes: Any) -> str:
+    job_id = bench.submit(**changes)
+    bench.work()
+    return job_id
+
+
+@pytest.mark.parametrize("start", ["scratch", "calibrated"])
+def test_defect_33_a_trial_trained_again_by_its_recipe_has_the_same_metric(
+    bench: Bench, tmp_path: Path, start: str
+) -> None:
+    job_id = submitted(bench, training=TRAINING | {"start": start}, budget={"trials": 1})
+    recipe = recipe_of(bench, job_id, 0, tmp_path)
+    assert recipe.start == ("scratch" if start == "scratch" else "float")
+    again = rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
+    assert (again.metric, again.best_epoch) == (recipe.metric, recipe.best_epoch)
+
+
+def test_a_trial_that_went_on_with_another_one_is_trained_again_from_that_one(
+    bench: Bench, tmp_path: Path
+) -> None:
+    job_id = submitted(
+        bench,
+        oracle={"kind": "hyperband", "iterations": 1},
+        training={"epochs": 3, "batch_size": 64},
+        budget={"trials": 30},
+    )
+    with bench.database.reading() as session:
+        later = next(row for row in trials.page(session, job_id, limit=100) if row.parent is not None)
+    recipe = recipe_of(bench, job_id, later.number, tmp_path)
+    assert (recipe.start, recipe.parent) == ("parent", later.parent)
+    assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
+    (tmp_path / rerun.PARENT_FILE).unlink()
+    with pytest.raises(rerun.NotRerun, match="whose model is not there"):
+        rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
+
+
+def test_other_data_are_noticed_before_anything_is_trained(bench: Bench, tmp_path: Path) -> None:
+    job_id = submitted(bench, budget={"trials": 1})
+    recipe = recipe_of(bench, job_id, 0, tmp_path)
+    write_data(bench.settings.data_folder, poison=1.0)
+    with pytest.raises(rerun.NotRerun, match="x_train, x_validation differ"):
+        rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
+
+
+def test_the_command_says_whether_the_metric_agrees_by_its_exit_code(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_id = submitted(bench, budget={"trials": 1})
+    recipe = recipe_of(bench, job_id, 0, tmp_path)
+    arguments = ["rerun", str(tmp_path), "--data", str(bench.settings.data_folder)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    rerun.main()
+    assert "the same within 0.005" in capsys.readouterr().out
+    document = recipe.to_json()
+    document["measured"]["metric"] = recipe.metric - 0.1
+    (tmp_path / "recipe.json").write_text(json.dumps(document))
+    with pytest.raises(SystemExit, match="1"):
+        rerun.main()
+    assert "not the same within 0.005" in capsys.readouterr().out
+
+
+def test_a_recipe_is_read_as_it_was_written_and_a_newer_format_is_refused(
+    bench: Bench, tmp_path: Path
+) -> None:
+    recipe = recipe_of(bench, submitted(bench, budget={"trials": 1}), 0, tmp_path)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    with pytest.raises(ValueError, match="format 2"):
+        Recipe.from_json(recipe.to_json() | {"format": 2})
+
+
+def test_the_tolerance_is_a_share_of_the_metric_or_of_one() -> None:
+    recipe: Any = Recipe.__new__(Recipe)
+    object.__setattr__(recipe, "metric", 100.0)
+    assert recipe.agrees(100.4)
+    assert not recipe.agrees(100.6)
+    object.__setattr__(recipe, "metric", 0.5)
+    assert recipe.agrees(0.504)
+    assert not recipe.agrees(0.506)

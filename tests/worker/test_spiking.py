@@ -1,0 +1,64 @@
+"""A spiking job through the tasks of a worker, and its trial made again by its recipe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from search.history import JobStatus, TrialStatus
+from search.recipe import Recipe
+from service.errors import Conflict
+from service.store import finals, jobs, trials
+from tests.worker.conftest import Bench
+from worker import rerun
+
+SPIKING = {
+    "model": {"kind": "xylo", "name": "spiking_digits"},
+    "data": "spiking_digits",
+    "limits": {},
+    "training": {},
+    "oracle": "grid",
+    "budget": {"trials": 4},
+    "spiking": {"methods": ["channel"], "bits_per_weight": [3, 8], "bits_per_threshold": [10, 16]},
+}
+
+
+@pytest.fixture
+def searched(bench: Bench) -> str:
+    """A spiking job that has ended."""
+    job_id = bench.submit(**SPIKING)
+    bench.work()
+    return job_id
+
+
+def document(bench: Bench, job_id: str, number: int, name: str) -> dict[str, object]:
+    with bench.database.reading() as session:
+        row = trials.artifact(session, trials.get(session, job_id, number), name)
+    return json.loads(bench.runtime.blobs.path(row.sha256).read_text())  # type: ignore[no-any-return]
+
+
+def test_a_spiking_job_runs_to_its_report(bench: Bench, searched: str) -> None:
+    with bench.database.reading() as session:
+        job, found = jobs.get(session, searched), trials.page(session, searched, limit=10)
+        files = [row.name for row in trials.artifacts(session, found[0])]
+    assert (job.status, [trial.reason for trial in found]) == (JobStatus.DONE, [None] * 4)
+    assert files == ["network.npz", "recipe.json", "report.json", "settings.json"]
+    assert all(trial.status == TrialStatus.DONE and trial.epochs_done == 0 for trial in found)
+    few, many = found[0], found[3]
+    assert (few.energy_pj or 0) < (many.energy_pj or 0)
+    assert (few.metric or 0) < (many.metric or 0)
+    assert job.best_trial is not None
+    report = document(bench, searched, job.best_trial, "report.json")
+    assert report["test"]["metric"] > 0.8  # type: ignore[index]
+
+
+def test_a_spiking_trial_made_again_has_the_same_metric(bench: Bench, searched: str, tmp_path: Path) -> None:
+    recipe = Recipe.from_json(document(bench, searched, 2, "recipe.json"))
+    assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
+
+
+def test_a_spiking_trial_cannot_be_trained_on(bench: Bench, searched: str) -> None:
+    with pytest.raises(Conflict, match="no trained model"), bench.database.transaction() as session:
+        finals.request(session, searched, 0, 5)

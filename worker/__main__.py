@@ -1,0 +1,67 @@
+"""`python -m worker`: a worker process that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from service import logs
+from service.settings import Settings
+
+
+def main() -> None:
+    """Parse the options and run the worker; never returns normally."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description=main.__doc__)
+    parser.add_argument(
+        "--concurrency", type=int, default=1, help="trials trained at once, each in its own process"
+    )
+    parser.add_argument("--beat", action="store_true", help="also sweep for dead workers and lost messages")
+    parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
+    options = parser.parse_args()
+    settings = Settings()
+    logs.configure(settings)
+    _share_cores(options.concurrency)
+    # read when Celery is imported: SIGTERM gives the trial under way back, instead of waiting for its end
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    app = _make_app(settings)
+    if options.beat_only:
+        app.Beat(loglevel=settings.log_level, scheduler_cls="celery.beat:Scheduler").run()
+        return
+    arguments = ["worker", f"--concurrency={options.concurrency}", f"--loglevel={settings.log_level}"]
+    arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    try:
+        app.worker_main([*arguments, "--beat"] if options.beat else arguments)
+    finally:
+        _give_back(settings)
+
+
+def _make_app(settings: Settings) -> Any:
+    from celery.signals import setup_logging
+
+    from worker.app import make_worker
+
+    setup_logging.connect(_keep_logging, weak=False)
+    return make_worker(settings)
+
+
+def _give_back(settings: Settings) -> None:
+    from worker.app import give_back
+
+    give_back(settings)
+
+
+def _keep_logging(**_: Any) -> None:
+    """Celery sets up no logging of its own where somebody listens to this signal."""
+
+
+def _share_cores(concurrency: int) -> None:
+    """Give each child its share of the cores, so that two trainings do not fight over the same ones."""
+    threads = str(max(1, (os.cpu_count() or 1) // max(1, concurrency)))
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, threads)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+if __name__ == "__main__":
+    main()

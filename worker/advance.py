@@ -1,0 +1,203 @@
+"""A job brought on: its next trials proposed, or its search ended. May be called late, twice or never: rows decide."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
+from search.spec import SearchSpec
+from service.errors import JobNotFound
+from service.queue import TaskName
+from service.store import claims, jobs, quotas, trials
+from service.store.lifecycle import OPEN
+from service.store.models import Job, now
+from service.store.trials import NewTrial
+from worker import finalization, preparation
+from worker.runtime import Runtime
+from worker.uploaded import spec_of
+
+if TYPE_CHECKING:
+    from search.engine import Proposed  # loads Keras
+
+log = logging.getLogger(__name__)
+
+
+def advance_job(runtime: Runtime, job_id: str) -> None:
+    """Propose the job's next trials, or end its search when there is nothing left to propose or to wait for.
+
+    An error of the search itself is counted; the sweep has it tried again, and in the end the job is FAILED.
+    """
+    try:
+        _advance(runtime, job_id)
+    except JobNotFound:
+        log.warning("job %s is gone", job_id)
+    except Exception as error:
+        log.exception("job %s could not be advanced", job_id)
+        reason = f"{type(error).__name__}: {error}"
+        with runtime.database.transaction() as session:
+            jobs.note_failure(session, job_id, reason, limit=runtime.settings.max_attempts)
+
+
+def _advance(runtime: Runtime, job_id: str) -> None:
+    with runtime.database.reading() as session:
+        job = jobs.get(session, job_id)
+        history = trials.history(session, job_id)
+    in_flight = trials.in_flight(history)
+    if job.status == JobStatus.STOPPING and in_flight == 0:
+        _end_search(runtime, job, SearchSpec.model_validate(job.spec), history, late=False)
+    elif job.status == JobStatus.CANCELLING and in_flight == 0:
+        _end_cancelled(runtime, job_id, "cancelled by its user")
+    elif job.status in OPEN:
+        _search_on(runtime, job, history, in_flight)
+
+
+def _search_on(runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int) -> None:
+    spec = spec_of(runtime, job)
+    late = is_late(job, spec)
+    spent = _is_spent(runtime, job)
+    wanted = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
+    if wanted > 0 and not job.exhausted and not late and not spent:
+        _propose(runtime, job, spec, history, wanted)
+    elif in_flight == 0:
+        _end_search(runtime, job, spec, history, late=late, spent=spent)
+    else:
+        _wake_waiting(runtime, job, spec, history)
+
+
+def is_late(job: Job, spec: SearchSpec) -> bool:
+    """Whether the job's time budget is used up; pauses count nothing."""
+    active_s = jobs.active_s(job, now())
+    return spec.budget.seconds is not None and active_s is not None and active_s > spec.budget.seconds
+
+
+def _is_spent(runtime: Runtime, job: Job) -> bool:
+    """Whether the job's tenant has had all the time of workers that it may have."""
+    with runtime.database.reading() as session:
+        return not quotas.has_compute_left(session, runtime.settings, job.tenant)
+
+
+def _wake_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequence[TrialRecord]) -> None:
+    """Send for queued trials as there is room: more may be queued than may run at once, for trials are retried all at
+    once and the limit may be lowered. Those not sent for yet have no other message.
+    """
+    counts = Counter(record.status for record in history)
+    room = spec.parallel_trials - counts[TrialStatus.RUNNING]
+    if room <= 0 or not counts[TrialStatus.QUEUED]:
+        return
+    with runtime.database.transaction() as session:
+        for trial_id in claims.waiting(session, job.id, room):
+            runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
+
+
+def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], wanted: int) -> None:
+    from search.staged import propose_in_stages  # loads Keras
+
+    plan = preparation.plan(runtime, job.id, spec)
+    proposal = propose_in_stages(
+        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, wanted
+    )
+    new = [
+        NewTrial(
+            number=each.number,
+            assignment=each.assignment,
+            oracle_trial=dict(each.oracle_trial),
+            seed=trial_seed(spec, first_of(history, each)),
+            epochs=each.epochs,
+            initial_epoch=each.initial_epoch,
+            parent=each.parent,
+        )
+        for each in proposal.trials
+    ]
+    with runtime.database.transaction(lasting=False) as session:
+        mine = jobs.save_proposals(
+            session, job.id, asked=job.proposals, oracle_state=proposal.state, exhausted=proposal.exhausted
+        )
+        if not mine:  # another worker asked at the same time, or the user changed something: look again
+            runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+            return
+        for trial_id in trials.add(session, job.id, new):
+            runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
+        if proposal.exhausted and not new:
+            runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+
+
+def trial_seed(spec: SearchSpec, number: int) -> int:
+    """The seed of a trial's weights and shuffling: fixed by the job's seed and the trial's number."""
+    return (spec.seed * 1_000_003 + number * 7919) % (2**31 - 1)
+
+
+def first_of(history: Sequence[TrialRecord], proposed: Proposed) -> int:
+    """The number of the trial whose training a proposed one goes on with; its own if it starts anew."""
+    parents = {trial.number: trial.parent for trial in history}
+    number, parent = proposed.number, proposed.parent
+    while parent is not None:
+        number, parent = parent, parents[parent]
+    return number
+
+
+# --- the end -------------------------------------------------------------------------------------------------------
+
+
+def _end_search(
+    runtime: Runtime,
+    job: Job,
+    spec: SearchSpec,
+    history: list[TrialRecord],
+    *,
+    late: bool,
+    spent: bool = False,
+) -> None:
+    best = finalization.best_of(spec, job.reference_cost, history)
+    if best is None:
+        _end_without_result(runtime, job)
+        return
+    reason, cause = _why_ended(job, spec, history, late)
+    if spent and cause is not Cause.USER:
+        reason, cause = (
+            f"the tenant's quota of compute time is used up after {len(history)} trials",
+            Cause.QUOTA,
+        )
+    with runtime.database.transaction() as session:
+        if jobs.start_finalization(session, job.id, best, reason, cause):
+            runtime.queue.enqueue(TaskName.FINALIZE_JOB, job.id)
+
+
+def _end_without_result(runtime: Runtime, job: Job) -> None:
+    if job.status == JobStatus.STOPPING:
+        _end_cancelled(runtime, job.id, "stopped by its user before any trial was measured")
+        return
+    with runtime.database.transaction() as session:
+        reason = _commonest_reason(runtime, job.id)
+        jobs.end(session, job.id, JobStatus.FAILED, reason, cause=Cause.NO_RESULT)
+
+
+def _end_cancelled(runtime: Runtime, job_id: str, reason: str) -> None:
+    with runtime.database.transaction() as session:
+        jobs.end(session, job_id, JobStatus.CANCELLED, reason, cause=Cause.USER)
+
+
+def _why_ended(job: Job, spec: SearchSpec, history: Sequence[TrialRecord], late: bool) -> tuple[str, Cause]:
+    if job.status == JobStatus.STOPPING:
+        return f"stopped by its user after {len(history)} trials", Cause.USER
+    if late:
+        seconds = f"{spec.budget.seconds:g} s"
+        return f"the time budget of {seconds} is used up after {len(history)} trials", Cause.SECONDS
+    if len(paid(history)) >= spec.budget.trials:
+        return f"all {len(paid(history))} trials are done", Cause.TRIALS
+    if spec.budget.epochs is not None:
+        return f"the budget of {spec.budget.epochs} epochs has no room for another trial", Cause.EPOCHS
+    return f"the space is exhausted: all {len(history)} different assignments were tried", Cause.SPACE
+
+
+def _commonest_reason(runtime: Runtime, job_id: str) -> str:
+    with runtime.database.reading() as session:
+        reasons = Counter(
+            trial.reason or trial.status for trial in trials.page(session, job_id, limit=100_000)
+        )
+    if not reasons:
+        return "no trial could be proposed"
+    reason, count = reasons.most_common(1)[0]
+    return f"none of {reasons.total()} trials could be measured; {count} of them: {reason}"

@@ -1,0 +1,141 @@
+"""The Celery application of a worker: options, tasks, and the beat that sweeps.
+
+The parent process never loads Keras: it forks, and TensorFlow that ran before a fork hangs in the child.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from functools import cache
+from typing import Any
+
+import psutil
+import structlog
+from celery import Celery, Task
+from celery.signals import worker_process_init, worker_ready, worker_shutting_down
+
+from service import telemetry, trace
+from service.queue import TaskName, make_celery
+from service.settings import Settings
+from worker import final_training, shift, tasks
+from worker.runtime import Runtime, make_runtime
+
+log = logging.getLogger(__name__)
+
+
+#: How long a trial under way may go on after SIGTERM, and how long Celery's own shutdown may then take.
+SOFT_SHUTDOWN_S, _SHUTDOWN_S = 5, 10
+
+#: Tasks whose one argument is the id of a job; that of the others is the id of a trial.
+_OF_JOBS = frozenset({TaskName.ADVANCE_JOB, TaskName.FINALIZE_JOB})
+
+
+class TracedTask(Task):
+    """A task that goes on with the trace of the request it follows from; its log lines say so, and whose they are."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Run the task."""
+        about = {"job" if self.name in _OF_JOBS else "trial_id": arguments[0]} if arguments else {}
+        with (
+            trace.joined(self.request.headers or {}, str(self.name)),
+            structlog.contextvars.bound_contextvars(task=self.name, **about),
+        ):
+            return super().__call__(*arguments, **options)
+
+
+def make_worker(settings: Settings) -> Celery:
+    """The application a worker process runs."""
+    app = make_celery(settings)
+    app.Task = TracedTask
+    app.conf.update(
+        worker_prefetch_multiplier=1,
+        worker_max_tasks_per_child=settings.trials_per_process,
+        worker_max_memory_per_child=settings.memory_per_process_mb * 1024,
+        worker_proc_alive_timeout=180,  # a child loads TensorFlow before it says that it is up
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
+        beat_scheduler="celery.beat:Scheduler",  # keeps no file: the sweep may run at any time
+        beat_schedule={
+            "sweep": {
+                "task": TaskName.SWEEP.value,
+                "schedule": settings.sweep,
+                # busy workers must not come back to a heap of sweeps
+                "options": {"expires": settings.sweep.total_seconds(), "ignore_result": True},
+            }
+        },
+    )
+    _register(app, settings)
+    return app
+
+
+def _register(app: Celery, settings: Settings) -> None:
+    @cache
+    def runtime() -> Runtime:
+        """Made at the first task, so that every forked child opens connections of its own."""
+        return make_runtime(settings)
+
+    @app.task(name=TaskName.ADVANCE_JOB.value)
+    def advance_job(job_id: str) -> None:
+        shift.work(runtime(), TaskName.ADVANCE_JOB, job_id)
+
+    @app.task(name=TaskName.RUN_TRIAL.value)
+    def run_trial(trial_id: int) -> None:
+        shift.work(runtime(), TaskName.RUN_TRIAL, trial_id)
+
+    @app.task(name=TaskName.FINALIZE_JOB.value)
+    def finalize_job(job_id: str) -> None:
+        shift.work(runtime(), TaskName.FINALIZE_JOB, job_id)
+
+    @app.task(name=TaskName.TRAIN_FINALLY.value)
+    def train_finally(trial_id: int) -> None:
+        final_training.train_finally(runtime(), trial_id)
+
+    @app.task(name=TaskName.SWEEP.value)
+    def sweep() -> None:
+        tasks.sweep(runtime())
+        final_training.sweep(runtime())
+
+
+@worker_process_init.connect(weak=False)
+def _load_keras(**_: Any) -> None:
+    """Load the framework while the child starts, not in its first trial."""
+    import search.engine  # noqa: F401
+    from search.trial import freeze_imports
+
+    freeze_imports()
+    telemetry.start(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
+
+
+@worker_ready.connect(weak=False)
+def _sweep_once(sender: Any, **_: Any) -> None:
+    """What a killed worker left behind is looked for at once, not at the beat's first tick."""
+    sender.app.send_task(TaskName.SWEEP.value, ignore_result=True)
+
+
+def give_back(settings: Settings) -> None:
+    """Give back the trials whose children this process, which is about to end, has stopped."""
+    try:
+        tasks.sweep(make_runtime(settings))
+    except Exception:  # whatever is away: the leases run out
+        log.warning("trials under way could not be given back; their leases run out", exc_info=True)
+
+
+@worker_shutting_down.connect(weak=False)
+def _end_in_time(**_: Any) -> None:
+    """Celery's pool may wait for ever for a thread of its own after its children are gone: then the end is forced."""
+    timer = threading.Timer(SOFT_SHUTDOWN_S + _SHUTDOWN_S, _end_now)
+    timer.daemon = True
+    timer.start()
+
+
+def _end_now() -> None:
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        child.kill()
+    psutil.wait_procs(children, timeout=5)
+    give_back(Settings())
+    os._exit(0)

@@ -1,0 +1,176 @@
+"""The final training of a chosen trial: it goes on with the trial's weights, and is measured on validation and test."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
+from search.final import PREFIX
+from search.history import EpochReport, Measurement
+from search.schedules import learning_rate_shares
+from search.spec import SearchSpec
+from service.queue import TaskName
+from service.store import finals, jobs, trials, workers
+from service.store.finals import FinalClaim
+from service.store.models import now
+from worker import finalization, preparation
+from worker.recorder import LeaseLost
+from worker.runtime import Runtime, is_surely_dead
+from worker.uploaded import spec_of
+
+log = logging.getLogger(__name__)
+
+
+def train_finally(runtime: Runtime, trial_id: int) -> None:
+    """Claim a final training, do it, store the outcome. Does nothing if it is not queued."""
+    with runtime.database.transaction() as session:
+        held = finals.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
+        workers.seen(session, runtime.worker)
+    if held is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="fewbits-final-") as folder:
+        _attempt(runtime, held, Path(folder))
+
+
+def sweep(runtime: Runtime) -> None:
+    """Take back what dead workers held, and send again the messages that may have been lost."""
+    settings = runtime.settings
+    with runtime.database.transaction() as session:
+        for held in finals.expired(session, is_surely_dead):
+            finals.release(session, held, "the worker died", max_attempts=settings.max_attempts)
+            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
+        for trial_id in finals.resend(session, now() - settings.resend):
+            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, trial_id)
+
+
+def _attempt(runtime: Runtime, held: FinalClaim, folder: Path) -> None:
+    try:
+        with _Holder(runtime, held) as holder:
+            _train(runtime, held, holder, folder)
+    except (LeaseLost, Cancelled):
+        log.warning("final training of trial %s: another worker has it, nothing is stored", held.trial_id)
+    except (Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory) as error:
+        with runtime.database.transaction() as session:
+            finals.fail(session, held, str(error))
+    except (Retryable, OSError) as error:
+        log.warning("final training of trial %s goes back to the queue", held.trial_id, exc_info=True)
+        with runtime.database.transaction() as session:
+            finals.release(session, held, str(error), max_attempts=runtime.settings.max_attempts)
+            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
+    except Exception as error:
+        log.exception("final training of trial %s failed", held.trial_id)
+        with runtime.database.transaction() as session:
+            finals.fail(session, held, f"{type(error).__name__}: {error}")
+
+
+def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) -> None:
+    from search.report import build_report
+    from search.trial import evaluate, run_trial  # loads Keras
+
+    with runtime.database.reading() as session:
+        row = trials.get(session, held.job_id, held.number)
+        files = {each.name: each.sha256 for each in trials.artifacts(session, row)}
+        job = jobs.get(session, held.job_id)
+    spec, record = final_spec(spec_of(runtime, job)), trials.record(row)
+    prepared = preparation.plan(runtime, held.job_id, spec)
+    data = preparation.dataset(runtime, spec, prepared)
+    start = folder / "start" / finalization.MODEL
+    start.parent.mkdir()
+    shutil.copyfile(runtime.blobs.path(files[finalization.MODEL]), start)
+    done = record.epochs or spec.training.epochs
+    measured = run_trial(
+        spec,
+        record.assignment,
+        data,
+        prepared.pricer,
+        holder,
+        folder,
+        seed=row.seed,
+        epochs=done + held.epochs,
+        initial_epoch=done,
+        start_from=start,
+        shares=learning_rate_shares(spec, prepared.stages, record),
+    )
+    test = dict(evaluate(folder / finalization.MODEL, data.x_test, data.y_test, prepared.task))
+    trained = replace(record, epochs=done + held.epochs, initial_epoch=done)
+    report = build_report(
+        spec,
+        trained,
+        measured,
+        prepared.reference,
+        seed=row.seed,
+        versions=preparation.versions(),
+        test=test,
+    )
+    (folder / finalization.REPORT).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    _save(runtime, held, measured, test, folder)
+
+
+def final_spec(spec: SearchSpec) -> SearchSpec:
+    """The job as a final training runs it: once, however often its trials were trained."""
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"executions": 1})})
+
+
+def _save(
+    runtime: Runtime, held: FinalClaim, measured: Measurement, test: dict[str, float], folder: Path
+) -> None:
+    """Bytes first, then the row that names them."""
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    blobs = {PREFIX + path.name: runtime.blobs.put(path) for path in paths}
+    with runtime.database.transaction() as session:
+        versions = preparation.versions()
+        if not finals.finish(session, held, measured, test, artifacts=blobs, versions=versions):
+            raise LeaseLost
+
+
+class _Holder:
+    """The `Reporter` of a final training; inside its `with` block a thread renews the lease."""
+
+    def __init__(self, runtime: Runtime, held: FinalClaim) -> None:
+        self._runtime, self._held = runtime, held
+        self._lost = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"final-{held.trial_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def batch(self) -> None:
+        """LeaseLost when another worker has the training, or its job is gone."""
+        if self._lost:
+            raise LeaseLost(f"the final training of trial {self._held.trial_id} has a newer attempt")
+
+    def epoch(self, report: EpochReport) -> None:
+        """Note how far the training is."""
+        self._renew(epochs_done=report.epoch + 1)
+        self.batch()
+
+    def _beat(self) -> None:
+        while not self._done.wait(self._runtime.settings.heartbeat.total_seconds()):
+            try:
+                self._renew()
+            except SQLAlchemyError:
+                log.warning("a heartbeat of a final training was not written", exc_info=True)
+
+    def _renew(self, **progress: int) -> None:
+        with self._runtime.database.transaction() as session:
+            held = finals.renew(session, self._held, self._runtime.settings.lease, **progress)
+            workers.seen(session, self._runtime.worker)
+        self._lost = self._lost or not held

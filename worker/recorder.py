@@ -1,0 +1,152 @@
+"""Binds a running trial to the store: epochs, heartbeats, the user's wish to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from types import TracebackType
+from typing import Final, Self
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.errors import Cancelled
+from search.history import EpochReport, Verdict
+from search.objective_spec import MAXIMIZE, Objective
+from search.oracle_spec import NoStopping
+from search.stopping import NeverStop, StoppingRule, verdict
+from service.settings import Settings
+from service.store import claims, workers
+from service.store.claims import Claim, Lease
+from service.store.session import Database
+
+log = logging.getLogger(__name__)
+
+#: How often a trial learns whether it is still wanted: a cancelled one must end within 5 s.
+_LOOK_S: Final = 1.0
+
+#: Epochs that end within so many seconds are stored in one transaction.
+_TOGETHER_S: Final = 1.0
+
+
+class LeaseLost(Exception):
+    """Somebody else has the trial: stop, and store nothing."""
+
+
+class Judged(Exception):
+    """The trial needs no (further) training; why is in `verdict`, and what it reached in `metric`."""
+
+    def __init__(self, verdict: Verdict, metric: float | None = None) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+        self.metric = metric
+
+
+class Recorder:
+    """The `Reporter` of a trial. Inside its `with` block a thread renews the lease; it may miss some writes.
+
+    Epochs that end within a second are stored together, at the latest at the end of the block; where other
+    trials are compared with this one, each is stored as it ends. `batch()` and `epoch()` raise Cancelled when the user
+    ended the job, LeaseLost when another worker has the trial; `epoch()` raises Judged when the rule of `stop_by` gives
+    the training up.
+    """
+
+    def __init__(self, database: Database, settings: Settings, held: Claim, worker: str) -> None:
+        self._rule: StoppingRule = NeverStop(NoStopping())
+        self._last_epoch = 0
+        self._objective = Objective()
+        self._curve: list[float] = []
+        self._unstored: list[EpochReport] = []
+        self._stored_at = time.monotonic()
+        self._database = database
+        self._settings = settings
+        self._held = held
+        self._worker = worker
+        self._state = Lease.HELD
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{held.trial_id}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        if self._state is not Lease.LOST:
+            with contextlib.suppress(Cancelled, LeaseLost):
+                self.flush()
+
+    def batch(self) -> None:
+        """Called between batches; costs nothing."""
+        if self._state is Lease.CANCELLED:
+            raise Cancelled("the job was cancelled")
+        if self._state is Lease.LOST:
+            raise LeaseLost(f"trial {self._held.trial_id} has a newer attempt than {self._held.attempt}")
+
+    def epoch(self, report: EpochReport) -> None:
+        """Store the epoch and learn whether to go on."""
+        self._unstored.append(report)
+        if self._is_compared or time.monotonic() - self._stored_at >= _TOGETHER_S:
+            self.flush()
+        self.batch()
+        self._compare(report)
+
+    def flush(self) -> None:
+        """Store the epochs that are not stored yet, and learn whether to go on."""
+        if self._unstored:
+            with self._database.transaction(lasting=False) as session:
+                self._state = claims.add_epochs(session, self._held, self._unstored, self._settings.lease)
+            self._unstored, self._stored_at = [], time.monotonic()
+        self.batch()
+
+    @property
+    def _is_compared(self) -> bool:
+        return not isinstance(self._rule, NeverStop)
+
+    def stop_by(self, objective: Objective, rule: StoppingRule, last_epoch: int) -> None:
+        """Judge the trial by this rule, on this metric, after every epoch before the last."""
+        self._objective, self._rule, self._last_epoch = objective, rule, last_epoch
+
+    def _compare(self, report: EpochReport) -> None:
+        if report.epoch < self._last_epoch:
+            self._curve.append(report.metrics[self._metric()])
+            proof = self._rule.judge(self._curve, self._other_curves)
+            if proof is not None:
+                best = max if self._objective.direction == MAXIMIZE else min
+                raise Judged(verdict(proof), metric=best(self._curve))
+
+    def _metric(self) -> str:
+        return f"val_{self._objective.metric}"
+
+    def _other_curves(self) -> list[list[float]]:
+        with self._database.reading() as session:
+            return claims.curves(session, self._held, self._metric())
+
+    def _beat(self) -> None:
+        """Renew the lease at every heartbeat; in between only look whether the user ended the job."""
+        heartbeat_s = self._settings.heartbeat.total_seconds()
+        renewed = time.monotonic()
+        while not self._done.wait(min(heartbeat_s, _LOOK_S)):
+            try:
+                if time.monotonic() - renewed < heartbeat_s:
+                    self._look()
+                else:
+                    renewed = time.monotonic()
+                    self._renew()
+            except SQLAlchemyError:
+                log.warning("a heartbeat of trial %s was not written", self._held.trial_id, exc_info=True)
+
+    def _look(self) -> None:
+        with self._database.reading() as session:
+            found = claims.look(session, self._held)
+        if found is not Lease.HELD:
+            self._state = found
+
+    def _renew(self) -> None:
+        with self._database.transaction(lasting=False) as session:
+            self._state = claims.renew(session, self._held, self._settings.lease)
+            workers.seen(session, self._worker)
