@@ -26,9 +26,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium.
+
+    It ends with its module: while it is open, playwright keeps an event loop running in this thread, in which no later
+    test of the process could call `asyncio.run`.
+    """
     path = chromium()
     if path is None or shutil.which(path) is None:
         pytest.skip("no Chromium browser on the path or at FEWBITS_TEST_CHROMIUM")
