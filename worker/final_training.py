@@ -6,13 +6,10 @@ import json
 import logging
 import shutil
 import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
 from search.final import PREFIX
@@ -24,6 +21,7 @@ from service.store import finals, jobs, trials, workers
 from service.store.finals import FinalClaim
 from service.store.models import now
 from worker import finalization, preparation
+from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
 from worker.uploaded import spec_of
@@ -139,18 +137,17 @@ class _Holder:
     def __init__(self, runtime: Runtime, held: FinalClaim) -> None:
         self._runtime, self._held = runtime, held
         self._lost = False
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"final-{held.trial_id}", daemon=True)
+        every_s = runtime.settings.heartbeat.total_seconds()
+        self._heartbeat = Heartbeat(self._renew, every_s, f"the final training of trial {held.trial_id}")
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        self._thread.join()
+        self._heartbeat.__exit__(kind, error, trace)
 
     def batch(self) -> None:
         """LeaseLost when another worker has the training, or its job is gone."""
@@ -161,13 +158,6 @@ class _Holder:
         """Note how far the training is."""
         self._renew(epochs_done=report.epoch + 1)
         self.batch()
-
-    def _beat(self) -> None:
-        while not self._done.wait(self._runtime.settings.heartbeat.total_seconds()):
-            try:
-                self._renew()
-            except SQLAlchemyError:
-                log.warning("a heartbeat of a final training was not written", exc_info=True)
 
     def _renew(self, **progress: int) -> None:
         with self._runtime.database.transaction() as session:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import threading
 import time
 from types import TracebackType
 from typing import Final, Self
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from search.errors import Cancelled
 from search.history import EpochReport, Verdict
@@ -20,8 +16,7 @@ from service.settings import Settings
 from service.store import claims, workers
 from service.store.claims import Claim, Lease
 from service.store.session import Database
-
-log = logging.getLogger(__name__)
+from worker.heartbeat import Heartbeat
 
 #: How often a trial learns whether it is still wanted: a cancelled one must end within 5 s.
 _LOOK_S: Final = 1.0
@@ -64,18 +59,19 @@ class Recorder:
         self._held = held
         self._worker = worker
         self._state = Lease.HELD
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name=f"heartbeat-{held.trial_id}", daemon=True)
+        self._renewed_at = time.monotonic()
+        self._heartbeat = Heartbeat(
+            self._beat, min(settings.heartbeat.total_seconds(), _LOOK_S), f"trial {held.trial_id}"
+        )
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._done.set()
-        self._thread.join()
+        self._heartbeat.__exit__(kind, error, trace)
         if self._state is not Lease.LOST:
             with contextlib.suppress(Cancelled, LeaseLost):
                 self.flush()
@@ -128,17 +124,11 @@ class Recorder:
 
     def _beat(self) -> None:
         """Renew the lease at every heartbeat; in between only look whether the user ended the job."""
-        heartbeat_s = self._settings.heartbeat.total_seconds()
-        renewed = time.monotonic()
-        while not self._done.wait(min(heartbeat_s, _LOOK_S)):
-            try:
-                if time.monotonic() - renewed < heartbeat_s:
-                    self._look()
-                else:
-                    renewed = time.monotonic()
-                    self._renew()
-            except SQLAlchemyError:
-                log.warning("a heartbeat of trial %s was not written", self._held.trial_id, exc_info=True)
+        if time.monotonic() - self._renewed_at < self._settings.heartbeat.total_seconds():
+            self._look()
+        else:
+            self._renewed_at = time.monotonic()
+            self._renew()
 
     def _look(self) -> None:
         with self._database.reading() as session:
