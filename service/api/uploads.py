@@ -115,14 +115,20 @@ def _also(status: int, view: type[View], text: str) -> dict[int | str, dict[str,
 
 def _add_routes(resource: Resource, view: type[View]) -> None:
     """The routes that models and data sets share."""
-    tag = resource.path.rpartition("/")[2]
-    part = APIRouter(prefix=resource.path, tags=[tag])
-    noun = resource.kind.noun
+    part = APIRouter(prefix=resource.path, tags=[resource.path.rpartition("/")[2]])
 
     async def _reception(database: DatabaseDep, incoming: IncomingDep) -> Reception:
         return Reception(resource, database, incoming)
 
     reception_dep = Depends(_reception)
+    _add_declaring(part, resource, view, reception_dep)
+    _add_content(part, resource, view, reception_dep)
+    _add_reading(part, resource, view, reception_dep)
+    router.include_router(part)
+
+
+def _add_declaring(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
+    """What begins an upload."""
 
     @part.post(
         "",
@@ -139,7 +145,7 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
             _415="The body is not application/json",
             _422="A field is wrong: a pointer and a message for each fault",
         ),
-        description=f"Declare a {noun}. Its bytes come next, to its `content`.",
+        description=f"Declare a {resource.kind.noun}. Its bytes come next, to its `content`.",
     )
     def create(
         declared: DeclaredDep,
@@ -160,6 +166,10 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
         response.headers["Location"] = f"{resource.path}/{upload.id}"
         return _view(reception, upload)
 
+
+def _add_content(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
+    """What brings the bytes of an upload."""
+    noun = resource.kind.noun
     written: dict[str, Any] = {
         "response_model": view,
         "dependencies": [SUBMITS],
@@ -172,16 +182,6 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
             _422="The content is refused; nothing is kept",
         ),
     }
-
-    async def _receive(
-        reception: Reception, upload_id: str, offset: int | None, request: Request, response: Response
-    ) -> dict[str, Any]:
-        declared = request.headers.get("content-length")
-        length = None if declared is None else int(declared)  # the gate has seen that it is a number
-        upload = await reception.receive(upload_id, offset, request.stream(), length)
-        response.headers.update(_state(reception, upload))
-        response.status_code = 202 if upload.completed_at is None else 200
-        return _view(reception, upload)
 
     @part.put(
         "/{upload_id}/content",
@@ -220,6 +220,22 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
         upload = uploads.get(session, resource.kind, upload_id)
         return Response(status_code=204, headers=dict(_state(reception, upload)))
 
+
+async def _receive(
+    reception: Reception, upload_id: str, offset: int | None, request: Request, response: Response
+) -> dict[str, Any]:
+    declared = request.headers.get("content-length")
+    length = None if declared is None else int(declared)  # the gate has seen that it is a number
+    upload = await reception.receive(upload_id, offset, request.stream(), length)
+    response.headers.update(_state(reception, upload))
+    response.status_code = 202 if upload.completed_at is None else 200
+    return _view(reception, upload)
+
+
+def _add_reading(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
+    """What shows and deletes an upload."""
+    noun = resource.kind.noun
+
     @part.get(
         "/{upload_id}",
         response_model=view,
@@ -244,8 +260,6 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
     def delete(upload_id: UploadId, reception: Reception = reception_dep) -> Response:
         reception.delete(upload_id)
         return Response(status_code=204)
-
-    router.include_router(part)
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
