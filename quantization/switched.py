@@ -16,6 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.cases import one_of, traced
 from quantization.layers.base import FUNCTION_SLOTS, effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import channels_of
@@ -152,63 +153,61 @@ class SwitchedQuantizer:
         x = ops.convert_to_tensor(x)
         state = None if self.seed_generator is None else self.seed_generator.state
         seed = np.zeros(2, seed_type()) if state is None else state.value
-        forward, backward = compute(
-            self.branches,
-            self.function,
-            bool(training),
-            len(x.shape),
-            keras.backend.standardize_dtype(x.dtype),
-        )
-        if keras.backend.backend() == "jax":  # which derives a switch itself, also of many trials at once
-            value, moved = forward(x, self.choice.value, self.parameters.value, seed)
-        else:
-            value, moved = _switch(x, self.choice.value, self.parameters.value, seed, forward, backward)
+        value, moved = self._apply(x, seed, bool(training))
         if state is not None:
             state.assign(moved)
         return value
 
+    def _apply(self, x: Tensor, seed: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+        """The value, and the seed after it."""
+        operands = (self.parameters.value, seed)
+        if keras.backend.backend() == "jax":  # which derives a switch itself, also of many trials at once
+            functions = [_applied(each, self.function, training) for each in self.branches]
+            if len(functions) == 1:
+                return functions[0](x, *operands)  # type: ignore[no-any-return]
+            return ops.switch(self.choice.value, functions, x, *operands)  # type: ignore[no-any-return]
+        kind = (len(x.shape), keras.backend.standardize_dtype(x.dtype))
+        known = [(each, self.function, training and each.is_random, *kind) for each in self.branches]
+        return _derived(x, self.choice.value, operands, known)
 
-def _switch(x: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor, forward: Any, backward: Any) -> Any:
+
+def _derived(
+    x: Tensor, choice: Tensor, operands: tuple[Tensor, Tensor], branches: Sequence[tuple[Any, ...]]
+) -> tuple[Tensor, Tensor]:
+    """What the chosen branch gives, with its gradient; `branches`: the arguments of `_value` for each."""
+
     @ops.custom_gradient  # type: ignore[untyped-decorator]
-    def switched(x: Tensor) -> Any:
-        value, moved = forward(x, choice, parameters, seed)
-        if hasattr(value, "set_shape"):
-            value.set_shape(x.shape)
+    def chosen(x: Tensor) -> Any:
+        value, moved = one_of(choice, [_value(*each) for each in branches], x, *operands)
+        value.set_shape(x.shape)
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
-            found = backward(x, args[0] if upstream is None else upstream, choice, parameters, seed)
-            if hasattr(found, "set_shape"):
-                found.set_shape(x.shape)
+            above = args[0] if upstream is None else upstream
+            found = one_of(choice, [_derivative(*each) for each in branches], x, above, *operands)
+            found.set_shape(x.shape)
             return found
 
         return (value, moved), gradient
 
-    return switched(x)
+    return chosen(x)  # type: ignore[no-any-return]
 
 
-@functools.lru_cache(maxsize=256)
-def compute(
-    branches: tuple[Branch, ...], function: Function | None, training: bool, rank: int, dtype: str
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Value and gradient of a switched quantizer, as functions that are traced once for all slots and shapes.
-
-    value(x, choice, parameters, seed) -> (value, seed after it); gradient(x, upstream, choice, parameters, seed).
-    """
-    applied = [_applied(branch, function, training) for branch in branches]
-
-    def forward(x: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor) -> Any:
-        return _one_of(choice, applied, x, parameters, seed)
-
-    def backward(x: Tensor, upstream: Tensor, choice: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
-        return _one_of(choice, [_gradient(each) for each in applied], x, upstream, parameters, seed)
-
-    return _traced(forward, 1, rank, dtype), _traced(backward, 2, rank, dtype)
+@functools.lru_cache(maxsize=1024)
+def _value(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
+    """(x, parameters, seed) -> (value, seed after it), traced once for all slots and programs."""
+    return traced(_applied(branch, function, training), ([None] * rank, dtype), *_others())
 
 
-def _one_of(choice: Tensor, functions: Sequence[Callable[..., Any]], *operands: Tensor) -> Any:
-    if len(functions) == 1:
-        return functions[0](*operands)
-    return ops.switch(choice, functions, *operands)
+@functools.lru_cache(maxsize=1024)
+def _derivative(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
+    """(x, upstream, parameters, seed) -> gradient of the value, traced once for all slots and programs."""
+    x: tuple[list[int | None], str] = ([None] * rank, dtype)
+    return traced(_gradient(_applied(branch, function, training)), x, x, *_others())
+
+
+def _others() -> tuple[tuple[list[int | None], str], ...]:
+    """Shapes and types of a grid's numbers and of a seed."""
+    return ([PARAMETERS], "float32"), ([2], seed_type())
 
 
 def _applied(branch: Branch, function: Function | None, training: bool) -> Callable[..., Any]:
@@ -270,27 +269,6 @@ def _gradient(apply: Callable[..., Any]) -> Callable[..., Any]:
         return tape.gradient(value, x, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     return gradient
-
-
-def _traced(function: Callable[..., Any], tensors: int, rank: int, dtype: str) -> Callable[..., Any]:
-    """A TensorFlow function of `tensors` tensors of any shape of this rank; as it is on other backends."""
-    if keras.backend.backend() != "tensorflow":
-        return function
-    import tensorflow as tf
-
-    shapes = [tf.TensorSpec([None] * rank, dtype)] * tensors
-    # A partial: by its code TensorFlow would take all of these for one function that is traced too often.
-    traced: Callable[..., Any] = tf.function(
-        functools.partial(function),
-        input_signature=[
-            *shapes,
-            tf.TensorSpec([], "int32"),
-            tf.TensorSpec([PARAMETERS], "float32"),
-            tf.TensorSpec([2], seed_type()),
-        ],
-        autograph=False,
-    )
-    return traced
 
 
 # --- switched models -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import secrets
 from collections.abc import Iterator
 
@@ -60,8 +61,8 @@ def test_no_window_ever_passes_more_than_twice_the_limit(limit: int, steps: list
             if taken.is_over:
                 break
             passed.append(clock.now)
-    for start in passed:
-        assert sum(start <= moment < start + WINDOW_S for moment in passed) <= 2 * limit
+    for index, start in enumerate(passed):
+        assert bisect.bisect_left(passed, start + WINDOW_S) - index <= 2 * limit
 
 
 def test_the_state_is_told_in_headers() -> None:
