@@ -165,6 +165,7 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     if reach is not None:
         changes |= {"oracle": "frugal", "budget": {"trials": 1000}}
     job = work(name, folder, **changes)
+    _freeze_imports()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         for record, seconds in searched(job, Path(out), described["seed"]):
@@ -174,6 +175,13 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
                 break
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
+
+
+def _freeze_imports() -> None:
+    """As a worker does while it starts."""
+    from search.trial import freeze_imports
+
+    freeze_imports()
 
 
 def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:

@@ -202,7 +202,7 @@ def _value(branch: Branch, function: Function | None, training: bool, rank: int,
 def _derivative(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
     """(x, upstream, parameters, seed) -> gradient of the value, traced once for all slots and programs."""
     x: tuple[list[int | None], str] = ([None] * rank, dtype)
-    return traced(_gradient(_applied(branch, function, training)), x, x, *_others())
+    return traced(_gradient(_applied(branch, function, training, for_gradient=True)), x, x, *_others())
 
 
 def _others() -> tuple[tuple[list[int | None], str], ...]:
@@ -210,23 +210,33 @@ def _others() -> tuple[tuple[list[int | None], str], ...]:
     return ([PARAMETERS], "float32"), ([2], seed_type())
 
 
-def _applied(branch: Branch, function: Function | None, training: bool) -> Callable[..., Any]:
-    """(x, parameters, seed) -> (value, seed after it) of one branch."""
+def _applied(
+    branch: Branch, function: Function | None, training: bool, *, for_gradient: bool = False
+) -> Callable[..., Any]:
+    """(x, parameters, seed) -> (value, seed after it) of one branch.
+
+    `for_gradient`: any value will do that has the branch's gradient.
+    """
     quantizer = None if branch.spec is None else _plain(branch.spec)
+
+    def quantized(x: Tensor) -> Tensor:
+        if quantizer is None:
+            return ops.copy(x)
+        if for_gradient:
+            return ops.cast(quantizer.differentiable(ops.cast(x, "float32"), training), x.dtype)
+        return quantizer(x, training)
 
     def apply(x: Tensor, parameters: Tensor, seed: Tensor) -> Any:
         if branch.after_function and function is not None:
             x = function(x)
         if branch.is_grid:
             return on_grid(x, parameters), seed
-        if quantizer is None:
-            return ops.copy(x), seed
-        if quantizer.seed_generator is None:
-            return quantizer(x, training), seed
+        if quantizer is None or quantizer.seed_generator is None:
+            return quantized(x), seed
         drawn = _Seed(seed)
         held, quantizer.seed_generator = quantizer.seed_generator, drawn
         try:
-            return quantizer(x, training), drawn.current
+            return quantized(x), drawn.current
         finally:
             quantizer.seed_generator = held
 

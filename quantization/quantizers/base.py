@@ -122,6 +122,14 @@ class BaseQuantizer(Generic[Spec]):
             return straight_through(value, surrogate) if straight else ops.stop_gradient(value)
         return mixed(value, surrogate, self.noise_factor, straight)
 
+    def differentiable(self, x: Tensor, training: bool) -> Tensor:
+        """A function of float32 `x` with the gradient of `quantize`, in fewer operations; its value may be another."""
+        if type(self).quantize is not BaseQuantizer.quantize or not self.is_noiseless:
+            return self.quantize(x, training)
+        if not getattr(self.spec, "use_ste", True):
+            return ops.stop_gradient(x)
+        return self.surrogate(x, training)
+
     def to_integers(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Codes (int64) and scale (float32) as at inference: `codes * scale` is the quantized x exactly.
 
