@@ -107,7 +107,7 @@ def trial_page(
     columns[SCORE] = score
     key = columns[order.sort.field]
     cut = (
-        select(Trial.id.label("id"), key.label("place"))
+        select(Trial.number.label("number"), key.label("place"))
         .where(Trial.job_id == job_id, *(_holds(columns[c.field], c) for c in order.conditions))
         .where(_follows(key, Trial.number, order))
         .order_by(_ordering(key, order.sort), Trial.number)
@@ -116,7 +116,7 @@ def trial_page(
     shown = [columns[name].label(f"column_{name}") for name in names]
     rows = session.execute(
         select(cut.c.place, Trial.number, *shown)
-        .join(cut, cut.c.id == Trial.id)
+        .join(cut, and_(Trial.job_id == job_id, Trial.number == cut.c.number))
         .order_by(_ordering(cut.c.place, order.sort), Trial.number)
     )
     return [((row[0], row[1]), dict(zip(names, row[2:], strict=True))) for row in rows]
