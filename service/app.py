@@ -35,7 +35,7 @@ from service.auth.authenticator import Authenticator
 from service.auth.buckets import buckets
 from service.deps import READS
 from service.metrics import Metrics
-from service.queue import Queue, make_celery
+from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.session import Database
@@ -54,8 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = Database(settings.database)
-    app.state.celery = make_celery(settings)
-    app.state.queue = Queue(app.state.celery)
+    app.state.queue = Queue(settings)
     app.state.blobs = BlobStore(settings.blob_folder)
     app.state.buckets = buckets(settings.broker_url)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
@@ -92,5 +91,5 @@ def create_app(settings: Settings) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.database.dispose()
-    app.state.celery.close()
+    app.state.queue.close()
     app.state.buckets.close()

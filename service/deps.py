@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated, Any, Final
 
 import structlog
-from celery import Celery
 from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
@@ -121,10 +120,6 @@ async def _queue(request: Request) -> Queue:
     return queue
 
 
-async def _celery(request: Request) -> Celery:
-    return request.app.state.celery
-
-
 async def _blobs(request: Request) -> BlobStore:
     blobs: BlobStore = request.app.state.blobs
     return blobs
@@ -135,7 +130,6 @@ SettingsDep = Annotated[Settings, Depends(_settings)]
 DatabaseDep = Annotated[Database, Depends(_database)]
 #: The whole database: for routes about the service itself, never for anybody's resources.
 WholeDatabaseDep = Annotated[Database, Depends(_whole_database)]
-CeleryDep = Annotated[Celery, Depends(_celery)]
 QueueDep = Annotated[Queue, Depends(_queue)]
 BlobsDep = Annotated[BlobStore, Depends(_blobs)]
 

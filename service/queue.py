@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+import os
 from enum import StrEnum
-from functools import partial
-from typing import Any, Final
-
-from celery import Celery
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from service import trace
 from service.settings import Settings
 from service.store.session import on_commit
+
+if TYPE_CHECKING:
+    from celery import Celery
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,8 @@ POLL_S: Final = 0.05
 
 def make_celery(settings: Settings) -> Celery:
     """A Celery application that speaks JSON and keeps no results."""
+    from celery import Celery
+
     app = Celery("fewbits", broker=settings.broker_url or "filesystem://")
     app.conf.update(
         task_serializer="json",
@@ -63,8 +68,13 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 class Queue:
     """Sends messages once the transaction under way is committed."""
 
-    def __init__(self, celery: Celery) -> None:
-        self._celery = celery
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @cached_property
+    def _celery(self) -> Celery:
+        """Made for the first message: a service that has just started answers sooner without it."""
+        return make_celery(self._settings)
 
     def enqueue(self, task: TaskName, *ids: str | int) -> None:
         """Have a worker do `task` after the commit; dropped if the transaction rolls back.
@@ -83,3 +93,18 @@ class Queue:
             log.warning("the broker did not take %s%s", task, ids, exc_info=True)
             return False
         return True
+
+    def check(self) -> None:
+        """Whatever the transport raises if the broker takes no messages."""
+        if self._settings.embedded:
+            folder = Path(self._celery.conf.broker_transport_options["data_folder_out"])
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise PermissionError(f"{folder} cannot be written")
+            return
+        with self._celery.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        if "_celery" in vars(self):
+            self._celery.close()

@@ -8,6 +8,7 @@ from typing import Any
 
 from service import logs
 from service.settings import Settings
+from service.starting import without_collections
 
 
 def main() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
     _share_cores(options.concurrency)
     # read when Celery is imported: SIGTERM gives the trial under way back, instead of waiting for its end
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
-    app = _make_app(settings)
+    with without_collections():
+        app = _make_app(settings)
     if options.beat_only:
         app.Beat(loglevel=settings.log_level, scheduler_cls="celery.beat:Scheduler").run()
         return

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from service.queue import Queue, make_celery
+from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.session import Database
@@ -30,7 +30,7 @@ def make_runtime(settings: Settings) -> Runtime:
     return Runtime(
         settings=settings,
         database=Database(settings.database),
-        queue=Queue(make_celery(settings)),
+        queue=Queue(settings),
         blobs=BlobStore(settings.blob_folder),
         worker=worker_name(os.getpid()),
     )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Final
 
-from celery import Celery
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -17,8 +15,9 @@ from sqlalchemy import text
 import migrations
 from service import schemas
 from service.api.responses import problem_responses
-from service.deps import OPERATES, CeleryDep, SettingsDep, WholeDatabaseDep
+from service.deps import OPERATES, QueueDep, SettingsDep, WholeDatabaseDep
 from service.metrics import Metrics
+from service.queue import Queue
 from service.settings import Settings
 from service.store import workers
 from service.store.session import Database
@@ -38,13 +37,13 @@ def alive() -> schemas.Alive:
 
 @router.get("/readyz", responses={503: {"model": schemas.Readiness, "description": "A part is missing"}})
 def ready(
-    response: Response, settings: SettingsDep, database: WholeDatabaseDep, celery: CeleryDep
+    response: Response, settings: SettingsDep, database: WholeDatabaseDep, queue: QueueDep
 ) -> schemas.Readiness:
     """Database, its schema, broker and a live worker: "ok" or what is wrong with each."""
     parts = {
         "database": _checked(lambda: _database(database)),
         "migrations": _checked(lambda: _migrations(database)),
-        "broker": _checked(lambda: _broker(settings, celery)),
+        "broker": _checked(lambda: _broker(queue)),
         "worker": _checked(lambda: worker_state(database, settings)),
     }
     is_ready = all(state == OK for state in parts.values())
@@ -85,12 +84,8 @@ def _migrations(database: Database) -> str:
     )
 
 
-def _broker(settings: Settings, celery: Celery) -> str:
-    if settings.embedded:
-        folder = settings.home / "queue" / "messages"
-        return OK if os.access(folder, os.W_OK | os.X_OK) else "its folder cannot be written"
-    with celery.connection_for_write() as connection:
-        connection.ensure_connection(max_retries=1, timeout=3)
+def _broker(queue: Queue) -> str:
+    queue.check()
     return OK
 
 

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import redis
-
 log = logging.getLogger(__name__)
 
 #: Seconds after which a bucket is full again, whatever was taken.
@@ -112,6 +110,9 @@ class RedisBuckets:
     """Buckets that all processes on one Redis share. A Redis that does not answer refuses nobody."""
 
     def __init__(self, url: str) -> None:
+        import redis  # a service without one starts sooner
+
+        self._error = redis.RedisError
         self._redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
         self._script: Any = self._redis.register_script(_SCRIPT)
 
@@ -119,7 +120,7 @@ class RedisBuckets:
         """Take one of the `limit` a minute that `name` may have."""
         try:
             left = float(self._script(keys=[f"fewbits:rate:{name}"], args=[limit, WINDOW_S]))
-        except redis.RedisError:
+        except self._error:
             log.warning("Redis does not answer: rates are not limited")
             left = limit - 1.0
         return _taken(limit, left)

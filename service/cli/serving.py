@@ -10,18 +10,20 @@ import signal
 import socket
 import sys
 from types import FrameType
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import uvicorn
 
 import migrations
 from service import logs, telemetry
-from service.api.health import OK, worker_state
-from service.app import create_app
 from service.settings import Settings
+from service.starting import without_collections
 from service.store import keys
 from service.store.session import Database
 from service.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +42,8 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     migrate_database(settings)
     _refuse_without_keys(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        lambda: _application(settings),
+        factory=True,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -52,11 +55,18 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     address = f"http://{settings.host}:{listener.getsockname()[1]}"
     log.info("fewbits is at %s, its files are in %s", address, settings.home)
     signal.signal(signal.SIGTERM, _leave)
-    _spare_collections()
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        if workers != 0:
+        if workers != 0:  # first: it takes seconds to start, and the application is imported meanwhile
             stack.enter_context(Supervisor(worker_command(workers, beat=True)))
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _application(settings: Settings) -> FastAPI:
+    with without_collections():
+        from service.app import create_app
+    app = create_app(settings)
+    _spare_collections()
+    return app
 
 
 def _refuse_without_keys(settings: Settings) -> None:
@@ -97,7 +107,6 @@ def _spare_collections() -> None:
 
     An answer of 50,000 rows makes so many tuples, none of them garbage: looking for some took longer than the answer.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
@@ -130,6 +139,8 @@ def migrate_database(settings: Settings | None = None) -> None:
 
 def check_worker() -> None:
     """Exit code 1 unless a worker was heard of lately; for the health checks of containers."""
+    from service.api.health import OK, worker_state
+
     settings = Settings()
     database = Database(settings.database)
     try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from migrations import downgrade, is_current, upgrade
+import migrations
+from migrations import downgrade, is_current, newest, upgrade
 from service.store.models import Base
 from service.store.session import Database
 
@@ -22,6 +25,11 @@ def test_the_migrations_build_the_tables_of_the_models(database: Database) -> No
 def test_upgrading_twice_changes_nothing(database: Database) -> None:
     upgrade(database.engine)
     assert is_current(database.engine)
+
+
+def test_the_newest_revision_is_the_one_that_alembic_ends_with() -> None:
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert newest() == script.get_current_head()
 
 
 def test_every_step_can_be_undone(database: Database) -> None:

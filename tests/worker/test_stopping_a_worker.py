@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from search.history import TrialStatus
-from service.queue import Queue, TaskName, make_celery
+from service.queue import Queue, TaskName
 from service.store import jobs, trials
 from service.store.models import Trial
 from service.store.session import Database
@@ -36,7 +36,7 @@ def trial_of(database: Database, job_id: str) -> Trial | None:
 def test_a_worker_that_is_told_to_stop_gives_its_trial_back(bench: Bench, tmp_path: Path) -> None:
     job_id = bench.submit(training={"epochs": 5000, "batch_size": 8}, budget={"trials": 1})
     settings = bench.settings
-    queue = Queue(make_celery(settings))
+    queue = Queue(settings)
     queue.send(TaskName.ADVANCE_JOB, job_id)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEWBITS_")}
     environment |= {"FEWBITS_HOME": str(settings.home), "FEWBITS_LOG_FORMAT": "json"}
