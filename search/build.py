@@ -76,7 +76,8 @@ def compile_model(
     ]
     alone = len(losses) == 1
     model.compile(
-        optimizer=OPTIMIZERS[training.optimizer](learning_rate=rate),
+        # One name for all: TensorFlow keeps what it made for each new name of a variable, its memory too.
+        optimizer=OPTIMIZERS[training.optimizer](learning_rate=rate, name=training.optimizer),
         loss=losses[0] if alone else losses,
         loss_weights=None if alone else [head.weight for head in task.heads],
         metrics=metrics[0] if alone else metrics,
