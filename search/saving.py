@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,9 +21,13 @@ QUANTIZERS_FILE: Final = "quantizers.json"
 WEIGHTS_FILE: Final = "weights.npz"
 PREPROCESSING_FILE: Final = "preprocessing.json"
 
+#: Kinds of objects that a model of ours is saved with.
+_SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")
+
 
 def save(model: keras.Model, data: Dataset, folder: Path) -> None:
     """The files a user gets of a trial, but for its report."""
+    _keep_skipsets()
     model.save(folder / MODEL_FILE)
     _write_json(folder / QUANTIZERS_FILE, quantizer_document(model))
     arrays: dict[str, Any] = export_integers(model)
@@ -32,6 +37,22 @@ def save(model: keras.Model, data: Dataset, folder: Path) -> None:
         folder / PREPROCESSING_FILE,
         {"input_shape": list(data.x_train.shape[1:]), **scaling, **_target_scaling(model, data)},
     )
+
+
+def _keep_skipsets() -> None:
+    """Have Keras keep which attributes it skips in saving, by kind of object.
+
+    Keras (3.15) keeps it under one name and looks for it under another, so every save makes an optimizer anew, whose
+    variables TensorFlow never lets go. Where a later Keras has no such names, nothing is done.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        from keras.src.backend.common import global_state
+        from keras.src.saving import saving_lib
+
+        for kind in _SAVED_KINDS:
+            name = f"saving_attr_skiplist_{kind}"
+            if global_state.get_global_attribute(name) is None:
+                global_state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
 
 
 def _target_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:

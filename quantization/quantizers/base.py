@@ -32,7 +32,7 @@ class BaseQuantizer(Generic[Spec]):
     def __init__(self, spec: Spec) -> None:
         self.spec: Spec = spec
         self.noise_factor: Any = getattr(spec, "qnoise_factor", 1.0)
-        self.seed_generator = keras.random.SeedGenerator() if self.is_random else None
+        self.seed_generator = keras.random.SeedGenerator(name="seed") if self.is_random else None
 
     # ---- what it is ----------------------------------------------------------------------------------------
 
