@@ -104,6 +104,28 @@ def finished(small_plan: Plan, digits: Dataset, tmp_path_factory: pytest.TempPat
     return Finished(measurement, reporter, folder, first_assignment(small_plan))
 
 
+# --- memory --------------------------------------------------------------------------------------------------
+
+
+def test_another_trial_gives_no_variable_a_new_name(
+    small_plan: Plan, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow keeps the memory of every variable that has a new name, as long as the process lives."""
+    seen: list[set[str]] = []
+    initialize = keras.Variable._initialize
+
+    def watched(variable: Any, value: Any) -> None:
+        initialize(variable, value)
+        seen[-1].add(variable.value.name)
+
+    monkeypatch.setattr(keras.Variable, "_initialize", watched)
+    for seed in (1, 2, 3):
+        seen.append(set())
+        run(small_plan, digits, tmp_path, seed=seed)
+    assert len(seen[0]) > 10
+    assert seen[2] <= seen[0] | seen[1]
+
+
 # --- what is measured ----------------------------------------------------------------------------------------
 
 
