@@ -53,9 +53,7 @@ def make_celery(settings: Settings) -> Celery:
 def _transport_options(settings: Settings) -> dict[str, Any]:
     if not settings.embedded:
         return {"visibility_timeout": 3600} if settings.broker_url.startswith("redis") else {}
-    folders = {name: settings.home / "queue" / name for name in ("messages", "processed", "control")}
-    for folder in folders.values():
-        folder.mkdir(parents=True, exist_ok=True)
+    folders = _folders(settings)
     return {
         "data_folder_in": str(folders["messages"]),
         "data_folder_out": str(folders["messages"]),
@@ -65,11 +63,20 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
     }
 
 
+def _folders(settings: Settings) -> dict[str, Path]:
+    """Where the embedded broker keeps its messages; made if they are not there."""
+    folders = {name: settings.home / "queue" / name for name in ("messages", "processed", "control")}
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    return folders
+
+
 class Queue:
     """Sends messages once the transaction under way is committed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._folder = _folders(settings)["messages"] if settings.embedded else None
 
     @cached_property
     def _celery(self) -> Celery:
@@ -96,10 +103,9 @@ class Queue:
 
     def check(self) -> None:
         """Whatever the transport raises if the broker takes no messages."""
-        if self._settings.embedded:
-            folder = Path(self._celery.conf.broker_transport_options["data_folder_out"])
-            if not os.access(folder, os.W_OK | os.X_OK):
-                raise PermissionError(f"{folder} cannot be written")
+        if self._folder is not None:
+            if not os.access(self._folder, os.W_OK | os.X_OK):
+                raise PermissionError(f"{self._folder} cannot be written")
             return
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
