@@ -159,13 +159,15 @@ def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dic
 
 def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
+    from search.trial import freeze_imports
+
     described = json.loads(path.read_text())
     folder = Path(described["folder"])
     changes: dict[str, Any] = {"seed": described["seed"], "budget": {"trials": described["trials"]}}
     if reach is not None:
         changes |= {"oracle": "frugal", "budget": {"trials": 1000}}
     job = work(name, folder, **changes)
-    _freeze_imports()
+    freeze_imports()  # as a worker does while it starts
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         for record, seconds in searched(job, Path(out), described["seed"]):
@@ -175,13 +177,6 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
                 break
     usage = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
-
-
-def _freeze_imports() -> None:
-    """As a worker does while it starts."""
-    from search.trial import freeze_imports
-
-    freeze_imports()
 
 
 def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:

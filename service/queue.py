@@ -102,7 +102,7 @@ class Queue:
         return True
 
     def check(self) -> None:
-        """Whatever the transport raises if the broker takes no messages."""
+        """PermissionError if the embedded broker's folder cannot be written; else what a broker's transport raises."""
         if self._folder is not None:
             if not os.access(self._folder, os.W_OK | os.X_OK):
                 raise PermissionError(f"{self._folder} cannot be written")

@@ -85,7 +85,10 @@ def _migrations(database: Database) -> str:
 
 
 def _broker(queue: Queue) -> str:
-    queue.check()
+    try:
+        queue.check()
+    except PermissionError:  # of the embedded one
+        return "its folder cannot be written"
     return OK
 
 

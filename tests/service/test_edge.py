@@ -102,7 +102,7 @@ def test_a_database_that_was_not_migrated_is_named(http: TestClient, app: Any) -
 def test_a_broker_whose_folder_is_gone_is_named(http: TestClient, messages: Any) -> None:
     messages.rmdir()
     state = http.get("/readyz").json()
-    assert state["broker"] != "ok"
+    assert state["broker"] == "its folder cannot be written"
     assert state["database"] == "ok"
 
 
