@@ -159,7 +159,7 @@ def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dic
 
 def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
-    from search.trial import freeze_imports
+    from search.garbage import freeze_imports
 
     described = json.loads(path.read_text())
     folder = Path(described["folder"])

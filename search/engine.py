@@ -13,6 +13,7 @@ from keras_tuner.engine.trial import TrialStatus as OracleStatus
 
 from search.choices import Choices
 from search.forgiving import ForgivingFactor, factor_of
+from search.garbage import without_collections
 from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus, paid
 from search.oracle_spec import NoBound, NoPostTraining
 from search.oracles import ORACLES
@@ -63,6 +64,8 @@ class Proposal:
     exhausted: bool
 
 
+# A thousand trials are restored for a question; the collector's passes over them take longer than the question.
+@without_collections()
 def propose(
     spec: SearchSpec,
     choices: Choices,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import gc
 import math
 import statistics
 import time
@@ -26,6 +24,7 @@ from search.build import assemble, compile_model
 from search.choices import choices
 from search.data import Dataset
 from search.errors import Diverged, OutOfMemory
+from search.garbage import collect_sometimes, freeze_imports
 from search.history import Assignment, EpochReport, Execution, Measurement
 from search.measure import evaluate_plainly
 from search.metrics import metric_value
@@ -41,9 +40,6 @@ from search.task import Task, classification, task
 
 #: How long a program runs before the reporter is asked whether to go on.
 _PATIENCE_S: Final = 0.5
-
-#: Trials between two collections of garbage: a model is a web of references that only the collector takes apart.
-_COLLECT_EVERY: Final = 8
 
 #: Raised by TensorFlow (by name: it is not imported here) and by JAX when memory runs out.
 _OUT_OF_MEMORY: Final = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "OOM when allocating")
@@ -105,24 +101,7 @@ def run_trial(
             ) from error
         raise
     finally:
-        _collect_sometimes()
-
-
-@functools.cache
-def freeze_imports() -> None:
-    """Once per process: spare the collector what the imports made; it takes 20 ms after a trial instead of 400."""
-    gc.collect()
-    gc.freeze()
-
-
-_trials_run = 0
-
-
-def _collect_sometimes() -> None:
-    global _trials_run
-    _trials_run += 1
-    if _trials_run % _COLLECT_EVERY == 0:
-        gc.collect()
+        collect_sometimes()
 
 
 def execution_seeds(seed: int, count: int) -> list[int]:

@@ -6,9 +6,9 @@ import argparse
 import os
 from typing import Any
 
+from search.garbage import without_collections
 from service import logs
 from service.settings import Settings
-from service.starting import without_collections
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ import structlog
 from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
+from search.garbage import without_collections
 from service import telemetry, trace
 from service.queue import TaskName, make_celery
 from service.settings import Settings
-from service.starting import without_collections
 from worker import final_training, shift, tasks
 from worker.runtime import Runtime, make_runtime
 
@@ -122,7 +122,7 @@ def _load_keras(**_: Any) -> None:
     """Load the framework while the child starts, not in its first trial."""
     with without_collections(), _without_scikit_learn():
         import search.engine  # noqa: F401
-        from search.trial import freeze_imports
+        from search.garbage import freeze_imports
     freeze_imports()
     telemetry.start(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import uvicorn
 
 import migrations
+from search.garbage import without_collections
 from service import logs, telemetry
 from service.settings import Settings
-from service.starting import without_collections
 from service.store import keys
 from service.store.session import Database
 from service.supervisor import Supervisor
