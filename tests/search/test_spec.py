@@ -154,3 +154,25 @@ def test_ordinary_patterns_are_read(pattern: str) -> None:
 def test_hyperband_continues_one_training_so_several_executions_are_refused() -> None:
     found = faults(oracle="hyperband", training={"executions": 2})
     assert "leave training.executions at 1" in " ".join(found.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"seed": True}, "seed: "),
+        ({"budget": {"trials": True}}, "trials: "),
+        ({"training": {"learning_rate": True}}, "learning_rate: "),
+        ({"goal": {"kind": "energy", "delta_p": False}}, "delta_p: "),
+        ({"limits": {"by_class": {"Dense": [True]}}}, "kernel: "),
+    ],
+)
+def test_true_is_not_taken_for_1(changes: dict[str, Any], said: str) -> None:
+    [found] = faults(**changes).values()
+    assert f"{said}true and false are no numbers" in found
+
+
+def test_true_stands_where_it_is_meant() -> None:
+    quantizer = {"kind": "quantized_bits", "bits": 4, "use_stochastic_rounding": True}
+    space = {"kernel": [{"quantizer": quantizer, "bits": 4}]}
+    spec = SearchSpec.model_validate(SMALLEST | {"quantizers": space})
+    assert "use_stochastic_rounding=1" in str(spec.quantizers.kernel[0].quantizer)
