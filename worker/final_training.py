@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from worker import finalization, preparation
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
+from worker.scratch import scratch
 from worker.uploaded import spec_of
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ def train_finally(runtime: Runtime, trial_id: int) -> None:
         workers.seen(session, runtime.worker)
     if held is None:
         return
-    with tempfile.TemporaryDirectory(prefix="fewbits-final-") as folder:
-        _attempt(runtime, held, Path(folder))
+    with scratch() as folder:
+        _attempt(runtime, held, folder)
 
 
 def sweep(runtime: Runtime) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from service.store import jobs, trials
 from service.store.models import Artifact, Job
 from worker import preparation
 from worker.runtime import Runtime
+from worker.scratch import scratch
 from worker.uploaded import spec_of
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ def finalize_job(runtime: Runtime, job_id: str) -> None:
     if attempt is None:
         return
     try:
-        with tempfile.TemporaryDirectory(prefix="fewbits-report-") as folder:
-            _report(runtime, job_id, attempt, Path(folder))
+        with scratch() as folder:
+            _report(runtime, job_id, attempt, folder)
     except Exception as error:
         log.exception("the final report of job %s failed", job_id)
         with runtime.database.transaction() as session:

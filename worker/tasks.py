@@ -5,7 +5,6 @@ decide. `worker.advance` says which trials there are, `worker.finalization` repo
 from __future__ import annotations
 
 import logging
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from worker import preparation, uploaded
 from worker.measuring import measure
 from worker.recorder import Judged, LeaseLost, Recorder
 from worker.runtime import Runtime, is_surely_dead
+from worker.scratch import remove_abandoned, scratch
 from worker.uploaded import spec_of
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,8 @@ def _claimed(runtime: Runtime, hint: int) -> list[Claim]:
 
 def _run(runtime: Runtime, held: Claim) -> bool:
     about = structlog.contextvars.bound_contextvars(job=held.job_id, trial=held.number)
-    with about, tempfile.TemporaryDirectory(prefix="fewbits-trial-") as folder:
-        return _attempt(runtime, held, Path(folder))
+    with about, scratch() as folder:
+        return _attempt(runtime, held, folder)
 
 
 def _attempt(runtime: Runtime, held: Claim, folder: Path) -> bool:
@@ -160,6 +160,7 @@ def sweep(runtime: Runtime) -> None:
         events.prune(session, now() - settings.events)
         discarded.remove(session, runtime.blobs, now() - settings.discard)
     uploaded.sweep(runtime)
+    remove_abandoned()
 
 
 def _take_back(session: Session, held: Claim, max_attempts: int) -> None:

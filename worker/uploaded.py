@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from service.store.models import Job, now
 from service.store.resolving import opened
 from worker.runtime import Runtime
 from worker.sandbox.weights import read_weights
+from worker.scratch import scratch
 
 
 def spec_of(runtime: Runtime, job: Job) -> SearchSpec:
@@ -42,10 +42,10 @@ def write_given_float(folder: Path, spec: SearchSpec, prepared: Plan, data: Data
 
     assert isinstance(spec.model, UploadedModel)
     file = spec.model.given.file
-    with tempfile.TemporaryDirectory(prefix="fewbits-sandbox-") as sandbox:
+    with scratch() as sandbox:
 
         def read(expected: Mapping[str, tuple[int, ...]]) -> Mapping[str, NDArray[Any]]:
-            return read_weights(file, expected, Path(sandbox))
+            return read_weights(file, expected, sandbox)
 
         try:
             metric = float_from_weights(spec, prepared.task, data, read, folder)

@@ -1,0 +1,36 @@
+"""Folders for the files of one task: gone when it ends, or when somebody finds that its process was killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from worker.runtime import is_surely_dead, worker_name
+
+_PREFIX: Final = "fewbits-task-"
+
+#: What `tempfile` draws, then the process: its id, when it was started, its host.
+_NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]+-(?P<pid>\d+)-(?P<start>\d+)-(?P<host>.+)")
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """An empty folder until the block ends. Its name tells this process."""
+    host, pid, start = worker_name(os.getpid()).split("/")
+    suffix = f"-{pid}-{start}-{host}"  # a host's name may have hyphens: it comes last
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, suffix=suffix) as folder:
+        yield Path(folder)
+
+
+def remove_abandoned() -> None:
+    """Remove the folders of processes of this host that are gone."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        found = _NAME.fullmatch(folder.name)
+        if found and is_surely_dead("{host}/{pid}/{start}".format(**found.groupdict())):
+            shutil.rmtree(folder, ignore_errors=True)
