@@ -1,4 +1,4 @@
-"""A model of the metric: a Gaussian process that sums what each choice does and what they do together."""
+"""A model of the metric: Gaussian processes that sum what each choice does and what they do together."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _SHARES: Final = (0.2, 0.5, 0.8)
 _LENGTHS: Final = (0.5, 1.0, 2.0)
 _NOISES: Final = (1e-3, 1e-2, 5e-2)
 
+#: Kernels less likely than this, in terms of the likeliest, are left out of the average.
+_LEAST_LIKELY: Final = 0.05
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -43,52 +46,69 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Surrogate:
-    """What the trials say about the metric of any assignment. Made by `fit`."""
+class Process:
+    """A Gaussian process that has seen the trials; features and targets are scaled."""
 
     kernel: Kernel
     features: Floats
     factor: Floats  #: Cholesky factor of the trials' covariance
     weights: Floats
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance of the target of each row of features."""
+        cross = self.kernel(self.features, features)
+        solved = solve_triangular(self.factor, cross, lower=True, check_finite=False)
+        variance = self.kernel.diagonal(features) - (solved**2).sum(axis=0)
+        return cross.T @ self.weights, np.maximum(variance, 1e-12)
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """What the trials say about the metric of any assignment. Made by `fit`.
+
+    A few trials do not tell which kernel is right: those that may be are averaged, each by its likelihood. Where they
+    contradict each other the deviation is larger than that of each.
+    """
+
+    processes: tuple[Process, ...]
+    shares: tuple[float, ...]  #: of the average; they sum to 1
     mean: float
     scale: float
     unit: float  #: features are divided by it
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the metric of each row of features."""
-        scaled = features / self.unit
-        cross = self.kernel(self.features, scaled)
-        solved = solve_triangular(self.factor, cross, lower=True, check_finite=False)
-        variance = self.kernel.diagonal(scaled) - (solved**2).sum(axis=0)
-        return (
-            self.mean + self.scale * (cross.T @ self.weights),
-            self.scale * np.sqrt(np.maximum(variance, 1e-12)),
-        )
+        found = [process.predict(features / self.unit) for process in self.processes]
+        mean = np.zeros(len(features))
+        square = np.zeros(len(features))
+        for share, (own, variance) in zip(self.shares, found, strict=True):
+            mean += share * own
+            square += share * (variance + own**2)
+        deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
+        return self.mean + self.scale * mean, self.scale * deviation
 
 
 def fit(features: Floats, metrics: Floats, pending: Floats | None = None) -> Surrogate:
     """The surrogate of measured trials. `pending`, features of trials under way, count as measured at their mean.
 
-    The likeliest of a few kernels is taken; the likelihood is that of at most 150 trials, the latest.
+    The likelihood of a kernel is that of at most 150 trials, the latest.
     """
     mean, scale = float(metrics.mean()), float(metrics.std()) or 1.0
     unit = math.sqrt(float((features**2).sum(axis=1).mean())) or 1.0
     scaled, targets = features / unit, (metrics - mean) / scale
-    kernel = _likeliest(scaled[-_LEARNED_FROM:], targets[-_LEARNED_FROM:])
-    found = _conditioned(kernel, scaled, targets, mean, scale, unit)
-    if pending is None or not len(pending):
-        return found
-    imagined = (found.predict(pending)[0] - mean) / scale
-    everything = np.concatenate([scaled, pending / unit])
-    return _conditioned(kernel, everything, np.concatenate([targets, imagined]), mean, scale, unit)
+    kernels, shares = _likely(scaled[-_LEARNED_FROM:], targets[-_LEARNED_FROM:])
+    waiting = None if pending is None or not len(pending) else pending / unit
+    processes = tuple(_seen(kernel, scaled, targets, waiting) for kernel in kernels)
+    return Surrogate(processes, shares, mean, scale, unit)
 
 
-def _conditioned(
-    kernel: Kernel, features: Floats, targets: Floats, mean: float, scale: float, unit: float
-) -> Surrogate:
+def _seen(kernel: Kernel, features: Floats, targets: Floats, waiting: Floats | None) -> Process:
     factor = _factor(kernel, features)
-    weights = cho_solve((factor, True), targets, check_finite=False)
-    return Surrogate(kernel, features, factor, weights, mean, scale, unit)
+    found = Process(kernel, features, factor, cho_solve((factor, True), targets, check_finite=False))
+    if waiting is None:
+        return found
+    imagined, _ = found.predict(waiting)
+    return _seen(kernel, np.concatenate([features, waiting]), np.concatenate([targets, imagined]), None)
 
 
 def _factor(kernel: Kernel, features: Floats) -> Floats:
@@ -97,9 +117,14 @@ def _factor(kernel: Kernel, features: Floats) -> Floats:
     return np.asarray(cholesky(covariance, lower=True, check_finite=False))
 
 
-def _likeliest(features: Floats, targets: Floats) -> Kernel:
+def _likely(features: Floats, targets: Floats) -> tuple[list[Kernel], tuple[float, ...]]:
+    """The kernels that are not much less likely than the likeliest, and their shares."""
     kernels = [Kernel(*settings) for settings in itertools.product(_SHARES, _LENGTHS, _NOISES)]
-    return max(kernels, key=lambda kernel: _likelihood(kernel, features, targets))
+    logs = np.array([_likelihood(kernel, features, targets) for kernel in kernels])
+    weights = np.exp(logs - logs.max())
+    kept = np.flatnonzero(weights >= _LEAST_LIKELY)
+    shares = weights[kept] / weights[kept].sum()
+    return [kernels[index] for index in kept], tuple(shares.tolist())
 
 
 def _likelihood(kernel: Kernel, features: Floats, targets: Floats) -> float:

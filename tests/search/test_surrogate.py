@@ -38,6 +38,18 @@ def test_metrics_that_are_all_the_same_are_expected_everywhere() -> None:
     assert mean == pytest.approx(0.7)
 
 
+def test_a_few_trials_leave_it_open_which_kernel_is_right() -> None:
+    model = fit(FEATURES[:4], METRICS[:4])
+    found = [process.predict(FEATURES / model.unit) for process in model.processes]
+    assert len(found) > 1
+    assert sum(model.shares) == pytest.approx(1)
+    mean, deviation = model.predict(FEATURES)
+    scaled = sum(share * own for share, (own, _) in zip(model.shares, found, strict=True))
+    assert mean == pytest.approx(model.mean + model.scale * scaled)
+    own = sum(share * variance for share, (_, variance) in zip(model.shares, found, strict=True))
+    assert (deviation >= model.scale * np.sqrt(own) - 1e-9).all()
+
+
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 2))
 def test_the_expected_excess_is_that_of_a_sample(level: float, mean: float, deviation: float) -> None:
     sample = mean + deviation * np.random.default_rng(0).normal(size=40_000)
