@@ -60,10 +60,10 @@ def test_what_was_off_stays_off() -> None:
 
 
 def test_a_proposal_is_not_held_up_by_it(looks: list[str]) -> None:
-    search = Search(make_spec(trials=400), make_choices(7, 7, 5, 5, 3)).run(parallel=100)
-    search.spec = make_spec(trials=401)
+    search = Search(make_spec(trials=200), make_choices(7, 7, 5, 5, 3)).run(parallel=100)
+    search.spec = make_spec(trials=201)
     gc.collect()
     looks.clear()
     assert len(search.propose(1).trials) == 1
-    # Restoring 400 trials makes more objects than the collector lets pass; those of the answer are few.
+    # Restoring 200 trials makes more objects than the collector lets pass; those of the answer are few.
     assert len(looks) <= 1
