@@ -28,17 +28,26 @@ class GridOracleSpec(Frozen):
 
 
 class BayesianOracleSpec(Frozen):
-    """keras-tuner's BayesianOptimizationOracle: a Gaussian process of the score, upper confidence bound."""
+    """keras-tuner's BayesianOptimizationOracle: a Gaussian process of the score, upper confidence bound.
+
+    Its defaults take a score for exact; that of a single training is not.
+    """
 
     kind: Literal["bayesian"] = "bayesian"
     num_initial_points: int | None = Field(
         None, ge=1, le=10_000, description="random trials first; None: 3 per choice, at most 10"
     )
     alpha: float = Field(
-        1e-4, gt=0, le=10, description="variance of the noise of a score, scores scaled to 1"
+        0.1,
+        gt=0,
+        le=10,
+        description="variance of the noise of a score, scores scaled to 1; keras-tuner's is 1e-4",
     )
     beta: float = Field(
-        2.6, ge=0, le=100, description="how many standard deviations a guess is trusted upwards"
+        1.8,
+        ge=0,
+        le=100,
+        description="how many standard deviations a guess is trusted upwards; keras-tuner's is 2.6",
     )
 
     def initial_points(self, dimensions: int) -> int:

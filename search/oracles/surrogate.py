@@ -91,12 +91,14 @@ class Surrogate:
 def fit(features: Floats, metrics: Floats, pending: Floats | None = None) -> Surrogate:
     """The surrogate of measured trials. `pending`, features of trials under way, count as measured at their mean.
 
-    The likelihood of a kernel is that of at most 150 trials, the latest.
+    The likelihood of a kernel is that of at most 150 trials, the latest. With more trials the likeliest stands alone:
+    they leave little open, and each further kernel costs as much as the first.
     """
     mean, scale = float(metrics.mean()), float(metrics.std()) or 1.0
     unit = math.sqrt(float((features**2).sum(axis=1).mean())) or 1.0
     scaled, targets = features / unit, (metrics - mean) / scale
-    kernels, shares = _likely(scaled[-_LEARNED_FROM:], targets[-_LEARNED_FROM:])
+    several = len(targets) <= _LEARNED_FROM
+    kernels, shares = _likely(scaled[-_LEARNED_FROM:], targets[-_LEARNED_FROM:], several=several)
     waiting = None if pending is None or not len(pending) else pending / unit
     processes = tuple(_seen(kernel, scaled, targets, waiting) for kernel in kernels)
     return Surrogate(processes, shares, mean, scale, unit)
@@ -117,10 +119,12 @@ def _factor(kernel: Kernel, features: Floats) -> Floats:
     return np.asarray(cholesky(covariance, lower=True, check_finite=False))
 
 
-def _likely(features: Floats, targets: Floats) -> tuple[list[Kernel], tuple[float, ...]]:
-    """The kernels that are not much less likely than the likeliest, and their shares."""
+def _likely(features: Floats, targets: Floats, *, several: bool) -> tuple[list[Kernel], tuple[float, ...]]:
+    """The likeliest kernel; with `several`, all that are not much less likely, and their shares."""
     kernels = [Kernel(*settings) for settings in itertools.product(_SHARES, _LENGTHS, _NOISES)]
     logs = np.array([_likelihood(kernel, features, targets) for kernel in kernels])
+    if not several:
+        return [kernels[int(logs.argmax())]], (1.0,)
     weights = np.exp(logs - logs.max())
     kept = np.flatnonzero(weights >= _LEAST_LIKELY)
     shares = weights[kept] / weights[kept].sum()

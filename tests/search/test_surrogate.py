@@ -50,6 +50,14 @@ def test_a_few_trials_leave_it_open_which_kernel_is_right() -> None:
     assert (deviation >= model.scale * np.sqrt(own) - 1e-9).all()
 
 
+def test_many_trials_are_answered_by_one_kernel() -> None:
+    chance = np.random.default_rng(5)
+    features = chance.normal(size=(160, 5))
+    metrics = features[:, 0] + 0.5 * chance.normal(size=160)
+    assert len(fit(features[:150], metrics[:150]).processes) > 1
+    assert len(fit(features, metrics).processes) == 1
+
+
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(0.01, 2))
 def test_the_expected_excess_is_that_of_a_sample(level: float, mean: float, deviation: float) -> None:
     sample = mean + deviation * np.random.default_rng(0).normal(size=40_000)
