@@ -31,6 +31,7 @@ from benchmarks.workload import JOBS, LIMITS, Silent, Work, data_folder, has_mni
 from search import models
 from search.engine import propose
 from search.forgiving import forgiving_factor
+from search.garbage import freeze_imports
 from search.history import TrialRecord, TrialStatus
 from search.quantizer_space import NOTEBOOK_SPACE
 
@@ -159,7 +160,7 @@ def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dic
 
 def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
-    from search.garbage import freeze_imports
+    import search.trial  # noqa: F401 -- loaded while a worker starts, not in its first trial
 
     described = json.loads(path.read_text())
     folder = Path(described["folder"])

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -19,7 +16,7 @@ import structlog
 from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
-from search.garbage import without_collections
+from search.garbage import freeze_imports, without_collections
 from service import telemetry, trace
 from service.queue import TaskName, make_celery
 from service.settings import Settings
@@ -104,25 +101,12 @@ def _register(app: Celery, settings: Settings) -> None:
         final_training.sweep(runtime())
 
 
-@contextmanager
-def _without_scikit_learn() -> Iterator[None]:
-    """Keras looks for scikit-learn, for wrappers nobody uses here; finding it takes half a second of every start."""
-    if "sklearn" in sys.modules:
-        yield
-        return
-    sys.modules["sklearn"] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules["sklearn"]
-
-
 @worker_process_init.connect(weak=False)
 def _load_keras(**_: Any) -> None:
     """Load the framework while the child starts, not in its first trial."""
-    with without_collections(), _without_scikit_learn():
-        import search.engine  # noqa: F401
-        from search.garbage import freeze_imports
+    with without_collections():
+        import search.engine
+        import search.trial  # noqa: F401
     freeze_imports()
     telemetry.start(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 
