@@ -34,6 +34,7 @@ from search.forgiving import forgiving_factor
 from search.garbage import freeze_imports
 from search.history import TrialRecord, TrialStatus
 from search.quantizer_space import NOTEBOOK_SPACE
+from search.trial import run_trial
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fewbits"
 SIDES = Path(__file__).parent / "peer_sides"
@@ -160,8 +161,6 @@ def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dic
 
 def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
-    import search.trial  # noqa: F401 -- loaded while a worker starts, not in its first trial
-
     described = json.loads(path.read_text())
     folder = Path(described["folder"])
     changes: dict[str, Any] = {"seed": described["seed"], "budget": {"trials": described["trials"]}}
@@ -182,8 +181,6 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
 
 def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
     """The trials of a search, one after the other, and the seconds each took with its proposal."""
-    from search.trial import run_trial
-
     plan, history, state = job.plan, [], None
     reference = plan.pricer.reference().value
     while True:

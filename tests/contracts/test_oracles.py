@@ -27,9 +27,6 @@ from tests.search.searches import (
     measured,
 )
 
-#: What runs here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 LARGE = make_choices(7, 7, 5, 5, 3)
 SMALL = make_choices(3, 2)
 

@@ -8,9 +8,6 @@ from costmodel.energy import EnergyReport, LayerEnergy, gate_pj
 from costmodel.work import DataType, Kind
 from tests.golden import energy_case, files
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 CASES = files.cases("energy")
 FIELDS = {
     "inputs": "inputs_pj",

@@ -7,9 +7,6 @@ from costmodel.network import read_network, with_widths
 from search.forgiving import ForgivingFactor
 from tests.golden import energy_case, files
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 CASES = files.cases("bits")
 ROWS = [row for path in files.files_of_kind("forgiving_factor") for row in files.read(path)["rows"]]
 

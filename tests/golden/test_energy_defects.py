@@ -8,9 +8,6 @@ from costmodel.energy import price
 from costmodel.work import DataType, Kind
 from tests.golden import energy_case, files
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 #: Why qkeras-v3 and google's QKeras give different figures, as the case files put it (its first words).
 PORT_DIFFERS = (
     "google HEAD: the edge leaving InputLayer carries shape",

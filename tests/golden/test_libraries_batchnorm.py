@@ -15,9 +15,6 @@ from quantization.layers import QUANTIZED_LAYERS
 from quantization.spec import parse_quantizer
 from tests.golden.libraries import Case, cases, gradients
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _CASES: Final = cases("qkeras_batchnorm_layers")
 _RUNS: Final = [case for case in _CASES if "y_infer" in case.outputs]
 _SAVED: Final = [case for case in _CASES if case.feature == "save_load"]

@@ -13,9 +13,6 @@ from quantization.quantizers import build_quantizer, ceil_through, round_through
 from quantization.spec import QuantizerError, QuantizerSpec, as_spec
 from tests.golden.libraries import Case, cases, gradients
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _CASES: Final = cases("cnn2snn_weight_quantizers")
 _WEIGHTS: Final = [case for case in _CASES if "q" in case.outputs]
 _THROUGH: Final = [case for case in _CASES if case.feature in ("round_through", "ceil_through")]

@@ -12,9 +12,6 @@ from quantization.quantizers import build_quantizer
 from quantization.spec import QuantizerError, QuantizerSpec, as_spec, parse_quantizer
 from tests.golden.libraries import Case, cases, gradients
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _CASES: Final = cases("qkeras_quantizers")
 _VALUES: Final = [case for case in _CASES if {"y", "y_090"} & set(case.outputs)]
 #: Arguments that only say how QKeras holds its state.

@@ -23,9 +23,6 @@ from quantization.fixed_point import (
 from quantization.shiftmax import IntegerShiftmax, pow2, shiftmax
 from tests.golden.libraries import Case, cases, gradients
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _CASES: Final = cases("quantizeml_shiftmax_fixedpoint")
 #: What the reference raises -> what stands for it here.
 _ERRORS: Final[Mapping[str, tuple[type[Exception], ...]]] = MappingProxyType(

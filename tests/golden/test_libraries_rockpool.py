@@ -11,9 +11,6 @@ from quantization.spiking import METHODS
 from quantization.spiking.specification import SpecificationError, XyloParameters, XyloSpecification
 from tests.golden.libraries import Case, cases
 
-#: What is compared here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _CASES: Final = cases("rockpool_xylo_quantize")
 _MISSHAPEN: Final = "AssertionError"
 _CORRECTED: Final = "successor_"

@@ -12,9 +12,6 @@ from sklearn.datasets import load_digits
 from quantization.convert import quantize
 from quantization.spec import parse_quantizer
 
-#: Trainings, of what has tests of its own; tracing them for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 _TRAINED = 1400
 _SEEDS = (1, 2)
 

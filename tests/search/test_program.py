@@ -23,14 +23,10 @@ from search.task import Output, classification
 from search.training_spec import Training
 from search.updates import UPDATES
 
-#: Trials elsewhere run the same programs; tracing them here for coverage takes half as long again.
-pytestmark = [
-    pytest.mark.no_cover,
-    pytest.mark.filterwarnings(
-        # Keras 3.15 saves TensorFlow's tensors in a way numpy 2 would have otherwise.
-        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
-    ),
-]
+pytestmark = pytest.mark.filterwarnings(
+    # Keras 3.15 saves TensorFlow's tensors in a way numpy 2 would have otherwise.
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
 
 OUTPUT = classification(Output("softmax", 4))
 BATCH = 16

@@ -23,9 +23,6 @@ from search.history import JobStatus
 from service.store import jobs, trials
 from tests.worker.conftest import Bench, write_data
 
-#: What runs here has tests of its own beside this; tracing it for coverage takes half as long again.
-pytestmark = pytest.mark.no_cover
-
 ORACLES: Final[dict[str, dict[str, Any]]] = {
     "random": {"kind": "random"},
     "grid": {"kind": "grid"},

@@ -15,7 +15,7 @@ from worker.app import _load_keras
 
 _load_keras()
 loaded, frozen = sorted(sys.modules), gc.get_freeze_count()
-from tests.search.searches import QUICK, Search, make_choices, make_spec
+from tests.search.searches import Search, make_choices, make_spec
 
 proposed = {
     kind: len(Search(make_spec(kind, trials=8), make_choices(7, 7, 5)).run().history)
