@@ -19,17 +19,17 @@ from keras import ops
 from quantization.cases import one_of, traced
 from quantization.layers.base import FUNCTION_SLOTS, effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
-from quantization.quantizers.base import channels_of
-from quantization.quantizers.rounding import straight_within
+from quantization.quantizers.base import EVERYWHERE, channels_of
+from quantization.quantizers.rounding import kept, straight_within
 from quantization.spec import QuantizerSpec
 
 Tensor = Any
 Function = Callable[[Tensor], Tensor]
 
-#: Numbers of a grid: 1 / step, smallest and largest code, step, and between which inputs the gradient passes.
+#: Numbers of a grid (1 / step, smallest and largest code, step), and between which inputs the gradient passes.
 PARAMETERS: Final = 6
 
-_NO_PARAMETERS: Final = (0.0,) * PARAMETERS
+_NO_GRID: Final = (0.0,) * 4
 
 #: Kinds that train a number of their own, which other branches would not have.
 _TRAINING: Final = frozenset({"trainable_std"})
@@ -39,12 +39,14 @@ _TRAINING: Final = frozenset({"trainable_std"})
 class Branch:
     """One of the things a switched quantizer can be: a grid, the quantizer of `spec`, or (neither) nothing.
 
-    `after_function`: the layer's own activation function comes first.
+    `after_function`: the layer's own activation function comes first. `is_straight`: the gradient is 1 between the
+    inputs that a choice's last two parameters name, and 0 elsewhere.
     """
 
     spec: QuantizerSpec | None = None
     is_grid: bool = False
     after_function: bool = False
+    is_straight: bool = True
 
     @property
     def is_random(self) -> bool:
@@ -57,7 +59,12 @@ class Choice:
     """What a quantizer becomes: a branch and the numbers of its grid."""
 
     branch: Branch
-    parameters: tuple[float, ...] = _NO_PARAMETERS
+    parameters: tuple[float, ...] = (*_NO_GRID, *EVERYWHERE)
+
+    @property
+    def passes_all(self) -> bool:
+        """Whether the gradient is 1 for every input."""
+        return self.branch.is_straight and self.parameters[len(_NO_GRID) :] == EVERYWHERE
 
 
 def can_switch(spec: QuantizerSpec | None) -> bool:
@@ -73,21 +80,18 @@ def choice_of(spec: QuantizerSpec | None, slot: str, function: Function | None) 
     """What the quantizer of a slot is as a choice; `function` is the one the slot holds, if it holds any."""
     has_function = slot in FUNCTION_SLOTS and function not in (None, keras.activations.linear)
     if spec is None:
-        return Choice(Branch(after_function=has_function))
+        return Choice(Branch(after_function=has_function, is_straight=not has_function))
     spec = effective_spec(slot, spec)
     plain = _plain(spec)
     after = has_function and not plain.is_activation
-    parameters = _grid(spec, plain)
-    if parameters is None:
-        return Choice(Branch(spec=spec, after_function=after))
-    return Choice(Branch(is_grid=True, after_function=after), parameters)
-
-
-def branches_of(
-    specs: Iterable[QuantizerSpec | None], slot: str, function: Function | None
-) -> tuple[Branch, ...]:
-    """The different branches that these quantizers need, in the order in which they are met."""
-    return tuple(dict.fromkeys(choice_of(spec, slot, function).branch for spec in specs))
+    grid, passed = _grid(spec, plain), plain.straight_range()
+    branch = Branch(
+        spec=None if grid else spec,
+        is_grid=grid is not None,
+        after_function=after,
+        is_straight=passed is not None and not after,
+    )
+    return Choice(branch, (*(grid or _NO_GRID), *(passed or EVERYWHERE)))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -105,12 +109,11 @@ def _grid(spec: Any, plain: Any) -> tuple[float, ...] | None:
             return None
         low, high = plain.code_range
         scale = (1.0 if spec.alpha is None else float(spec.alpha)) * plain.step
-        return (1.0 / plain.step, low, high, scale, -np.inf, np.inf)
+        return (1.0 / plain.step, low, high, scale)
     if spec.kind == "quantized_relu":
         if spec.negative_slope or spec.use_sigmoid or not spec.is_quantized_clip:
             return None
-        top = plain.count - 1.0
-        return (1.0 / plain.step, 0.0, top, plain.step, 0.0, top * plain.step)
+        return (1.0 / plain.step, 0.0, plain.count - 1.0, plain.step)
     return None
 
 
@@ -127,13 +130,18 @@ class SwitchedQuantizer:
     """A quantizer that is one of its branches: which one, and the numbers of a grid, are variables.
 
     Takes the place of a slot's quantizer in a `QuantizedLayer`; it applies the layer's activation function itself
-    where the branch asks for it. `seed_generator` is None unless a branch draws numbers.
+    where the branch asks for it. `seed_generator` is None unless a branch draws numbers. `passes_all`: the gradient is
+    1 for every input, whatever is chosen.
     """
 
     is_activation: Final = True
 
-    def __init__(self, branches: Sequence[Branch], function: Function | None = None) -> None:
-        self.branches = tuple(branches)
+    def __init__(
+        self, specs: Iterable[QuantizerSpec | None], slot: str, function: Function | None = None
+    ) -> None:
+        choices = [choice_of(spec, slot, function) for spec in specs]
+        self.branches = tuple(dict.fromkeys(choice.branch for choice in choices))
+        self.passes_all = all(choice.passes_all for choice in choices)
         self.function = function
         self.choice = keras.Variable(0, shape=(), dtype="int32", trainable=False, name="choice")
         self.parameters = keras.Variable(
@@ -146,6 +154,8 @@ class SwitchedQuantizer:
         """The number of a choice's branch; ValueError if there is no such branch."""
         if choice.branch not in self.branches:
             raise ValueError(f"{choice.branch} is none of the branches {self.branches}")
+        if self.passes_all and not choice.passes_all:
+            raise ValueError(f"{choice} keeps gradients back, which no candidate of its slot does")
         return self.branches.index(choice.branch)
 
     def __call__(self, x: Any, training: bool | None = False) -> Tensor:
@@ -168,11 +178,15 @@ class SwitchedQuantizer:
             return ops.switch(self.choice.value, functions, x, *operands)  # type: ignore[no-any-return]
         kind = (len(x.shape), keras.backend.standardize_dtype(x.dtype))
         known = [(each, self.function, training and each.is_random, *kind) for each in self.branches]
-        return _derived(x, self.choice.value, operands, known)
+        return _derived(x, self.choice.value, operands, known, self.passes_all)
 
 
 def _derived(
-    x: Tensor, choice: Tensor, operands: tuple[Tensor, Tensor], branches: Sequence[tuple[Any, ...]]
+    x: Tensor,
+    choice: Tensor,
+    operands: tuple[Tensor, Tensor],
+    branches: Sequence[tuple[Any, ...]],
+    passes_all: bool,
 ) -> tuple[Tensor, Tensor]:
     """What the chosen branch gives, with its gradient; `branches`: the arguments of `_value` for each."""
 
@@ -183,6 +197,8 @@ def _derived(
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
             above = args[0] if upstream is None else upstream
+            if passes_all:
+                return above
             found = one_of(choice, [_derivative(*each) for each in branches], x, above, *operands)
             found.set_shape(x.shape)
             return found
@@ -195,14 +211,31 @@ def _derived(
 @functools.lru_cache(maxsize=1024)
 def _value(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
     """(x, parameters, seed) -> (value, seed after it), traced once for all slots and programs."""
-    return traced(_applied(branch, function, training), ([None] * rank, dtype), *_others())
+    applied = _applied(branch, function, training, BaseQuantizer.value)
+    return traced(applied, ([None] * rank, dtype), *_others())
 
 
 @functools.lru_cache(maxsize=1024)
 def _derivative(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
     """(x, upstream, parameters, seed) -> gradient of the value, traced once for all slots and programs."""
+    if branch.is_straight:
+        return _straight_derivative(rank, dtype)
     x: tuple[list[int | None], str] = ([None] * rank, dtype)
-    return traced(_gradient(_applied(branch, function, training, for_gradient=True)), x, x, *_others())
+    applied = _applied(branch, function, training, BaseQuantizer.differentiable)
+    return traced(_gradient(applied), x, x, *_others())
+
+
+@functools.lru_cache(maxsize=16)
+def _straight_derivative(rank: int, dtype: str) -> Any:
+    """`_derivative` of all branches whose gradient is 1 in a range and 0 elsewhere."""
+
+    def gradient(x: Tensor, upstream: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
+        *_, low, high = ops.unstack(parameters, PARAMETERS)
+        wide = ops.cast(x, "float32")
+        return kept(upstream, ops.logical_and(wide > low, wide <= high))
+
+    x: tuple[list[int | None], str] = ([None] * rank, dtype)
+    return traced(gradient, x, x, *_others())
 
 
 def _others() -> tuple[tuple[list[int | None], str], ...]:
@@ -211,20 +244,18 @@ def _others() -> tuple[tuple[list[int | None], str], ...]:
 
 
 def _applied(
-    branch: Branch, function: Function | None, training: bool, *, for_gradient: bool = False
+    branch: Branch,
+    function: Function | None,
+    training: bool,
+    part: Callable[[BaseQuantizer[Any], Tensor, bool], Tensor] = BaseQuantizer.quantize,
 ) -> Callable[..., Any]:
-    """(x, parameters, seed) -> (value, seed after it) of one branch.
-
-    `for_gradient`: any value will do that has the branch's gradient.
-    """
+    """(x, parameters, seed) -> (value, seed after it) of one branch, or that `part` of it which is needed."""
     quantizer = None if branch.spec is None else _plain(branch.spec)
 
     def quantized(x: Tensor) -> Tensor:
         if quantizer is None:
             return ops.copy(x)
-        if for_gradient:
-            return ops.cast(quantizer.differentiable(ops.cast(x, "float32"), training), x.dtype)
-        return quantizer(x, training)
+        return ops.cast(part(quantizer, ops.cast(x, "float32"), training), x.dtype)
 
     def apply(x: Tensor, parameters: Tensor, seed: Tensor) -> Any:
         if branch.after_function and function is not None:
@@ -245,7 +276,7 @@ def _applied(
 
 def on_grid(x: Tensor, parameters: Tensor) -> Tensor:
     """x on a fixed-point grid of these numbers (`PARAMETERS`), of the type of x; computed in float32."""
-    inverse, low, high, step, first, last = (parameters[index] for index in range(PARAMETERS))
+    inverse, low, high, step, first, last = ops.unstack(parameters, PARAMETERS)
     wide = ops.cast(x, "float32")
     value = ops.clip(ops.round(wide * inverse), low, high) * step
     return ops.cast(straight_within(value, wide, first, last), x.dtype)
@@ -302,7 +333,6 @@ def switch(
             if all(spec is None for spec in specs):
                 continue
             function = layer._attribute(slot) if slot in FUNCTION_SLOTS else None
-            switched = SwitchedQuantizer(branches_of(specs, slot, function), function)
-            found[name, slot] = placed[slot] = switched
+            found[name, slot] = placed[slot] = SwitchedQuantizer(specs, slot, function)
         layer._slot_quantizers = tuple(placed.items())
     return found

@@ -87,11 +87,19 @@ def _positive(head: Head, scores: Tensor) -> Tensor:
 
 
 def _correct(head: Head, y: Tensor, scores: Tensor) -> Tensor:
+    return ops.sum(ops.cast(ops.equal(_found(head, scores), y), "int32"))
+
+
+def _found(head: Head, scores: Tensor) -> Tensor:
+    """The class found: that of the highest score, the first of equal ones."""
     if head.output.scores == 1:
-        found = ops.cast(_positive(head, scores), "int32")
-    else:
-        found = ops.cast(ops.argmax(scores, axis=-1), "int32")
-    return ops.sum(ops.cast(ops.equal(found, y), "int32"))
+        return ops.cast(_positive(head, scores), "int32")
+    if keras.backend.backend() == "tensorflow" and head.output.kind == "softmax":
+        import tensorflow as tf
+
+        # Keras' own looks for negative zeros, which softmax never gives.
+        return tf.argmax(scores, -1, "int32")
+    return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
 
 def _accuracy(head: Head) -> Any:

@@ -11,6 +11,7 @@ it would be with channels masked up to the widest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -29,25 +30,21 @@ from search.measure import scores_of, tally_of
 from search.metrics import no_tally
 from search.state import Arguments, DeviceData, State, Totals
 from search.task import Task
-from search.tracing import compiled, some_of, with_gradients
+from search.tracing import compiled, some_of, taken, with_gradients
 from search.updates import UPDATES, Update
 
 Tensor = Any
 
-#: Examples a program measures at once: their activations should fit into the processor's cache.
-_MEASURED_EXAMPLES: Final = 1024
-
+#: A program measures as many examples at once as make a largest activation of so many numbers, within these bounds:
+#: it should fit into the processor's cache.
+_MEASURED_NUMBERS: Final = 2**18
+_MEASURED_EXAMPLES: Final = (1024, 8192)
 
 #: No layer learns at a rate of its own.
 _ALL_ALIKE: Final[Mapping[str, float]] = MappingProxyType({})
 
 #: More random draws than one quantizer or layer makes in a step.
 _DRAWS_PER_STEP: Final = 128
-
-
-def measured_batches(data: DeviceData) -> int:
-    """In how many batches a program measures these examples."""
-    return -(-len(data) // _MEASURED_EXAMPLES)
 
 
 class Program:
@@ -83,7 +80,10 @@ class Program:
         if not self._slots:
             seeds = quantizer_seeds(model)
         self._others = [*found["others"], *seeds]
+        self._examples = _measured_at_once(model)
         self.traces = 0  #: how often something was traced
+        #: By what is done and batch size, seconds that a batch took; for those who run it in pieces.
+        self.pace: dict[tuple[str, int], float] = {}
         self._train = compiled(self._train_batches)
         self._measure = compiled(self._measure_batches)
 
@@ -180,6 +180,10 @@ class Program:
 
     # ---- running ----
 
+    def measured_batches(self, data: DeviceData) -> int:
+        """In how many batches it measures these examples."""
+        return -(-len(data) // self._examples)
+
     def train(
         self, trial: Arguments, state: State, data: DeviceData, order: Tensor, start: int, stop: int
     ) -> tuple[State, Totals]:
@@ -195,11 +199,11 @@ class Program:
         self, trial: Arguments, state: State, data: DeviceData, start: int = 0, stop: int | None = None
     ) -> Totals:
         """Loss and metric of a state on the batches `start` to `stop`; there are `measured_batches` of them."""
-        stop = measured_batches(data) if stop is None else stop
+        stop = self.measured_batches(data) if stop is None else stop
         loss, tally = self._measure(
             trial.tensors(), state.tensors(), data.x, data.y, np.int32(start), np.int32(stop)
         )
-        examples = min(stop * _MEASURED_EXAMPLES, len(data)) - start * _MEASURED_EXAMPLES
+        examples = min(stop * self._examples, len(data)) - start * self._examples
         return Totals(float(loss), ops.convert_to_numpy(tally), examples, stop - start)
 
     # ---- what is traced ----
@@ -217,10 +221,8 @@ class Program:
 
         def step(batch: Tensor, loss: Tensor, tally: Tensor, seen: Tensor, *tensors: Tensor) -> Any:
             places = some_of(order, batch * size, size)
-            targets = keras.tree.map_structure(lambda each: ops.take(each, places, 0), y)
-            found, state, got = self.step(
-                trial, scheme.with_tensors(tensors), ops.take(x, places, 0), targets
-            )
+            targets = keras.tree.map_structure(lambda each: taken(each, places), y)
+            found, state, got = self.step(trial, scheme.with_tensors(tensors), taken(x, places), targets)
             count = ops.shape(places)[0]
             loss = loss + found * ops.cast(count, "float32")
             return (batch + 1, loss, tally + got, seen + count, *state.tensors())
@@ -285,7 +287,7 @@ class Program:
         self, trial: Any, tensors: Any, x: Tensor, y: Any, start: Tensor, stop: Tensor
     ) -> Any:
         self.traces += 1
-        state, size = self.scheme().with_tensors(tensors), _MEASURED_EXAMPLES
+        state, size = self.scheme().with_tensors(tensors), self._examples
 
         def unfinished(batch: Tensor, *_: Tensor) -> Tensor:
             return batch < stop
@@ -309,8 +311,10 @@ class Program:
         """Scores of each output, penalties, statistics and seeds after a call of the model with these values in its
         variables.
         """
-        choices, parameters = trial[0], trial[1]
         switches = self._slots.values()
+        choices, parameters = (
+            ops.unstack(each, len(self._slots)) if self._slots else () for each in (trial[0], trial[1])
+        )
         mapping = [
             *zip(self._weights.variables, parts, strict=True),
             *zip(self._statistics.variables, statistics, strict=True),
@@ -318,8 +322,8 @@ class Program:
                 (each, ops.reshape(value, each.shape))
                 for each, value in zip(self._others, others, strict=True)
             ),
-            *((each.choice, choices[index]) for index, each in enumerate(switches)),
-            *((each.parameters, parameters[index]) for index, each in enumerate(switches)),
+            *((each.choice, choice) for each, choice in zip(switches, choices, strict=True)),
+            *((each.parameters, numbers) for each, numbers in zip(switches, parameters, strict=True)),
         ]
         with Scope(mapping) as scope:
             scores = scores_of(self._model.call(x, training=training))
@@ -333,6 +337,14 @@ class Program:
 
 
 # --- details -------------------------------------------------------------------------------------------------
+
+
+def _measured_at_once(model: keras.Model) -> int:
+    """How many examples; sizes that a model leaves open count as 1."""
+    tensors = [tensor for layer in model.layers for tensor in keras.tree.flatten(layer.output)]
+    largest: int = max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
+    least, most = _MEASURED_EXAMPLES
+    return min(max(_MEASURED_NUMBERS // largest, least), most)
 
 
 def _chosen(layer: Any, slot: str, function: Any) -> Choice:

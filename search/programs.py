@@ -6,6 +6,7 @@ dimensions vary because widths are searched. What cannot be switched or left ope
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ def _with_assigned(
 def _key(network: Network, candidates: Any, assignment: Assignment, switchable: bool) -> str:
     if switchable:
         named: Any = {
-            layer: {slot: [str(spec) for spec in specs] for slot, specs in slots.items()}
+            layer: {slot: [_text(spec) for spec in specs] for slot, specs in slots.items()}
             for layer, slots in candidates.items()
         }
     else:
@@ -115,6 +116,11 @@ def _key(network: Network, candidates: Any, assignment: Assignment, switchable: 
         network.widths,
     ]
     return json.dumps(parts, sort_keys=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _text(spec: QuantizerSpec | None) -> str:
+    return str(spec)
 
 
 def _built(network: Network, candidates: Any, assignment: Assignment, switchable: bool) -> Program:

@@ -30,7 +30,7 @@ from search.measure import evaluate_plainly
 from search.metrics import metric_value
 from search.objective_spec import MAXIMIZE
 from search.pricing import Pricer
-from search.program import Program, measured_batches
+from search.program import Program
 from search.programs import Network, on_device, program_for
 from search.saving import save
 from search.spec import SearchSpec
@@ -267,7 +267,6 @@ class _Training:
         self._arguments: Arguments = program.arguments(model, trial.rate, training.batch_size, trial.shares)
         self._train, self._validation = trial.part("train"), trial.part("validation")
         self._batches = -(-len(self._train) // training.batch_size)
-        self._pace: dict[str, float] = {}
         self._best = -math.inf
         self.best_epoch = -1
         self.best = state
@@ -307,20 +306,21 @@ class _Training:
         def piece(start: int, stop: int) -> Totals:
             return self._program.evaluate(self._arguments, self._state, self._validation, start, stop)
 
-        totals = self._in_pieces("validate", piece, measured_batches(self._validation))
+        totals = self._in_pieces("validate", piece, self._program.measured_batches(self._validation))
         return self._owner.metrics(totals, "val_")
 
     def _in_pieces(self, name: str, piece: Callable[[int, int], Totals], batches: int) -> Totals:
         """All batches, in pieces so short that the reporter is asked in time."""
         total, start = NOTHING, 0
+        pace, key = self._program.pace, (name, self._owner.spec.training.batch_size)
         while start < batches:
-            size = max(1, int(_PATIENCE_S / self._pace[name])) if name in self._pace else 1
+            size = max(1, int(_PATIENCE_S / pace[key])) if key in pace else 1
             stop = min(start + size, batches) if self._program.in_pieces else batches
             traces, began = self._program.traces, time.perf_counter()
             total = total + piece(start, stop)
             spent = time.perf_counter() - began
             if self._program.traces == traces:
-                self._pace[name] = spent / (stop - start)
+                pace[key] = spent / (stop - start)
             self._owner.spend("train" if self._program.traces == traces else "compile", spent)
             self._owner.reporter.batch()
             start = stop

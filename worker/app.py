@@ -17,6 +17,7 @@ from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
 from search.garbage import freeze_imports, without_collections
+from search.lazily import without_scikit_learn
 from service import telemetry, trace
 from service.queue import TaskName, make_celery
 from service.settings import Settings
@@ -104,7 +105,7 @@ def _register(app: Celery, settings: Settings) -> None:
 @worker_process_init.connect(weak=False)
 def _load_keras(**_: Any) -> None:
     """Load the framework while the child starts, not in its first trial."""
-    with without_collections():
+    with without_collections(), without_scikit_learn():
         import search.engine
         import search.trial  # noqa: F401
     freeze_imports()

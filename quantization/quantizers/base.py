@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 
 import keras
 import numpy as np
@@ -12,6 +12,9 @@ from quantization.quantizers.rounding import Tensor, straight_through
 from quantization.spec import as_spec
 
 Spec = TypeVar("Spec", bound=Any)
+
+#: Between which inputs the gradient of what lets all of it through is 1.
+EVERYWHERE: Final = (-np.inf, np.inf)
 
 #: Largest code that an int64 holds with room for its sign.
 _LARGEST_CODE = 2.0**62
@@ -85,6 +88,15 @@ class BaseQuantizer(Generic[Spec]):
         """The function whose gradient the quantizer has; by default x itself."""
         return x
 
+    def surrogate_range(self) -> tuple[float, float] | None:
+        """(low, high) if the surrogate's gradient is 1 where low < x <= high and 0 elsewhere, training or not."""
+        return EVERYWHERE if type(self).surrogate is BaseQuantizer.surrogate else None
+
+    def straight_range(self) -> tuple[float, float] | None:
+        """(low, high) if the quantizer's gradient is 1 where low < x <= high and 0 elsewhere; None for others."""
+        plain = type(self).quantize is BaseQuantizer.quantize and getattr(self.spec, "use_ste", True)
+        return self.surrogate_range() if plain and self.is_noiseless else None
+
     def build(self, owner: keras.layers.Layer, slot: str) -> None:
         """Create variables, held by the layer that owns the quantizer as `slot`."""
         if not self.is_noiseless:
@@ -121,6 +133,13 @@ class BaseQuantizer(Generic[Spec]):
         if self.is_noiseless:
             return straight_through(value, surrogate) if straight else ops.stop_gradient(value)
         return mixed(value, surrogate, self.noise_factor, straight)
+
+    def value(self, x: Tensor, training: bool) -> Tensor:
+        """The value of `quantize` without its gradient, in fewer operations."""
+        if not self.is_noiseless:
+            return ops.stop_gradient(self.quantize(x, training))
+        codes, scale = self.encode(x, training)
+        return codes if isinstance(scale, float) and scale == 1.0 else codes * scale
 
     def differentiable(self, x: Tensor, training: bool) -> Tensor:
         """A function of float32 `x` with the gradient of `quantize`, in fewer operations; its value may be another."""

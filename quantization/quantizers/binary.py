@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.kinds import Bernoulli, Binary, StochasticBinary
-from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
+from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_or_one, stochastic_round
 from quantization.quantizers.scales import Scaling
 
@@ -33,6 +33,9 @@ class _TwoLevels(BaseQuantizer[Any]):
         argument = self.spec.temperature * x / std
         probability = ops.sigmoid(argument) if self.spec.use_real_sigmoid else hard_sigmoid(argument)
         return keras.random.uniform(ops.shape(x), dtype="float32", seed=self.seed_generator) <= probability
+
+    def surrogate_range(self) -> tuple[float, float] | None:
+        return super().surrogate_range() if self.spec.alpha is None else EVERYWHERE
 
     def levels(self) -> np.ndarray:
         return np.array([-1.0, 1.0]) * unit_of(self.spec)

@@ -174,3 +174,8 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
         sloped = leaky_relu(x, self.spec.negative_slope)
         top = self.spec.max_value
         return sloped if top is None else ops.where(x <= top, sloped, top)
+
+    def surrogate_range(self) -> tuple[float, float] | None:
+        if self.spec.negative_slope:
+            return None
+        return 0.0, np.inf if self.spec.max_value is None else float(self.spec.max_value)

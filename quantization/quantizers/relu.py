@@ -81,6 +81,13 @@ class QuantizedReluQuantizer(BaseQuantizer[QuantizedRelu]):
             return stochastic_round(ratio, self.seed_generator, 0.5 if self.spec.compat else 1.0)
         return ops.round(ratio)
 
+    def straight_range(self) -> tuple[float, float] | None:
+        spec = self.spec
+        if spec.negative_slope or not (spec.use_ste and self.is_noiseless):
+            return None
+        top = (self.count - 1.0) * self.step if spec.is_quantized_clip else spec.relu_upper_bound
+        return 0.0, math.inf if top is None else float(top)
+
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
         bound = self.spec.relu_upper_bound
         if self.spec.is_quantized_clip:

@@ -37,10 +37,18 @@ def _with_gradient_within(value: Tensor, x: Tensor, low: Tensor, high: Tensor) -
     def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, ...]:
         passed = args[0] if upstream is None else upstream
         inside = ops.logical_and(x > low, x <= high)
-        none = ops.zeros_like(passed)
-        return none, ops.where(inside, passed, none), ops.zeros_like(low), ops.zeros_like(high)
+        return ops.zeros_like(passed), kept(passed, inside), ops.zeros_like(low), ops.zeros_like(high)
 
     return value, gradient
+
+
+def kept(values: Tensor, inside: Tensor) -> Tensor:
+    """The values where `inside` is true, 0 elsewhere, be they infinite or no numbers; both of one shape."""
+    if keras.backend.backend() == "tensorflow":  # where choosing takes three times as long as this product
+        import tensorflow as tf
+
+        return tf.math.multiply_no_nan(values, ops.cast(inside, values.dtype))
+    return ops.where(inside, values, ops.zeros_like(values))
 
 
 def straight_within(value: Tensor, x: Tensor, low: float | Tensor, high: float | Tensor) -> Tensor:
@@ -66,7 +74,7 @@ def floor_through(x: Tensor) -> Tensor:
 
 def sign_or_one(x: Tensor) -> Tensor:
     """-1 below zero, +1 from zero on."""
-    return ops.where(x < 0, ops.cast(-1, x.dtype), ops.cast(1, x.dtype))
+    return 1 - 2 * ops.cast(x < 0, x.dtype)  # four passes, and still faster than choosing
 
 
 def round_half_away(x: Tensor) -> Tensor:

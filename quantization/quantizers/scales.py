@@ -95,8 +95,7 @@ class Scaling:
 
 def quotient(x: Tensor, scale: Any) -> Tensor:
     """x / scale, and 0 where the scale is 0."""
-    empty = ops.equal(scale, 0.0)
-    return ops.where(empty, 0.0, x / ops.where(empty, 1.0, scale))
+    return ops.divide_no_nan(x, scale)
 
 
 def _grouped(mean: Tensor, axis: int, size: int) -> Tensor:

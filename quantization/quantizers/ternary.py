@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.kinds import StochasticTernary, Ternary
-from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
+from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import Scaling, quotient
 
@@ -33,8 +33,8 @@ class TernaryQuantizer(BaseQuantizer[Any]):
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
             return self.fitted(x, training)
-        beyond = ops.abs(x) >= self.threshold
-        return ops.where(beyond, ops.sign(x), 0.0), constant_scale(self.spec.alpha)
+        above, below = x >= self.threshold, x <= -self.threshold
+        return ops.cast(above, x.dtype) - ops.cast(below, x.dtype), constant_scale(self.spec.alpha)
 
     @property
     def threshold(self) -> float:
@@ -56,6 +56,9 @@ class TernaryQuantizer(BaseQuantizer[Any]):
 
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.tanh(x) if self.spec.alpha is None else x
+
+    def surrogate_range(self) -> tuple[float, float] | None:
+        return super().surrogate_range() if self.spec.alpha is None else EVERYWHERE
 
 
 class StochasticTernaryQuantizer(TernaryQuantizer):

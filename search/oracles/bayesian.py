@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import keras_tuner
 import numpy as np
+import sklearn
 from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.src.tuners import bayesian as keras_tuners
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 
@@ -15,6 +17,9 @@ from search.history import TrialStatus as Outcome
 from search.oracle_spec import BayesianOracleSpec
 from search.oracles.base import DatabaseOracle, Setting, State, Told, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
+
+# keras-tuner uses what it found when it was loaded: nothing, where scikit-learn was held back then (`search.lazily`).
+keras_tuners.sklearn = sklearn
 
 #: Trials the length scale is learned from: its cost grows with their cube.
 _LEARNED_FROM: Final = 150

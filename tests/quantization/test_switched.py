@@ -16,7 +16,7 @@ from quantization.convert import quantize
 from quantization.layers.base import quantized_function
 from quantization.quantizers import build_quantizer
 from quantization.spec import QuantizerSpec, parse_quantizer
-from quantization.switched import SwitchedQuantizer, branches_of, can_switch, choice_of, switch
+from quantization.switched import SwitchedQuantizer, can_switch, choice_of, switch
 from tests.quantization.strategies import specs
 
 TEXTS = (
@@ -82,8 +82,12 @@ def plain_result(
     return np.asarray(apply(tf.constant(x))), gradient
 
 
+def upstream_of(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=shape).astype(np.float32)
+
+
 def value_and_gradient(apply: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    upstream = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
+    upstream = upstream_of(x.shape)
 
     @tf.function
     def both(given: Any) -> Any:
@@ -105,7 +109,7 @@ def switched_result(
     slot: str = "bias",
     function: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    switched = SwitchedQuantizer(branches_of(candidates, slot, function), function)
+    switched = SwitchedQuantizer(candidates, slot, function)
     chosen = choice_of(spec, slot, function)
     switched.choice.assign(switched.index(chosen))
     switched.parameters.assign(chosen.parameters)
@@ -169,7 +173,7 @@ def test_all_grids_are_one_branch() -> None:
         "quantized_relu(3,1)",
         "quantized_bits(2,1,1,alpha=0.5)",
     )
-    assert len(branches_of([parse_quantizer(text) for text in texts], "bias", None)) == 1
+    assert len(SwitchedQuantizer([parse_quantizer(text) for text in texts], "bias").branches) == 1
 
 
 def test_a_kernel_whose_alpha_is_open_has_the_branch_of_automatic_powers_of_two() -> None:
@@ -194,8 +198,31 @@ def test_everything_else_can(spec: QuantizerSpec | None) -> None:
     assert can_switch(spec)
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("spec", [each for each in ALL if build_quantizer(each).straight_range()])
+def test_the_gradient_is_1_in_the_range_that_a_quantizer_names(spec: QuantizerSpec, training: bool) -> None:
+    x = numbers()
+    named = build_quantizer(spec).straight_range()
+    assert named is not None
+    inside = (x > named[0]) & (x <= named[1])
+    np.testing.assert_array_equal(
+        plain_result(spec, x, training)[1], np.where(inside, upstream_of(x.shape), 0)
+    )
+
+
+def test_about_half_of_the_quantizers_name_such_a_range() -> None:
+    named = [each for each in ALL if build_quantizer(each).straight_range()]
+    assert len(ALL) > len(named) > len(ALL) / 3
+
+
+def test_a_choice_that_keeps_gradients_back_is_refused_where_no_candidate_does() -> None:
+    switched = SwitchedQuantizer([parse_quantizer("quantized_bits(4,0,1)")], "bias")
+    with pytest.raises(ValueError, match="keeps gradients back"):
+        switched.index(choice_of(parse_quantizer("quantized_relu(4,2)"), "bias", None))
+
+
 def test_a_choice_without_a_branch_is_refused() -> None:
-    switched = SwitchedQuantizer(branches_of([parse_quantizer("binary")], "bias", None))
+    switched = SwitchedQuantizer([parse_quantizer("binary")], "bias")
     with pytest.raises(ValueError, match="none of the branches"):
         switched.index(choice_of(parse_quantizer("ternary"), "bias", None))
 
@@ -206,7 +233,7 @@ def test_a_choice_without_a_branch_is_refused() -> None:
 def test_the_seed_moves_by_as_many_draws_as_the_branch_makes(text: str, draws: int) -> None:
     spec = parse_quantizer(text)
     candidates = [parse_quantizer(each) for each in ("binary", "stochastic_binary", "stochastic_ternary")]
-    switched = SwitchedQuantizer(branches_of(candidates, "bias", None))
+    switched = SwitchedQuantizer(candidates, "bias")
     assert switched.seed_generator is not None
     switched.seed_generator.state.assign([7, 3])
     switched.choice.assign(switched.index(choice_of(spec, "bias", None)))

@@ -37,6 +37,10 @@ def test_what_trials_need_is_loaded_before_the_first_trial(started: dict[str, An
     assert {"search.engine", "search.trial", "tensorflow"} <= set(started["loaded"])
 
 
+def test_what_only_bayesian_searches_need_is_not(started: dict[str, Any]) -> None:
+    assert "sklearn" not in started["loaded"]
+
+
 def test_the_collector_is_spared_what_was_loaded(started: dict[str, Any]) -> None:
     assert started["frozen"] > 100_000
     assert started["looks"]
