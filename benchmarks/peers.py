@@ -259,6 +259,7 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
                     "trials": len(ours["trials"]),
                 }
             )
+            print(_reached(reached[-1]), file=sys.stderr)
     return {"sides": {side: summary(found) for side, found in rounds.items()}, "reached": reached}
 
 
@@ -269,6 +270,13 @@ def _line(found: dict[str, Any]) -> str:
     return (
         f"    {len(trials)} trials in {trials[-1]['since_s']:.1f} s, first {trials[0]['trial_s']:.1f} s,"
         f" {found['cpu_s']:.1f} CPU-s, {found['memory_mb']:.0f} MB, best score {best:.4f}"
+    )
+
+
+def _reached(found: dict[str, Any]) -> str:
+    return (
+        f"    {found['score']:.4f} reached in {found['ours_s']:.1f} s and {found['trials']} trials,"
+        f" {found['ours_s'] / found['theirs_s']:.3f} of their time"
     )
 
 
