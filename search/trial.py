@@ -175,7 +175,7 @@ class _Trial:
             state = program.state(model)
             if start_from is not None:
                 state = self._continued(program, state, start_from, model)
-        training = _Training(self, program, model, state, seed)
+            training = _Training(self, program, model, state, seed)
         if look is not None:
             look(training.untrained())
         training.run(epochs, before)
@@ -291,8 +291,10 @@ class _Training:
             self._owner.reporter.epoch(EpochReport(before + epoch, metrics, time.perf_counter() - began))
 
     def _trained(self, epoch: int, share: float) -> dict[str, float]:
+        began = time.perf_counter()
         arguments = self._arguments.at_share(share)
         order = keras.ops.convert_to_tensor(self._owner.order(self._seed, epoch))
+        self._owner.spend("train", time.perf_counter() - began)
 
         def piece(start: int, stop: int) -> Totals:
             self._state, found = self._program.train(arguments, self._state, self._train, order, start, stop)

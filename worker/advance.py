@@ -45,19 +45,20 @@ def _advance(runtime: Runtime, job_id: str) -> None:
     with runtime.database.reading() as session:
         job = jobs.get(session, job_id)
         history = trials.history(session, job_id)
+        # Whether the job's tenant has had all the time of workers that it may have.
+        spent = not quotas.has_compute_left(session, runtime.settings, job.tenant)
     in_flight = trials.in_flight(history)
     if job.status == JobStatus.STOPPING and in_flight == 0:
         _end_search(runtime, job, SearchSpec.model_validate(job.spec), history, late=False)
     elif job.status == JobStatus.CANCELLING and in_flight == 0:
         _end_cancelled(runtime, job_id, "cancelled by its user")
     elif job.status in OPEN:
-        _search_on(runtime, job, history, in_flight)
+        _search_on(runtime, job, history, in_flight, spent)
 
 
-def _search_on(runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int) -> None:
+def _search_on(runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int, spent: bool) -> None:
     spec = spec_of(runtime, job)
     late = is_late(job, spec)
-    spent = _is_spent(runtime, job)
     wanted = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
     if wanted > 0 and not job.exhausted and not late and not spent:
         _propose(runtime, job, spec, history, wanted)
@@ -71,12 +72,6 @@ def is_late(job: Job, spec: SearchSpec) -> bool:
     """Whether the job's time budget is used up; pauses count nothing."""
     active_s = jobs.active_s(job, now())
     return spec.budget.seconds is not None and active_s is not None and active_s > spec.budget.seconds
-
-
-def _is_spent(runtime: Runtime, job: Job) -> bool:
-    """Whether the job's tenant has had all the time of workers that it may have."""
-    with runtime.database.reading() as session:
-        return not quotas.has_compute_left(session, runtime.settings, job.tenant)
 
 
 def _wake_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequence[TrialRecord]) -> None:

@@ -14,7 +14,7 @@ from search.data import Dataset
 from search.errors import Cancelled
 from search.forgiving import factor_of
 from search.history import Measurement, TrialRecord, Verdict
-from search.oracle_spec import NoPostTraining
+from search.oracle_spec import NoBound, NoPostTraining
 from search.plan import Plan
 from search.post_training import judge_untrained
 from search.recipe import RECIPE_FILE, Start, recipe_of
@@ -65,9 +65,8 @@ def measure(
     Raises Judged where it needs no (further) training, what training raises, and Cancelled where it came too late.
     """
     with runtime.database.reading() as session:
-        row = trials.get(session, held.job_id, held.number)
         job = jobs.get(session, held.job_id)
-        history = trials.history(session, held.job_id)
+        row = trials.get(session, held.job_id, held.number)
     if job.status in UNWANTED:
         raise Cancelled(f"the job is {job.status}")
     spec = spec_of(runtime, job)
@@ -78,7 +77,7 @@ def measure(
     trial = Trial(held, job, spec, trials.record(row), row.seed, plan, data)
     whole = float_model(runtime, job.id, spec, plan, data, recorder) if is_needed(spec) else None
     judge = _judge_of(trial, None if whole is None else whole.metric)
-    early = judge.before_training(trial.record.assignment, history)
+    early = judge.before_training(trial.record.assignment, _looked_back_at(runtime, trial))
     if early is not None:
         raise Judged(early)
     beginning = _beginning(runtime, trial, whole, folder)
@@ -86,6 +85,14 @@ def measure(
     measurement = run(runtime, trial, beginning, recorder, folder)
     _tell(runtime, trial, beginning, measurement, folder)
     return measurement, judge.after_training(measurement.metric)
+
+
+def _looked_back_at(runtime: Runtime, trial: Trial) -> list[TrialRecord]:
+    """The job's trials, where a bound compares them; reading all of them takes longer with each."""
+    if isinstance(trial.spec.bound, NoBound):
+        return []
+    with runtime.database.reading() as session:
+        return trials.history(session, trial.job.id)
 
 
 def _judge_of(trial: Trial, float_metric: float | None) -> Judge:

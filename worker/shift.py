@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from service.queue import Queue, TaskName
+from service.store import workers
 from worker import finalization, tasks
 from worker.advance import advance_job
 from worker.runtime import Runtime
@@ -34,6 +35,8 @@ def work(runtime: Runtime, task: TaskName, *ids: str | int) -> None:
     shift is over.
     """
     end = time.monotonic() + SHIFT_S
+    with runtime.database.transaction(lasting=False) as session:
+        workers.seen(session, runtime.worker)
     own = _OwnQueue(runtime.queue)
     inside = replace(runtime, queue=own)
     try:

@@ -50,7 +50,6 @@ def _claimed(runtime: Runtime, hint: int) -> list[Claim]:
 
     found: list[Claim] = []
     with runtime.database.transaction(lasting=False) as session:
-        workers.seen(session, runtime.worker)
         for _ in range(count_together(runtime.settings.trials_together)):
             held = claims.claim_next(session, hint, worker=runtime.worker, lease=runtime.settings.lease)
             if held is None:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, Select, func, insert, select, update
+from sqlalchemy import CursorResult, Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from search.history import AttemptOutcome, Cost, EpochReport, Measurement, TrialStatus, Verdict
@@ -55,7 +55,7 @@ def claim_next(session: Session, hint: int, *, worker: str, lease: timedelta) ->
     else the oldest. None if none may begin: a message may come late or twice.
     """
     for _ in range(_TRIES):
-        trial_id = session.scalar(_waiting(hint))
+        trial_id = session.scalar(_WAITING, {"hint": hint})
         if trial_id is None:
             return None
         held = claim(session, trial_id, worker=worker, lease=lease)
@@ -64,23 +64,23 @@ def claim_next(session: Session, hint: int, *, worker: str, lease: timedelta) ->
     return None
 
 
-def _waiting(hint: int) -> Select[int]:
-    return (
-        select(Trial.id)
-        .join(Job, Job.id == Trial.job_id)
-        .where(
-            Trial.status == TrialStatus.QUEUED,
-            Job.status.in_(CLAIMABLE),
-            _running(Job.id).scalar_subquery() < Job.parallel_trials,
-        )
-        .order_by(Job.priority.desc(), Trial.id != hint, Trial.id)
-        .limit(1)
-    )
-
-
 def _running(job_id: Any) -> Select[int]:
     other = aliased(Trial)
     return select(func.count()).where(other.job_id == job_id, other.status == TrialStatus.RUNNING)
+
+
+#: The queued trial whose turn it is; written once, for each claim asks it. `hint`: the one that comes first of equals.
+_WAITING: Final = (
+    select(Trial.id)
+    .join(Job, Job.id == Trial.job_id)
+    .where(
+        Trial.status == TrialStatus.QUEUED,
+        Job.status.in_(CLAIMABLE),
+        _running(Job.id).scalar_subquery() < Job.parallel_trials,
+    )
+    .order_by(Job.priority.desc(), Trial.id != bindparam("hint"), Trial.id)
+    .limit(1)
+)
 
 
 def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> Claim | None:

@@ -6,7 +6,7 @@ import pytest
 
 from search.history import JobStatus, TrialStatus
 from service.queue import TaskName
-from service.store import jobs, trials
+from service.store import jobs, trials, workers
 from tests.worker.conftest import Bench
 from worker import shift, tasks
 
@@ -33,6 +33,12 @@ def test_one_message_brings_a_search_to_its_end(bench: Bench, monkeypatch: pytes
     shift_of(bench)
     assert job_status(bench, job_id) == JobStatus.DONE
     assert statuses(bench, job_id) == [TrialStatus.DONE] * 3
+
+
+def test_a_shift_says_that_its_worker_is_alive(bench: Bench) -> None:
+    shift.work(bench.runtime, TaskName.RUN_TRIAL, 0)
+    with bench.database.reading() as session:
+        assert workers.alive(session, bench.settings.heartbeat) == 1
 
 
 def test_of_several_new_trials_all_but_one_are_left_to_others(

@@ -218,3 +218,12 @@ def test_jobs_on_other_content_do_not_share_a_float_model() -> None:
         tiny_job() | {"model": {"kind": "uploaded", "id": "0" * 16, "sha256": "1" * 64}}
     )
     assert float_model._recipe(spec) != float_model._recipe(other)
+
+
+def test_a_job_that_is_changed_is_read_anew(bench: Bench) -> None:
+    job_id = bench.submit(budget={"trials": 3})
+    with bench.database.reading() as session:
+        job = jobs.get(session, job_id)
+    assert spec_of(bench.runtime, job).budget.trials == 3
+    job.spec = {**job.spec, "budget": {"trials": 5}}
+    assert spec_of(bench.runtime, job).budget.trials == 5
