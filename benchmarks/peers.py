@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from scipy.stats import ks_2samp
 
-from benchmarks.workload import JOBS, LIMITS, Silent, Work, data_folder, has_mnist, work
+from benchmarks.peer_words import TITLES, reached, show, told
+from benchmarks.workload import LIMITS, Silent, Work, data_folder, has_mnist, work
 from search import models
 from search.engine import propose
 from search.forgiving import forgiving_factor
@@ -50,11 +49,6 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
         "pyparsing<3.2",
         "setuptools<81",
     ),
-}
-TITLES = {
-    "fewbits": "fewbits",
-    "keras_tuner_qkeras": "keras-tuner + qkeras-v3",
-    "autoqkeras": "AutoQKeras (TensorFlow 2.12)",
 }
 
 SPEED_LEAST = {"jet": 10.0, "mnist": 2.0}
@@ -234,7 +228,7 @@ def scored(job: Work, found: dict[str, Any]) -> dict[str, Any]:
 def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) -> dict[str, Any]:
     """All sides on one job, in turns; and how long fewbits takes to the best score that keras-tuner found."""
     rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
-    reached = []
+    hits = []
     job = work(name, folder)
     arrays = folder / f"{name}-arrays.npz"
     parts = ("x_train", "y_train", "x_validation", "y_validation")
@@ -245,13 +239,13 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
         for side in sides:
             print(f"{name}, seed {seed}: {TITLES[side]} ...", file=sys.stderr)
             rounds[side].append(scored(job, run_side(side, path, name)))
-            print(_line(rounds[side][-1]), file=sys.stderr)
+            print(told(rounds[side][-1]), file=sys.stderr)
         if "keras_tuner_qkeras" in sides:
             theirs = rounds["keras_tuner_qkeras"][-1]
             goal = max(trial["score"] for trial in theirs["trials"])
             ours = run_side("fewbits", path, name, reach=goal)
             hit = ours["trials"] and ours["trials"][-1]["score"] >= goal
-            reached.append(
+            hits.append(
                 {
                     "score": goal,
                     "theirs_s": theirs["trials"][-1]["since_s"],
@@ -259,25 +253,8 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
                     "trials": len(ours["trials"]),
                 }
             )
-            print(_reached(reached[-1]), file=sys.stderr)
-    return {"sides": {side: summary(found) for side, found in rounds.items()}, "reached": reached}
-
-
-def _line(found: dict[str, Any]) -> str:
-    """What is kept of a side's run if a later one is broken off."""
-    trials = found["trials"]
-    best = max(trial["score"] for trial in trials)
-    return (
-        f"    {len(trials)} trials in {trials[-1]['since_s']:.1f} s, first {trials[0]['trial_s']:.1f} s,"
-        f" {found['cpu_s']:.1f} CPU-s, {found['memory_mb']:.0f} MB, best score {best:.4f}"
-    )
-
-
-def _reached(found: dict[str, Any]) -> str:
-    return (
-        f"    {found['score']:.4f} reached in {found['ours_s']:.1f} s and {found['trials']} trials,"
-        f" {found['ours_s'] / found['theirs_s']:.3f} of their time"
-    )
+            print(reached(hits[-1]), file=sys.stderr)
+    return {"sides": {side: summary(found) for side, found in rounds.items()}, "reached": hits}
 
 
 def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -294,35 +271,6 @@ def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
         "metrics": [trial["metric"] for trial in trials],
         "best_score": max(trial["score"] for trial in trials),
     }
-
-
-def show(found: dict[str, Any]) -> None:
-    for name, result in found["jobs"].items():
-        training = JOBS[name]["training"]
-        title = f"{JOBS[name]['model']}, {training['epochs']} epochs, {found['machine']}"
-        table = Table(title=title)
-        table.add_column("")
-        for column in (
-            "trials a minute", "first trial, s", "later trials, s", "CPU-s a trial", "peak MB", "median accuracy"
-        ):  # fmt: skip
-            table.add_column(column, justify="right")
-        for side, numbers in result["sides"].items():
-            table.add_row(
-                TITLES[side],
-                f"{numbers['trials_a_minute']:.1f}",
-                f"{numbers['first_s']:.1f}",
-                f"{numbers['later_s']:.2f}",
-                f"{numbers['cpu_s_a_trial']:.2f}",
-                f"{numbers['memory_mb']:.0f}",
-                f"{statistics.median(numbers['metrics']):.4f}",
-            )
-        Console().print(table)
-        if "speed" in result:
-            print(f"trials a minute against keras-tuner: {result['speed']:.1f} times")
-            print(f"CPU-seconds of keras-tuner's search in terms of ours: {result['cpu']:.1f}")
-            print(f"same distribution of accuracies: p = {result['p']:.3f}")
-            ratios = ", ".join(f"{each['ours_s'] / each['theirs_s']:.2f}" for each in result["reached"])
-            print(f"seconds to its best score, in terms of its search: {ratios}")
 
 
 def judged(result: dict[str, Any]) -> dict[str, Any]:

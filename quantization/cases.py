@@ -27,7 +27,7 @@ def traced(function: Callable[..., Any], *kinds: tuple[list[int | None], str]) -
 
 def one_of(choice: Tensor, functions: Sequence[Traced], *operands: Tensor) -> Any:
     """What the chosen function gives. All of them take these operands and give tensors of the same kinds."""
-    if len(functions) == 1:
+    if all(each is functions[0] for each in functions):
         return functions[0](*operands)
     import tensorflow as tf
 

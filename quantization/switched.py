@@ -20,7 +20,7 @@ from quantization.cases import one_of, traced
 from quantization.layers.base import FUNCTION_SLOTS, effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import EVERYWHERE, channels_of
-from quantization.quantizers.rounding import kept, straight_within
+from quantization.quantizers.rounding import kept_within, straight_within
 from quantization.spec import QuantizerSpec
 
 Tensor = Any
@@ -231,8 +231,7 @@ def _straight_derivative(rank: int, dtype: str) -> Any:
 
     def gradient(x: Tensor, upstream: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
         *_, low, high = ops.unstack(parameters, PARAMETERS)
-        wide = ops.cast(x, "float32")
-        return kept(upstream, ops.logical_and(wide > low, wide <= high))
+        return kept_within(upstream, ops.cast(x, "float32"), low, high)
 
     x: tuple[list[int | None], str] = ([None] * rank, dtype)
     return traced(gradient, x, x, *_others())

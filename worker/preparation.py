@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
@@ -13,14 +14,26 @@ from search.plan import Plan
 from search.plan import plan as make_plan
 from search.recipe import fingerprint as fingerprint_of
 from search.spec import SearchSpec
+from service.store.models import Job
 from worker.runtime import Runtime
 
-#: Plans and data sets kept per process: more would only cost memory, jobs mostly come one after the other.
+#: Specifications, plans and data sets kept per process: more would only cost memory, jobs mostly follow one another.
 _KEPT: Final = 2
 
+_specifications: OrderedDict[str, tuple[Mapping[str, Any], SearchSpec]] = OrderedDict()
 _plans: OrderedDict[str, Plan] = OrderedDict()
 _data: OrderedDict[str, Dataset] = OrderedDict()
 _fingerprints: OrderedDict[str, dict[str, str]] = OrderedDict()
+
+
+def specification(job: Job) -> SearchSpec:
+    """The job's specification as it is stored; every trial asks for it several times."""
+    kept = _specifications.get(job.id)
+    if kept is None or kept[0] != job.spec:
+        kept = _specifications[job.id] = (job.spec, SearchSpec.model_validate(job.spec))
+        _trim(_specifications)
+    _specifications.move_to_end(job.id)
+    return kept[1]
 
 
 def plan(runtime: Runtime, job_id: str, spec: SearchSpec) -> Plan:
@@ -64,6 +77,7 @@ def _trim(kept: OrderedDict[str, Any]) -> None:
 
 def forget() -> None:
     """Drop what is kept."""
+    _specifications.clear()
     _plans.clear()
     _data.clear()
     _fingerprints.clear()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from numpy.typing import NDArray
 
@@ -19,29 +18,15 @@ from service.store import uploads
 from service.store.incoming import Incoming
 from service.store.models import Job, now
 from service.store.resolving import opened
+from worker import preparation
 from worker.runtime import Runtime
 from worker.sandbox.weights import read_weights
 from worker.scratch import scratch
 
-#: Specifications kept per process.
-_KEPT: Final = 8
-
-_specs: OrderedDict[str, tuple[Mapping[str, Any], SearchSpec]] = OrderedDict()
-
 
 def spec_of(runtime: Runtime, job: Job) -> SearchSpec:
     """The job's specification, with the uploads it names at hand. InvalidSpec if they are gone."""
-    return opened(_validated(job), runtime.blobs)
-
-
-def _validated(job: Job) -> SearchSpec:
-    """The specification as it is stored; kept, because every trial asks for it several times."""
-    found = _specs.get(job.id)
-    if found is None or found[0] != job.spec:
-        found = _specs[job.id] = (job.spec, SearchSpec.model_validate(job.spec))
-        while len(_specs) > _KEPT:
-            _specs.popitem(last=False)
-    return found[1]
+    return opened(preparation.specification(job), runtime.blobs)
 
 
 def gives_weights(spec: SearchSpec) -> bool:

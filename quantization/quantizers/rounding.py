@@ -36,14 +36,15 @@ def straight_through(value: Tensor, surrogate: Tensor) -> Tensor:
 def _with_gradient_within(value: Tensor, x: Tensor, low: Tensor, high: Tensor) -> Any:
     def gradient(*args: Tensor, upstream: Tensor | None = None) -> tuple[Tensor, ...]:
         passed = args[0] if upstream is None else upstream
-        inside = ops.logical_and(x > low, x <= high)
-        return ops.zeros_like(passed), kept(passed, inside), ops.zeros_like(low), ops.zeros_like(high)
+        kept = kept_within(passed, x, low, high)
+        return ops.zeros_like(passed), kept, ops.zeros_like(low), ops.zeros_like(high)
 
     return value, gradient
 
 
-def kept(values: Tensor, inside: Tensor) -> Tensor:
-    """The values where `inside` is true, 0 elsewhere, be they infinite or no numbers; both of one shape."""
+def kept_within(values: Tensor, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The values where low < x <= high, 0 elsewhere, be they infinite or no numbers; x and they of one shape."""
+    inside = ops.logical_and(x > low, x <= high)
     if keras.backend.backend() == "tensorflow":  # where choosing takes three times as long as this product
         import tensorflow as tf
 

@@ -1,0 +1,64 @@
+"""What `benchmarks.peers` says: lines while it runs, and its tables."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.workload import JOBS
+
+TITLES = {
+    "fewbits": "fewbits",
+    "keras_tuner_qkeras": "keras-tuner + qkeras-v3",
+    "autoqkeras": "AutoQKeras (TensorFlow 2.12)",
+}
+
+
+def told(found: dict[str, Any]) -> str:
+    """One line of a side's search: what is kept if a later one is broken off."""
+    trials = found["trials"]
+    best = max(trial["score"] for trial in trials)
+    return (
+        f"    {len(trials)} trials in {trials[-1]['since_s']:.1f} s, first {trials[0]['trial_s']:.1f} s,"
+        f" {found['cpu_s']:.1f} CPU-s, {found['memory_mb']:.0f} MB, best score {best:.4f}"
+    )
+
+
+def reached(found: dict[str, Any]) -> str:
+    """One line of how fewbits came to the best score of another side."""
+    return (
+        f"    {found['score']:.4f} reached in {found['ours_s']:.1f} s and {found['trials']} trials,"
+        f" {found['ours_s'] / found['theirs_s']:.3f} of their time"
+    )
+
+
+def show(found: dict[str, Any]) -> None:
+    for name, result in found["jobs"].items():
+        training = JOBS[name]["training"]
+        title = f"{JOBS[name]['model']}, {training['epochs']} epochs, {found['machine']}"
+        table = Table(title=title)
+        table.add_column("")
+        for column in (
+            "trials a minute", "first trial, s", "later trials, s", "CPU-s a trial", "peak MB", "median accuracy"
+        ):  # fmt: skip
+            table.add_column(column, justify="right")
+        for side, numbers in result["sides"].items():
+            table.add_row(
+                TITLES[side],
+                f"{numbers['trials_a_minute']:.1f}",
+                f"{numbers['first_s']:.1f}",
+                f"{numbers['later_s']:.2f}",
+                f"{numbers['cpu_s_a_trial']:.2f}",
+                f"{numbers['memory_mb']:.0f}",
+                f"{statistics.median(numbers['metrics']):.4f}",
+            )
+        Console().print(table)
+        if "speed" in result:
+            print(f"trials a minute against keras-tuner: {result['speed']:.1f} times")
+            print(f"CPU-seconds of keras-tuner's search in terms of ours: {result['cpu']:.1f}")
+            print(f"same distribution of accuracies: p = {result['p']:.3f}")
+            ratios = ", ".join(f"{each['ours_s'] / each['theirs_s']:.2f}" for each in result["reached"])
+            print(f"seconds to its best score, in terms of its search: {ratios}")
