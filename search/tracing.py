@@ -41,29 +41,34 @@ def with_gradients(loss_of: Callable[..., Any], parts: Sequence[Tensor]) -> tupl
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, traced once for all sizes of its arguments."""
+    """The function, traced at its first call for all sizes of its arguments, which are always of the same structure."""
     traced: list[Any] = []
 
     def call(*arguments: Any) -> Any:
         if not traced:
-            traced.append(_function(function, arguments))
-        return traced[0](*arguments)
+            traced.append(_traced(function, arguments))
+        return traced[0](arguments)
 
     return call
 
 
-def _function(function: Callable[..., Any], arguments: Any) -> Callable[..., Any]:
+def _traced(function: Callable[..., Any], arguments: Any) -> Callable[[Any], Any]:
+    """What takes all arguments at once: of many tensors `tf.function` looks a millisecond at their names and kinds."""
     import tensorflow as tf
 
     _as_written()
-    found: Callable[..., Any] = tf.function(
-        functools.partial(
-            function
-        ),  # by a method's code TensorFlow would take all programs for one traced too often
-        input_signature=tf.nest.map_structure(_open, arguments),
-        autograph=False,
-    )
-    return found
+
+    kinds = tf.nest.map_structure(_open, arguments)
+
+    def of_tensors(*tensors: Tensor) -> Any:
+        return function(*tf.nest.pack_sequence_as(kinds, tensors))
+
+    wrapped = tf.compat.v1.wrap_function(of_tensors, tf.nest.flatten(kinds))
+
+    def call(arguments: Any) -> Any:
+        return wrapped(*(tf.convert_to_tensor(each) for each in tf.nest.flatten(arguments)))
+
+    return call
 
 
 @functools.cache

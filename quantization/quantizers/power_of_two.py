@@ -12,12 +12,12 @@ from quantization.kinds import QuantizedPo2, QuantizedReluPo2
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import (
     Tensor,
+    at_least,
     exact_log2,
     leaky_relu,
     log2,
-    nearest_exponent,
+    power_by_bits,
     power_of_two,
-    power_of_whole,
     sign_or_one,
 )
 
@@ -97,15 +97,13 @@ class _PowerOfTwo(BaseQuantizer[Any]):
     def coded_by_bits(self, sign: Tensor, size: Tensor) -> tuple[Tensor, Any]:
         """`coded(sign, exponent_of(size))` where `is_by_bits`."""
         low, high = self.exponent_range
+        top = 2.0**high if self.spec.max_value is None else min(2.0**high, self.spec.max_value)
+        smallest = 2.0**low
+        held = ops.minimum(ops.maximum(size, smallest), top)
         epsilon = keras.config.epsilon()
-        held = ops.maximum(size, epsilon)
-        if self.spec.max_value is not None:
-            held = ops.minimum(held, self.spec.max_value)
-        exponent = ops.clip(nearest_exponent(held), low, high)
-        if 2.0**low < epsilon:
-            exponent = ops.where(size < epsilon, low, exponent)
-        codes = sign * power_of_whole(exponent - low)
-        return ops.where(ops.equal(size, size), codes, size), float(2.0**low)  # what is no number stays none
+        if smallest < epsilon:  # what is below epsilon has the smallest exponent
+            held = ops.where(size < epsilon, smallest, held)
+        return sign * power_by_bits(held, low), smallest
 
     def coded(self, sign: Tensor, exponent: Tensor) -> tuple[Tensor, Any]:
         """Codes and scale of sign * 2^exponent: in units of the smallest level, or signs where that is too many."""
@@ -153,10 +151,10 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         slope = self.spec.negative_slope
+        if not slope and self.is_by_bits:
+            return self.coded_by_bits(self._sign(x), x)
         size = leaky_relu(x, 0.0)
         sign = self._sign(size)
-        if not slope and self.is_by_bits:
-            return self.coded_by_bits(sign, size)
         exponent = self.exponent_of(size, training)
         if slope:
             below = leaky_relu(-x, 0.0) * slope
@@ -168,7 +166,7 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
         """1, or 0 for what is nearer to zero than to the smallest level."""
         if self.spec.compat:
             return ops.ones_like(size)
-        return ops.cast(size >= 0.5 * 2.0 ** float(self.exponents[0]), "float32")
+        return at_least(size, 0.5 * 2.0 ** float(self.exponents[0]))
 
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
         sloped = leaky_relu(x, self.spec.negative_slope)

@@ -10,7 +10,7 @@ from keras import ops
 
 from quantization.kinds import StochasticTernary, Ternary
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
-from quantization.quantizers.rounding import Tensor, hard_sigmoid, stochastic_round
+from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_from, stochastic_round
 from quantization.quantizers.scales import Scaling, quotient
 
 #: Threshold where neither it nor an automatic scale is given.
@@ -33,8 +33,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
             return self.fitted(x, training)
-        above, below = x >= self.threshold, x <= -self.threshold
-        return ops.cast(above, x.dtype) - ops.cast(below, x.dtype), constant_scale(self.spec.alpha)
+        return sign_from(x, self.threshold), constant_scale(self.spec.alpha)
 
     @property
     def threshold(self) -> float:
