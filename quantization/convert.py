@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import keras
@@ -60,6 +61,15 @@ def read_quantizers(model: keras.Model) -> dict[str, dict[str, QuantizerSpec | N
 def quantized_layers(model: keras.Model) -> list[Any]:
     """The quantized layers of a model, in its order; each is a Keras layer and a `QuantizedLayer`."""
     return [layer for layer in model.layers if isinstance(layer, QuantizedLayer)]
+
+
+@contextlib.contextmanager
+def weights_held(model: keras.Model) -> Iterator[None]:
+    """Within it, layers quantize a weight once for all calls at inference and all integers; no weight may change."""
+    with contextlib.ExitStack() as held:
+        for layer in quantized_layers(model):
+            held.enter_context(layer.weights_held())
+        yield
 
 
 def transfer_weights(source: keras.Model, target: keras.Model) -> list[str]:

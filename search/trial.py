@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
 from costmodel.network import read_network
-from quantization.convert import read_quantizers
+from quantization.convert import read_quantizers, weights_held
 from quantization.workload import network as plain_network
 from search import models
 from search.build import assemble, compile_model
@@ -25,7 +25,7 @@ from search.choices import choices
 from search.data import Dataset
 from search.errors import Diverged, OutOfMemory
 from search.garbage import collect_sometimes, freeze_imports
-from search.history import Assignment, EpochReport, Execution, Measurement
+from search.history import Assignment, Cost, EpochReport, Execution, Measurement
 from search.measure import evaluate_plainly
 from search.metrics import metric_value
 from search.objective_spec import MAXIMIZE
@@ -130,6 +130,7 @@ class _Trial:
         self._network = read_network(self._architecture)
         self._task = task(spec, self._network)
         self._durations = dict.fromkeys(("build", "compile", "train", "evaluate", "save"), 0.0)
+        self._weights = ExitStack()  # of trained models, quantized once to be measured and saved
 
     def run(
         self,
@@ -139,6 +140,12 @@ class _Trial:
         look: Callable[[float], None] | None = None,
     ) -> Measurement:
         cost = pricer.price(self._assignment)  # first: what cannot be priced need not be trained
+        with self._weights:
+            return self._run(cost, epochs, start_from, look)
+
+    def _run(
+        self, cost: Cost, epochs: range, start_from: Path | None, look: Callable[[float], None] | None
+    ) -> Measurement:
         seeds = execution_seeds(self._seed, self._spec.training.executions)
         best, model = self._execute(seeds[0], epochs, 0, start_from, look)
         found = [best]
@@ -182,6 +189,7 @@ class _Trial:
         with self._timed("evaluate"):
             model.optimizer.build(model.trainable_variables)
             program.store(training.best, model, model.optimizer)
+            self._weights.enter_context(weights_held(model))
             measured = _measured(self._task, evaluate_plainly(model, self._task, self.part("validation")))
         best_epoch = before + training.best_epoch
         return Execution(seed, measured["metric"], measured["loss"], best_epoch), model

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers import BaseQuantizer, build_quantizer
+from quantization.quantizers.base import as_integers
 from quantization.spec import QuantizerSpec, as_spec
 
 #: Name under which Keras registers the layers.
@@ -84,6 +85,7 @@ class QuantizedLayer:
             for slot, spec in self._given.items()
             if spec is not None
         )
+        self._held: dict[str, tuple[Any, Any]] | None = None
         if any(quantizer.has_state for _, quantizer in self._slot_quantizers):
             self.quantizer_state = QuantizerState(name="quantizer_state")
 
@@ -137,11 +139,31 @@ class QuantizedLayer:
         if not getattr(self, "built", False):
             raise ValueError(f"{self._label}: build the layer (call it once) before its weights are read")
         found = ((slot, self.quantizer(slot)) for slot in self.slots if self._holds_weight(slot))
-        return {slot: q.to_integers(self.weight_of(slot)) for slot, q in found if q is not None}
+        return {slot: as_integers(*self._encoded(slot, q)) for slot, q in found if q is not None}
 
     def weight_of(self, slot: str) -> Any:
         """The float32 value that is quantized in a slot."""
         return ops.convert_to_tensor(self._attribute(slot))
+
+    @contextlib.contextmanager
+    def weights_held(self) -> Iterator[None]:
+        """Within it, each weight is quantized once for all calls at inference and all integers; it must not change."""
+        with replaced([(self, "_held", {})]):
+            yield
+
+    def _encoded(self, slot: str, quantizer: BaseQuantizer[Any]) -> tuple[Any, Any]:
+        """Codes and scale of a weight at inference."""
+        if self._held is None:
+            return quantizer.encode(self.weight_of(slot), False)
+        if slot not in self._held:
+            self._held[slot] = quantizer.encode(self.weight_of(slot), False)
+        return self._held[slot]
+
+    def _quantized_weight(self, slot: str, quantizer: BaseQuantizer[Any], training: bool) -> Any:
+        if training or self._held is None or not quantizer.is_noiseless:
+            return quantizer(self.weight_of(slot), training)
+        codes, scale = self._encoded(slot, quantizer)
+        return codes * scale
 
     def set_weight(self, slot: str, value: Any) -> None:
         """Give what is quantized in a slot another value of the same shape."""
@@ -171,8 +193,11 @@ class QuantizedLayer:
                 if quantizer is not None:
                     values[slot] = quantized_function(self._attribute(slot), quantizer, training)
             elif quantizer is not None or self._computes_narrow:
-                weight = self.weight_of(slot)
-                value = weight if quantizer is None else quantizer(weight, training)
+                value = (
+                    self.weight_of(slot)
+                    if quantizer is None
+                    else self._quantized_weight(slot, quantizer, training)
+                )
                 values[slot] = ops.cast(value, self._computing)
         return values
 

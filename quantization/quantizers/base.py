@@ -155,13 +155,7 @@ class BaseQuantizer(Generic[Spec]):
         Where levels are not multiples of one step (u-law, powers of two beyond 62 bits) the codes are signs and
         the scale has an element for each code.
         """
-        codes, scale = self.encode(ops.cast(ops.convert_to_tensor(x), "float32"), False)
-        numbers = np.asarray(ops.convert_to_numpy(codes))
-        factors = np.asarray(ops.convert_to_numpy(scale), dtype=np.float32)
-        if np.any(np.abs(numbers) > _LARGEST_CODE) or np.any(numbers != np.rint(numbers)):
-            values = numbers * factors
-            numbers, factors = np.sign(values), np.abs(values)
-        return numbers.astype(np.int64), factors
+        return as_integers(*self.encode(ops.cast(ops.convert_to_tensor(x), "float32"), False))
 
     def scale(self, x: Any) -> np.ndarray:
         """The scale alone: a number, or an array that broadcasts against x."""
@@ -183,6 +177,16 @@ class BaseQuantizer(Generic[Spec]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec})"
+
+
+def as_integers(codes: Tensor, scale: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and scale of `BaseQuantizer.encode` in numpy (int64, float32), as `BaseQuantizer.to_integers` has them."""
+    numbers = np.asarray(ops.convert_to_numpy(codes))
+    factors = np.asarray(ops.convert_to_numpy(scale), dtype=np.float32)
+    if np.any(np.abs(numbers) > _LARGEST_CODE) or np.any(numbers != np.rint(numbers)):
+        values = numbers * factors
+        numbers, factors = np.sign(values), np.abs(values)
+    return numbers.astype(np.int64), factors
 
 
 def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tensor:
