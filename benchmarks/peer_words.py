@@ -55,7 +55,7 @@ def show(found: dict[str, Any]) -> None:
                 f"{numbers['memory_mb']:.0f}",
                 f"{statistics.median(numbers['metrics']):.4f}",
             )
-        Console().print(table)
+        Console(width=110).print(table)
         if "speed" in result:
             print(f"trials a minute against keras-tuner: {result['speed']:.1f} times")
             print(f"CPU-seconds of keras-tuner's search in terms of ours: {result['cpu']:.1f}")

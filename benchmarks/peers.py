@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import ks_2samp
 
+from benchmarks.peer_sides.usage import used
 from benchmarks.peer_words import TITLES, reached, show, told
 from benchmarks.workload import LIMITS, Silent, Work, data_folder, has_mnist, work
 from search import models
@@ -169,8 +169,7 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
             print(json.dumps(found), flush=True)
             if reach is not None and found["score"] >= reach:
                 break
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
+    print(json.dumps(used()))
 
 
 def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:

@@ -6,7 +6,6 @@ python autoqkeras.py JOB.json: reads the job, prints a JSON object a trial and o
 import contextlib
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 from qkeras.autoqkeras import AutoQKeras
+from usage import used
 
 with open(sys.argv[1]) as file:
     job = json.load(file)
@@ -83,5 +83,4 @@ with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.std
         epochs=job["epochs"],
         verbose=0,
     )
-usage = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
+print(json.dumps(used()))

@@ -5,7 +5,6 @@ python keras_tuner_qkeras.py JOB.json: reads the job, prints a JSON object a tri
 
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ import keras
 import keras_tuner
 import numpy as np
 import qkeras
+from usage import used
 
 with open(sys.argv[1]) as file:
     job = json.load(file)
@@ -87,5 +87,4 @@ with tempfile.TemporaryDirectory() as folder:
         validation_data=(data["x_validation"], data["y_validation"]),
         verbose=0,
     )
-usage = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "memory_mb": usage.ru_maxrss / 1024}))
+print(json.dumps(used()))

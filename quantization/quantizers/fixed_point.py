@@ -11,7 +11,7 @@ from keras import ops
 from quantization.kinds import QuantizedBits, QuantizedLinear
 from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, round_half_away, sign_or_one, stochastic_round
-from quantization.quantizers.scales import Scaling, quotient
+from quantization.quantizers.scales import Scaling, alternated, quotient
 
 
 def fixed_point_codes(x: Tensor, scale: Any, low: Any, high: Any) -> Tensor:
@@ -84,9 +84,14 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         top = self.code_range[1]
         size = ops.abs(x) if self.spec.keep_negative or self.spec.compat else ops.relu(x)
         scale = scaling.rounded(scaling.largest(size, magnitude=False) / top)
-        for _ in range(5 if scaling.power_of_two else 0):
-            codes = ops.minimum(ops.floor(size / scale + 0.5), top)
-            scale = scaling.least_squares(size, codes)
+        if not scaling.power_of_two:
+            return scale
+        _, scale = alternated(
+            scale,
+            lambda scale: ops.minimum(ops.floor(size / scale + 0.5), top),
+            lambda codes: scaling.least_squares(size, codes),
+            5,
+        )
         return scale
 
     def _auto_codes(self, x: Tensor, scale: Any) -> Tensor:

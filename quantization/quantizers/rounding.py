@@ -47,7 +47,10 @@ def _with_gradient_within(value: Tensor, x: Tensor, low: Tensor, high: Tensor) -
 
 
 def kept_within(values: Tensor, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """The values where low < x <= high, 0 elsewhere, be they infinite or no numbers; x and they of one shape."""
+    """The values where low < x <= high, 0 elsewhere, be they infinite or no numbers; x and they of one shape.
+
+    Differences of x and a bound that are below the smallest normal float32 may count as none.
+    """
     if keras.backend.backend() == "tensorflow":  # where comparing and choosing take as long again
         import tensorflow as tf
 

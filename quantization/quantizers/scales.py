@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from quantization.quantizers.rounding import Tensor, nearest_power_of_two
@@ -91,6 +93,32 @@ class Scaling:
         for axis, size in zip(kept, groups, strict=True):
             mean = _grouped(mean, axis, size)
         return mean
+
+
+def alternated(
+    scale: Tensor, codes_of: Callable[[Tensor], Tensor], scale_of: Callable[[Tensor], Tensor], times: int
+) -> tuple[Tensor, Tensor]:
+    """Codes and scale after finding the codes for a scale and the scale for these codes, `times` times.
+
+    Both are functions of their argument alone: codes found twice running would be found for ever, and where numbers are
+    at hand no more are looked for.
+    """
+    codes = codes_of(scale)
+    for _ in range(times - 1):
+        scale, before = scale_of(codes), codes
+        codes = codes_of(scale)
+        if _is_at_hand(codes) and np.array_equal(*map(ops.convert_to_numpy, (codes, before))):
+            return codes, scale
+    return codes, scale_of(codes)
+
+
+def _is_at_hand(x: Tensor) -> bool:
+    """Whether the numbers of a tensor are known, not only how they are computed."""
+    if keras.backend.backend() == "tensorflow":
+        return hasattr(x, "numpy")
+    import jax
+
+    return not isinstance(x, jax.core.Tracer)
 
 
 def quotient(x: Tensor, scale: Any) -> Tensor:

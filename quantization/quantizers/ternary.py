@@ -11,7 +11,7 @@ from keras import ops
 from quantization.kinds import StochasticTernary, Ternary
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_from, stochastic_round
-from quantization.quantizers.scales import Scaling, quotient
+from quantization.quantizers.scales import Scaling, alternated, quotient
 
 #: Threshold where neither it nor an automatic scale is given.
 DEFAULT_THRESHOLD = 0.33
@@ -44,12 +44,22 @@ class TernaryQuantizer(BaseQuantizer[Any]):
         """Codes and scale found from the data."""
         scaling = Scaling.of(self.spec)
         scale = scaling.rounded(2.0 * scaling.largest(x) / 3.0)
+        if training and getattr(self.spec, "use_stochastic_rounding", False):
+            return self._drawn_and_fitted(x, scale, scaling)
+
+        def codes_of(scale: Tensor) -> Tensor:  # half to even: a tie at half the scale is 0
+            return ops.clip(ops.round(quotient(x, scale)), -1.0, 1.0)
+
+        return alternated(
+            scale, codes_of, lambda codes: scaling.least_squares(x, codes), self.spec.number_of_unrolls
+        )
+
+    def _drawn_and_fitted(self, x: Tensor, scale: Tensor, scaling: Scaling) -> tuple[Tensor, Any]:
+        """`fitted` with codes drawn anew each time."""
         codes = ops.zeros_like(x)
         for _ in range(self.spec.number_of_unrolls):
-            ratio = quotient(x, scale)
-            if training and getattr(self.spec, "use_stochastic_rounding", False):
-                ratio = stochastic_round(ratio, self.seed_generator, 1.0 / 3.0)
-            codes = ops.clip(ops.round(ratio), -1.0, 1.0)  # half to even: a tie at half the scale is 0
+            ratio = stochastic_round(quotient(x, scale), self.seed_generator, 1.0 / 3.0)
+            codes = ops.clip(ops.round(ratio), -1.0, 1.0)
             scale = scaling.least_squares(x, codes)
         return codes, scale
 

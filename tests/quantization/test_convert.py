@@ -12,7 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from costmodel.network import Network, read_network
-from quantization.convert import float_model, plain_description, quantize, read_quantizers, transfer_weights
+from quantization.convert import (
+    float_model,
+    plain_description,
+    quantize,
+    read_quantizers,
+    transfer_weights,
+    weights_held,
+)
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot, UnsupportedModel
 from quantization.export import export_integers, quantizer_table
 from quantization.export.integers import smallest_type
@@ -247,6 +254,25 @@ def test_exported_codes_times_scales_are_the_weights_in_use() -> None:
         arrays["conv/kernel/codes"] * arrays["conv/kernel/scale"], np.asarray(kernel)
     )
     assert arrays["conv/kernel/codes"].dtype == np.int8
+
+
+def test_weights_that_are_held_are_quantized_once_and_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = quantize(_model(), _ASSIGNMENT)
+    x = np.random.default_rng(1).normal(size=(3, *model.input_shape[1:])).astype(np.float32)
+    plainly, exported = np.asarray(model(x)), export_integers(model)
+    counted: list[Any] = []
+    head = model.get_layer("head").quantizer("kernel")
+    encode = head.encode
+    monkeypatch.setattr(head, "encode", lambda *arguments: counted.append(arguments) or encode(*arguments))
+    with weights_held(model):
+        for _ in range(2):
+            np.testing.assert_array_equal(np.asarray(model(x)), plainly)
+        held = export_integers(model)
+    assert len(counted) == 1
+    for name, codes in exported.items():
+        np.testing.assert_array_equal(held[name], codes)
+    model.get_layer("head").kernel.assign(model.get_layer("head").kernel * -3.0)
+    assert not np.array_equal(np.asarray(model(x)), plainly), "what was held is let go"
 
 
 @given(st.lists(st.integers(-(2**62), 2**62), min_size=0, max_size=5))

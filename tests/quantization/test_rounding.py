@@ -1,0 +1,74 @@
+"""Signs, thresholds, ranges and powers of two, found without a comparison."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+from quantization.quantizers.rounding import at_least, kept_within, power_by_bits, sign_from, sign_or_one
+
+#: What a threshold is compared with: itself, its neighbours, and anything else.
+_ANY = st.floats(width=32, allow_nan=False, allow_subnormal=False)
+_BOUNDS = st.floats(2.0**-30, 2.0**30, width=32)
+
+
+def _numbers(tensor: object) -> np.ndarray:
+    return np.asarray(ops.convert_to_numpy(tensor))
+
+
+def _around(bound: float, others: list[float]) -> np.ndarray:
+    """The bound, its opposite, the neighbours of both, and others."""
+    ends = np.array([bound, -bound], np.float32)
+    beside = [np.nextafter(ends, np.float32(way)) for way in (-math.inf, math.inf)]
+    return np.concatenate([ends, *beside, np.array([0.0, -0.0, math.inf, -math.inf, *others], np.float32)])
+
+
+@given(_BOUNDS, st.lists(_ANY, max_size=8))
+def test_a_threshold_is_reached_from_the_bound_on(bound: float, others: list[float]) -> None:
+    x = _around(bound, others)
+    np.testing.assert_array_equal(_numbers(at_least(x, bound)), (x >= np.float32(bound)).astype(np.float32))
+
+
+@given(_BOUNDS, st.lists(_ANY, max_size=8))
+def test_signs_count_from_the_bound_on(bound: float, others: list[float]) -> None:
+    x = _around(bound, others)
+    expected = (x >= np.float32(bound)).astype(np.float32) - (x <= -np.float32(bound))
+    np.testing.assert_array_equal(_numbers(sign_from(x, bound)), expected)
+
+
+@given(st.lists(_ANY, max_size=8))
+def test_the_sign_of_zero_is_one(others: list[float]) -> None:
+    x = _around(1.0, others)
+    np.testing.assert_array_equal(_numbers(sign_or_one(x)), np.where(x < 0, -1.0, 1.0))
+
+
+def test_what_is_no_number_stays_none() -> None:
+    x = np.full(3, math.nan, np.float32)
+    for found in (at_least(x, 0.5), sign_from(x, 0.5), sign_or_one(x)):
+        assert np.isnan(_numbers(found)).all()
+
+
+@given(
+    st.floats(-(2.0**30), 2.0**30, width=32, allow_subnormal=False),
+    st.sampled_from([0.0, 0.5, 3.0, math.inf]),
+    st.lists(_ANY, max_size=8),
+)
+def test_values_are_kept_within_the_range_alone(low: float, width: float, others: list[float]) -> None:
+    low, high = np.float32(low), np.float32(low + width)
+    x = np.concatenate([_around(float(low), others), _around(float(high), [])])
+    x = x[np.isfinite(x) & ((x == 0) | (abs(x) >= np.finfo(np.float32).tiny))]
+    values = np.resize(np.array([1.5, -2.0, math.inf, -math.inf, math.nan], np.float32), x.shape)
+    kept = kept_within(*map(ops.convert_to_tensor, (values, x, low, high)))
+    np.testing.assert_array_equal(_numbers(kept), np.where((x > low) & (x <= high), values, np.float32(0)))
+
+
+@given(st.integers(-40, 40), st.integers(-60, 60), st.floats(1, 2, width=32, exclude_max=True))
+def test_powers_of_two_are_the_nearest_by_their_logarithm(low: int, exponent: int, fraction: float) -> None:
+    x = np.float32(fraction) * np.float32(2.0) ** np.float32(exponent)
+    above = float(fraction) ** 2 > 2  # no float32 is the square root
+    found = _numbers(power_by_bits(ops.convert_to_tensor(x), low))
+    assert found == 2.0 ** (exponent + above - low)
