@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
@@ -78,9 +79,13 @@ class Recorder:
 
     def batch(self) -> None:
         """Called between batches; costs nothing."""
-        if self._state is Lease.CANCELLED:
+        self.heed(self._state)
+
+    def heed(self, lease: Lease) -> None:
+        """Raise Cancelled or LeaseLost where the lease says so."""
+        if lease is Lease.CANCELLED:
             raise Cancelled("the job was cancelled")
-        if self._state is Lease.LOST:
+        if lease is Lease.LOST:
             raise LeaseLost(f"trial {self._held.trial_id} has a newer attempt than {self._held.attempt}")
 
     def epoch(self, report: EpochReport) -> None:
@@ -96,8 +101,17 @@ class Recorder:
         if self._unstored:
             with self._database.transaction(lasting=False) as session:
                 self._state = claims.add_epochs(session, self._held, self._unstored, self._settings.lease)
-            self._unstored, self._stored_at = [], time.monotonic()
+            self.note_stored()
         self.batch()
+
+    @property
+    def unstored(self) -> Sequence[EpochReport]:
+        """The epochs that are not stored yet."""
+        return tuple(self._unstored)
+
+    def note_stored(self) -> None:
+        """To be called when they are."""
+        self._unstored, self._stored_at = [], time.monotonic()
 
     @property
     def _is_compared(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
@@ -19,10 +20,14 @@ _PREFIX: Final = "fewbits-task-"
 _NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]+-(?P<pid>\d+)-(?P<start>\d+)-(?P<host>.+)")
 
 
+#: What a process is called never changes, and asking for its start takes as long as making the folder.
+_this_process: Final = functools.lru_cache(maxsize=1)(worker_name)
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     """An empty folder until the block ends. Its name tells this process."""
-    host, pid, start = worker_name(os.getpid()).split("/")
+    host, pid, start = _this_process(os.getpid()).split("/")
     suffix = f"-{pid}-{start}-{host}"  # a host's name may have hyphens: it comes last
     with tempfile.TemporaryDirectory(prefix=_PREFIX, suffix=suffix) as folder:
         yield Path(folder)

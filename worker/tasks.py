@@ -16,8 +16,9 @@ from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, O
 from search.history import AttemptOutcome, JobStatus, Measurement, TrialStatus, Verdict
 from service.queue import TaskName
 from service.store import claims, discarded, events, idempotency, jobs, trials, workers
-from service.store.claims import Claim
+from service.store.claims import Claim, Lease
 from service.store.models import now
+from service.store.session import on_commit
 from worker import preparation, uploaded
 from worker.measuring import measure
 from worker.recorder import Judged, LeaseLost, Recorder
@@ -68,8 +69,7 @@ def _attempt(runtime: Runtime, held: Claim, folder: Path) -> bool:
     try:
         with Recorder(runtime.database, runtime.settings, held, runtime.worker) as recorder:
             measurement, verdict = measure(runtime, held, recorder, folder)
-            recorder.flush()
-            _save(runtime, held, measurement, verdict, folder)
+            _save(runtime, held, recorder, measurement, verdict, folder)
     except LeaseLost:
         log.warning("trial %s: another worker has it, nothing is stored", held.trial_id)
         return False
@@ -98,17 +98,34 @@ def _attempt(runtime: Runtime, held: Claim, folder: Path) -> bool:
 
 
 def _save(
-    runtime: Runtime, held: Claim, measurement: Measurement, verdict: Verdict | None, folder: Path
+    runtime: Runtime,
+    held: Claim,
+    recorder: Recorder,
+    measurement: Measurement,
+    verdict: Verdict | None,
+    folder: Path,
 ) -> None:
-    """Bytes first, then the row that names them: what is named is there."""
+    """Bytes first, then the row that names them: what is named is there. Raises Cancelled where the user ended the job,
+    LeaseLost where another worker has the trial.
+    """
     blobs = runtime.blobs.put_all(path for path in sorted(folder.iterdir()) if path.is_file())
     with runtime.database.transaction() as session:
-        kept = claims.finish(
-            session, held, measurement, artifacts=blobs, versions=preparation.versions(), verdict=verdict
-        )
-        if not kept:
-            raise LeaseLost
-        runtime.queue.enqueue(TaskName.ADVANCE_JOB, held.job_id)
+        lease = claims.look(session, held)
+        if lease is Lease.HELD:
+            kept = claims.finish(
+                session,
+                held,
+                measurement,
+                artifacts=blobs,
+                versions=preparation.versions(),
+                verdict=verdict,
+                reports=recorder.unstored,
+            )
+            if not kept:
+                raise LeaseLost
+            on_commit(recorder.note_stored)
+            runtime.queue.enqueue(TaskName.ADVANCE_JOB, held.job_id)
+    recorder.heed(lease)
 
 
 def _judge(runtime: Runtime, held: Claim, judged: Judged) -> None:

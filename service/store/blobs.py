@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 _CHUNK = 1 << 20
@@ -20,6 +21,12 @@ class Blob:
 
     sha256: str
     size_bytes: int
+
+
+@cache
+def _writers() -> ThreadPoolExecutor:
+    """Threads that wait for the disk; as many as a trial has files."""
+    return ThreadPoolExecutor(8, thread_name_prefix="blobs")
 
 
 class BlobStore:
@@ -52,8 +59,7 @@ class BlobStore:
     def put_all(self, sources: Iterable[Path]) -> dict[str, Blob]:
         """Store copies of files at once, by their names: they wait for the disk together, not one after the other."""
         paths = list(sources)
-        with ThreadPoolExecutor(max(len(paths), 1)) as pool:
-            return dict(zip([path.name for path in paths], pool.map(self.put, paths), strict=True))
+        return dict(zip([path.name for path in paths], _writers().map(self.put, paths), strict=True))
 
     def remove_stale(self, sha256: str, before: datetime) -> bool:
         """Remove content that was not put since `before`; False if it was. Content that is not there counts as removed.

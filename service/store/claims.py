@@ -55,10 +55,10 @@ def claim_next(session: Session, hint: int, *, worker: str, lease: timedelta) ->
     else the oldest. None if none may begin: a message may come late or twice.
     """
     for _ in range(_TRIES):
-        trial_id = session.scalar(_WAITING, {"hint": hint})
-        if trial_id is None:
+        waiting = session.execute(_WAITING, {"hint": hint}).one_or_none()
+        if waiting is None:
             return None
-        held = claim(session, trial_id, worker=worker, lease=lease)
+        held = _claimed(session, waiting.id, waiting.job_id, worker, lease)
         if held is not None:
             return held
     return None
@@ -71,7 +71,7 @@ def _running(job_id: Any) -> Select[int]:
 
 #: The queued trial whose turn it is; written once, for each claim asks it. `hint`: the one that comes first of equals.
 _WAITING: Final = (
-    select(Trial.id)
+    select(Trial.id, Trial.job_id)
     .join(Job, Job.id == Trial.job_id)
     .where(
         Trial.status == TrialStatus.QUEUED,
@@ -83,31 +83,41 @@ _WAITING: Final = (
 )
 
 
+_RUNNING: Final = _running(bindparam("of_job"))
+
+_CLAIM: Final = (
+    update(Trial)
+    .where(Trial.id == bindparam("claimed"), Trial.status == TrialStatus.QUEUED)
+    .values(
+        status=TrialStatus.RUNNING,
+        attempt=Trial.attempt + 1,
+        lease_until=bindparam("until"),
+        worker=bindparam("by"),
+        started_at=bindparam("at"),
+        epochs_done=0,
+        reason=None,
+    )
+    .returning(Trial.number, Trial.attempt)
+)
+
+
 def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> Claim | None:
     """Take this trial; None if it is not queued (any more), or if its job lets none begin now."""
     job_id = session.scalar(
         select(Trial.job_id).where(Trial.id == trial_id, Trial.status == TrialStatus.QUEUED)
     )
-    turn = None if job_id is None else events.take(session, job_id)
+    return None if job_id is None else _claimed(session, trial_id, job_id, worker, lease)
+
+
+def _claimed(session: Session, trial_id: int, job_id: str, worker: str, lease: timedelta) -> Claim | None:
+    turn = events.take(session, job_id)
     if turn is None or turn.status not in CLAIMABLE:
         return None
-    if (session.scalar(_running(turn.job_id)) or 0) >= turn.parallel_trials:
+    if (session.scalar(_RUNNING, {"of_job": job_id}) or 0) >= turn.parallel_trials:
         return None
     moment = now()
-    row = session.execute(
-        update(Trial)
-        .where(Trial.id == trial_id, Trial.status == TrialStatus.QUEUED)
-        .values(
-            status=TrialStatus.RUNNING,
-            attempt=Trial.attempt + 1,
-            lease_until=moment + lease,
-            worker=worker,
-            started_at=moment,
-            epochs_done=0,
-            reason=None,
-        )
-        .returning(Trial.number, Trial.attempt)
-    ).one_or_none()
+    mine = {"claimed": trial_id, "until": moment + lease, "by": worker, "at": moment}
+    row = session.execute(_CLAIM, mine).one_or_none()
     if row is None:
         return None
     session.execute(
@@ -147,15 +157,20 @@ def add_epochs(session: Session, held: Claim, reports: Sequence[EpochReport], le
     done = reports[-1].epoch + 1
     if turn is None or not _update(session, held, lease_until=now() + lease, epochs_done=done):
         return Lease.LOST
+    events.write(session, turn, *_stored(session, held, reports))
+    return Lease.CANCELLED if turn.status in UNWANTED else Lease.HELD
+
+
+def _stored(session: Session, held: Claim, reports: Sequence[EpochReport]) -> list[Entry]:
+    """Store epochs; what is to be told of them."""
     found = [
         {"epoch": report.epoch, "metrics": dict(report.metrics), "duration_s": report.duration_s}
         for report in reports
     ]
-    own = {"trial_id": held.trial_id, "attempt": held.attempt}
-    session.execute(insert(Epoch), [own | each for each in found])
-    entries = [Entry(EventType.TRIAL_EPOCH, {"attempt": held.attempt, **each}, held.number) for each in found]
-    events.write(session, turn, *entries)
-    return Lease.CANCELLED if turn.status in UNWANTED else Lease.HELD
+    if found:
+        own = {"trial_id": held.trial_id, "attempt": held.attempt}
+        session.execute(insert(Epoch), [own | each for each in found])
+    return [Entry(EventType.TRIAL_EPOCH, {"attempt": held.attempt, **each}, held.number) for each in found]
 
 
 def note_post_training(session: Session, held: Claim, metric: float) -> bool:
@@ -188,14 +203,16 @@ def finish(
     artifacts: dict[str, Blob],
     versions: dict[str, str],
     verdict: Verdict | None = None,
+    reports: Sequence[EpochReport] = (),
 ) -> bool:
     """Store a measured trial, whole; False, and nothing stored, if the claim is not the newest.
 
-    It is DONE, unless a verdict says otherwise.
+    It is DONE, unless a verdict says otherwise. `reports`: its last epochs, where they are not stored yet.
     """
     kept = _end(
         session,
         held,
+        reports,
         **_judged(verdict),
         metric=measurement.metric,
         loss=measurement.loss,
@@ -208,24 +225,15 @@ def finish(
         versions=versions,
     )
     if kept:
-        session.add_all(_layer_rows(held.trial_id, measurement))
+        if measurement.cost.layers:
+            session.execute(insert(LayerEnergy), _layer_rows(held.trial_id, measurement))
         trials.put_artifacts(session, held.trial_id, artifacts)
     return kept
 
 
-def _layer_rows(trial_id: int, measurement: Measurement) -> list[LayerEnergy]:
+def _layer_rows(trial_id: int, measurement: Measurement) -> list[dict[str, Any]]:
     return [
-        LayerEnergy(
-            trial_id=trial_id,
-            position=position,
-            name=layer.name,
-            class_name=layer.class_name,
-            inputs_pj=layer.inputs_pj,
-            outputs_pj=layer.outputs_pj,
-            parameters_pj=layer.parameters_pj,
-            operations_pj=layer.operations_pj,
-            counted_pj=layer.counted_pj,
-        )
+        {"trial_id": trial_id, "position": position, **asdict(layer)}
         for position, layer in enumerate(measurement.cost.layers)
     ]
 
@@ -282,15 +290,25 @@ def release(
         events.write(session, turn, Entry(EventType.TRIAL_ENDED, {**data, "status": status}, held.number))
 
 
-def _end(session: Session, held: Claim, *, status: TrialStatus, **values: Any) -> bool:
-    turn = events.take(session, held.job_id)
+def _end(
+    session: Session,
+    held: Claim,
+    reports: Sequence[EpochReport] = (),
+    *,
+    status: TrialStatus,
+    **values: Any,
+) -> bool:
+    turn = events.take(session, held.job_id, len(reports) + 1)
+    if reports:
+        values["epochs_done"] = reports[-1].epoch + 1
     if turn is None or not _update(
         session, held, status=status, finished_at=now(), lease_until=None, **values
     ):
         return False
     reason = values.get("reason")
     _close(session, held, AttemptOutcome(status), reason)
-    events.write(session, turn, Entry(EventType.TRIAL_ENDED, _told(held, status, values), held.number))
+    ended = Entry(EventType.TRIAL_ENDED, _told(held, status, values), held.number)
+    events.write(session, turn, *_stored(session, held, reports), ended)
     return True
 
 
@@ -300,13 +318,17 @@ def _told(held: Claim, status: TrialStatus, values: Mapping[str, Any]) -> dict[s
     return {"attempt": held.attempt, "status": status, **known}
 
 
+_CLOSE: Final = (
+    update(Attempt)
+    .where(Attempt.trial_id == bindparam("of_trial"), Attempt.attempt == bindparam("of_attempt"))
+    .values(ended_at=bindparam("at"), outcome=bindparam("as_what"), reason=bindparam("why"))
+    .execution_options(synchronize_session=False)
+)
+
+
 def _close(session: Session, held: Claim, outcome: AttemptOutcome, reason: str | None) -> None:
-    session.execute(
-        update(Attempt)
-        .where(Attempt.trial_id == held.trial_id, Attempt.attempt == held.attempt)
-        .values(ended_at=now(), outcome=outcome, reason=reason)
-        .execution_options(synchronize_session=False)
-    )
+    own = {"of_trial": held.trial_id, "of_attempt": held.attempt}
+    session.execute(_CLOSE, own | {"at": now(), "as_what": outcome, "why": reason})
 
 
 def _update(session: Session, held: Claim, **values: Any) -> bool:

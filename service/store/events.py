@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from sqlalchemy import CursorResult, delete, insert, select, update
+from sqlalchemy import CursorResult, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from search.history import JOB_ENDED, JobStatus
@@ -49,17 +49,21 @@ class Turn:
     parallel_trials: int
 
 
+#: Written once, for every write of a worker begins with it.
+_TAKE: Final = (
+    update(Job)
+    .where(Job.id == bindparam("taken_of"))
+    .values(version=Job.version + bindparam("taken"))
+    .returning(Job.version, Job.status, Job.parallel_trials)
+)
+
+
 def take(session: Session, job_id: str, count: int = 1) -> Turn | None:
     """The ids of the job's next `count` events; None if there is no such job. Those not used are left out.
 
     It comes before every other write to a job and its trials, so that no two transactions wait for each other.
     """
-    row = session.execute(
-        update(Job)
-        .where(Job.id == job_id)
-        .values(version=Job.version + count)
-        .returning(Job.version, Job.status, Job.parallel_trials)
-    ).one_or_none()
+    row = session.execute(_TAKE, {"taken_of": job_id, "taken": count}).one_or_none()
     if row is None:
         return None
     return Turn(job_id, row.version - count + 1, JobStatus(row.status), row.parallel_trials)

@@ -73,8 +73,12 @@ def get(session: Session, job_id: str) -> Job:
     """The job; JobNotFound."""
     job = session.get(Job, job_id)
     if job is None:
-        raise JobNotFound(f"no job has the id {job_id!r}")
+        raise _not_found(job_id)
     return job
+
+
+def _not_found(job_id: str) -> JobNotFound:
+    return JobNotFound(f"no job has the id {job_id!r}")
 
 
 def page(
@@ -111,8 +115,9 @@ def trial_counts(session: Session, job_ids: Sequence[str]) -> dict[str, Counter[
 
 def locked(session: Session, job_id: str) -> Job:
     """The job as it is now; nobody else changes it, or a trial of it, until the transaction ends. JobNotFound."""
-    job = get(session, job_id)
-    session.refresh(job, with_for_update=True)
+    job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
+    if job is None:
+        raise _not_found(job_id)
     return job
 
 

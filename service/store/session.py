@@ -20,6 +20,7 @@ _after_commit: ContextVar[list[Callable[[], object]] | None] = ContextVar("after
 
 _READ_ONLY: Final = "fewbits_read_only"
 _LASTING: Final = "fewbits_lasting"
+_WAITS: Final = "fewbits_waits"
 
 
 def on_commit(action: Callable[[], object]) -> None:
@@ -96,10 +97,10 @@ class Database:
 
 
 def _make_engine(url: str) -> Engine:
-    options: dict[str, Any] = {"json_serializer": _to_json, "pool_pre_ping": True}
+    options: dict[str, Any] = {"json_serializer": _to_json}
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        engine = create_engine(url, **options)
+        engine = create_engine(url, pool_pre_ping=True, **options)
         event.listen(engine, "begin", _begin_postgres)
         return engine
     if parsed.database:
@@ -120,10 +121,14 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
-    if not options.get(_READ_ONLY, False):
-        lasting = options.get(_LASTING, True)
-        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
-    connection.exec_driver_sql("BEGIN" if options.get(_READ_ONLY, False) else "BEGIN IMMEDIATE")
+    if options.get(_READ_ONLY, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    waits = "FULL" if options.get(_LASTING, True) else "NORMAL"
+    if connection.info.get(_WAITS, "FULL") != waits:
+        connection.exec_driver_sql(f"PRAGMA synchronous={waits}")
+        connection.info[_WAITS] = waits
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _begin_postgres(connection: Connection) -> None:

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.orm import Session
 
 from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus
@@ -17,6 +17,12 @@ from service.store import discarded, events, jobs
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
 from service.store.models import Artifact, Attempt, Epoch, LayerEnergy, Trial, now
+from service.store.tenancy import tenant_of
+
+#: Of the jobs at work, by job, number and key; some kilobytes each.
+_ASSIGNMENTS_KEPT: Final = 4096
+
+_assignments: dict[tuple[str, int, str], Assignment] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,9 @@ def add(session: Session, job_id: str, proposed: Iterable[NewTrial]) -> list[int
 
 def get(session: Session, job_id: str, number: int) -> Trial:
     """The trial; TrialNotFound or JobNotFound."""
-    jobs.get(session, job_id)
     trial = session.scalar(select(Trial).where(Trial.job_id == job_id, Trial.number == number))
+    if trial is None or tenant_of(session) is not None:
+        jobs.get(session, job_id)  # whose job it is, a trial does not know
     if trial is None:
         raise TrialNotFound(f"job {job_id} has no trial {number}")
     return trial
@@ -89,17 +96,56 @@ def measured(session: Session, job_id: str) -> list[Trial]:
     return list(session.scalars(query))
 
 
+#: What a search is told of a trial, besides its assignment.
+_COLUMNS: Final = (
+    Trial.number,
+    Trial.assignment_key,
+    Trial.status,
+    Trial.metric,
+    Trial.cost,
+    Trial.oracle_trial,
+    Trial.epochs,
+    Trial.initial_epoch,
+    Trial.parent,
+    Trial.proof,
+    Trial.post_training_metric,
+)
+
+
 def history(session: Session, job_id: str) -> list[TrialRecord]:
     """The job's trials as the search sees them, by number."""
-    rows = session.scalars(select(Trial).where(Trial.job_id == job_id).order_by(Trial.number))
-    return [record(row) for row in rows]
+    rows = session.execute(select(*_COLUMNS).where(Trial.job_id == job_id).order_by(Trial.number)).all()
+    known = _known(session, job_id, [(row.number, row.assignment_key) for row in rows])
+    return [record(row, known[row.number]) for row in rows if row.number in known]
 
 
-def record(row: Trial) -> TrialRecord:
-    """A row as a frozen value."""
+def _known(session: Session, job_id: str, trials: Sequence[tuple[int, str]]) -> dict[int, Assignment]:
+    """Assignments by number. They never change, so only new ones are read: a search asks for all at each proposal."""
+    places = {number: (job_id, number, key) for number, key in trials}
+    found = {number: _assignments[place] for number, place in places.items() if place in _assignments}
+    missing = [number for number in places if number not in found]
+    if missing:
+        query = select(Trial.number, Trial.assignment).where(
+            Trial.job_id == job_id, Trial.number.between(missing[0], missing[-1])
+        )
+        for number, document in session.execute(query):
+            if number in places and number not in found:
+                found[number] = _kept(places[number], Assignment.from_json(document))
+    return found
+
+
+def _kept(place: tuple[str, int, str], assignment: Assignment) -> Assignment:
+    if len(_assignments) >= _ASSIGNMENTS_KEPT:
+        _assignments.clear()
+    _assignments[place] = assignment
+    return assignment
+
+
+def record(row: Trial | Row[Any], assignment: Assignment | None = None) -> TrialRecord:
+    """A row as a frozen value; `assignment`: its own, where it is known."""
     return TrialRecord(
         number=row.number,
-        assignment=Assignment.from_json(row.assignment),
+        assignment=Assignment.from_json(row.assignment) if assignment is None else assignment,
         status=TrialStatus(row.status),
         metric=row.metric,
         cost=row.cost,
@@ -115,14 +161,16 @@ def record(row: Trial) -> TrialRecord:
 def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> None:
     """Name blobs as files of the trial; a name that exists gets the new content."""
     named = Artifact.trial_id == trial_id, Artifact.name.in_(list(blobs))
-    discarded.discard(session, select(Artifact.sha256).where(*named))
-    session.execute(delete(Artifact).where(*named))
-    session.add_all(
-        Artifact(
-            trial_id=trial_id, name=name, sha256=blob.sha256, size_bytes=blob.size_bytes, created_at=now()
-        )
+    if session.scalar(select(Artifact.trial_id).where(*named).limit(1)) is not None:
+        discarded.discard(session, select(Artifact.sha256).where(*named))
+        session.execute(delete(Artifact).where(*named))
+    moment = now()
+    rows = [
+        {"trial_id": trial_id, "name": name, **asdict(blob), "created_at": moment}
         for name, blob in blobs.items()
-    )
+    ]
+    if rows:
+        session.execute(insert(Artifact), rows)
 
 
 def job_of(session: Session, trial_id: int) -> str | None:
