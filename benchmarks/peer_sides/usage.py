@@ -3,7 +3,7 @@
 import resource
 
 
-def used():
+def used() -> dict[str, float]:
     """CPU-seconds of this process, and its peak memory in MB since it runs its own program.
 
     `ru_maxrss` also remembers the memory of the process that started this one.

@@ -18,13 +18,13 @@ from search.spiking import spiking_choices
 from search.spiking_spec import XyloModel
 from service.analysis_schemas import AnalysisView
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.deps import BlobsDep, JobId, SessionDep
+from service.deps import READS, BlobsDep, JobId, SessionDep
 from service.store import jobs, learning
 from service.store.blobs import BlobStore
 from service.store.models import Job
 from service.store.resolving import opened
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"], dependencies=[READS])
 
 
 @router.get("", responses=problem_responses(_404="No such job"))

@@ -10,9 +10,9 @@ from search.errors import InvalidSpec
 from service import cost_schemas as schemas
 from service.api.body import refused
 from service.api.responses import problem_responses
-from service.deps import CostDep
+from service.deps import READS, CostDep
 
-router = APIRouter(prefix="/v1", tags=["cost"])
+router = APIRouter(prefix="/v1", tags=["cost"], dependencies=[READS])
 
 _BODY = {
     "requestBody": {

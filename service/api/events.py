@@ -13,13 +13,13 @@ from starlette.concurrency import run_in_threadpool
 from service import schemas
 from service.api.accept import chosen
 from service.api.responses import problem_responses
-from service.deps import DatabaseDep, JobId
+from service.deps import READS, DatabaseDep, JobId
 from service.errors import InvalidParameter
 from service.store import jobs
 from service.store.session import Database
 from service.watching import Watch, listing
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["jobs"], dependencies=[READS])
 
 SSE: Final = "text/event-stream"
 _JSON: Final = "application/json"

@@ -15,12 +15,12 @@ from starlette.background import BackgroundTask
 from service import columns, views
 from service.api.responses import etag_of, is_known, not_modified, problem_responses
 from service.asking import Kind
-from service.deps import DatabaseDep, JobId
+from service.deps import READS, DatabaseDep, JobId
 from service.store import jobs, reading
 from service.store.models import Job
 from service.store.session import Database
 
-router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"])
+router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[READS])
 
 _BATCH: Final = 1000
 _PLAIN: Final = tuple(name for name in reading.TRIAL_FIELDS if name != reading.SCORE)

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from search.final import FinalSpec
 from service.api.body import parse_json, problems
 from service.api.responses import problem_responses
-from service.deps import SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
+from service.deps import READS, SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
 from service.errors import InvalidRequest
 from service.final_schemas import FinalView
 from service.queue import TaskName
 from service.store import finals
 from service.store.final_models import FinalTraining
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["trials"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["trials"], dependencies=[READS])
 
 
 def _wanted(body: BodyDep) -> FinalSpec:

@@ -13,6 +13,7 @@ from service.api.responses import etag_of, is_known, mark, not_modified, problem
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.asking import parse_fields
 from service.deps import (
+    READS,
     SUBMITS,
     Cursor,
     JobId,
@@ -23,7 +24,7 @@ from service.deps import (
 from service.store import jobs, reading
 from service.store.models import Job
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
 JOB_BODY = {
     "requestBody": {

@@ -15,13 +15,13 @@ from service.api import lists
 from service.api.accept import chosen
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.asking import parse_fields
-from service.deps import JobId, SessionDep
+from service.deps import READS, JobId, SessionDep
 from service.measured import score_of
 from service.scores import front
 from service.store import jobs, reading
 from service.store.models import Job
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"], dependencies=[READS])
 
 FORMATS: Final = (columns.JSON, columns.NDJSON, columns.ARROW)
 

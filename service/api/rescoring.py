@@ -16,13 +16,13 @@ from search.spec import SearchSpec
 from service import schemas
 from service.api.body import Stated, parse_json, problems, refused
 from service.api.responses import problem_responses
-from service.deps import BlobsDep, BodyDep, JobId, SessionDep
+from service.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.errors import InvalidRequest
 from service.rescore_schemas import RescoreSpec, RescoreView
 from service.store import jobs, learning
 from service.store.resolving import opened
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
 
 def _wanted(body: BodyDep) -> Stated[RescoreSpec]:

@@ -16,6 +16,7 @@ from service.api.jobs import job_etag
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.asking import parse_fields
 from service.deps import (
+    READS,
     BlobsDep,
     Cursor,
     DatabaseDep,
@@ -27,7 +28,7 @@ from service.deps import (
 from service.errors import ArtifactNotFound
 from service.store import jobs, reading, trials
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"])
+router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependencies=[READS])
 
 _CONTENT: Final[dict[str, Any]] = {"application/octet-stream": {}, "application/json": {}}
 ArtifactName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$", description="name of the file")]

@@ -20,6 +20,7 @@ from service.api.body import parse_json, problems
 from service.api.responses import problem_responses
 from service.deps import (
     ADMINISTERS,
+    READS,
     SUBMITS,
     BodyDep,
     CallerDep,
@@ -39,7 +40,7 @@ from service.store.upload_models import Upload
 from service.store.uploads import NewUpload, UploadKind
 from service.uploading import DATASETS, MODELS, Reception, Resource
 
-router = APIRouter()
+router = APIRouter(dependencies=[READS])
 
 View = TypeVar("View", bound=schemas.UploadView)
 
@@ -115,7 +116,7 @@ def _also(status: int, view: type[View], text: str) -> dict[int | str, dict[str,
 
 def _add_routes(resource: Resource, view: type[View]) -> None:
     """The routes that models and data sets share."""
-    part = APIRouter(prefix=resource.path, tags=[resource.path.rpartition("/")[2]])
+    part = APIRouter(prefix=resource.path, tags=[resource.path.rpartition("/")[2]], dependencies=[READS])
 
     async def _reception(database: DatabaseDep, incoming: IncomingDep) -> Reception:
         return Reception(resource, database, incoming)
@@ -124,7 +125,7 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
     _add_declaring(part, resource, view, reception_dep)
     _add_content(part, resource, view, reception_dep)
     _add_reading(part, resource, view, reception_dep)
-    router.include_router(part)
+    router.routes.extend(part.routes)  # as they are: `service.app._mount` says why
 
 
 def _add_declaring(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:

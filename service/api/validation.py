@@ -7,12 +7,12 @@ from fastapi import APIRouter
 from service.api.body import plan_of
 from service.api.jobs import JOB_BODY, REFUSED
 from service.api.resolving import resolved
-from service.deps import BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
+from service.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
 from service.dry_run import dry_run
 from service.dry_run_schemas import DryRun
 from service.store import workers
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], dependencies=[READS])
 
 
 @router.post("/v1/jobs:validate", openapi_extra=JOB_BODY, responses=REFUSED)

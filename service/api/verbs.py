@@ -21,7 +21,7 @@ from service.api.merging import merged
 from service.api.responses import problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.auth.scopes import Caller
-from service.deps import ADMINISTERS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
+from service.deps import ADMINISTERS, READS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
 from service.errors import InvalidRequest, NotJson
 from service.queue import Queue, TaskName
 from service.settings import Settings
@@ -31,7 +31,7 @@ from service.store.models import Job, now
 from service.store.session import Database
 from service.store.verbs import CHANGEABLE
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[SUBMITS])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS, SUBMITS])
 
 _JSON: Final = ("application/json", "application/merge-patch+json")
 

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Select, delete, literal, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.store.blobs import BlobStore
 from service.store.models import Artifact, DiscardedBlob, now
+from service.store.session import insert_of
 from service.store.upload_models import Upload
 
 #: Every column that names content.
@@ -28,7 +28,7 @@ def discard(session: Session, addresses: Select[Any]) -> None:
     known = select(DiscardedBlob.sha256)
     column = addresses.selected_columns[0]
     query = addresses.with_only_columns(column, literal(now(), DiscardedBlob.discarded_at.type)).distinct()
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(session)
     session.execute(
         insert(DiscardedBlob)
         .from_select(["sha256", "discarded_at"], query.where(column.not_in(known)))

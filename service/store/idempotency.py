@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, cast
 
 from sqlalchemy import CursorResult, delete, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from service.errors import KeyInUse, KeyReused
 from service.store.models import IdempotencyKey, now
+from service.store.session import insert_of
 from service.store.tenancy import LOCAL, tenant_of
 
 #: A request that has not been answered after so long was interrupted: the next one with its key takes its place.
@@ -47,7 +47,7 @@ def take(session: Session, request: Request) -> Taken | str:
     """
     moment = now()
     tenant = tenant_of(session) or LOCAL
-    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    insert = insert_of(session)
     made = session.scalar(
         insert(IdempotencyKey)
         .values(

@@ -34,6 +34,17 @@ def on_commit(action: Callable[[], object]) -> None:
     actions.append(action)
 
 
+def insert_of(session: Session) -> Any:
+    """The database's own `insert`, which knows ON CONFLICT; loaded here, for a dialect takes a while."""
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert
+
+        return insert
+    from sqlalchemy.dialects.sqlite import insert as insert_of_sqlite
+
+    return insert_of_sqlite
+
+
 class Database:
     """A database and its sessions. SQLite runs in WAL mode and takes its write lock at BEGIN.
 
