@@ -62,8 +62,10 @@ def test_values_are_kept_within_the_range_alone(low: float, width: float, others
     x = np.concatenate([_around(float(low), others), _around(float(high), [])])
     x = x[np.isfinite(x) & ((x == 0) | (abs(x) >= np.finfo(np.float32).tiny))]
     values = np.resize(np.array([1.5, -2.0, math.inf, -math.inf, math.nan], np.float32), x.shape)
-    kept = kept_within(*map(ops.convert_to_tensor, (values, x, low, high)))
-    np.testing.assert_array_equal(_numbers(kept), np.where((x > low) & (x <= high), values, np.float32(0)))
+    expected = np.where((x > low) & (x <= high), values, np.float32(0))
+    for shape in ((-1,), (1, -1), (1, 1, 1, -1)):
+        kept = kept_within(*map(ops.convert_to_tensor, (values.reshape(shape), x.reshape(shape), low, high)))
+        np.testing.assert_array_equal(_numbers(kept), expected.reshape(shape))
 
 
 @given(st.integers(-40, 40), st.integers(-60, 60), st.floats(1, 2, width=32, exclude_max=True))
