@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-#: Trials between two collections: a model is a web of references that only the collector takes apart.
-_COLLECT_EVERY: Final = 8
+#: A model is a web of references that only the collector takes apart. What may wait for it: so many trials, whose
+#: models hold no more than so many bytes.
+_TRIALS_LEFT: Final = 16
+_BYTES_LEFT: Final = 2**27
 
-_trials_run = 0
+_left: list[int] = []
 
 
 @contextmanager
@@ -33,9 +35,9 @@ def freeze_imports() -> None:
     gc.freeze()
 
 
-def collect_sometimes() -> None:
-    """Called after each trial: takes apart what the last few left."""
-    global _trials_run
-    _trials_run += 1
-    if _trials_run % _COLLECT_EVERY == 0:
+def collect_sometimes(held_bytes: int) -> None:
+    """Called after each trial, whose models held so much: takes apart what the last few left."""
+    _left.append(held_bytes)
+    if len(_left) >= _TRIALS_LEFT or sum(_left) >= _BYTES_LEFT:
+        _left.clear()
         gc.collect()

@@ -41,6 +41,9 @@ from search.task import Task, classification, task
 #: How long a program runs before the reporter is asked whether to go on.
 _PATIENCE_S: Final = 0.5
 
+#: float32, and two moments of an optimizer.
+_BYTES_A_WEIGHT: Final = 12
+
 #: Raised by TensorFlow (by name: it is not imported here) and by JAX when memory runs out.
 _OUT_OF_MEMORY: Final = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "OOM when allocating")
 
@@ -91,6 +94,7 @@ def run_trial(
     if not 0 <= initial_epoch < epochs:
         raise ValueError(f"no epoch to train from {initial_epoch} to {epochs}")
     freeze_imports()
+    trial = None
     try:
         trial = _Trial(spec, assignment, data, reporter, folder, seed, shares)
         return trial.run(pricer, range(initial_epoch, epochs), start_from, look)
@@ -101,7 +105,7 @@ def run_trial(
             ) from error
         raise
     finally:
-        collect_sometimes()
+        collect_sometimes(0 if trial is None else trial.held_bytes)
 
 
 def execution_seeds(seed: int, count: int) -> list[int]:
@@ -124,6 +128,7 @@ class _Trial:
         shares: Mapping[str, float],
     ) -> None:
         self.shares = shares
+        self.held_bytes = 0  #: by its models and their optimizers
         self._spec, self._assignment, self._data = spec, assignment, data
         self._reporter, self._folder, self._seed = reporter, folder, seed
         self._architecture = models.architecture(spec.model)
@@ -177,6 +182,7 @@ class _Trial:
         with self._timed("build"):
             model = assemble(self._assignment, self._architecture, seed)
             compile_model(model, self._spec.training, self._task, self._assignment.learning_rate)
+        self.held_bytes += _BYTES_A_WEIGHT * model.count_params()
         with self._timed("compile"):
             program = program_for(self._shared(), self._assignment)
             state = program.state(model)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from search.garbage import without_collections
+from search import garbage
+from search.garbage import collect_sometimes, without_collections
 from tests.search.searches import Search, make_choices, make_spec
 
 
@@ -49,6 +50,22 @@ def test_it_is_on_again_after_an_error() -> None:
     with pytest.raises(ValueError, match="inside"), without_collections():
         raise ValueError("inside")
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize(("held_bytes", "trials"), [(0, 16), (1_000_000, 16), (50_000_000, 3), (10**9, 1)])
+def test_models_wait_for_it_as_long_as_they_are_few_and_small(
+    monkeypatch: pytest.MonkeyPatch, held_bytes: int, trials: int
+) -> None:
+    monkeypatch.setattr(garbage, "_left", [])
+    collected: list[int] = []
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(1))
+    for _ in range(2):
+        for _ in range(trials - 1):
+            collect_sometimes(held_bytes)
+            assert not collected
+        collect_sometimes(held_bytes)
+        assert collected == [1]
+        collected.clear()
 
 
 def test_what_was_off_stays_off() -> None:
