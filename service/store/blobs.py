@@ -29,6 +29,9 @@ def _writers() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(8, thread_name_prefix="blobs")
 
 
+os.register_at_fork(after_in_child=_writers.cache_clear)  # threads do not come along
+
+
 class BlobStore:
     """A folder of content-addressed files. Equal content is stored once; a file is there whole or not at all."""
 
