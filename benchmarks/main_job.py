@@ -84,14 +84,8 @@ def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
     """Start the service, run the job, and return what was seen."""
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
         port = free_port()
-        environment = {**os.environ, "FEWBITS_HOME": home, "FEWBITS_LOG_LEVEL": "WARNING"}
         began = time.perf_counter()
-        service = subprocess.Popen(
-            [str(FEWBITS), "serve", "--port", str(port), "--workers", str(workers)],
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        service = serving(home, port, "--workers", str(workers))
         http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
         memory = Memory(service.pid)
         try:
@@ -108,20 +102,24 @@ def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
             http.close()
 
 
+def serving(home: str, port: int, *options: str) -> subprocess.Popen[bytes]:
+    """A service with its files in `home`, as it starts."""
+    return subprocess.Popen(
+        [str(FEWBITS), "serve", "--port", str(port), *options],
+        env={**os.environ, "FEWBITS_HOME": home, "FEWBITS_LOG_LEVEL": "WARNING"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def api_start_s(starts: int) -> float:
     """Median seconds until the API alone answers, on a database that an earlier start has made."""
     found = []
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
-        environment = {**os.environ, "FEWBITS_HOME": home, "FEWBITS_LOG_LEVEL": "WARNING"}
         for _ in range(starts + 1):
             port = free_port()
             began = time.perf_counter()
-            service = subprocess.Popen(
-                [str(FEWBITS), "serve", "--port", str(port), "--no-worker"],
-                env=environment,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            service = serving(home, port, "--no-worker")
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
                 until(lambda http=http: answers(http, "/healthz"), 60, every_s=0.005)
             found.append(time.perf_counter() - began)

@@ -96,9 +96,8 @@ def floor_through(x: Tensor) -> Tensor:
 
 def sign_or_one(x: Tensor) -> Tensor:
     """-1 below zero, +1 from zero on."""
-    return ops.sign(
-        ops.sign(x) + 0.5
-    )  # comparing takes longer, and so does what makes numbers of its answers
+    # Comparing takes longer, and so does what makes numbers of its answers.
+    return ops.sign(ops.sign(x) + 0.5)
 
 
 def at_least(x: Tensor, bound: float) -> Tensor:
