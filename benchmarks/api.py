@@ -35,10 +35,10 @@ import psutil
 import psycopg
 from sqlalchemy import text
 
-import migrations
 from benchmarks.stored import JOB, fill
 from service.store import events, jobs
 from service.store.events import Entry, EventType
+from service.store.migrate import upgrade
 from service.store.session import Database
 
 #: What is asked -> its target: 95 of 100 answers come within so many milliseconds.
@@ -274,7 +274,7 @@ def measure(wanted: list[str], repeats: int, event_repeats: int) -> Iterator[Fig
         with databases(home, wanted) as found:
             for name, url in found.items():
                 database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
-                migrations.upgrade(database.engine)
+                upgrade(database.engine)
                 print(f"{name}: storing 100,000 trials ...", file=sys.stderr)
                 ids = fill(database)
                 settle(database)

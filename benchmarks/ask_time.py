@@ -14,12 +14,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from quantization.spec import parse_quantizer
-from search.choices import Choices, Slot
+from quantization.specs.parse import parse_quantizer
 from search.engine import propose
 from search.history import Assignment, TrialRecord, TrialStatus
-from search.oracle_spec import Constraints
-from search.spec import SearchSpec
+from search.space.choices import Choices, Slot
+from search.spec.job import SearchSpec
+from search.spec.oracle import Constraints
 
 #: Seconds that 95 of 100 proposals must keep, by oracle.
 LIMITS_S: Final[Mapping[str, float]] = {"random": 0.05, "hyperband": 0.05, "bayesian": 2.0, "frugal": 2.0}

@@ -19,12 +19,12 @@ import httpx
 import psutil
 import uvicorn
 
-from migrations import upgrade
 from search.history import EpochReport, JobStatus
 from service.app import create_app
 from service.settings import Settings
 from service.store import claims, jobs
 from service.store.claims import Claim
+from service.store.migrate import upgrade
 from service.store.session import Database
 from tests.service.filled import LEASE, Filler
 

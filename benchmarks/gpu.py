@@ -26,13 +26,13 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.batched import train_together
 from benchmarks.workload import JOBS, Work, data_folder, work
-from search import models
-from search.batched import train_together
-from search.build import assemble
 from search.history import Assignment
-from search.programs import Network
-from search.together import how_many
+from search.networks import architecture as models
+from search.training.build import assemble
+from search.training.program.cache import Network
+from search.training.program.vmap import how_many
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
 LEAST = 4.0

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tabular import Space, Table
-from search import models
-from search.choices import choices
-from search.pricing import Pricer
-from search.spec import SearchSpec
+from search.cost.pricing import Pricer
+from search.networks import architecture as models
+from search.space.choices import choices
+from search.spec.job import SearchSpec
 
 NAME: Final = "made-up"
 

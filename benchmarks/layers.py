@@ -91,8 +91,8 @@ def float_network() -> Any:
 
 def our_network() -> Any:
     """The network of fewbits' layers: what `quantize` makes of the float one."""
-    from quantization.convert import quantize
-    from quantization.spec import parse_quantizer
+    from quantization.models.convert import quantize
+    from quantization.specs.parse import parse_quantizer
 
     assignment = {f"conv2d_{i}": {"kernel": parse_quantizer(KERNEL)} for i in range(len(FILTERS))}
     assignment |= {f"act_{i}": {"activation": parse_quantizer(ACTIVATION)} for i in range(len(FILTERS))}

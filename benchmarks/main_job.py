@@ -216,7 +216,7 @@ def show(found: dict[str, Any]) -> None:
         ("API alone answers, s", f"{found['api_start_s']:.2f}", f"< {API_START_LIMIT_S:g}"),
         ("fewbits --help, s", f"{found['help_s']:.2f}", f"< {HELP_LIMIT_S:g}"),
         ("import service.app, s", f"{found['import_s']['service.app']:.2f}", ""),
-        ("import search.trial, s", f"{found['import_s']['search.trial']:.2f}", ""),
+        ("import search.training.trial, s", f"{found['import_s']['search.training.trial']:.2f}", ""),
     ]
     for row in rows:
         table.add_row(*row)
@@ -254,7 +254,7 @@ def main() -> int:
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "api_start_s": api_start_s(2 if options.quick else 7),
         "help_s": help_s(),
-        "import_s": {module: import_s(module) for module in ("service.app", "search.trial")},
+        "import_s": {module: import_s(module) for module in ("service.app", "search.training.trial")},
     }
     print(json.dumps(found, indent=2)) if options.json else show(found)
     faults = missed(found)

@@ -27,13 +27,13 @@ from scipy.stats import ks_2samp
 from benchmarks.peer_sides.usage import used
 from benchmarks.peer_words import TITLES, reached, show, told
 from benchmarks.workload import LIMITS, Silent, Work, data_folder, has_mnist, work
-from search import models
 from search.engine import propose
-from search.forgiving import forgiving_factor
-from search.garbage import freeze_imports
 from search.history import TrialRecord, TrialStatus
-from search.quantizer_space import NOTEBOOK_SPACE
-from search.trial import run_trial
+from search.networks import architecture as models
+from search.process import freeze_imports
+from search.scoring.forgiving_factor import forgiving_factor
+from search.spec.quantizers import NOTEBOOK_SPACE
+from search.training.trial import run_trial
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fewbits"
 SIDES = Path(__file__).parent / "peer_sides"

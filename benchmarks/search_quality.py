@@ -40,11 +40,11 @@ from scipy.stats import wilcoxon
 import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
 from benchmarks import ask_time, landscapes, tabular
 from benchmarks.tabular import Space, Table
-from search.bounds import Judge
 from search.engine import propose
-from search.forgiving import factor_of
 from search.history import TrialRecord, TrialStatus, paid
-from search.pareto import Point, hypervolume
+from search.pruning.bounds import Judge
+from search.scoring.forgiving_factor import factor_of
+from search.scoring.pareto import Point, hypervolume
 
 TRIALS: Final = 40
 SEEDS: Final = 50

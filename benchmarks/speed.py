@@ -26,12 +26,13 @@ from rich.table import Table
 
 import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
 from benchmarks.workload import Silent, Work, data_folder, has_mnist, work
-from quantization.spec import parse_quantizer
-from search import models, programs
-from search.build import assemble
+from quantization.specs.parse import parse_quantizer
 from search.history import Assignment
-from search.program import Program
-from search.trial import run_trial
+from search.networks import architecture as models
+from search.training.build import assemble
+from search.training.program import cache as program_cache
+from search.training.program.program import Program
+from search.training.trial import run_trial
 
 QAT_LIMIT = 1.15
 TRIAL_LIMIT = 1.25
@@ -58,7 +59,7 @@ def many_trials(job: Work, count: int, folder: Path) -> dict[str, Any]:
     for number, assignment in zip(range(count), job.assignments(), strict=False):
         seconds.append(run_one(job, assignment, folder, number))
         memory.append(process.memory_info().rss / 2**20)
-        traces.append(sum(program.traces for program in programs._programs.values()))
+        traces.append(sum(program.traces for program in program_cache._programs.values()))
     settled = memory[min(WARM_UP, count // 2) :]
     tenth = max(1, len(settled) // 10)
     begin, end = statistics.median(settled[:tenth]), statistics.median(settled[-tenth:])
@@ -86,8 +87,8 @@ class Stepper:
         self._program = Program(model, job.plan.task, training.optimizer)
         self._arguments = self._program.arguments(model, training.base_rate, training.batch_size)
         self._state = self._program.state(model)
-        self._train = programs.on_device(job.data, "train")
-        self._validation = programs.on_device(job.data, "validation")
+        self._train = program_cache.on_device(job.data, "train")
+        self._validation = program_cache.on_device(job.data, "validation")
         self._batches = -(-len(self._train) // training.batch_size)
         self._order = np.random.default_rng(0).permutation(len(self._train)).astype(np.int32)
 

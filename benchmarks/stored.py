@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import insert
 
 from search.history import TrialStatus
-from search.plan import plan
-from search.spec import SearchSpec
+from search.plans.base import plan
+from search.spec.job import SearchSpec
 from service.store import jobs
 from service.store.jobs import NewJob
 from service.store.models import Trial, now

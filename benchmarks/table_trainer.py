@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tabular import FOLDER, JOBS, MLP_UNITS, every_values
-from search import models
-from search.choices import Choices, choices
 from search.data import load
 from search.history import Assignment
-from search.spec import SearchSpec
+from search.networks import architecture as models
+from search.space.choices import Choices, choices
+from search.spec.job import SearchSpec
 
 Floats = NDArray[np.float32]
 

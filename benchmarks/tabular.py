@@ -23,12 +23,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from search import models
-from search.choices import Choices, choices
+from search.cost.pricing import Pricer
 from search.history import Assignment
-from search.oracle_spec import Constraints
-from search.pricing import Pricer
-from search.spec import SearchSpec
+from search.networks import architecture as models
+from search.space.choices import Choices, choices
+from search.spec.job import SearchSpec
+from search.spec.oracle import Constraints
 
 FOLDER: Final = Path(__file__).parent / "data"
 

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from costmodel.config import elements
 from costmodel.errors import InvalidSettings
+from costmodel.lowering import Family, Plan, plan
 from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network
-from costmodel.plans import Family, Plan, plan
 from costmodel.technology import ACCOUNTINGS
 from costmodel.work import Slots
 

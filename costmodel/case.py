@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from costmodel.datatypes import FIXED8, Gate, accumulate, canonical, multiply
+from costmodel.lowering import Parameter, Plan
 from costmodel.network import Layer
-from costmodel.plans import Parameter, Plan
 from costmodel.work import DataType, Kind, Slots
 
 

@@ -11,7 +11,7 @@ from costmodel.bits import BitsReport, BitsSettings, model_bits
 from costmodel.config import elements
 from costmodel.energy import EnergyReport, LayerEnergy, Node, Prepared, price, price_reference
 from costmodel.errors import InvalidSettings
-from costmodel.plans import Family
+from costmodel.lowering import Family
 from costmodel.settings import EnergySettings
 from costmodel.work import Slots
 

@@ -15,10 +15,10 @@ from costmodel.config import elements
 from costmodel.elementwise import in_layer
 from costmodel.errors import InvalidTypes
 from costmodel.fold import foldable
+from costmodel.lowering import Family, Plan, plan
 from costmodel.memory import Access
 from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network, with_widths
 from costmodel.operators import work
-from costmodel.plans import Family, Plan, plan
 from costmodel.settings import EnergySettings, check_type
 from costmodel.work import DataType, Slots
 

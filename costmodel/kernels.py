@@ -6,7 +6,7 @@ from costmodel.case import Case, Mode, Operation, Work, adder, finished, moved, 
 from costmodel.config import elements
 from costmodel.datatypes import add, widen
 from costmodel.elementwise import function, in_layer
-from costmodel.plans import Parameter
+from costmodel.lowering import Parameter
 from costmodel.work import DataType
 
 

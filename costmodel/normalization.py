@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from costmodel.case import Case, Mode, Operation, Work, adder, finished
 from costmodel.datatypes import FIXED8, Gate, accumulate, add, deviation, divide, multiply
 from costmodel.errors import InvalidTypes
-from costmodel.plans import Parameter
+from costmodel.lowering import Parameter
 from costmodel.work import DataType
 
 

@@ -9,8 +9,8 @@ from costmodel.case import Case, Work
 from costmodel.elementwise import activation, merge, pool_average, pool_max, shape_only
 from costmodel.errors import InvalidTypes
 from costmodel.kernels import dot, embedding, multiply_accumulate, separable
+from costmodel.lowering import Family
 from costmodel.normalization import batch_norm, layer_norm
-from costmodel.plans import Family
 from costmodel.sequences import attention, recurrent
 
 FAMILIES: Final[Mapping[Family, Callable[[Case], Work]]] = {

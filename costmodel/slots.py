@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from costmodel.lowering import Family, plan
 from costmodel.network import INPUT, TRAINING_ONLY, Layer
-from costmodel.plans import Family, plan
 
 #: Beside its parameters and its output; what names a tensor attention or a loop works on inside.
 _INSIDE: Final[Mapping[Family, tuple[str, ...]]] = {

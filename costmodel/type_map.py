@@ -9,8 +9,8 @@ from costmodel.case import Work
 from costmodel.config import Shape
 from costmodel.datatypes import accumulate, add, shifted_scales
 from costmodel.energy import EnergyReport, LayerEnergy, Prepared
+from costmodel.lowering import Family
 from costmodel.network import Layer
-from costmodel.plans import Family
 from costmodel.windows import spatial_rank
 from costmodel.work import DataType, Kind
 

@@ -27,7 +27,7 @@ from service.cli import render
 from service.cli.live import follow
 from service.cli.session import read_job
 from service.client import ClientError, SearchClient, Unreachable
-from service.schemas import JobView
+from service.schemas.jobs import JobView
 
 HERE = Path(__file__).parent
 START_S = 120.0  # TensorFlow is read from a cold disk the first time
@@ -104,7 +104,7 @@ def _service(home: Path, data: Path | None) -> Iterator[str]:
 
 def _bound_to_this_process() -> list[str]:
     """How a Python is started that ends with this process, even if that is killed."""
-    return [sys.executable, "-m", "service.supervisor", str(os.getpid()), sys.executable]
+    return [sys.executable, "-m", "service.cli.supervisor", str(os.getpid()), sys.executable]
 
 
 def _wait_until_ready(client: SearchClient, home: Path) -> None:

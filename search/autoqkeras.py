@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from quantization.spec import QuantizerError, parse_quantizer
+from quantization.specs.parse import QuantizerError, parse_quantizer
 from search.errors import InvalidSpec, Problem
-from search.forgiving import QKERAS_PROFILE
+from search.scoring.forgiving_factor import QKERAS_PROFILE
 
 MAX_TEXT: Final = 1_000_000
 

@@ -11,11 +11,7 @@ from typing import Any, Final
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus as OracleStatus
 
-from search.choices import Choices
-from search.forgiving import ForgivingFactor, factor_of
-from search.garbage import without_collections
 from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus, paid
-from search.oracle_spec import NoBound, NoPostTraining
 from search.oracles import ORACLES
 from search.oracles.base import (
     RESERVED,
@@ -30,7 +26,11 @@ from search.oracles.base import (
     restore,
     snapshot,
 )
-from search.spec import SearchSpec
+from search.process import without_collections
+from search.scoring.forgiving_factor import ForgivingFactor, factor_of
+from search.space.choices import Choices
+from search.spec.job import SearchSpec
+from search.spec.oracle import NoBound, NoPostTraining
 
 #: Proposals in a row that would build a network already proposed, after which a space counts as used up.
 MAX_REPEATS: Final = 200

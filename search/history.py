@@ -11,7 +11,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from quantization.spec import QuantizerSpec, parse_quantizer
+from quantization.specs.parse import QuantizerSpec, parse_quantizer
 
 
 class JobStatus(StrEnum):

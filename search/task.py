@@ -9,9 +9,9 @@ from typing import Any, Final, Literal
 
 from costmodel.network import Layer, Network
 from search.errors import InvalidSpec, Problem
-from search.objective_spec import LOSSES, METRICS, Labels
-from search.spec import ArchitectureModel, SearchSpec
-from search.training_spec import Training
+from search.spec.job import ArchitectureModel, SearchSpec
+from search.spec.objective import LOSSES, METRICS, Labels
+from search.spec.training import Training
 
 OutputKind = Literal["softmax", "sigmoid", "linear", "other"]
 

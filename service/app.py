@@ -15,11 +15,11 @@ from service.api import (
     cost,
     events,
     export,
-    finals,
+    final_trainings,
     health,
+    job_actions,
     jobs,
     middleware,
-    observed,
     openapi,
     pages,
     points,
@@ -29,16 +29,16 @@ from service.api import (
     trials,
     uploads,
     validation,
-    verbs,
 )
+from service.api.event_hub import Watch
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import buckets
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
+from service.observability.middleware import Observed
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.session import Database
-from service.watching import Watch
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -61,16 +61,16 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.metrics = Metrics(app.state.database)
     _mount(
         app,
-        *(part.router for part in (validation, jobs, verbs, events, trials, points, analysis)),
-        *(part.router for part in (rescoring, finals, export, cost, uploads)),
-        *(finals.verbs, health.router, health.operator_router),
+        *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
+        *(part.router for part in (rescoring, final_trainings, export, cost, uploads)),
+        *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )
     app.mount("/static", StaticFiles(directory=pages.FOLDER), name="static")
     problems.install(app)
     openapi.install(app)
     app.add_middleware(middleware.Gate, settings=settings)
-    app.add_middleware(observed.Observed, metrics=app.state.metrics)
+    app.add_middleware(Observed, metrics=app.state.metrics)
     app.add_middleware(middleware.AnswerHeaders)
     return app
 

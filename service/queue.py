@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from service import trace
+from service.observability import trace
 from service.settings import Settings
 from service.store.session import on_commit
 

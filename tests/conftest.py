@@ -12,7 +12,7 @@ import hypothesis
 import psycopg
 import pytest
 
-from migrations import upgrade
+from service.store.migrate import upgrade
 from service.store.session import Database
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,7 +28,7 @@ _UNTRACED = (
     "tests/golden/",
     "tests/contracts/test_oracles.py",
     "tests/quantization/test_accuracy.py",
-    "tests/search/test_program.py",
+    "tests/search/training/program/test_program.py",
     "tests/worker/test_kills.py",
 )
 

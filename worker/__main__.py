@@ -6,8 +6,8 @@ import argparse
 import os
 from typing import Any
 
-from search.garbage import without_collections
-from service import logs
+from search.process import without_collections
+from service.observability import logs
 from service.settings import Settings
 
 

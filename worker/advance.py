@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
-from search.spec import SearchSpec
+from search.spec.job import SearchSpec
 from service.errors import JobNotFound
 from service.queue import TaskName
 from service.store import claims, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
 from service.store.trials import NewTrial
-from worker import finalization, preparation
+from worker import final_report, preparation
 from worker.runtime import Runtime
-from worker.uploaded import spec_of
+from worker.uploads import spec_of
 
 if TYPE_CHECKING:
     from search.engine import Proposed  # loads Keras
@@ -88,7 +88,7 @@ def _wake_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequenc
 
 
 def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], wanted: int) -> None:
-    from search.staged import propose_in_stages  # loads Keras
+    from search.schedules.propose import propose_in_stages  # loads Keras
 
     plan = preparation.plan(runtime, job.id, spec)
     proposal = propose_in_stages(
@@ -145,7 +145,7 @@ def _end_search(
     late: bool,
     spent: bool = False,
 ) -> None:
-    best = finalization.best_of(spec, job.reference_cost, history)
+    best = final_report.best_of(spec, job.reference_cost, history)
     if best is None:
         _end_without_result(runtime, job)
         return

@@ -16,12 +16,12 @@ import structlog
 from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
-from search.garbage import freeze_imports, without_collections
 from search.lazily import without_scikit_learn
-from service import telemetry, trace
+from search.process import freeze_imports, without_collections
+from service.observability import telemetry, trace
 from service.queue import TaskName, make_celery
 from service.settings import Settings
-from worker import final_training, shift, tasks
+from worker import final_training, loop, tasks
 from worker.runtime import Runtime, make_runtime
 
 log = logging.getLogger(__name__)
@@ -82,15 +82,15 @@ def _register(app: Celery, settings: Settings) -> None:
 
     @app.task(name=TaskName.ADVANCE_JOB.value)
     def advance_job(job_id: str) -> None:
-        shift.work(runtime(), TaskName.ADVANCE_JOB, job_id)
+        loop.work(runtime(), TaskName.ADVANCE_JOB, job_id)
 
     @app.task(name=TaskName.RUN_TRIAL.value)
     def run_trial(trial_id: int) -> None:
-        shift.work(runtime(), TaskName.RUN_TRIAL, trial_id)
+        loop.work(runtime(), TaskName.RUN_TRIAL, trial_id)
 
     @app.task(name=TaskName.FINALIZE_JOB.value)
     def finalize_job(job_id: str) -> None:
-        shift.work(runtime(), TaskName.FINALIZE_JOB, job_id)
+        loop.work(runtime(), TaskName.FINALIZE_JOB, job_id)
 
     @app.task(name=TaskName.TRAIN_FINALLY.value)
     def train_finally(trial_id: int) -> None:
@@ -107,7 +107,7 @@ def _load_keras(**_: Any) -> None:
     """Load the framework while the child starts, not in its first trial."""
     with without_collections(), without_scikit_learn():
         import search.engine
-        import search.trial  # noqa: F401
+        import search.training.trial  # noqa: F401
     freeze_imports()
     telemetry.start(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 

@@ -11,20 +11,20 @@ from types import TracebackType
 from typing import Self
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
-from search.final import PREFIX
 from search.history import EpochReport, Measurement
+from search.results.final_training import PREFIX
 from search.schedules import learning_rate_shares
-from search.spec import SearchSpec
+from search.spec.job import SearchSpec
 from service.queue import TaskName
-from service.store import finals, jobs, trials, workers
-from service.store.finals import FinalClaim
+from service.store import final_trainings, jobs, trials, workers
+from service.store.final_trainings import FinalClaim
 from service.store.models import now
-from worker import finalization, preparation
+from worker import final_report, preparation
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
 from worker.scratch import scratch
-from worker.uploaded import spec_of
+from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 def train_finally(runtime: Runtime, trial_id: int) -> None:
     """Claim a final training, do it, store the outcome. Does nothing if it is not queued."""
     with runtime.database.transaction() as session:
-        held = finals.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
+        held = final_trainings.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
         workers.seen(session, runtime.worker)
     if held is None:
         return
@@ -44,10 +44,10 @@ def sweep(runtime: Runtime) -> None:
     """Take back what dead workers held, and send again the messages that may have been lost."""
     settings = runtime.settings
     with runtime.database.transaction() as session:
-        for held in finals.expired(session, is_surely_dead):
-            finals.release(session, held, "the worker died", max_attempts=settings.max_attempts)
+        for held in final_trainings.expired(session, is_surely_dead):
+            final_trainings.release(session, held, "the worker died", max_attempts=settings.max_attempts)
             runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
-        for trial_id in finals.resend(session, now() - settings.resend):
+        for trial_id in final_trainings.resend(session, now() - settings.resend):
             runtime.queue.enqueue(TaskName.TRAIN_FINALLY, trial_id)
 
 
@@ -59,21 +59,21 @@ def _attempt(runtime: Runtime, held: FinalClaim, folder: Path) -> None:
         log.warning("final training of trial %s: another worker has it, nothing is stored", held.trial_id)
     except (Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory) as error:
         with runtime.database.transaction() as session:
-            finals.fail(session, held, str(error))
+            final_trainings.fail(session, held, str(error))
     except (Retryable, OSError) as error:
         log.warning("final training of trial %s goes back to the queue", held.trial_id, exc_info=True)
         with runtime.database.transaction() as session:
-            finals.release(session, held, str(error), max_attempts=runtime.settings.max_attempts)
+            final_trainings.release(session, held, str(error), max_attempts=runtime.settings.max_attempts)
             runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
     except Exception as error:
         log.exception("final training of trial %s failed", held.trial_id)
         with runtime.database.transaction() as session:
-            finals.fail(session, held, f"{type(error).__name__}: {error}")
+            final_trainings.fail(session, held, f"{type(error).__name__}: {error}")
 
 
 def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) -> None:
-    from search.report import build_report
-    from search.trial import evaluate, run_trial  # loads Keras
+    from search.results.report import build_report
+    from search.training.trial import evaluate, run_trial  # loads Keras
 
     with runtime.database.reading() as session:
         row = trials.get(session, held.job_id, held.number)
@@ -82,9 +82,9 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
     spec, record = final_spec(spec_of(runtime, job)), trials.record(row)
     prepared = preparation.plan(runtime, held.job_id, spec)
     data = preparation.dataset(runtime, spec, prepared)
-    start = folder / "start" / finalization.MODEL
+    start = folder / "start" / final_report.MODEL
     start.parent.mkdir()
-    shutil.copyfile(runtime.blobs.path(files[finalization.MODEL]), start)
+    shutil.copyfile(runtime.blobs.path(files[final_report.MODEL]), start)
     done = record.epochs or spec.training.epochs
     measured = run_trial(
         spec,
@@ -99,7 +99,7 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
         start_from=start,
         shares=learning_rate_shares(spec, prepared.stages, record),
     )
-    test = dict(evaluate(folder / finalization.MODEL, data.x_test, data.y_test, prepared.task))
+    test = dict(evaluate(folder / final_report.MODEL, data.x_test, data.y_test, prepared.task))
     trained = replace(record, epochs=done + held.epochs, initial_epoch=done)
     report = build_report(
         spec,
@@ -110,7 +110,7 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
         versions=preparation.versions(),
         test=test,
     )
-    (folder / finalization.REPORT).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    (folder / final_report.REPORT).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
     _save(runtime, held, measured, test, folder)
 
 
@@ -127,7 +127,7 @@ def _save(
     blobs = {PREFIX + path.name: runtime.blobs.put(path) for path in paths}
     with runtime.database.transaction() as session:
         versions = preparation.versions()
-        if not finals.finish(session, held, measured, test, artifacts=blobs, versions=versions):
+        if not final_trainings.finish(session, held, measured, test, artifacts=blobs, versions=versions):
             raise LeaseLost
 
 
@@ -161,6 +161,6 @@ class _Holder:
 
     def _renew(self, **progress: int) -> None:
         with self._runtime.database.transaction() as session:
-            held = finals.renew(session, self._held, self._runtime.settings.lease, **progress)
+            held = final_trainings.renew(session, self._held, self._runtime.settings.lease, **progress)
             workers.seen(session, self._runtime.worker)
         self._lost = self._lost or not held

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Final
 
 from search.data import Dataset
 from search.history import Assignment, EpochReport
-from search.oracle_spec import FloatBound
-from search.plan import Plan
-from search.spec import SearchSpec
+from search.plans.base import Plan
+from search.spec.job import SearchSpec
+from search.spec.oracle import FloatBound
 from service.store import jobs
 from worker import preparation
 from worker.recorder import Recorder
 from worker.runtime import Runtime
-from worker.uploaded import gives_weights, write_given_float
+from worker.uploads import gives_weights, write_given_float
 
 if TYPE_CHECKING:
-    from search.trial import Reporter  # loads Keras
+    from search.training.trial import Reporter  # loads Keras
 
 #: No layer quantized, no width changed: the float model is the trial of this assignment.
 NOTHING: Final = Assignment(values={}, quantizers={})
@@ -85,7 +85,7 @@ def train_float(
     folder: Path, spec: SearchSpec, prepared: Plan, data: Dataset, reporter: Reporter
 ) -> FloatModel:
     """Train the float model by the job's recipe, with its own files and its metric in `folder`."""
-    from search.trial import run_trial  # loads Keras
+    from search.training.trial import run_trial  # loads Keras
 
     folder.mkdir(parents=True, exist_ok=True)
     measured = run_trial(spec, NOTHING, data, prepared.pricer, reporter, folder, seed=spec.seed)

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Any, Final
 
 from search.data import Dataset, load
-from search.plan import Plan
-from search.plan import plan as make_plan
-from search.recipe import fingerprint as fingerprint_of
-from search.spec import SearchSpec
+from search.plans.base import Plan
+from search.plans.base import plan as make_plan
+from search.results.recipe import fingerprint as fingerprint_of
+from search.spec.job import SearchSpec
 from service.store.models import Job
 from worker.runtime import Runtime
 

@@ -10,9 +10,9 @@ from typing import Final, Self
 
 from search.errors import Cancelled
 from search.history import EpochReport, Verdict
-from search.objective_spec import MAXIMIZE, Objective
-from search.oracle_spec import NoStopping
-from search.stopping import NeverStop, StoppingRule, verdict
+from search.pruning.early_stopping import NeverStop, StoppingRule, verdict
+from search.spec.objective import MAXIMIZE, Objective
+from search.spec.oracle import NoStopping
 from service.settings import Settings
 from service.store import claims, workers
 from service.store.claims import Claim, Lease

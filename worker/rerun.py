@@ -16,15 +16,15 @@ from pathlib import Path
 from search.data import Dataset, load
 from search.errors import SearchError
 from search.history import EpochReport, Measurement
-from search.plan import Plan, plan
-from search.recipe import RECIPE_FILE, TOLERANCE, Recipe, fingerprint
-from search.spiking_spec import XyloModel
+from search.plans.base import Plan, plan
+from search.results.recipe import RECIPE_FILE, TOLERANCE, Recipe, fingerprint
+from search.spec.spiking import XyloModel
 from service.settings import Settings
 from service.store.blobs import BlobStore
-from service.store.resolving import opened
+from service.store.references import opened
 from worker import preparation
 from worker.float_model import train_float
-from worker.uploaded import gives_weights, write_given_float
+from worker.uploads import gives_weights, write_given_float
 
 PARENT_FILE = "parent.keras"
 
@@ -89,7 +89,7 @@ def differences(recipe: Recipe) -> list[str]:
 
 
 def _trained(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measurement:
-    from search.trial import run_trial  # loads Keras
+    from search.training.trial import run_trial  # loads Keras
 
     prepared, data = _prepared(recipe, data_dir)
     spec = prepared.spec
@@ -126,8 +126,8 @@ def _trained(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measu
 
 
 def _simulated(recipe: Recipe, model: XyloModel, data_dir: Path, place: Path) -> Measurement:
-    from search.spiking import specification
-    from search.spiking_trial import run_trial
+    from search.spiking.network import specification
+    from search.spiking.trial import run_trial
 
     prepared, data = _prepared(recipe, data_dir)
     given = specification(model, data_dir)

@@ -1,5 +1,5 @@
 """A trial run, and the sweep: open a transaction, call the search, save. May be called late, twice or never: rows
-decide. `worker.advance` says which trials there are, `worker.finalization` reports the best.
+decide. `worker.advance` says which trials there are, `worker.final_report` reports the best.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
-from search.company import side_by_side
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
 from search.history import AttemptOutcome, JobStatus, Measurement, TrialStatus, Verdict
+from search.training.program.lockstep import side_by_side
 from service.queue import TaskName
-from service.store import claims, discarded, events, idempotency, jobs, trials, workers
+from service.store import claims, deferred_deletes, events, idempotency, jobs, trials, workers
 from service.store.claims import Claim, Lease
 from service.store.models import now
 from service.store.session import on_commit
-from worker import preparation, uploaded
-from worker.measuring import measure
+from worker import preparation, uploads
 from worker.recorder import Judged, LeaseLost, Recorder
+from worker.run_trial import measure
 from worker.runtime import Runtime, is_surely_dead
 from worker.scratch import remove_abandoned, scratch
-from worker.uploaded import spec_of
+from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def run_trial(runtime: Runtime, trial_id: int) -> bool:
 
 def _claimed(runtime: Runtime, hint: int) -> list[Claim]:
     """The trials to run now: one, or on an accelerator as many as it trains together, if there are so many."""
-    from search.jax_program import count_together  # loads Keras
+    from search.training.program.jax import count_together  # loads Keras
 
     found: list[Claim] = []
     with runtime.database.transaction(lasting=False) as session:
@@ -174,8 +174,8 @@ def sweep(runtime: Runtime) -> None:
     with database.transaction() as session:
         idempotency.prune(session, now() - settings.idempotency)
         events.prune(session, now() - settings.events)
-        discarded.remove(session, runtime.blobs, now() - settings.discard)
-    uploaded.sweep(runtime)
+        deferred_deletes.remove(session, runtime.blobs, now() - settings.discard)
+    uploads.sweep(runtime)
     remove_abandoned()
 
 

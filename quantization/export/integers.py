@@ -7,7 +7,7 @@ from typing import Final
 import keras
 import numpy as np
 
-from quantization.convert import quantized_layers
+from quantization.models.convert import quantized_layers
 
 _INTEGERS: Final = (np.int8, np.int16, np.int32, np.int64)
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from quantization.convert import PLAIN_LAYERS
 from quantization.layers.base import QuantizedLayer
-from quantization.spec import QuantizerSpec
+from quantization.models.convert import PLAIN_LAYERS
+from quantization.specs.parse import QuantizerSpec
 
 
 def quantizer_table(model: keras.Model) -> dict[str, Any]:

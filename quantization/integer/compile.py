@@ -22,7 +22,7 @@ from quantization.integer.activations import (
 from quantization.integer.network import IntegerNetwork, Operation, Step
 from quantization.integer.operations import Affine, Average, Largest, Product, Windows
 from quantization.integer.tensor import IntegerTensor, dyadic
-from quantization.spec import as_spec
+from quantization.specs.parse import as_spec
 
 _LOWEST: Final = -(1 << 62)
 _SHAPE_ONLY: Final = frozenset({"Flatten", "Reshape", "Dropout"})

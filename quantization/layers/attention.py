@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final
 import keras
 from keras import ops
 
+from quantization.integer.shiftmax import shiftmax
 from quantization.layers.base import PACKAGE, QuantizedLayer, replaced
 from quantization.quantizers import BaseQuantizer
-from quantization.shiftmax import shiftmax
 
 _PROJECTIONS: Final = ("query", "key", "value", "output")
 #: Score of what a mask hides: its power of two is 0.

@@ -13,7 +13,7 @@ from keras import ops
 
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import as_integers
-from quantization.spec import QuantizerSpec, as_spec
+from quantization.specs.parse import QuantizerSpec, as_spec
 
 #: Name under which Keras registers the layers.
 PACKAGE: Final = "fewbits"

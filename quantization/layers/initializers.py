@@ -9,7 +9,7 @@ from keras import ops
 
 from quantization.layers.base import PACKAGE
 from quantization.quantizers import build_quantizer
-from quantization.spec import as_spec
+from quantization.specs.parse import as_spec
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Final
 import keras
 from keras import ops
 
+from quantization.integer.shiftmax import shiftmax
 from quantization.layers.base import PACKAGE, QuantizedLayer, QuantizerState
 from quantization.quantizers.rounding import power_of_two
-from quantization.shiftmax import shiftmax
 
 _OUTPUT: Final = {"activation": ""}
 _AVERAGE: Final = {"average": "", "activation": ""}

@@ -9,7 +9,7 @@ import keras
 
 from quantization.layers.base import FUNCTION_SLOTS, PACKAGE, QuantizedLayer, replaced
 from quantization.quantizers import BaseQuantizer
-from quantization.spec import QuantizerSpec
+from quantization.specs.parse import QuantizerSpec
 
 _SIMPLE: Final = {
     "kernel": "cell.kernel",

@@ -25,7 +25,7 @@ from quantization.quantizers.power_of_two import QuantizedPo2Quantizer, Quantize
 from quantization.quantizers.relu import QuantizedReluQuantizer
 from quantization.quantizers.rounding import ceil_through, floor_through, round_through
 from quantization.quantizers.ternary import StochasticTernaryQuantizer, TernaryQuantizer
-from quantization.spec import QuantizerSpec
+from quantization.specs.parse import QuantizerSpec
 
 __all__ = [
     "QUANTIZERS",

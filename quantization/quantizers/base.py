@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.rounding import Tensor, straight_through
-from quantization.spec import as_spec
+from quantization.specs.parse import as_spec
 
 Spec = TypeVar("Spec", bound=Any)
 

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.kinds import Bernoulli, Binary, StochasticBinary
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_or_one, stochastic_round
 from quantization.quantizers.scales import Scaling
+from quantization.specs.qkeras import Bernoulli, Binary, StochasticBinary
 
 
 class _TwoLevels(BaseQuantizer[Any]):

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.kinds import QuantizedBits, QuantizedLinear
 from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, round_half_away, sign_or_one, stochastic_round
 from quantization.quantizers.scales import Scaling, alternated, quotient
+from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
 
 
 def fixed_point_codes(x: Tensor, scale: Any, low: Any, high: Any) -> Tensor:

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.kinds import QuantizedPo2, QuantizedReluPo2
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import (
     Tensor,
@@ -20,6 +19,7 @@ from quantization.quantizers.rounding import (
     power_of_two,
     sign_or_one,
 )
+from quantization.specs.qkeras import QuantizedPo2, QuantizedReluPo2
 
 #: Widest span of exponents whose codes are integers of int64.
 _WIDEST = 62

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
-from quantization.kinds import QuantizedRelu
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import (
     Tensor,
@@ -17,6 +16,7 @@ from quantization.quantizers.rounding import (
     stochastic_round,
     straight_within,
 )
+from quantization.specs.qkeras import QuantizedRelu
 
 
 class QuantizedReluQuantizer(BaseQuantizer[QuantizedRelu]):

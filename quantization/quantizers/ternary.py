@@ -8,10 +8,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.kinds import StochasticTernary, Ternary
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_from, stochastic_round
 from quantization.quantizers.scales import Scaling, alternated, quotient
+from quantization.specs.qkeras import StochasticTernary, Ternary
 
 #: Threshold where neither it nor an automatic scale is given.
 DEFAULT_THRESHOLD = 0.33

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.network import Network
-from search import models
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, Header, inside, read_array, read_headers
 from search.data.split import SplitFault, share, sizes
 from search.data.targets import Stored, array_names, fits, unfit
 from search.errors import InvalidSpec, Problem
-from search.spec import (
+from search.networks import architecture as models
+from search.spec.job import (
     Data,
     DiabetesData,
     DigitsData,

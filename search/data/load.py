@@ -16,7 +16,7 @@ from search.data.files import DataFault, read_array
 from search.data.split import SplitFault, order, share, sizes
 from search.data.targets import CLASS_NUMBERS, TargetScaling, array_names, fits, scaled_targets, standardized
 from search.errors import InvalidSpec, Problem
-from search.spec import (
+from search.spec.job import (
     Data,
     DiabetesData,
     DigitsData,

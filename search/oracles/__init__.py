@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from search.oracle_spec import BayesianOracleSpec
 from search.oracles.base import DatabaseOracle, Setting
 from search.oracles.evolution import EvolutionOracle
 from search.oracles.frugal import FrugalOracle
 from search.oracles.grid import GridOracle
 from search.oracles.hyperband import HyperbandOracle
 from search.oracles.random import RandomOracle
+from search.spec.oracle import BayesianOracleSpec
 
 
 def _bayesian(spec: BayesianOracleSpec, setting: Setting) -> DatabaseOracle:

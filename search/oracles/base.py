@@ -21,12 +21,12 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src.engine.oracle import LOCKS, THREADS
 from threadpoolctl import ThreadpoolController
 
-from search.choices import Choices
-from search.forgiving import ForgivingFactor
 from search.history import Assignment
 from search.history import TrialStatus as Outcome
-from search.oracle_spec import Constraints
-from search.space import hyperparameters
+from search.oracles.hyperparameters import hyperparameters
+from search.scoring.forgiving_factor import ForgivingFactor
+from search.space.choices import Choices
+from search.spec.oracle import Constraints
 
 SCORE: Final = "score"
 

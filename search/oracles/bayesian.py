@@ -14,9 +14,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from search.history import TrialStatus as Outcome
-from search.oracle_spec import BayesianOracleSpec
 from search.oracles.base import DatabaseOracle, Setting, State, Told, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
+from search.spec.oracle import BayesianOracleSpec
 
 # keras-tuner uses what it found when it was loaded: nothing, where scikit-learn was held back then (`search.lazily`).
 keras_tuners.sklearn = sklearn

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from quantization.spec import QuantizerSpec
-from search.choices import Choices, Label
+from quantization.specs.parse import QuantizerSpec
 from search.oracles.base import Values
+from search.space.choices import Choices, Label
 
 Rows = NDArray[np.intp]  #: (assignments, choices)
 Floats = NDArray[np.float64]

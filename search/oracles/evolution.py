@@ -8,11 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from search.oracle_spec import EvolutionOracleSpec
 from search.oracles.affordable import affordable
 from search.oracles.base import DatabaseOracle, Setting, State, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
-from search.pareto import Point, hypervolume
+from search.scoring.pareto import Point, hypervolume
+from search.spec.oracle import EvolutionOracleSpec
 
 #: Children made before the space around the parents counts as used up.
 _CHILDREN: Final = 200

@@ -7,13 +7,13 @@ from typing import Final
 
 import numpy as np
 
-from search.forgiving import SMALLEST_FACTOR
 from search.history import TrialStatus as Outcome
-from search.oracle_spec import FrugalOracleSpec
 from search.oracles.affordable import affordable, keeping
 from search.oracles.base import DatabaseOracle, Setting, State, Told, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
 from search.oracles.surrogate import Surrogate, excess, fit
+from search.scoring.forgiving_factor import SMALLEST_FACTOR
+from search.spec.oracle import FrugalOracleSpec
 
 #: Where among the costs of random candidates the first trials lie: spread over the cheaper half, where a forgiving
 #: factor has the best scores; then over the rest. Of candidates so near to it the one with the least rounding errors.

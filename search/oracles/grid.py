@@ -7,8 +7,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 
-from search.oracle_spec import GridOracleSpec
 from search.oracles.base import DatabaseOracle, Setting, State, Values, proposal
+from search.spec.oracle import GridOracleSpec
 
 
 class GridOracle(DatabaseOracle, keras_tuner.oracles.GridSearchOracle):

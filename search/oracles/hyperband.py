@@ -8,8 +8,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from search.oracle_spec import HyperbandOracleSpec
 from search.oracles.base import NEVER, DatabaseOracle, Setting, State, proposal
+from search.spec.oracle import HyperbandOracleSpec
 
 Bracket = dict[str, Any]  #: bracket_num, rounds: lists of {id, past_id}; closed: no further trial enters it
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import keras_tuner
 
-from search.oracle_spec import RandomOracleSpec
 from search.oracles.base import DatabaseOracle, Setting, State, proposal
+from search.spec.oracle import RandomOracleSpec
 
 
 class RandomOracle(DatabaseOracle, keras_tuner.oracles.RandomSearchOracle):

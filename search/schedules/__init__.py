@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from search.choices import Choices
 from search.history import Cost, TrialRecord
-from search.schedule_spec import PerBlockSchedule
 from search.schedules.base import Stage, current_stage
 from search.schedules.per_block import per_block
 from search.schedules.whole_model import whole_model
-from search.spec import SearchSpec
+from search.space.choices import Choices
+from search.spec.job import SearchSpec
+from search.spec.schedule import PerBlockSchedule
 
 __all__ = ["SCHEDULES", "Stage", "current_stage", "learning_rate_shares", "stages"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from search.choices import Choices
 from search.history import TRIAL_ENDED, Assignment, TrialRecord
+from search.space.choices import Choices
 
 
 @dataclass(frozen=True)

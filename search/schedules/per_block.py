@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from search.choices import Choices
 from search.errors import InvalidSpec, Problem
 from search.history import Cost
-from search.schedule_spec import PerBlockSchedule
 from search.schedules.base import Stage, shares
-from search.spec import SearchSpec
+from search.space.choices import Choices
+from search.spec.job import SearchSpec
+from search.spec.schedule import PerBlockSchedule
 
 
 def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:

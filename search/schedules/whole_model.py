@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from search.choices import Choices
 from search.history import Cost
 from search.schedules.base import Stage
-from search.spec import SearchSpec
+from search.space.choices import Choices
+from search.spec.job import SearchSpec
 
 
 def whole_model(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:

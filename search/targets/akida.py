@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from costmodel.network import INPUT, Layer
-from quantization.spec import QuantizerSpec
+from quantization.specs.parse import QuantizerSpec
 from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax, symmetric
 
 WEIGHT_BITS: Final = frozenset({2, 4, 8})

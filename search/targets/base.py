@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network
-from quantization.spec import QuantizerSpec
+from quantization.specs.parse import QuantizerSpec
 from search.errors import Problem
 
 if TYPE_CHECKING:
-    from search.choices import Choices
+    from search.space.choices import Choices
 
 #: Layers that change neither values nor order: rules look past them.
 TRANSPARENT: Final = TRAINING_ONLY | {"Flatten", "Reshape"}

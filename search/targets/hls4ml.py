@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from quantization.spec import QuantizerSpec
+from quantization.specs.parse import QuantizerSpec
 from search.targets.base import WEIGHTED, Graph, Place, SlotRule, Target, function_of, power_of_two_alpha
 
 #: Layers whose QKeras twin has a converter.

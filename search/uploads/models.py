@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from costmodel.errors import InvalidNetwork
+from costmodel.lowering import PLANS, plan
 from costmodel.network import Network, read_network
-from costmodel.plans import PLANS, plan
 from search.uploads.archive import LOCAL, Archive, open_archive
 from search.uploads.documents import read_document
 from search.uploads.faults import UploadFault, shown

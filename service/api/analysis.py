@@ -8,21 +8,21 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
-from search import models
-from search.analysis import Analysis, analyse, box_of
-from search.choices import Choices, choices
 from search.errors import InvalidSpec
-from search.forgiving import MAXIMIZE, factor_of
-from search.spec import SearchSpec
-from search.spiking import spiking_choices
-from search.spiking_spec import XyloModel
-from service.analysis_schemas import AnalysisView
+from search.networks import architecture as models
+from search.results.analysis import Analysis, analyse, box_of
+from search.scoring.forgiving_factor import MAXIMIZE, factor_of
+from search.space.choices import Choices, choices
+from search.spec.job import SearchSpec
+from search.spec.spiking import XyloModel
+from search.spiking.network import spiking_choices
+from service.api.deps import READS, BlobsDep, JobId, SessionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.deps import READS, BlobsDep, JobId, SessionDep
+from service.schemas.analysis import AnalysisView
 from service.store import jobs, learning
 from service.store.blobs import BlobStore
 from service.store.models import Job
-from service.store.resolving import opened
+from service.store.references import opened
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"], dependencies=[READS])
 

@@ -11,11 +11,11 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from search.cost_spec import CostSpec
 from search.errors import InvalidSpec, Problem
-from search.limits import LayerLimits
-from search.plan import Plan, plan
-from search.spec import SearchSpec
+from search.plans.base import Plan, plan
+from search.spec.cost import CostSpec
+from search.spec.job import SearchSpec
+from search.spec.limits import LayerLimits
 from service.errors import InvalidRequest, Malformed
 
 #: What pydantic says of a wrong type, in the words of JSON.

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from service.job_schema import job_schema as schema_of_jobs
+from service.schemas.job_json_schema import job_schema as schema_of_jobs
 
 #: Read by editors, which have no key.
 open_router = APIRouter(prefix="/v1/schemas", tags=["catalog"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from search import profiles
-from search.costing import price_network
+from search.cost import profiles
+from search.cost.answer import price_network
 from search.errors import InvalidSpec
-from service import cost_schemas as schemas
 from service.api.body import refused
+from service.api.deps import READS, CostDep
 from service.api.responses import problem_responses
-from service.deps import READS, CostDep
+from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 
 router = APIRouter(prefix="/v1", tags=["cost"], dependencies=[READS])
 
@@ -29,18 +29,16 @@ _REFUSED = problem_responses(
 
 
 @router.post("/cost", openapi_extra=_BODY, responses=_REFUSED)
-def cost(question: CostDep) -> schemas.NetworkCostView:
+def cost(question: CostDep) -> NetworkCostView:
     """What one inference of a network costs, quantized as given or as it is. Nothing is stored or trained."""
     try:
         answer = price_network(question.spec).answer()
     except InvalidSpec as error:
         raise refused(error, question.document) from None
-    return schemas.NetworkCostView.model_validate(answer)
+    return NetworkCostView.model_validate(answer)
 
 
 @router.get("/profiles")
-def list_profiles() -> schemas.ProfileList:
+def list_profiles() -> ProfileList:
     """The energy profiles that come with fewbits, with the source of every figure."""
-    return schemas.ProfileList(
-        items=tuple(schemas.ProfileView.model_validate(profile) for profile in profiles.built_in())
-    )
+    return ProfileList(items=tuple(ProfileView.model_validate(profile) for profile in profiles.built_in()))

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from service import schemas
-from service.api.accept import chosen
+from service.api.deps import READS, DatabaseDep, JobId
+from service.api.event_hub import Watch, listing
+from service.api.negotiation import chosen
 from service.api.responses import problem_responses
-from service.deps import READS, DatabaseDep, JobId
 from service.errors import InvalidParameter
+from service.schemas.jobs import EventList
 from service.store import jobs
 from service.store.session import Database
-from service.watching import Watch, listing
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/events", tags=["jobs"], dependencies=[READS])
 
@@ -47,7 +47,7 @@ WatchDep = Annotated[Watch, Depends(_watch)]
 
 @router.get(
     "",
-    response_model=schemas.EventList,
+    response_model=EventList,
     responses={
         200: {
             "content": {SSE: {"schema": {"type": "string"}}},

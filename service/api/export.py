@@ -12,13 +12,14 @@ from fastapi.responses import FileResponse, StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
-from service import columns, views
+from service.api.deps import READS, DatabaseDep, JobId
 from service.api.responses import etag_of, is_known, not_modified, problem_responses
-from service.asking import Kind
-from service.deps import READS, DatabaseDep, JobId
 from service.store import jobs, reading
 from service.store.models import Job
+from service.store.query import Kind
 from service.store.session import Database
+from service.views import columns
+from service.views import jobs as job_views
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[READS])
 
@@ -106,10 +107,10 @@ def _kinds(session: Session, job: Job) -> dict[str, str]:
 
 
 def _rows(session: Session, job: Job, names: tuple[str, ...]) -> Iterator[list[Any]]:
-    score = views.scorer(job)
+    score = job_views.scorer(job)
     for batch in reading.export_rows(session, job.id, _BATCH):
         for row in batch:
-            fields = views.trial_item(
+            fields = job_views.trial_item(
                 dict(zip(_PLAIN, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS)
             )
             values = fields | _choices(row[-1])

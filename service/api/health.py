@@ -12,14 +12,14 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
-import migrations
-from service import schemas
+from service.api.deps import OPERATES, QueueDep, SettingsDep, WholeDatabaseDep
 from service.api.responses import problem_responses
-from service.deps import OPERATES, QueueDep, SettingsDep, WholeDatabaseDep
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.queue import Queue
+from service.schemas.jobs import Alive, Readiness
 from service.settings import Settings
 from service.store import workers
+from service.store.migrate import is_current
 from service.store.session import Database
 
 log = logging.getLogger(__name__)
@@ -30,15 +30,15 @@ OK: Final = "ok"
 
 
 @router.get("/healthz")
-def alive() -> schemas.Alive:
+def alive() -> Alive:
     """The process answers."""
-    return schemas.Alive(version=version("fewbits"))
+    return Alive(version=version("fewbits"))
 
 
-@router.get("/readyz", responses={503: {"model": schemas.Readiness, "description": "A part is missing"}})
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is missing"}})
 def ready(
     response: Response, settings: SettingsDep, database: WholeDatabaseDep, queue: QueueDep
-) -> schemas.Readiness:
+) -> Readiness:
     """Database, its schema, broker and a live worker: "ok" or what is wrong with each."""
     parts = {
         "database": _checked(lambda: _database(database)),
@@ -49,7 +49,7 @@ def ready(
     is_ready = all(state == OK for state in parts.values())
     response.status_code = 200 if is_ready else 503
     response.headers["Cache-Control"] = "no-store"
-    return schemas.Readiness(ready=is_ready, **parts)
+    return Readiness(ready=is_ready, **parts)
 
 
 @operator_router.get(
@@ -79,9 +79,7 @@ def _database(database: Database) -> str:
 
 
 def _migrations(database: Database) -> str:
-    return (
-        OK if migrations.is_current(database.engine) else "not at the newest revision: run `fewbits migrate`"
-    )
+    return OK if is_current(database.engine) else "not at the newest revision: run `fewbits migrate`"
 
 
 def _broker(queue: Queue) -> str:

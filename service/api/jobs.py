@@ -1,4 +1,4 @@
-"""Jobs: submitted and read. What is done with them is in `service.api.verbs`."""
+"""Jobs: submitted and read. What is done with them is in `service.api.job_actions`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from search.history import JobStatus
-from service import schemas, views
-from service.api import lists
+from service.api import pagination
+from service.api.deps import READS, SUBMITS, Cursor, JobId, Limit, SessionDep, SubmissionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
-from service.asking import parse_fields
-from service.deps import (
-    READS,
-    SUBMITS,
-    Cursor,
-    JobId,
-    Limit,
-    SessionDep,
-    SubmissionDep,
-)
+from service.schemas.jobs import BestView, JobSummary, JobView, Page, ParetoView, SparsePage
 from service.store import jobs, reading
 from service.store.models import Job
+from service.store.query import parse_fields
+from service.views import jobs as job_views
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
@@ -50,52 +43,52 @@ _MISSING = problem_responses(_404="No such job")
 )
 def submit(
     submission: SubmissionDep, response: Response, intake: IntakeDep, idempotency_key: IdempotencyKey = None
-) -> schemas.JobView:
+) -> JobView:
     """Check a job, store it, and have a worker begin."""
     request = intake.request("POST /v1/jobs", idempotency_key, submission.document)
     return intake.start(submission, response, request)
 
 
-@router.get("", response_model=schemas.Page[schemas.JobSummary] | schemas.SparsePage)
+@router.get("", response_model=Page[JobSummary] | SparsePage)
 def list_jobs(
     request: Request,
     session: SessionDep,
     limit: Limit = 50,
     cursor: Cursor = None,
     status: Annotated[JobStatus | None, Query(description="only jobs in this status")] = None,
-    sort: lists.SortText = "-created_at",
-    filter: lists.FilterText = None,  # noqa: A002 -- the name of the parameter
-    fields: lists.FieldsText = None,
+    sort: pagination.SortText = "-created_at",
+    filter: pagination.FilterText = None,  # noqa: A002 -- the name of the parameter
+    fields: pagination.FieldsText = None,
 ) -> Response:
     """Jobs, newest first."""
-    order = lists.order_of(
+    order = pagination.order_of(
         sort=sort or "-created_at",
-        conditions=lists.also(filter, "status", status),
+        conditions=pagination.also(filter, "status", status),
         cursor=cursor,
         limit=limit,
         fields=reading.JOB_FIELDS,
         choices=reading.JOB_CHOICES,
         unique="id",
     )
-    names = parse_fields(fields, tuple(schemas.JobSummary.model_fields))
+    names = parse_fields(fields, tuple(JobSummary.model_fields))
     rows = reading.job_page(session, order)
     etag = etag_of(*(f"{job.id}:{job.version}" for job in rows), limit)
     if is_known(request, etag):
         return not_modified(etag)
-    items = views.summaries(session, rows[:limit], names)
+    items = job_views.summaries(session, rows[:limit], names)
     places = [(getattr(job, order.sort.field), job.id) for job in rows]
-    return lists.page(items, lists.next_cursor(order, places), etag)
+    return pagination.page(items, pagination.next_cursor(order, places), etag)
 
 
 @router.get("/{job_id}", responses=_MISSING)
-def read_job(request: Request, response: Response, job_id: JobId, session: SessionDep) -> schemas.JobView:
+def read_job(request: Request, response: Response, job_id: JobId, session: SessionDep) -> JobView:
     """Status, progress, best so far, reference and warnings of a job."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    return views.job_view(session, job)
+    return job_views.job_view(session, job)
 
 
 def job_etag(job: Job) -> str:
@@ -114,7 +107,7 @@ def best_trials(
     delta_n: Annotated[float | None, Query(ge=0, le=100, description="in place of the goal's")] = None,
     rate: Annotated[float | None, Query(gt=1, le=1e6, description="in place of the goal's")] = None,
     stress: Annotated[float | None, Query(gt=0, le=1e6, description="in place of the goal's")] = None,
-) -> schemas.BestView:
+) -> BestView:
     """The measured trials with the highest scores: by the job's goal, or by its costs and other numbers."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
@@ -123,17 +116,15 @@ def best_trials(
     mark(response, etag)
     other = {"delta_p": delta_p, "delta_n": delta_n, "rate": rate, "stress": stress}
     given = {name: value for name, value in other.items() if value is not None}
-    return schemas.BestView(items=tuple(views.best(session, job, k, given)))
+    return BestView(items=tuple(job_views.best(session, job, k, given)))
 
 
 @router.get("/{job_id}/pareto", responses=_MISSING)
-def pareto_front(
-    request: Request, response: Response, job_id: JobId, session: SessionDep
-) -> schemas.ParetoView:
+def pareto_front(request: Request, response: Response, job_id: JobId, session: SessionDep) -> ParetoView:
     """The trials no other trial beats in both metric and cost."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    return schemas.ParetoView(cost_unit=job.cost_unit, items=tuple(views.front(session, job)))
+    return ParetoView(cost_unit=job.cost_unit, items=tuple(job_views.front(session, job)))

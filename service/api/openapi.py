@@ -10,12 +10,12 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from search.cost_spec import CostSpec
+from search.spec.cost import CostSpec
 from service.api import examples
-from service.api.verbs import Extension
-from service.job_schema import job_schema, schema_of
-from service.rescore_schemas import RescoreSpec
-from service.upload_schemas import NewUploadBody
+from service.api.job_actions import Extension
+from service.schemas.job_json_schema import job_schema, schema_of
+from service.schemas.rescore import RescoreSpec
+from service.schemas.uploads import NewUploadBody
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
 _BODIES: Final[tuple[type[BaseModel], ...]] = (CostSpec, Extension, NewUploadBody, RescoreSpec)

@@ -9,17 +9,19 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from search.history import TrialStatus
-from search.objective_spec import MAXIMIZE
-from service import columns, schemas, views
-from service.api import lists
-from service.api.accept import chosen
+from search.spec.objective import MAXIMIZE
+from service.api import pagination
+from service.api.deps import READS, JobId, SessionDep
+from service.api.negotiation import chosen
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.asking import parse_fields
-from service.deps import READS, JobId, SessionDep
-from service.measured import score_of
-from service.scores import front
+from service.schemas.jobs import PointsView
 from service.store import jobs, reading
 from service.store.models import Job
+from service.store.query import parse_fields
+from service.store.scores import front
+from service.views import columns
+from service.views import jobs as job_views
+from service.views.measured import score_of
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"], dependencies=[READS])
 
@@ -35,7 +37,7 @@ _COMPUTED: Final = {"score", "front"}
 
 @router.get(
     "",
-    response_model=schemas.PointsView,
+    response_model=PointsView,
     responses={
         200: {
             "content": {
@@ -48,7 +50,7 @@ _COMPUTED: Final = {"score", "front"}
     },
 )
 def read_points(
-    request: Request, job_id: JobId, session: SessionDep, fields: lists.FieldsText = None
+    request: Request, job_id: JobId, session: SessionDep, fields: pagination.FieldsText = None
 ) -> Response:
     """Every trial of the job by number, as columns of equal length; what is not measured is null.
 
@@ -108,7 +110,7 @@ def _computed(job: Job, stored: dict[str, Any]) -> dict[str, list[Any]]:
     metric = np.array(stored["metric"], dtype=np.float64)
     cost = np.array(stored["cost"], dtype=np.float64)
     done = np.array([status == TrialStatus.DONE for status in stored["status"]], dtype=np.bool_)
-    scoring = views.scoring(job)
+    scoring = job_views.scoring(job)
     merit = metric if scoring.factor.direction == MAXIMIZE else -metric
     kept = front(np.where(done, merit, np.nan), cost)
     return {"score": score_of(metric, cost, scoring).tolist(), "front": kept.tolist()}

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from search.errors import InvalidSpec
-from service import trace
 from service.errors import (
     IllegalVerb,
     InvalidParameter,
@@ -27,7 +26,8 @@ from service.errors import (
     ServiceError,
     Unavailable,
 )
-from service.schemas import ProblemDocument, ProblemItem
+from service.observability import trace
+from service.schemas.jobs import ProblemDocument, ProblemItem
 
 log = logging.getLogger(__name__)
 

@@ -8,19 +8,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from pydantic import ValidationError
 
-from search import models
+from search.cost.pricing import cost_unit
 from search.errors import InvalidSpec, Problem
-from search.pricing import cost_unit
-from search.rescoring import Measured, rescore
-from search.spec import SearchSpec
-from service import schemas
+from search.networks import architecture as models
+from search.results.rescoring import Measured, rescore
+from search.spec.job import SearchSpec
 from service.api.body import Stated, parse_json, problems, refused
+from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.api.responses import problem_responses
-from service.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.errors import InvalidRequest
-from service.rescore_schemas import RescoreSpec, RescoreView
+from service.schemas.jobs import PointView
+from service.schemas.rescore import RescoreSpec, RescoreView
 from service.store import jobs, learning
-from service.store.resolving import opened
+from service.store.references import opened
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
@@ -78,5 +78,5 @@ def rescore_job(
         reference_cost=found.reference,
         metric_name=spec.objective.metric,
         metric_is_share=spec.objective.info.is_share,
-        items=tuple(schemas.PointView(**asdict(trial)) for trial in found.trials),
+        items=tuple(PointView(**asdict(trial)) for trial in found.trials),
     )

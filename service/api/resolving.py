@@ -7,7 +7,7 @@ from dataclasses import replace
 from search.errors import InvalidSpec
 from service.api.body import Spec, Stated, refused
 from service.store.blobs import BlobStore
-from service.store.resolving import opened, pinned
+from service.store.references import opened, pinned
 from service.store.session import Database
 
 

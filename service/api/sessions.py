@@ -7,11 +7,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from search.errors import Problem
-from service import schemas
 from service.api.body import parse_json
+from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, presented
 from service.api.responses import problem_responses
-from service.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, presented
 from service.errors import InvalidRequest
+from service.schemas.jobs import QuotaView, SessionView
 from service.store import quotas
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
@@ -42,15 +42,15 @@ _REFUSED: Final = problem_responses(
 
 
 @router.get("", dependencies=[READS], responses=problem_responses(_401="The service needs a key"))
-def read_session(caller: CallerDep, settings: SettingsDep, database: WholeDatabaseDep) -> schemas.SessionView:
+def read_session(caller: CallerDep, settings: SettingsDep, database: WholeDatabaseDep) -> SessionView:
     """The tenant and scope of the caller, and how much of its quotas the tenant has used."""
     with database.reading() as session:
         used = quotas.usage(session, settings, caller.tenant)
-    return schemas.SessionView(
+    return SessionView(
         tenant=caller.tenant,
         scope=caller.scope.value,
         key_id=caller.key_id,
-        quotas={name: schemas.QuotaView(used=usage.used, limit=usage.limit) for name, usage in used.items()},
+        quotas={name: QuotaView(used=usage.used, limit=usage.limit) for name, usage in used.items()},
     )
 
 

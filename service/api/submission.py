@@ -11,17 +11,18 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
-from search.pricing import cost_unit
-from service import schemas, views
+from search.cost.pricing import cost_unit
 from service.api.body import Submission, plan_of
+from service.api.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
 from service.api.resolving import resolved
-from service.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
 from service.queue import Queue, TaskName
+from service.schemas.jobs import JobView
 from service.settings import Settings
 from service.store import idempotency, jobs, quotas, uploads
 from service.store.blobs import BlobStore
 from service.store.idempotency import Request, Taken
 from service.store.session import Database
+from service.views import jobs as job_views
 
 IdempotencyKey = Annotated[
     str | None,
@@ -73,7 +74,7 @@ class Intake:
         request: Request | None,
         *,
         cloned_from: str | None = None,
-    ) -> schemas.JobView:
+    ) -> JobView:
         """The job stored, a worker woken; the job of an earlier request with the same key if there is one.
 
         InvalidRequest for what model and data reveal; KeyReused, KeyInUse; QuotaReached, QuotaExhausted.
@@ -108,10 +109,10 @@ class Intake:
                     idempotency.give_back(session, taken)
             raise
 
-    def _view(self, job_id: str, response: Response) -> schemas.JobView:
+    def _view(self, job_id: str, response: Response) -> JobView:
         response.headers["Location"] = f"/v1/jobs/{job_id}"
         with self.database.reading() as session:
-            return views.job_view(session, jobs.get(session, job_id))
+            return job_views.job_view(session, jobs.get(session, job_id))
 
 
 def _new_job(submission: Submission, settings: Settings) -> jobs.NewJob:

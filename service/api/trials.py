@@ -9,24 +9,16 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from search.history import TrialStatus
-from service import schemas, views
-from service.api import lists
+from service.api import pagination
+from service.api.deps import READS, BlobsDep, Cursor, DatabaseDep, JobId, Limit, SessionDep, TrialNumber
 from service.api.files import RangedFile
 from service.api.jobs import job_etag
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.asking import parse_fields
-from service.deps import (
-    READS,
-    BlobsDep,
-    Cursor,
-    DatabaseDep,
-    JobId,
-    Limit,
-    SessionDep,
-    TrialNumber,
-)
 from service.errors import ArtifactNotFound
+from service.schemas.jobs import Page, SparsePage, TrialSummary, TrialView
 from service.store import jobs, reading, trials
+from service.store.query import parse_fields
+from service.views import jobs as job_views
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependencies=[READS])
 
@@ -36,7 +28,7 @@ ArtifactName = Annotated[str, Path(pattern=r"^[A-Za-z0-9_.-]{1,100}$", descripti
 
 @router.get(
     "",
-    response_model=schemas.Page[schemas.TrialSummary] | schemas.SparsePage,
+    response_model=Page[TrialSummary] | SparsePage,
     responses=problem_responses(_404="No such job"),
 )
 def list_trials(
@@ -46,35 +38,35 @@ def list_trials(
     limit: Limit = 100,
     cursor: Cursor = None,
     status: Annotated[TrialStatus | None, Query(description="only trials in this status")] = None,
-    sort: lists.SortText = "number",
-    filter: lists.FilterText = None,  # noqa: A002 -- the name of the parameter
-    fields: lists.FieldsText = None,
+    sort: pagination.SortText = "number",
+    filter: pagination.FilterText = None,  # noqa: A002 -- the name of the parameter
+    fields: pagination.FieldsText = None,
 ) -> Response:
     """Trials by number."""
     etag = etag_of(job_id, reading.version(session, job_id))
-    order = lists.order_of(
+    order = pagination.order_of(
         sort=sort or "number",
-        conditions=lists.also(filter, "status", status),
+        conditions=pagination.also(filter, "status", status),
         cursor=cursor,
         limit=limit,
         fields=reading.TRIAL_FIELDS,
         choices=reading.TRIAL_CHOICES,
         unique="number",
     )
-    names = parse_fields(fields, tuple(schemas.TrialSummary.model_fields))
+    names = parse_fields(fields, tuple(TrialSummary.model_fields))
     if is_known(request, etag):
         return not_modified(etag)
-    scoring = views.scoring(jobs.get(session, job_id))
+    scoring = job_views.scoring(jobs.get(session, job_id))
     columns = [name for name in reading.TRIAL_FIELDS if name != reading.SCORE]
     rows = reading.trial_page(session, job_id, columns, order, scoring)
-    items = [views.trial_item(row, scoring.one, names) for _, row in rows[:limit]]
-    return lists.page(items, lists.next_cursor(order, [place for place, _ in rows]), etag)
+    items = [job_views.trial_item(row, scoring.one, names) for _, row in rows[:limit]]
+    return pagination.page(items, pagination.next_cursor(order, [place for place, _ in rows]), etag)
 
 
 @router.get("/{number}", responses=problem_responses(_404="No such job or trial"))
 def read_trial(
     request: Request, response: Response, job_id: JobId, number: TrialNumber, session: SessionDep
-) -> schemas.TrialView:
+) -> TrialView:
     """A trial: quantizers per layer, learning curve, energy per layer, seed, versions, durations, files."""
     job = jobs.get(session, job_id)
     row = trials.get(session, job_id, number)
@@ -82,9 +74,9 @@ def read_trial(
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    return views.trial_view(
+    return job_views.trial_view(
         row,
-        views.scorer(job),
+        job_views.scorer(job),
         epochs=trials.epochs(session, row),
         layers=trials.layers(session, row),
         files=trials.artifacts(session, row),

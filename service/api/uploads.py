@@ -14,11 +14,9 @@ from typing import Annotated, Any, Final, TypeVar
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import ValidationError
 
-from search.zoo import ZOO
-from service import upload_schemas as schemas
+from search.networks.zoo import ZOO
 from service.api.body import parse_json, problems
-from service.api.responses import problem_responses
-from service.deps import (
+from service.api.deps import (
     ADMINISTERS,
     READS,
     SUBMITS,
@@ -33,16 +31,25 @@ from service.deps import (
     decode_cursor,
     encode_cursor,
 )
+from service.api.responses import problem_responses
+from service.api.upload_reception import DATASETS, MODELS, Reception, Resource
 from service.errors import InvalidParameter, InvalidRequest, TooLarge, UploadNotFound
-from service.schemas import Page
+from service.schemas.jobs import Page
+from service.schemas.uploads import (
+    DatasetItem,
+    DatasetView,
+    ModelItem,
+    ModelUploadView,
+    NewUploadBody,
+    UploadView,
+)
 from service.store import quotas, uploads
 from service.store.upload_models import Upload
 from service.store.uploads import NewUpload, UploadKind
-from service.uploading import DATASETS, MODELS, Reception, Resource
 
 router = APIRouter(dependencies=[READS])
 
-View = TypeVar("View", bound=schemas.UploadView)
+View = TypeVar("View", bound=UploadView)
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _DECLARED: Final = {
@@ -66,16 +73,16 @@ async def _upload_id(upload_id: Annotated[str, Path(description="id of an upload
     return upload_id
 
 
-async def _declared(body: BodyDep) -> schemas.NewUploadBody:
+async def _declared(body: BodyDep) -> NewUploadBody:
     document = parse_json(body)
     try:
-        return schemas.NewUploadBody.model_validate(document)
+        return NewUploadBody.model_validate(document)
     except ValidationError as error:
         raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
 
 
 UploadId = Annotated[str, Depends(_upload_id)]
-DeclaredDep = Annotated[schemas.NewUploadBody, Depends(_declared)]
+DeclaredDep = Annotated[NewUploadBody, Depends(_declared)]
 Offset = Annotated[int, Header(ge=0, le=2**53, description="how many bytes are there already")]
 
 
@@ -267,12 +274,12 @@ def _add_reading(part: APIRouter, resource: Resource, view: type[View], receptio
 
 
 @router.get("/v1/models", tags=["models"])
-def list_models(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Page[schemas.ModelItem]:
+def list_models(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Page[ModelItem]:
     """The networks that ship with fewbits, then the tenant's own models, newest first."""
     place = _zoo_place(cursor)
     shipped = list(ZOO.items())[place : place + limit] if place is not None else []
     items = [
-        schemas.ModelItem(kind="zoo", name=name, description=(make.__doc__ or "").strip().splitlines()[0])
+        ModelItem(kind="zoo", name=name, description=(make.__doc__ or "").strip().splitlines()[0])
         for name, make in shipped
     ]
     if place is not None and place + len(items) < len(ZOO):
@@ -288,9 +295,7 @@ def list_models(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) 
 
 
 @router.get("/v1/datasets", tags=["datasets"])
-def list_datasets(
-    session: SessionDep, limit: Limit = 100, cursor: Cursor = None
-) -> Page[schemas.DatasetItem]:
+def list_datasets(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Page[DatasetItem]:
     """The tenant's data sets, newest first."""
     before = None if cursor is None else _upload_place(cursor)
     rows = uploads.page(session, UploadKind.DATA, limit=limit + 1, before=before)
@@ -324,11 +329,11 @@ def _cursor_behind(upload: Upload) -> str:
     return encode_cursor(upload.created_at.isoformat(), upload.id)
 
 
-def _model_item(upload: Upload) -> schemas.ModelItem:
+def _model_item(upload: Upload) -> ModelItem:
     details = upload.details or {}
     layers, parameters = len(details.get("layers", ())), details.get("parameters")
     told = f"{upload.format}, {layers} layers, {parameters} parameters" if details else "not complete yet"
-    return schemas.ModelItem(
+    return ModelItem(
         kind="uploaded",
         name=upload.name,
         description=told,
@@ -341,8 +346,8 @@ def _model_item(upload: Upload) -> schemas.ModelItem:
     )
 
 
-def _dataset_item(upload: Upload) -> schemas.DatasetItem:
-    return schemas.DatasetItem(
+def _dataset_item(upload: Upload) -> DatasetItem:
+    return DatasetItem(
         id=upload.id,
         name=upload.name,
         status=_status(upload),
@@ -353,5 +358,5 @@ def _dataset_item(upload: Upload) -> schemas.DatasetItem:
     )
 
 
-_add_routes(MODELS, schemas.ModelUploadView)
-_add_routes(DATASETS, schemas.DatasetView)
+_add_routes(MODELS, ModelUploadView)
+_add_routes(DATASETS, DatasetView)

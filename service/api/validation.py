@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.api.body import plan_of
+from service.api.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
 from service.api.jobs import JOB_BODY, REFUSED
 from service.api.resolving import resolved
-from service.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
-from service.dry_run import dry_run
-from service.dry_run_schemas import DryRun
+from service.schemas.dry_run import DryRun
 from service.store import workers
+from service.views.dry_run import dry_run
 
 router = APIRouter(tags=["jobs"], dependencies=[READS])
 

@@ -13,13 +13,12 @@ from typing import Final
 
 from fastapi.concurrency import run_in_threadpool
 
-from service.auth import tokens
+from service.auth import keys, tokens
 from service.auth.buckets import Buckets, LocalBuckets, Taken
 from service.auth.scopes import OWNER, Caller, Scope
 from service.auth.tokens import Token
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
-from service.store import keys
 from service.store.key_models import ApiKey
 from service.store.models import now
 from service.store.session import Database

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from service import schemas
+from service.schemas.jobs import PointsView
 
 FIELDS: Final = ("number", "state", "metric", "cost", "score", "front")
 
 
-def rows(points: schemas.PointsView, *, only_front: bool) -> list[dict[str, Any]]:
+def rows(points: PointsView, *, only_front: bool) -> list[dict[str, Any]]:
     """One mapping a trial, by number."""
     values = zip(*(getattr(points, name) for name in FIELDS), strict=True)
     found = (dict(zip(FIELDS, row, strict=True)) for row in values)
     return [row for row in found if row["front"] or not only_front]
 
 
-def tabbed(points: schemas.PointsView, *, only_front: bool) -> str:
+def tabbed(points: PointsView, *, only_front: bool) -> str:
     """One line a trial, tabs between; what was not measured is empty."""
     lines = ["\t".join(FIELDS)]
     for row in rows(points, only_front=only_front):

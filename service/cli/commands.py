@@ -45,7 +45,7 @@ def serve(
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Also run a worker.")] = True,
 ) -> None:
     """Run the service: API, dashboard and, unless told otherwise, a worker."""
-    from search.garbage import without_collections
+    from search.process import without_collections
 
     with without_collections():
         from service.cli.serving import serve_here

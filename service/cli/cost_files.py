@@ -14,8 +14,8 @@ import yaml
 
 from costmodel.errors import InvalidProfile
 from costmodel.technology import PROFILES, Technology, load_profile, profile_file
-from search.cost_spec import goal_options
-from search.zoo import ZOO
+from search.networks.zoo import ZOO
+from search.spec.cost import goal_options
 from service.api.body import Question, parse_question, parse_submission
 
 #: Files larger than this are no description of a network.

@@ -10,8 +10,8 @@ from html import escape
 from typing import Final
 
 from costmodel.explain import Explanation, Line
-from search.costing import LayerPrice, NetworkCost, Priced
-from search.profiles import described
+from search.cost.answer import LayerPrice, NetworkCost, Priced
+from search.cost.profiles import described
 from service.cli.render import energy, percent
 
 PARTS: Final = ("inputs", "parameters", "operations", "outputs")

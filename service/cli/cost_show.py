@@ -10,8 +10,8 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from search import profiles as catalogue
-from search.costing import Priced, price_network
+from search.cost import profiles as catalogue
+from search.cost.answer import Priced, price_network
 from search.errors import InvalidSpec
 from service.api.body import refused
 from service.cli import cost_files, cost_table, session

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from costmodel.explain import Explanation
-from search.costing import LayerPrice, NetworkCost
-from search.profiles import Profile
+from search.cost.answer import LayerPrice, NetworkCost
+from search.cost.profiles import Profile
 from service.cli.render import energy, percent
 
 #: Part -> what its piece of a bar is drawn with; told apart without colours too.

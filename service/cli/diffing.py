@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from service import schemas
 from service.cli import render
+from service.schemas.jobs import TensorView, TrialLayerView, TrialView
 
 _FIGURES: Final = ("score", "metric", "loss", "cost", "energy_pj", "bits")
 
@@ -77,7 +77,7 @@ class Comparison:
     layers: tuple[LayerPair, ...]
 
 
-def compare(first: schemas.TrialView, second: schemas.TrialView) -> Comparison:
+def compare(first: TrialView, second: TrialView) -> Comparison:
     """The trials, figure by figure and layer by layer, in the first one's order."""
     figures = tuple(Figure(name, getattr(first, name), getattr(second, name)) for name in _FIGURES)
     a, b = ({layer.name: layer for layer in trial.layers} for trial in (first, second))
@@ -85,9 +85,9 @@ def compare(first: schemas.TrialView, second: schemas.TrialView) -> Comparison:
     return Comparison(first.job_id, first.number, second.number, figures, layers)
 
 
-def _layer(name: str, a: schemas.TrialLayerView | None, b: schemas.TrialLayerView | None) -> LayerPair:
+def _layer(name: str, a: TrialLayerView | None, b: TrialLayerView | None) -> LayerPair:
     a_slots, b_slots = (layer.slots if layer else {} for layer in (a, b))
-    nothing = schemas.TensorView(quantizer=None, bits=None)
+    nothing = TensorView(quantizer=None, bits=None)
     tensors = []
     for slot in dict.fromkeys([*a_slots, *b_slots]):
         left, right = a_slots.get(slot, nothing), b_slots.get(slot, nothing)

@@ -39,8 +39,8 @@ def create(
     as_json: _AsJson = False,
 ) -> None:
     """Make a key and print it. It is printed once and cannot be read again."""
+    from service.auth import keys
     from service.auth.scopes import Scope
-    from service.store import keys
 
     with _database() as session:
         row, token = keys.create(
@@ -54,7 +54,7 @@ def list_keys(
     tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None, as_json: _AsJson = False
 ) -> None:
     """List the keys, without their secrets."""
-    from service.store import keys
+    from service.auth import keys
 
     with _database() as session:
         rows = keys.listed(session, tenant)
@@ -74,7 +74,7 @@ def rotate(
     as_json: _AsJson = False,
 ) -> None:
     """Replace a key: print a new one; the old one stays good for a while."""
-    from service.store import keys
+    from service.auth import keys
 
     with _database() as session:
         row, token = keys.rotate(
@@ -86,7 +86,7 @@ def rotate(
 @app.command()
 def revoke(key_id: _KeyId) -> None:
     """End a key for good. A running service notices within FEWBITS_KEY_CACHE (10 s)."""
-    from service.store import keys
+    from service.auth import keys
 
     with _database() as session:
         keys.revoke(session, key_id)
@@ -104,7 +104,7 @@ def limit(
     ] = None,
 ) -> None:
     """Set what a tenant may use; what is not given is as the settings say (FEWBITS_MAX_...)."""
-    from service.store import keys
+    from service.auth import keys
 
     with _database() as session:
         limits = keys.Limits(running_jobs, trials, stored_bytes, compute_seconds)
@@ -115,14 +115,14 @@ def limit(
 @contextmanager
 def _database() -> Iterator[Session]:
     """A transaction on the migrated database of the settings; faults end the command with exit code 2."""
-    import migrations
+    from service.auth.keys import InvalidKey
     from service.settings import Settings
-    from service.store.keys import InvalidKey
+    from service.store.migrate import upgrade
     from service.store.session import Database
 
     database = Database(Settings().database)
     try:
-        migrations.upgrade(database.engine)
+        upgrade(database.engine)
         with database.transaction() as session:
             yield session
     except InvalidKey as error:
@@ -169,7 +169,7 @@ def _told(row: ApiKey) -> dict[str, str | None]:
 
 
 def _state(row: ApiKey) -> str:
-    from service.store.keys import is_good
+    from service.auth.keys import is_good
     from service.store.models import now
 
     if row.revoked_at is not None:

@@ -15,11 +15,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from search.final import FinalStatus
-from service.analysis_schemas import AnalysisView, ChoiceEffectView
+from search.results.final_training import FinalStatus
 from service.cli.render import percent
 from service.client import NotFound, SearchClient
-from service.final_schemas import FinalView
+from service.schemas.analysis import AnalysisView, ChoiceEffectView
+from service.schemas.final_training import FinalView
 
 _ENDED: Final = frozenset({FinalStatus.DONE, FinalStatus.FAILED})
 _RECIPE: Final = "recipe.json"

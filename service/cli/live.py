@@ -6,12 +6,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from service import schemas
 from service.cli import render
 from service.client import SearchClient
+from service.schemas.jobs import JobView
 
 
-def follow(client: SearchClient, job_id: str, console: Console) -> schemas.JobView:
+def follow(client: SearchClient, job_id: str, console: Console) -> JobView:
     """Show the job until it has ended; the job then."""
     if not console.is_terminal:
         return client.wait(job_id, progress=_Lines(console).show)
@@ -26,7 +26,7 @@ class _Lines:
         self._console = console
         self._last: tuple[object, ...] = ()
 
-    def show(self, job: schemas.JobView) -> None:
+    def show(self, job: JobView) -> None:
         """Print the job's state unless the line would say the same."""
         state = (job.status, job.progress.done)
         if state != self._last:
@@ -34,7 +34,7 @@ class _Lines:
             self._console.print(render.progress_text(job), soft_wrap=True)
 
 
-def _panel(job: schemas.JobView) -> Table:
+def _panel(job: JobView) -> Table:
     table = Table.grid(padding=(0, 1))
     table.add_row(render.job_line(job))
     table.add_row(render.bar(job))

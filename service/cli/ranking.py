@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.cli.render import energy, percent
-from service.rescore_schemas import RescoreView
+from service.schemas.rescore import RescoreView
 
 
 def ranking(view: RescoreView) -> RenderableType:

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from search.history import JobStatus, TrialStatus
-from service import schemas
-from service.dry_run_schemas import DryRun
+from service.schemas.dry_run import DryRun
+from service.schemas.jobs import JobSummary, PointView, ProblemDocument, TrialSummary
 
 _COLOURS = {
     JobStatus.DONE: "green",
@@ -54,7 +54,7 @@ def percent(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.2f} %"
 
 
-def metric(value: float | None, job: schemas.JobSummary) -> str:
+def metric(value: float | None, job: JobSummary) -> str:
     """A metric of the job: in percent if it is a share."""
     if value is None or job.metric_is_share:
         return percent(value)
@@ -93,7 +93,7 @@ def status_text(status: str) -> Text:
     return Text(str(status), style=_COLOURS.get(status, ""))  # type: ignore[call-overload]
 
 
-def job_line(job: schemas.JobSummary) -> Text:
+def job_line(job: JobSummary) -> Text:
     """A job in one line."""
     line = Text.assemble(("job ", "bold"), (job.id, "bold"), " ", status_text(job.status))
     if job.name:
@@ -103,7 +103,7 @@ def job_line(job: schemas.JobSummary) -> Text:
     return line
 
 
-def bar(job: schemas.JobSummary) -> RenderableType:
+def bar(job: JobSummary) -> RenderableType:
     """How far the job is, with its time left."""
     progress = job.progress
     table = Table.grid(padding=(0, 1))
@@ -116,7 +116,7 @@ def bar(job: schemas.JobSummary) -> RenderableType:
     return table
 
 
-def best_text(job: schemas.JobSummary) -> Text:
+def best_text(job: JobSummary) -> Text:
     """The best so far."""
     if job.best is None:
         failed = job.trials.get(TrialStatus.FAILED, 0)
@@ -132,7 +132,7 @@ def best_text(job: schemas.JobSummary) -> Text:
     )
 
 
-def progress_text(job: schemas.JobSummary) -> Text:
+def progress_text(job: JobSummary) -> Text:
     """The job's progress in one line, for logs."""
     progress = job.progress
     return Text.assemble(
@@ -141,7 +141,7 @@ def progress_text(job: schemas.JobSummary) -> Text:
     )
 
 
-def jobs(items: Sequence[schemas.JobSummary]) -> RenderableType:
+def jobs(items: Sequence[JobSummary]) -> RenderableType:
     """A table of jobs."""
     if not items:
         return Text("no jobs yet: fewbits submit JOB.yaml")
@@ -204,7 +204,7 @@ def dry_run(answer: DryRun) -> RenderableType:
 # --- trials --------------------------------------------------------------------------------------------------------
 
 
-def points(job: schemas.JobSummary, items: Sequence[schemas.PointView], title: str) -> RenderableType:
+def points(job: JobSummary, items: Sequence[PointView], title: str) -> RenderableType:
     """A table of measured trials, costs beside the reference."""
     if not items:
         return Text("no trial is measured yet")
@@ -222,7 +222,7 @@ def points(job: schemas.JobSummary, items: Sequence[schemas.PointView], title: s
     return table
 
 
-def trials(items: Sequence[schemas.TrialSummary]) -> RenderableType:
+def trials(items: Sequence[TrialSummary]) -> RenderableType:
     """A table of trials."""
     if not items:
         return Text("no trials yet")
@@ -243,7 +243,7 @@ def trials(items: Sequence[schemas.TrialSummary]) -> RenderableType:
 # --- problems ------------------------------------------------------------------------------------------------------
 
 
-def problem(console: Console, document: schemas.ProblemDocument) -> None:
+def problem(console: Console, document: ProblemDocument) -> None:
     """Why the service refused: each fault with the field it stands in."""
     console.print(Text.assemble(("error: ", "red"), f"{document.title} ({document.status})"))
     if not document.errors:

@@ -9,12 +9,12 @@ from html import escape
 from importlib.metadata import version
 from typing import Any, Final
 
-from service import schemas
-from service.analysis_schemas import AnalysisView
 from service.cli import charts, render
 from service.cli.charts import Axis, Dot
 from service.cli.report_style import STYLE
 from service.client import Refused, SearchClient
+from service.schemas.analysis import AnalysisView
+from service.schemas.jobs import JobView, PointsView, PointView, TrialView
 
 _FIELDS: Final = ("number", "state", "metric", "cost", "score", "front", "energy_pj", "bits")
 _PARTS: Final = ("operations", "parameters", "inputs", "outputs")
@@ -25,11 +25,11 @@ _SHOWN: Final = 15
 class Collected:
     """What a report is made of."""
 
-    job: schemas.JobView
-    points: schemas.PointsView
-    best: tuple[schemas.PointView, ...]
-    front: tuple[schemas.PointView, ...]
-    trial: schemas.TrialView | None
+    job: JobView
+    points: PointsView
+    best: tuple[PointView, ...]
+    front: tuple[PointView, ...]
+    trial: TrialView | None
     analysis: AnalysisView | None
 
 
@@ -82,7 +82,7 @@ def _is_energy(found: Collected) -> bool:
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 
-def _head(job: schemas.JobView) -> str:
+def _head(job: JobView) -> str:
     facts = [
         ("model", job.model),
         ("data", job.data),
@@ -112,7 +112,7 @@ def _plot(title: str, svg: str) -> str:
     return f"<h2>{escape(title)}</h2>{svg}"
 
 
-def _measured(points: schemas.PointsView) -> list[tuple[int, float, float, float, bool]]:
+def _measured(points: PointsView) -> list[tuple[int, float, float, float, bool]]:
     """number, metric, cost, score, front of the trials that are done."""
     rows = zip(
         points.number, points.state, points.metric, points.cost, points.score, points.front, strict=True
@@ -147,7 +147,7 @@ def _front(found: Collected) -> str:
     return charts.scatter(dots, front, x, y, mark=found.job.reference_cost) + legend
 
 
-def _scores(points: schemas.PointsView) -> str:
+def _scores(points: PointsView) -> str:
     highest: list[tuple[float, float]] = []
     for number, _, _, score, _ in _measured(points):
         if not highest or score > highest[-1][1]:
@@ -156,7 +156,7 @@ def _scores(points: schemas.PointsView) -> str:
     return charts.steps(highest, last, Axis("trial", _whole), Axis("best score", _short))
 
 
-def _hypervolume(analysis: AnalysisView | None, points: schemas.PointsView) -> str:
+def _hypervolume(analysis: AnalysisView | None, points: PointsView) -> str:
     grown = [] if analysis is None else list(enumerate(analysis.steps))
     if analysis is None or not grown:
         return '<p class="muted">nothing is measured yet</p>'
@@ -185,7 +185,7 @@ def _whole(value: float) -> str:
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
-def _points_table(title: str, points: Sequence[schemas.PointView], job: schemas.JobView) -> str:
+def _points_table(title: str, points: Sequence[PointView], job: JobView) -> str:
     heads = (">trial", ">score", f">{job.metric_name}", ">energy", ">of reference", ">bits")
     rows = (
         (
@@ -201,7 +201,7 @@ def _points_table(title: str, points: Sequence[schemas.PointView], job: schemas.
     return _table(title, heads, rows)
 
 
-def _layers(trial: schemas.TrialView | None) -> str:
+def _layers(trial: TrialView | None) -> str:
     if trial is None:
         return ""
     largest = max((layer.counted_pj or 0.0 for layer in trial.layers), default=0.0)
@@ -235,12 +235,12 @@ def _bar(value: float, largest: float) -> str:
     return f'<div class="bar"><i style="width:{share:.2f}%"></i></div>'
 
 
-def _states(job: schemas.JobView) -> str:
+def _states(job: JobView) -> str:
     rows = ((str(status), str(count)) for status, count in job.trials.items() if count)
     return _table("Trials by state", ("state", ">trials"), rows)
 
 
-def _specification(job: schemas.JobView) -> str:
+def _specification(job: JobView) -> str:
     warnings = "".join(f"<li>{escape(warning)}</li>" for warning in job.warnings)
     listed = f"<h2>Warnings</h2><ul>{warnings}</ul>" if warnings else ""
     return f"{listed}<details><summary>Definition</summary><pre>{escape(_pretty(job.spec))}</pre></details>"

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import uvicorn
 
-import migrations
-from search.garbage import without_collections
-from service import logs, telemetry
+from search.process import without_collections
+from service.auth import keys
+from service.cli.supervisor import Supervisor
+from service.observability import logs, telemetry
 from service.settings import Settings
-from service.store import keys
+from service.store.migrate import upgrade
 from service.store.session import Database
-from service.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -132,7 +132,7 @@ def migrate_database(settings: Settings | None = None) -> None:
     """Bring the database to the newest schema."""
     database = Database((settings or Settings()).database)
     try:
-        migrations.upgrade(database.engine)
+        upgrade(database.engine)
     finally:
         database.dispose()
 

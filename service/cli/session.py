@@ -17,10 +17,10 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 
 from search.history import JobStatus
-from service import schemas
 from service.cli import render
 from service.cli.live import follow
 from service.client import ClientError, Refused, SearchClient
+from service.schemas.jobs import JobView, PointView
 from service.settings import Settings
 
 Seen = TypeVar("Seen")
@@ -121,7 +121,7 @@ def print_json(value: object) -> None:
 
 
 def show_points(
-    client: SearchClient, job_id: str, points: Sequence[schemas.PointView], title: str, *, as_json: bool
+    client: SearchClient, job_id: str, points: Sequence[PointView], title: str, *, as_json: bool
 ) -> None:
     """Print measured trials, costs beside the job's reference."""
     if as_json:
@@ -130,7 +130,7 @@ def show_points(
         output().print(render.points(client.job(job_id), points, title))
 
 
-def submitted(job: schemas.JobView, url: str) -> None:
+def submitted(job: JobView, url: str) -> None:
     """Say that a job was taken, and how to follow it."""
     console = output()
     for warning in job.warnings:

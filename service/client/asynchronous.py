@@ -11,7 +11,6 @@ import anyio
 import httpx
 
 from search.history import JobStatus, TrialStatus
-from service import analysis_schemas, cost_schemas, final_schemas, rescore_schemas, schemas
 from service.client import calls, frame
 from service.client.calls import Call
 from service.client.errors import NotReady, Refused, Unreachable, refusal
@@ -19,7 +18,22 @@ from service.client.files import CHUNK, Download, Export
 from service.client.retry import Retry
 from service.client.uploads import AsyncUploads
 from service.client.waiting import LONGEST_S, Following, Progress
-from service.dry_run_schemas import DryRun
+from service.schemas.analysis import AnalysisView
+from service.schemas.cost import NetworkCostView, ProfileView
+from service.schemas.dry_run import DryRun
+from service.schemas.final_training import FinalView
+from service.schemas.jobs import (
+    EventView,
+    JobSummary,
+    JobView,
+    ParetoView,
+    PointsView,
+    PointView,
+    Readiness,
+    TrialSummary,
+    TrialView,
+)
+from service.schemas.rescore import RescoreView
 
 if TYPE_CHECKING:
     import pandas
@@ -71,11 +85,11 @@ class AsyncSearchClient(AsyncUploads):
         """What the job would search; nothing is stored. Invalid names every fault."""
         return await self._do(calls.validate(job))
 
-    async def submit(self, job: Mapping[str, Any]) -> schemas.JobView:
+    async def submit(self, job: Mapping[str, Any]) -> JobView:
         """Start a job."""
         return await self._do(calls.submit(job))
 
-    async def job(self, job_id: str) -> schemas.JobView:
+    async def job(self, job_id: str) -> JobView:
         """A job as it stands."""
         return await self._do(calls.job(job_id))
 
@@ -85,7 +99,7 @@ class AsyncSearchClient(AsyncUploads):
         status: JobStatus | None = None,
         sort: str | None = None,
         filter: str | None = None,  # noqa: A002 -- the name of the parameter
-    ) -> AsyncIterator[schemas.JobSummary]:
+    ) -> AsyncIterator[JobSummary]:
         """All jobs, newest first unless `sort` says otherwise."""
         cursor: str | None = None
         while True:
@@ -95,35 +109,35 @@ class AsyncSearchClient(AsyncUploads):
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def pause(self, job_id: str) -> schemas.JobView:
+    async def pause(self, job_id: str) -> JobView:
         """Begin no new trial; those under way go on."""
         return await self._do(calls.verb(job_id, "pause"))
 
-    async def resume(self, job_id: str) -> schemas.JobView:
+    async def resume(self, job_id: str) -> JobView:
         """Go on after a pause."""
         return await self._do(calls.verb(job_id, "resume"))
 
-    async def stop(self, job_id: str) -> schemas.JobView:
+    async def stop(self, job_id: str) -> JobView:
         """Let the trials under way end, then report the best."""
         return await self._do(calls.verb(job_id, "stop"))
 
-    async def cancel(self, job_id: str) -> schemas.JobView:
+    async def cancel(self, job_id: str) -> JobView:
         """End the job now; what was measured stays. Conflict if it has ended otherwise."""
         return await self._do(calls.verb(job_id, "cancel"))
 
-    async def retry(self, job_id: str) -> schemas.JobView:
+    async def retry(self, job_id: str) -> JobView:
         """Run the failed trials again."""
         return await self._do(calls.change(job_id, "retry", None))
 
-    async def extend(self, job_id: str, budget: Mapping[str, Any]) -> schemas.JobView:
+    async def extend(self, job_id: str, budget: Mapping[str, Any]) -> JobView:
         """Give a job that ended a larger budget: it goes on."""
         return await self._do(calls.change(job_id, "extend", budget))
 
-    async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> schemas.JobView:
+    async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> JobView:
         """A new job like this one, with changes."""
         return await self._do(calls.change(job_id, "clone", changes or {}))
 
-    async def patch(self, job_id: str, changes: Mapping[str, Any]) -> schemas.JobView:
+    async def patch(self, job_id: str, changes: Mapping[str, Any]) -> JobView:
         """Change budget, parallelism or priority of a job that has not ended."""
         return await self._do(calls.patch(job_id, changes))
 
@@ -139,7 +153,7 @@ class AsyncSearchClient(AsyncUploads):
         interval_s: float = 1.0,
         timeout_s: float | None = None,
         patience_s: float = 60.0,
-    ) -> schemas.JobView:
+    ) -> JobView:
         """The job once it has ended; `progress` is called with every state that is read on the way: whenever something
         happened in the job, but at most every `interval_s`.
 
@@ -167,7 +181,7 @@ class AsyncSearchClient(AsyncUploads):
         except Refused:
             following.is_polling = True
 
-    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[schemas.EventView]:
+    async def events(self, job_id: str, after: int = 0) -> AsyncIterator[EventView]:
         """What happens in a job from event `after` on, as it happens, until the job has ended."""
         while True:
             news = await self._do(calls.events(job_id, after, LONGEST_S))
@@ -186,7 +200,7 @@ class AsyncSearchClient(AsyncUploads):
         status: TrialStatus | None = None,
         sort: str | None = None,
         filter: str | None = None,  # noqa: A002 -- the name of the parameter
-    ) -> AsyncIterator[schemas.TrialSummary]:
+    ) -> AsyncIterator[TrialSummary]:
         """All trials of a job, by number unless `sort` says otherwise."""
         cursor: str | None = None
         while True:
@@ -196,7 +210,7 @@ class AsyncSearchClient(AsyncUploads):
             if (cursor := page.next_cursor) is None:
                 return
 
-    async def trial(self, job_id: str, number: int) -> schemas.TrialView:
+    async def trial(self, job_id: str, number: int) -> TrialView:
         """A trial with its quantizers, learning curve, energies and files."""
         return await self._do(calls.trial(job_id, number))
 
@@ -209,32 +223,32 @@ class AsyncSearchClient(AsyncUploads):
         delta_n: float | None = None,
         rate: float | None = None,
         stress: float | None = None,
-    ) -> tuple[schemas.PointView, ...]:
+    ) -> tuple[PointView, ...]:
         """The measured trials with the highest scores, best first; by these numbers in place of the goal's own."""
         call = calls.best(job_id, k, delta_p=delta_p, delta_n=delta_n, rate=rate, stress=stress)
         return await self._do(call)
 
-    async def rescore(self, job_id: str, goal: Mapping[str, Any], k: int = 10) -> rescore_schemas.RescoreView:
+    async def rescore(self, job_id: str, goal: Mapping[str, Any], k: int = 10) -> RescoreView:
         """The measured trials ranked under another goal. Nothing is trained or stored. Invalid names its faults."""
         return await self._do(calls.rescore(job_id, dict(goal), k))
 
-    async def pareto(self, job_id: str) -> schemas.ParetoView:
+    async def pareto(self, job_id: str) -> ParetoView:
         """The trials no other trial beats in both metric and cost."""
         return await self._do(calls.pareto(job_id))
 
-    async def analysis(self, job_id: str) -> analysis_schemas.AnalysisView:
+    async def analysis(self, job_id: str) -> AnalysisView:
         """How the front grew, and what each choice does to metric and cost."""
         return await self._do(calls.analysis(job_id))
 
-    async def finalize(self, job_id: str, number: int, epochs: int) -> final_schemas.FinalView:
+    async def finalize(self, job_id: str, number: int, epochs: int) -> FinalView:
         """Have a measured trial trained on. Conflict if it has no model, or is trained for other epochs already."""
         return await self._do(calls.finalize(job_id, number, epochs))
 
-    async def final(self, job_id: str, number: int) -> final_schemas.FinalView:
+    async def final(self, job_id: str, number: int) -> FinalView:
         """The final training of a trial. NotFound if there is none."""
         return await self._do(calls.final(job_id, number))
 
-    async def points(self, job_id: str, fields: Sequence[str] | None = None) -> schemas.PointsView:
+    async def points(self, job_id: str, fields: Sequence[str] | None = None) -> PointsView:
         """Every trial as columns; `fields` names those that are wanted."""
         return await self._do(calls.points(job_id, fields))
 
@@ -265,17 +279,17 @@ class AsyncSearchClient(AsyncUploads):
 
     # --- costs ---
 
-    async def cost(self, question: Mapping[str, Any]) -> cost_schemas.NetworkCostView:
+    async def cost(self, question: Mapping[str, Any]) -> NetworkCostView:
         """What a network costs; see POST /v1/cost. Invalid names every fault."""
         return await self._do(calls.cost(question))
 
-    async def profiles(self) -> tuple[cost_schemas.ProfileView, ...]:
+    async def profiles(self) -> tuple[ProfileView, ...]:
         """The energy profiles that come with the service."""
         return await self._do(calls.profiles())
 
     # --- the service itself ---
 
-    async def ready(self) -> schemas.Readiness:
+    async def ready(self) -> Readiness:
         """Whether the service can run jobs, and which part is missing; not ready is an answer here, not an error."""
         return await self._do(calls.ready())
 

@@ -11,12 +11,29 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
-from service import analysis_schemas, cost_schemas, final_schemas, rescore_schemas, schemas
 from service.client.errors import Unreachable
-from service.dry_run_schemas import DryRun
+from service.schemas.analysis import AnalysisView
+from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
+from service.schemas.dry_run import DryRun
+from service.schemas.final_training import FinalView
+from service.schemas.jobs import (
+    BestView,
+    EventList,
+    JobSummary,
+    JobView,
+    Page,
+    ParetoView,
+    PointsView,
+    PointView,
+    Readiness,
+    TrialSummary,
+    TrialView,
+    View,
+)
+from service.schemas.rescore import RescoreView
 
 Answer = TypeVar("Answer", covariant=True)
-Seen = TypeVar("Seen", bound=schemas.View)
+Seen = TypeVar("Seen", bound=View)
 
 _PAGE = 200
 
@@ -87,42 +104,42 @@ def validate(job: Mapping[str, Any]) -> Call[DryRun]:
     return Call("POST", "/v1/jobs:validate", viewed(DryRun), body=job)
 
 
-def submit(job: Mapping[str, Any]) -> Call[schemas.JobView]:
-    return Call("POST", "/v1/jobs", viewed(schemas.JobView), body=job, headers=_idempotent())
+def submit(job: Mapping[str, Any]) -> Call[JobView]:
+    return Call("POST", "/v1/jobs", viewed(JobView), body=job, headers=_idempotent())
 
 
-def job(job_id: str) -> Call[schemas.JobView]:
-    return Call("GET", f"/v1/jobs/{_word(job_id)}", viewed(schemas.JobView))
+def job(job_id: str) -> Call[JobView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}", viewed(JobView))
 
 
-def jobs(cursor: str | None, **asked: str | None) -> Call[schemas.Page[schemas.JobSummary]]:
+def jobs(cursor: str | None, **asked: str | None) -> Call[Page[JobSummary]]:
     params = _given(limit=_PAGE, cursor=cursor, **asked)
-    return Call("GET", "/v1/jobs", viewed(schemas.Page[schemas.JobSummary]), params)
+    return Call("GET", "/v1/jobs", viewed(Page[JobSummary]), params)
 
 
-def events(job_id: str, after: int, wait_s: float, limit: int = 500) -> Call[schemas.EventList]:
+def events(job_id: str, after: int, wait_s: float, limit: int = 500) -> Call[EventList]:
     """Events after this one; the service waits so long for the first of them."""
     params = {"after": after, "wait_s": round(wait_s, 3), "limit": limit}
     headers = {"Accept": "application/json"}
     path = f"/v1/jobs/{_word(job_id)}/events"
-    return Call("GET", path, viewed(schemas.EventList), params, headers=headers)
+    return Call("GET", path, viewed(EventList), params, headers=headers)
 
 
-def verb(job_id: str, name: str) -> Call[schemas.JobView]:
+def verb(job_id: str, name: str) -> Call[JobView]:
     """pause, resume, stop or cancel: what they ask for may be asked for twice."""
-    return Call("POST", f"/v1/jobs/{_word(job_id)}:{name}", viewed(schemas.JobView))
+    return Call("POST", f"/v1/jobs/{_word(job_id)}:{name}", viewed(JobView))
 
 
-def change(job_id: str, name: str, body: Mapping[str, Any] | None) -> Call[schemas.JobView]:
+def change(job_id: str, name: str, body: Mapping[str, Any] | None) -> Call[JobView]:
     """retry, extend or clone: twice would be once too often, unless the service knows the key."""
     path = f"/v1/jobs/{_word(job_id)}:{name}"
     return Call(
-        "POST", path, viewed(schemas.JobView), body=body, headers=_idempotent(), is_repeatable=name == "clone"
+        "POST", path, viewed(JobView), body=body, headers=_idempotent(), is_repeatable=name == "clone"
     )
 
 
-def patch(job_id: str, body: Mapping[str, Any]) -> Call[schemas.JobView]:
-    return Call("PATCH", f"/v1/jobs/{_word(job_id)}", viewed(schemas.JobView), body=body)
+def patch(job_id: str, body: Mapping[str, Any]) -> Call[JobView]:
+    return Call("PATCH", f"/v1/jobs/{_word(job_id)}", viewed(JobView), body=body)
 
 
 def delete(job_id: str) -> Call[None]:
@@ -132,50 +149,48 @@ def delete(job_id: str) -> Call[None]:
 # --- trials --------------------------------------------------------------------------------------------------------
 
 
-def trials(job_id: str, cursor: str | None, **asked: str | None) -> Call[schemas.Page[schemas.TrialSummary]]:
+def trials(job_id: str, cursor: str | None, **asked: str | None) -> Call[Page[TrialSummary]]:
     params = _given(limit=_PAGE, cursor=cursor, **asked)
     path = f"/v1/jobs/{_word(job_id)}/trials"
-    return Call("GET", path, viewed(schemas.Page[schemas.TrialSummary]), params)
+    return Call("GET", path, viewed(Page[TrialSummary]), params)
 
 
-def trial(job_id: str, number: int) -> Call[schemas.TrialView]:
-    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}", viewed(schemas.TrialView))
+def trial(job_id: str, number: int) -> Call[TrialView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}", viewed(TrialView))
 
 
-def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[schemas.PointView, ...]]:
-    read = viewed(schemas.BestView)
+def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[PointView, ...]]:
+    read = viewed(BestView)
     params = {"k": k} | _given(**goal)
     return Call("GET", f"/v1/jobs/{_word(job_id)}/best", lambda answer: read(answer).items, params)
 
 
-def rescore(job_id: str, goal: Any, k: int) -> Call[rescore_schemas.RescoreView]:
+def rescore(job_id: str, goal: Any, k: int) -> Call[RescoreView]:
     path = f"/v1/jobs/{_word(job_id)}:rescore"
-    return Call("POST", path, viewed(rescore_schemas.RescoreView), body={"goal": goal, "k": k})
+    return Call("POST", path, viewed(RescoreView), body={"goal": goal, "k": k})
 
 
-def pareto(job_id: str) -> Call[schemas.ParetoView]:
-    return Call("GET", f"/v1/jobs/{_word(job_id)}/pareto", viewed(schemas.ParetoView))
+def pareto(job_id: str) -> Call[ParetoView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/pareto", viewed(ParetoView))
 
 
-def analysis(job_id: str) -> Call[analysis_schemas.AnalysisView]:
-    return Call("GET", f"/v1/jobs/{_word(job_id)}/analysis", viewed(analysis_schemas.AnalysisView))
+def analysis(job_id: str) -> Call[AnalysisView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/analysis", viewed(AnalysisView))
 
 
-def finalize(job_id: str, number: int, epochs: int) -> Call[final_schemas.FinalView]:
+def finalize(job_id: str, number: int, epochs: int) -> Call[FinalView]:
     path = f"/v1/jobs/{_word(job_id)}/trials/{number}:finalize"
-    return Call("POST", path, viewed(final_schemas.FinalView), body={"epochs": epochs})
+    return Call("POST", path, viewed(FinalView), body={"epochs": epochs})
 
 
-def final(job_id: str, number: int) -> Call[final_schemas.FinalView]:
-    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}/final", viewed(final_schemas.FinalView))
+def final(job_id: str, number: int) -> Call[FinalView]:
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}/final", viewed(FinalView))
 
 
-def points(job_id: str, fields: Sequence[str] | None) -> Call[schemas.PointsView]:
+def points(job_id: str, fields: Sequence[str] | None) -> Call[PointsView]:
     params = _given(fields=_listed(fields))
     headers = {"Accept": "application/json"}
-    return Call(
-        "GET", f"/v1/jobs/{_word(job_id)}/points", viewed(schemas.PointsView), params, headers=headers
-    )
+    return Call("GET", f"/v1/jobs/{_word(job_id)}/points", viewed(PointsView), params, headers=headers)
 
 
 def artifact(job_id: str, number: int, name: str) -> str:
@@ -191,15 +206,15 @@ def export(job_id: str, suffix: str) -> str:
 # --- the rest ------------------------------------------------------------------------------------------------------
 
 
-def cost(question: Mapping[str, Any]) -> Call[cost_schemas.NetworkCostView]:
-    return Call("POST", "/v1/cost", viewed(cost_schemas.NetworkCostView), body=question)
+def cost(question: Mapping[str, Any]) -> Call[NetworkCostView]:
+    return Call("POST", "/v1/cost", viewed(NetworkCostView), body=question)
 
 
-def profiles() -> Call[tuple[cost_schemas.ProfileView, ...]]:
-    read = viewed(cost_schemas.ProfileList)
+def profiles() -> Call[tuple[ProfileView, ...]]:
+    read = viewed(ProfileList)
     return Call("GET", "/v1/profiles", lambda answer: read(answer).items)
 
 
-def ready() -> Call[schemas.Readiness]:
+def ready() -> Call[Readiness]:
     """Not ready is an answer here, not an error."""
-    return Call("GET", "/readyz", viewed(schemas.Readiness), is_retried=False, takes_errors=True)
+    return Call("GET", "/readyz", viewed(Readiness), is_retried=False, takes_errors=True)

@@ -25,7 +25,7 @@ from typing import Final
 import httpx
 from pydantic import ValidationError
 
-from service import schemas
+from service.schemas.jobs import ProblemDocument
 
 
 class ClientError(Exception):
@@ -43,7 +43,7 @@ class Damaged(ClientError):
 class Refused(ClientError):
     """The service refused; `problem` says why."""
 
-    def __init__(self, problem: schemas.ProblemDocument, retry_after_s: float | None = None) -> None:
+    def __init__(self, problem: ProblemDocument, retry_after_s: float | None = None) -> None:
         self.problem = problem
         self.retry_after_s = retry_after_s
         super().__init__(problem.detail or problem.title)
@@ -120,9 +120,9 @@ IN_USE: Final = "urn:fewbits:problem:idempotency-key-in-use"
 def refusal(answer: httpx.Response) -> Refused:
     """The error an answer stands for, by the problem's type, else by its status."""
     try:
-        problem = schemas.ProblemDocument.model_validate_json(answer.content)
+        problem = ProblemDocument.model_validate_json(answer.content)
     except ValidationError:  # a proxy in between, for example
-        problem = schemas.ProblemDocument(title=answer.reason_phrase, status=answer.status_code)
+        problem = ProblemDocument(title=answer.reason_phrase, status=answer.status_code)
     kind = _BY_TYPE.get(problem.type) or _BY_STATUS.get(answer.status_code, Refused)
     return kind(problem, _retry_after(answer.headers.get("retry-after")))
 

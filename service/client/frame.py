@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from service import schemas
+from service.schemas.jobs import PointsView
 
 if TYPE_CHECKING:
     import pandas
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FIELDS: Final = ("number", "state", "metric", "cost", "score", "front", "energy_pj", "bits", "finished_s")
 
 
-def to_dataframe(points: schemas.PointsView) -> pandas.DataFrame:
+def to_dataframe(points: PointsView) -> pandas.DataFrame:
     """A row for each trial, indexed by its number. ImportError says how pandas is installed."""
     pandas = _pandas()
     columns: dict[str, Any] = {name: list(getattr(points, name)) for name in FIELDS}

@@ -12,13 +12,13 @@ import anyio.to_thread
 import httpx
 
 from search.uploads import UploadFault, check_data_start, check_model_start
-from service import upload_schemas as schemas
 from service.client.calls import Call, viewed
 from service.client.errors import ClientError, Conflict, NotReady, Unreachable, refusal
-from service.schemas import Page
+from service.schemas.jobs import Page
+from service.schemas.uploads import MAX_NAME, DatasetItem, DatasetView, ModelItem, ModelUploadView, UploadView
 
 Answer = TypeVar("Answer")
-Seen = TypeVar("Seen", bound=schemas.UploadView)
+Seen = TypeVar("Seen", bound=UploadView)
 
 _BLOCK: Final = 1 << 18
 #: The service reads the whole file once more when the last byte is there.
@@ -51,7 +51,7 @@ class Outgoing(Generic[Seen]):
         except UploadFault as error:
             raise NotUploadable(f"{path} is not sent: {error}") from error
         self._body = {
-            "name": (name or path.name)[: schemas.MAX_NAME],
+            "name": (name or path.name)[:MAX_NAME],
             "size_bytes": self.size_bytes,
             "sha256": digest.hexdigest(),
         }
@@ -94,12 +94,12 @@ class Outgoing(Generic[Seen]):
         }
 
 
-def models(cursor: str | None) -> Call[Page[schemas.ModelItem]]:
-    return _listed("models", Page[schemas.ModelItem], cursor)
+def models(cursor: str | None) -> Call[Page[ModelItem]]:
+    return _listed("models", Page[ModelItem], cursor)
 
 
-def datasets(cursor: str | None) -> Call[Page[schemas.DatasetItem]]:
-    return _listed("datasets", Page[schemas.DatasetItem], cursor)
+def datasets(cursor: str | None) -> Call[Page[DatasetItem]]:
+    return _listed("datasets", Page[DatasetItem], cursor)
 
 
 def _listed(resource: str, page: Any, cursor: str | None) -> Call[Any]:
@@ -142,9 +142,9 @@ class Uploads:
     @abstractmethod
     def _unreachable(self, error: Exception) -> Unreachable: ...
 
-    def models(self) -> tuple[schemas.ModelItem, ...]:
+    def models(self) -> tuple[ModelItem, ...]:
         """The networks that ship with the service, then one's own, newest first."""
-        found: list[schemas.ModelItem] = []
+        found: list[ModelItem] = []
         cursor: str | None = None
         while True:
             page = self._do(models(cursor))
@@ -152,9 +152,9 @@ class Uploads:
             if (cursor := page.next_cursor) is None:
                 return tuple(found)
 
-    def datasets(self) -> tuple[schemas.DatasetItem, ...]:
+    def datasets(self) -> tuple[DatasetItem, ...]:
         """One's own data sets, newest first."""
-        found: list[schemas.DatasetItem] = []
+        found: list[DatasetItem] = []
         cursor: str | None = None
         while True:
             page = self._do(datasets(cursor))
@@ -162,16 +162,16 @@ class Uploads:
             if (cursor := page.next_cursor) is None:
                 return tuple(found)
 
-    def upload_model(self, path: Path, name: str | None = None) -> schemas.ModelUploadView:
+    def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
         """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
 
         Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
         """
-        return self._upload(Outgoing("models", schemas.ModelUploadView, path, name))
+        return self._upload(Outgoing("models", ModelUploadView, path, name))
 
-    def upload_dataset(self, path: Path, name: str | None = None) -> schemas.DatasetView:
+    def upload_dataset(self, path: Path, name: str | None = None) -> DatasetView:
         """Upload a `.npz` file; as `upload_model`."""
-        return self._upload(Outgoing("datasets", schemas.DatasetView, path, name))
+        return self._upload(Outgoing("datasets", DatasetView, path, name))
 
     def delete_model(self, upload_id: str) -> None:
         """Delete an uploaded model. Conflict while a job that has not ended names it."""
@@ -222,9 +222,9 @@ class AsyncUploads:
     @abstractmethod
     def _unreachable(self, error: Exception) -> Unreachable: ...
 
-    async def models(self) -> tuple[schemas.ModelItem, ...]:
+    async def models(self) -> tuple[ModelItem, ...]:
         """The networks that ship with the service, then one's own, newest first."""
-        found: list[schemas.ModelItem] = []
+        found: list[ModelItem] = []
         cursor: str | None = None
         while True:
             page = await self._do(models(cursor))
@@ -232,9 +232,9 @@ class AsyncUploads:
             if (cursor := page.next_cursor) is None:
                 return tuple(found)
 
-    async def datasets(self) -> tuple[schemas.DatasetItem, ...]:
+    async def datasets(self) -> tuple[DatasetItem, ...]:
         """One's own data sets, newest first."""
-        found: list[schemas.DatasetItem] = []
+        found: list[DatasetItem] = []
         cursor: str | None = None
         while True:
             page = await self._do(datasets(cursor))
@@ -242,16 +242,16 @@ class AsyncUploads:
             if (cursor := page.next_cursor) is None:
                 return tuple(found)
 
-    async def upload_model(self, path: Path, name: str | None = None) -> schemas.ModelUploadView:
+    async def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
         """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
 
         Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
         """
-        return await self._upload(await _opened("models", schemas.ModelUploadView, path, name))
+        return await self._upload(await _opened("models", ModelUploadView, path, name))
 
-    async def upload_dataset(self, path: Path, name: str | None = None) -> schemas.DatasetView:
+    async def upload_dataset(self, path: Path, name: str | None = None) -> DatasetView:
         """Upload a `.npz` file; as `upload_model`."""
-        return await self._upload(await _opened("datasets", schemas.DatasetView, path, name))
+        return await self._upload(await _opened("datasets", DatasetView, path, name))
 
     async def delete_model(self, upload_id: str) -> None:
         """Delete an uploaded model. Conflict while a job that has not ended names it."""

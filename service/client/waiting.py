@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 from search.history import JOB_ENDED
-from service import schemas
 from service.client.errors import ClientError
+from service.schemas.jobs import JobView
 
 #: So long the service may hold a question for news back.
 LONGEST_S: Final = 10.0
 
-Progress = Callable[[schemas.JobView], None]
+Progress = Callable[[JobView], None]
 
 
 class Following:
@@ -30,7 +30,7 @@ class Following:
         self.version = 0
         self.is_polling = False  #: the service is older than its events: it is asked again and again
 
-    def saw(self, job: schemas.JobView) -> bool:
+    def saw(self, job: JobView) -> bool:
         """Tell of the job as it was read; True if it has ended. TimeoutError if that took too long."""
         self._answered = time.monotonic()
         self.version = job.version

@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from search.analysis import Seen
-from search.forgiving import ForgivingFactor
 from search.history import Assignment, TrialStatus
+from search.results.analysis import Seen
+from search.scoring.forgiving_factor import ForgivingFactor
 from service.store.models import Job, Trial
 
 

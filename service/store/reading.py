@@ -12,12 +12,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from search.forgiving import ForgivingFactor
 from search.history import JobStatus, TrialStatus
-from service.asking import Condition, Kind, Sort
+from search.scoring.forgiving_factor import ForgivingFactor
 from service.errors import JobNotFound
-from service.scores import score_sql
 from service.store.models import Job, Trial
+from service.store.query import Condition, Kind, Sort
+from service.store.scores import score_sql
 
 SCORE: Final = "score"
 

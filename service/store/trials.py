@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus
 from service.errors import ArtifactNotFound, TrialNotFound
-from service.store import discarded, events, jobs
+from service.store import deferred_deletes, events, jobs
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
 from service.store.models import Artifact, Attempt, Epoch, LayerEnergy, Trial, now
@@ -162,7 +162,7 @@ def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> No
     """Name blobs as files of the trial; a name that exists gets the new content."""
     named = Artifact.trial_id == trial_id, Artifact.name.in_(list(blobs))
     if session.scalar(select(Artifact.trial_id).where(*named).limit(1)) is not None:
-        discarded.discard(session, select(Artifact.sha256).where(*named))
+        deferred_deletes.discard(session, select(Artifact.sha256).where(*named))
         session.execute(delete(Artifact).where(*named))
     moment = now()
     rows = [

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from search.errors import Problem
 from search.history import JOB_ENDED
 from service.errors import Conflict, InvalidRequest, UploadInUse, UploadNotFound
-from service.store.discarded import discard
+from service.store.deferred_deletes import discard
 from service.store.models import Job, now
 from service.store.upload_models import Upload
 

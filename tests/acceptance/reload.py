@@ -13,10 +13,10 @@ import keras
 
 import quantization.layers  # noqa: F401 -- registers the quantized layers
 from costmodel.energy import prepare, price
-from quantization import workload
+from quantization.models import as_network
 from search.data.load import load
-from search.plan import plan
-from search.spec import SearchSpec
+from search.plans.base import plan
+from search.spec.job import SearchSpec
 
 
 def main(folder: Path) -> None:
@@ -32,7 +32,9 @@ def main(folder: Path) -> None:
             ("test", data.x_test, data.y_test),
         )
     }
-    energy = price(prepare(workload.network(model)), workload.types(model), prepared.pricer.trial_settings)
+    energy = price(
+        prepare(as_network.network(model)), as_network.types(model), prepared.pricer.trial_settings
+    )
     print(json.dumps({**found, "energy_pj": energy.energy_pj}))
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import uvicorn
 
-import migrations
 from service.app import create_app
 from service.settings import Settings
+from service.store.migrate import upgrade
 from tests.conftest import chromium
 from tests.service.filled import JOB, Filled, Filler
 
@@ -56,7 +56,7 @@ class Site:
 def site(tmp_path: Path) -> Iterator[Site]:
     """The application on a free port."""
     app = create_app(Settings(home=tmp_path))
-    migrations.upgrade(app.state.database.engine)
+    upgrade(app.state.database.engine)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1
     )  # a page may still follow a stream

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from service.auth import keys
 from service.auth.scopes import Scope
-from service.store import keys
 from service.store.session import Database
 from tests.browser.conftest import Site
 from tests.service.filled import Filler

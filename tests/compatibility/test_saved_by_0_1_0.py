@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 import quantization.layers  # noqa: F401 -- registers the quantized layers
-from quantization.convert import read_quantizers
 from quantization.export import export_integers
+from quantization.models.convert import read_quantizers
 from service.app import create_app
 from service.queue import TaskName
 from service.settings import Settings
-from service.store import jobs, verbs
+from service.store import job_actions, jobs
 from service.store.trials import history
 from tests.service.conftest import URL
 from tests.worker.conftest import Bench
@@ -124,7 +124,7 @@ def test_a_saved_job_goes_on(bench: Bench, job_id: str) -> None:
     with bench.database.transaction() as session:
         spec = dict(jobs.get(session, job_id).spec)
         trials = spec["budget"]["trials"] + 1
-        verbs.extend(session, job_id, spec | {"budget": spec["budget"] | {"trials": trials}})
+        job_actions.extend(session, job_id, spec | {"budget": spec["budget"] | {"trials": trials}})
         bench.queue.enqueue(TaskName.ADVANCE_JOB, job_id)
     bench.work()
     with bench.database.reading() as session:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from quantization.convert import quantize, read_quantizers
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.outputs import AdaptiveActivation
-from quantization.spec import parse_quantizer
+from quantization.models.convert import quantize, read_quantizers
+from quantization.specs.parse import parse_quantizer
 
 _L: Final = keras.layers
 _KERNEL: Final = {"kernel": "quantized_bits(4,0,1)", "bias": "quantized_bits(8,3,1)"}

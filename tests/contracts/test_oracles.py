@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
-from search.forgiving import forgiving_factor
 from search.history import Assignment, TrialStatus
 from search.oracles import ORACLES
 from search.oracles.base import DatabaseOracle, Setting, Told, ask, awake, end, restore, snapshot
-from search.spec import SearchSpec
+from search.scoring.forgiving_factor import forgiving_factor
+from search.spec.job import SearchSpec
 from tests.search.searches import (
     PRICES,
     REFERENCE,

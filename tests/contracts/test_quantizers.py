@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from quantization.quantizers import QUANTIZERS, build_quantizer, floor_through
-from quantization.spec import KINDS, parse_quantizer
+from quantization.specs.parse import KINDS, parse_quantizer
 from tests.golden.libraries import gradients
 
 _EXPRESSIONS: Final = [

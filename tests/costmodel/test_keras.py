@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from costmodel.config import Config
 from costmodel.energy import prepare
 from costmodel.errors import InvalidNetwork
+from costmodel.lowering import plan
 from costmodel.network import read_network
-from costmodel.plans import plan
 from costmodel.shapes import SHAPES
 from tests.costmodel.build import EXAMPLES
 

@@ -4,7 +4,7 @@ import pytest
 
 from costmodel.bits import BitsSettings, model_bits, reference_bits
 from costmodel.network import read_network, with_widths
-from search.forgiving import ForgivingFactor
+from search.scoring.forgiving_factor import ForgivingFactor
 from tests.golden import energy_case, files
 
 CASES = files.cases("bits")

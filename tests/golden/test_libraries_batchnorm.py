@@ -12,7 +12,7 @@ import pytest
 from keras import ops
 
 from quantization.layers import QUANTIZED_LAYERS
-from quantization.spec import parse_quantizer
+from quantization.specs.parse import parse_quantizer
 from tests.golden.libraries import Case, cases, gradients
 
 _CASES: Final = cases("qkeras_batchnorm_layers")

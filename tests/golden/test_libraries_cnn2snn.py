@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from quantization.quantizers import build_quantizer, ceil_through, round_through
-from quantization.spec import QuantizerError, QuantizerSpec, as_spec
+from quantization.specs.parse import QuantizerError, QuantizerSpec, as_spec
 from tests.golden.libraries import Case, cases, gradients
 
 _CASES: Final = cases("cnn2snn_weight_quantizers")

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from quantization.quantizers import build_quantizer
-from quantization.spec import QuantizerError, QuantizerSpec, as_spec, parse_quantizer
+from quantization.specs.parse import QuantizerError, QuantizerSpec, as_spec, parse_quantizer
 from tests.golden.libraries import Case, cases, gradients
 
 _CASES: Final = cases("qkeras_quantizers")

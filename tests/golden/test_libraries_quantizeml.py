@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from quantization.fixed_point import (
+from quantization.integer.fixed_point import (
     FixedPoint,
     Shifted,
     ceil_log2,
@@ -20,7 +20,7 @@ from quantization.fixed_point import (
     max_frac_bits,
     round_log2,
 )
-from quantization.shiftmax import IntegerShiftmax, pow2, shiftmax
+from quantization.integer.shiftmax import IntegerShiftmax, pow2, shiftmax
 from tests.golden.libraries import Case, cases, gradients
 
 _CASES: Final = cases("quantizeml_shiftmax_fixedpoint")

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 import migrations
-from migrations import downgrade, is_current, newest, upgrade
+from service.store.migrate import downgrade, is_current, newest, upgrade
 from service.store.models import Base
 from service.store.session import Database
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from quantization.spec import KINDS, QuantizerSpec, as_spec
+from quantization.specs.parse import KINDS, QuantizerSpec, as_spec
 
 _positive = st.floats(1e-3, 1e3)
 _per_channel = st.lists(_positive, min_size=1, max_size=3)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from quantization.convert import quantize
-from quantization.spec import parse_quantizer
+from quantization.models.convert import quantize
+from quantization.specs.parse import parse_quantizer
 
 _TRAINED = 1400
 _SEEDS = (1, 2)

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from quantization.quantizers import build_quantizer
-from quantization.spec import parse_quantizer
+from quantization.specs.parse import parse_quantizer
 
 _LISTED = [
     ("binary(alpha='auto')", [0.2, -0.7], [0.45, -0.45], [0.2, -0.7]),

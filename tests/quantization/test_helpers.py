@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from quantization.convert import float_model
 from quantization.layers import QUANTIZED_LAYERS, RangeInitializer
 from quantization.layers.callbacks import QuantizationNoise, noise_variables
+from quantization.models.convert import float_model
 
 
 def _model(activation: str) -> keras.Model:

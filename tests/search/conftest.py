@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from search.data import Dataset, load
-from search.plan import Plan, plan
-from search.spec import SearchSpec
-from search.zoo import conv_block_network
+from search.networks.zoo import conv_block_network
+from search.plans.base import Plan, plan
+from search.spec.job import SearchSpec
 
 
 def small_spec(**changes: Any) -> SearchSpec:

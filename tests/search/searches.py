@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from quantization.spec import parse_quantizer
-from search.choices import Choices, Slot, Width
+from quantization.specs.parse import parse_quantizer
 from search.engine import Proposal, propose
 from search.history import Assignment, TrialRecord, TrialStatus
-from search.oracle_spec import Constraints
-from search.spec import SearchSpec
+from search.space.choices import Choices, Slot, Width
+from search.spec.job import SearchSpec
+from search.spec.oracle import Constraints
 
 REFERENCE = 1000.0
 

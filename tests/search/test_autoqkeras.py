@@ -9,11 +9,11 @@ import pytest
 
 from costmodel.network import read_network
 from search.autoqkeras import import_run_config, read_run_config
-from search.choices import choices
 from search.errors import InvalidSpec
-from search.quantizer_space import NOTEBOOK_SPACE
-from search.spec import SearchSpec
-from search.zoo import zoo_config
+from search.networks.zoo import zoo_config
+from search.space.choices import choices
+from search.spec.job import SearchSpec
+from search.spec.quantizers import NOTEBOOK_SPACE
 
 #: The arguments of the notebook's first search.
 NOTEBOOK: dict[str, Any] = {

@@ -27,28 +27,28 @@ import yaml
 from pydantic import ValidationError
 
 from costmodel.network import read_network
-from quantization.convert import read_quantizers
-from search.build import assemble
-from search.choices import choices
+from quantization.models.convert import read_quantizers
+from search.cost.pricing import Pricer
 from search.data import Dataset
 from search.errors import InvalidSpec
-from search.forgiving import forgiving_factor
 from search.history import Assignment, EpochReport, Measurement, TrialStatus
-from search.oracle_spec import MedianStopping
-from search.pareto import Point, dominates, front
-from search.plan import Plan, plan
-from search.pricing import Pricer
+from search.networks.zoo import zoo_config
+from search.plans.base import Plan, plan
+from search.pruning.early_stopping import stopping_rule
 from search.schedules import stages
 from search.schedules.base import on_top_of
-from search.spec import EnergyGoal, SearchSpec
-from search.stopping import stopping_rule
-from search.trial import run_trial
-from search.zoo import zoo_config
+from search.scoring.forgiving_factor import forgiving_factor
+from search.scoring.pareto import Point, dominates, front
+from search.space.choices import choices
+from search.spec.job import EnergyGoal, SearchSpec
+from search.spec.oracle import MedianStopping
+from search.training.build import assemble
+from search.training.trial import run_trial
 from service.settings import Settings
 from tests.search.nets import functional, layer
 from tests.search.searches import Outcome, Search, bits, diverged, failed, make_choices, make_spec, measured
 from worker.app import make_worker
-from worker.finalization import best_of
+from worker.final_report import best_of
 
 LARGE = make_choices(7, 7, 5, 5, 3)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from search import models
 from search.errors import InvalidSpec
-from search.objective_spec import METRICS, Objective
-from search.spec import SearchSpec
+from search.networks import architecture as models
+from search.spec.job import SearchSpec
+from search.spec.objective import METRICS, Objective
 from search.task import Task, task
 from tests.search.nets import functional, layer
 

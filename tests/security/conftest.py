@@ -9,10 +9,9 @@ import pytest
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.auth import tokens
+from service.auth import keys, tokens
 from service.auth.scopes import Scope
 from service.settings import Settings
-from service.store import keys
 from tests.service.conftest import URL, TestClient, filler, job, migrated, settings  # noqa: F401 -- fixtures
 from tests.service.filled import Filled, Filler
 

@@ -19,12 +19,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-import migrations
 from search.history import JobStatus
+from service.auth import keys
 from service.auth.scopes import Scope
 from service.settings import Settings
-from service.store import keys, uploads
+from service.store import uploads
 from service.store.blobs import BlobStore
+from service.store.migrate import upgrade
 from service.store.models import Worker, now
 from service.store.session import Database
 from service.store.uploads import NewUpload, UploadKind
@@ -92,7 +93,7 @@ def prepare(home: Path) -> str:
     """A migrated database with jobs and uploads of the operator's tenant, and a worker's trace; the operator's key."""
     settings = Settings(home=home)
     database = Database(settings.database)
-    migrations.upgrade(database.engine)
+    upgrade(database.engine)
     (home / "files").mkdir()
     filler = Filler(database, BlobStore(settings.blob_folder), home / "files")
     found: dict[str, list[str]] = {"jobs": [], "models": [], "datasets": []}

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from search.zoo import zoo_config
+from search.networks.zoo import zoo_config
 from tests.security.zips import Entry, zipped
 
 METADATA = b'{"keras_version": "3.15.1", "date_saved": "2026-01-01@00:00:00"}'

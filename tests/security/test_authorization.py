@@ -14,11 +14,11 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
+from service.api.deps import scope_of
 from service.app import create_app
+from service.auth import keys
 from service.auth.scopes import Scope
-from service.deps import scope_of
 from service.settings import Settings
-from service.store import keys
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import JOB, Filled

@@ -10,9 +10,10 @@ from starlette.testclient import TestClient
 
 from search.history import JobStatus
 from service.app import create_app
+from service.auth import keys
+from service.auth.keys import Limits
 from service.settings import Settings
-from service.store import jobs, keys
-from service.store.keys import Limits
+from service.store import jobs
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import Filled

@@ -13,9 +13,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from service import logs
 from service.app import create_app
 from service.auth.tokens import PATTERN
+from service.observability import logs
 from service.settings import Settings
 from service.store.session import Database
 from tests.security.conftest import Keys

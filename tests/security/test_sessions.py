@@ -8,8 +8,8 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from service.store import keys
-from service.store.keys import Limits
+from service.auth import keys
+from service.auth.keys import Limits
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import Filled

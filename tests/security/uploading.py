@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import migrations
 from service.app import create_app
 from service.settings import Settings
+from service.store.migrate import upgrade
 from tests.service.conftest import URL, TestClient
 
 
@@ -58,7 +58,7 @@ def target(folder: Path) -> Iterator[Target]:
     """A service whose temporary files all lie in a folder of their own."""
     settings = Settings(home=folder / "home", requests_per_minute=0)
     app = create_app(settings)
-    migrations.upgrade(app.state.database.engine)
+    upgrade(app.state.database.engine)
     temporary = folder / "tmp"
     temporary.mkdir()
     with pytest.MonkeyPatch.context() as patch, TestClient(app, base_url=URL) as http:

@@ -15,12 +15,12 @@ from click.testing import Result
 from fastapi import FastAPI
 from typer.testing import CliRunner
 
-import migrations
 from service.app import create_app
 from service.cli import app as command
 from service.cli import session
 from service.client import SearchClient
 from service.settings import Settings
+from service.store.migrate import upgrade
 from service.store.session import Database
 from tests.service.filled import JOB, Filler
 
@@ -36,7 +36,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database that the migrations built."""
     path = tmp_path_factory.mktemp("migrated") / "fewbits.db"
     empty = Database(f"sqlite:///{path}")
-    migrations.upgrade(empty.engine)
+    upgrade(empty.engine)
     empty.dispose()
     return path
 

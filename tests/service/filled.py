@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import insert
 
 from search.history import Assignment, EpochReport, JobStatus, Measurement, TrialStatus, Verdict
-from search.plan import Plan, plan
-from search.spec import SearchSpec
+from search.plans.base import Plan, plan
+from search.spec.job import SearchSpec
 from service.store import claims, events, jobs, trials
 from service.store.blobs import BlobStore
 from service.store.claims import Claim

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from starlette.testclient import TestClient
 
-from search.cost_spec import CostSpec
-from search.spec import SearchSpec
-from service import schemas
+from search.spec.cost import CostSpec
+from search.spec.job import SearchSpec
 from service.api import examples
-from service.job_schema import job_schema
+from service.schemas.job_json_schema import job_schema
+from service.schemas.jobs import ProblemDocument
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -139,7 +139,7 @@ def test_the_examples_work(http: TestClient) -> None:
     assert http.post("/v1/jobs:validate", json=examples.JOB).status_code == 200
     assert http.post("/v1/cost", json=examples.COST).status_code == 200
     CostSpec.model_validate(examples.COST)
-    problem = schemas.ProblemDocument.model_validate(examples.PROBLEM)
+    problem = ProblemDocument.model_validate(examples.PROBLEM)
     refused = http.post("/v1/jobs", json=examples.JOB | {"budget": {"trials": 0}}).json()
     assert (problem.type, problem.title, problem.detail) == (
         refused["type"],

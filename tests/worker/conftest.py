@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from migrations import upgrade
-from search.plan import plan
-from search.spec import SearchSpec
+from search.plans.base import plan
+from search.spec.job import SearchSpec
 from service.queue import TaskName
 from service.settings import Settings
 from service.store import jobs
 from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
-from service.store.resolving import opened
+from service.store.migrate import upgrade
+from service.store.references import opened
 from service.store.session import Database, on_commit
-from worker import advance, final_training, finalization, preparation, tasks
+from worker import advance, final_report, final_training, preparation, tasks
 from worker.runtime import Runtime, worker_name
 
 
@@ -101,7 +101,7 @@ class Bench:
 DO: dict[TaskName, Any] = {
     TaskName.ADVANCE_JOB: advance.advance_job,
     TaskName.RUN_TRIAL: tasks.run_trial,
-    TaskName.FINALIZE_JOB: finalization.finalize_job,
+    TaskName.FINALIZE_JOB: final_report.finalize_job,
     TaskName.TRAIN_FINALLY: final_training.train_finally,
     TaskName.SWEEP: tasks.sweep,
 }

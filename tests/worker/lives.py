@@ -25,8 +25,8 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-import search.staged
-import search.trial
+import search.schedules.propose
+import search.training.trial
 from search.history import JOB_ENDED, EpochReport, Measurement
 from service.store import jobs
 from tests.worker.conftest import Bench
@@ -90,7 +90,7 @@ def made_up_training(
     start_from: Path | None = None,
     **_: Any,
 ) -> Measurement:
-    """In place of `search.trial.run_trial`: a metric and a model that depend on all that a real one's depend on."""
+    """In place of `run_trial`: a metric and a model that depend on all that a real one's depend on."""
     epochs = epochs or spec.training.epochs
     assert (start_from is not None) or initial_epoch == 0, "a trial goes on without its parent's model"
     before = b"" if start_from is None else start_from.read_bytes()
@@ -105,7 +105,7 @@ def made_up_training(
 
 
 def made_up_test(*_: Any, **__: Any) -> dict[str, float]:
-    """In place of `search.trial.evaluate`."""
+    """In place of `search.training.trial.evaluate`."""
     return {"metric": 0.5, "loss": 0.5}
 
 
@@ -131,7 +131,10 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
     if pid == 0:
         try:
             if not order["trains"]:
-                search.trial.run_trial, search.trial.evaluate = made_up_training, made_up_test
+                search.training.trial.run_trial, search.training.trial.evaluate = (
+                    made_up_training,
+                    made_up_test,
+                )
             life = Life(order["dies_at"], note)
             live(home, order["job"], life)
             note.write_text(json.dumps({"steps": life.steps}))

@@ -11,24 +11,24 @@ import keras
 import pytest
 
 from search.errors import Diverged
-from search.final import FinalStatus
-from search.trial import run_trial
+from search.results.final_training import FinalStatus
+from search.training.trial import run_trial
 from service.queue import TaskName
-from service.store import finals, trials
-from service.store.final_models import FinalTraining
+from service.store import final_trainings, trials
+from service.store.final_training_models import FinalTraining
 from tests.worker.conftest import Bench
 from worker import final_training
 
 
 def finalize(bench: Bench, job_id: str, number: int, epochs: int) -> None:
     with bench.database.transaction() as session:
-        row, _ = finals.request(session, job_id, number, epochs)
+        row, _ = final_trainings.request(session, job_id, number, epochs)
         bench.queue.enqueue(TaskName.TRAIN_FINALLY, row.trial_id)
 
 
 def final_of(bench: Bench, job_id: str, number: int = 0) -> FinalTraining:
     with bench.database.reading() as session:
-        return finals.get(session, job_id, number)
+        return final_trainings.get(session, job_id, number)
 
 
 def files_of(bench: Bench, job_id: str, number: int = 0) -> dict[str, Path]:
@@ -91,8 +91,8 @@ def test_a_final_training_whose_worker_was_killed_is_done_by_the_next_one(
 ) -> None:
     finalize(bench, searched, 0, epochs=1)
     with bench.database.transaction() as session:  # a worker claims it and dies
-        trial_id = finals.get(session, searched, 0).trial_id
-        finals.claim(session, trial_id, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
+        trial_id = final_trainings.get(session, searched, 0).trial_id
+        final_trainings.claim(session, trial_id, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
     bench.work()
     assert final_of(bench, searched).status == FinalStatus.RUNNING
     final_training.sweep(bench.runtime)
@@ -106,13 +106,13 @@ def test_a_worker_that_lost_its_lease_while_training_stores_nothing(
 ) -> None:
     def overtaken(*arguments: object, **options: object) -> object:
         with bench.database.transaction() as session:
-            row = finals.get(session, searched, 0)
+            row = final_trainings.get(session, searched, 0)
             row.attempt, row.worker = row.attempt + 1, "elsewhere/1/0"
         return run_trial(*arguments, **options)  # type: ignore[arg-type]
 
     finalize(bench, searched, 0, epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr("search.trial.run_trial", overtaken)
+        patch.setattr("search.training.trial.run_trial", overtaken)
         bench.work()
     row = final_of(bench, searched)
     assert (row.status, row.metric) == (FinalStatus.RUNNING, None)
@@ -127,7 +127,7 @@ def test_numbers_out_of_range_fail_the_final_training_with_their_reason(
 
     finalize(bench, searched, 0, epochs=1)
     with monkeypatch.context() as patch:
-        patch.setattr("search.trial.run_trial", diverging)
+        patch.setattr("search.training.trial.run_trial", diverging)
         bench.work()
     row = final_of(bench, searched)
     assert (row.status, row.reason) == (FinalStatus.FAILED, "loss became nan in epoch 2")

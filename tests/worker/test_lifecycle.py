@@ -8,7 +8,7 @@ import pytest
 
 from search.history import Cause, JobStatus, TrialStatus
 from service.queue import TaskName
-from service.store import claims, jobs, trials, verbs
+from service.store import claims, job_actions, jobs, trials
 from service.store.models import Job
 from tests.worker.conftest import Bench
 from worker import tasks
@@ -23,8 +23,8 @@ def read(bench: Bench, job_id: str) -> tuple[Job, list[str]]:
 def act(bench: Bench, verb: str, job_id: str) -> None:
     """What the API does for a verb."""
     with bench.database.transaction() as session:
-        job = getattr(verbs, verb)(session, job_id)
-        for trial_id in verbs.wakes(session, job):
+        job = getattr(job_actions, verb)(session, job_id)
+        for trial_id in job_actions.wakes(session, job):
             bench.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
         bench.queue.enqueue(TaskName.ADVANCE_JOB, job_id)
 
@@ -33,7 +33,7 @@ def extend(bench: Bench, job_id: str, more: int) -> None:
     with bench.database.transaction() as session:
         spec = jobs.get(session, job_id).spec
         budget = spec["budget"] | {"trials": spec["budget"]["trials"] + more}
-        verbs.extend(session, job_id, spec | {"budget": budget})
+        job_actions.extend(session, job_id, spec | {"budget": budget})
         bench.queue.enqueue(TaskName.ADVANCE_JOB, job_id)
 
 
@@ -93,7 +93,7 @@ def test_failed_trials_that_are_retried_may_be_measured(
 
     job_id = bench.submit()
     with monkeypatch.context() as patch:
-        patch.setattr("search.trial.assemble", hungry)
+        patch.setattr("search.training.trial.assemble", hungry)
         bench.work()
     job, statuses = read(bench, job_id)
     assert (job.status, job.cause, statuses) == (JobStatus.FAILED, Cause.NO_RESULT, ["failed", "failed"])
@@ -112,7 +112,7 @@ def test_retried_trials_run_no_more_at_once_than_allowed_and_all_of_them_run(ben
             assert held is not None
             claims.end(session, held, TrialStatus.FAILED, "the power went out")
         spec = jobs.get(session, job_id).spec
-        verbs.patch(session, job_id, spec | {"parallel_trials": 1})
+        job_actions.patch(session, job_id, spec | {"parallel_trials": 1})
     bench.queue.messages.clear()
     act(bench, "retry", job_id)
     assert [task for task, _ in bench.queue.messages].count(TaskName.RUN_TRIAL) == 1
@@ -125,7 +125,7 @@ def test_a_smaller_budget_ends_the_search_sooner(bench: Bench) -> None:
     bench.step()
     with bench.database.transaction() as session:
         spec = jobs.get(session, job_id).spec
-        verbs.patch(session, job_id, spec | {"budget": spec["budget"] | {"trials": 2}})
+        job_actions.patch(session, job_id, spec | {"budget": spec["budget"] | {"trials": 2}})
     bench.work()
     job, statuses = read(bench, job_id)
     assert (job.reason, statuses) == ("all 2 trials are done", ["done", "done"])
@@ -137,7 +137,7 @@ def test_the_sweep_removes_what_is_out_of_date(bench: Bench) -> None:
     bench.work()
     with bench.database.transaction() as session:
         row = trials.artifact(session, trials.get(session, deleted, 0), "report.json")
-        verbs.delete(session, deleted)
+        job_actions.delete(session, deleted)
     tasks.sweep(bench.runtime)
     assert not bench.runtime.blobs.path(row.sha256).exists()
     with bench.database.reading() as session:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from search.history import EpochReport, JobStatus, TrialStatus
-from service import views
 from service.store import claims, jobs, trials
 from service.store.models import Trial
+from service.views import jobs as job_views
 from tests.worker.conftest import Bench
 from worker import tasks
 
@@ -47,8 +47,8 @@ def test_a_regression_runs_to_its_report_and_the_best_has_the_best_score_not_the
     measured = rows(bench, job_id)
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
-        found, front = views.best(session, job, 3), views.front(session, job)
-        [summary] = views.summaries(session, [job], ("best_metric", "metric_name"))
+        found, front = job_views.best(session, job, 3), job_views.front(session, job)
+        [summary] = job_views.summaries(session, [job], ("best_metric", "metric_name"))
     errors = {trial.number: trial.metric or 0.0 for trial in measured}
     assert (job.status, job.best_trial) == (JobStatus.DONE, min(errors, key=lambda number: errors[number]))
     assert [point.metric for point in found] == sorted(errors.values())
@@ -67,7 +67,7 @@ def test_executions_are_stored_with_their_spread_and_count_against_the_epochs(be
     assert [(trial.status, trial.epochs_done) for trial in measured] == [("done", 4), ("done", 4)]
     for trial in measured:
         with bench.database.reading() as session:
-            view = views.trial_view(
+            view = job_views.trial_view(
                 trial,
                 lambda metric, _: metric,
                 epochs=trials.epochs(session, trial),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from search.history import Cause, JobStatus
+from service.auth import keys
+from service.auth.keys import Limits
 from service.queue import TaskName
-from service.store import jobs, keys
-from service.store.keys import Limits
+from service.store import jobs
 from tests.worker.conftest import Bench
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from search.recipe import Recipe
+from search.results.recipe import Recipe
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
 from worker import rerun

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from search.forgiving import ForgivingFactor
 from search.history import Assignment, TrialRecord, TrialStatus, paid
-from search.oracle_spec import NoPostTraining, PostTrainingMedian
-from search.post_training import judge_untrained, needed_score
-from search.spec import SearchSpec
+from search.pruning.post_training import judge_untrained, needed_score
+from search.scoring.forgiving_factor import ForgivingFactor
+from search.spec.job import SearchSpec
+from search.spec.oracle import NoPostTraining, PostTrainingMedian
 from service.store import trials
 from service.store.models import Trial
 from tests.worker.conftest import Bench, tiny_job

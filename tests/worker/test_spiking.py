@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from search.history import JobStatus, TrialStatus
-from search.recipe import Recipe
+from search.results.recipe import Recipe
 from service.errors import Conflict
-from service.store import finals, jobs, trials
+from service.store import final_trainings, jobs, trials
 from tests.worker.conftest import Bench
 from worker import rerun
 
@@ -61,4 +61,4 @@ def test_a_spiking_trial_made_again_has_the_same_metric(bench: Bench, searched: 
 
 def test_a_spiking_trial_cannot_be_trained_on(bench: Bench, searched: str) -> None:
     with pytest.raises(Conflict, match="no trained model"), bench.database.transaction() as session:
-        finals.request(session, searched, 0, 5)
+        final_trainings.request(session, searched, 0, 5)

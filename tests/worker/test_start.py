@@ -34,7 +34,7 @@ def started() -> dict[str, Any]:
 
 
 def test_what_trials_need_is_loaded_before_the_first_trial(started: dict[str, Any]) -> None:
-    assert {"search.engine", "search.trial", "tensorflow"} <= set(started["loaded"])
+    assert {"search.engine", "search.training.trial", "tensorflow"} <= set(started["loaded"])
 
 
 def test_what_only_bayesian_searches_need_is_not(started: dict[str, Any]) -> None:

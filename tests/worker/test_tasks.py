@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from search.history import JobStatus, TrialStatus
-from service.store import claims, jobs, trials, verbs
+from service.store import claims, job_actions, jobs, trials
 from service.store.models import Job, Trial
 from tests.worker.conftest import Bench, write_data
 from worker import advance, tasks
@@ -115,7 +115,7 @@ def test_running_out_of_memory_fails_the_trial_with_its_reason(
     job_id = bench.submit()
     bench.step()
     with monkeypatch.context() as patch:
-        patch.setattr("search.trial.assemble", hungry)
+        patch.setattr("search.training.trial.assemble", hungry)
         bench.step()
     bench.work()
     found = trials_of(bench, job_id)
@@ -128,7 +128,7 @@ def test_a_cancelled_job_runs_no_further_trial(bench: Bench) -> None:
     job_id = bench.submit()
     bench.step()
     with bench.database.transaction() as session:
-        verbs.cancel(session, job_id)
+        job_actions.cancel(session, job_id)
     bench.work()
     assert statuses(bench, job_id) == ["cancelled", "cancelled"]
     assert job_of(bench, job_id).status == JobStatus.CANCELLED

@@ -15,14 +15,14 @@ JOBS = """
 import json, sys
 from pathlib import Path
 
-import search.trial
+import search.training.trial
 from search import programs
 from search.errors import Diverged
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
 from worker import preparation
 
-assemble = search.trial.assemble
+assemble = search.training.trial.assemble
 FEW = {  # what is compiled grows with the kinds
     "kernel": {"quantized_bits(4,0,1,alpha=1.0)": 4, "quantized_bits(8,0,1,alpha=1.0)": 8, "ternary": 2},
     "bias": {"quantized_bits(4,0,1)": 4, "quantized_bits(8,3,1)": 8},
@@ -48,7 +48,7 @@ def job(name, together, broken=()):
             raise Diverged("for a test")
         return assemble(assignment, architecture, seed)
 
-    search.trial.assemble = build
+    search.training.trial.assemble = build
     steps = 0
     while bench.queue.messages and bench.step() == "fewbits.run_trial":
         steps += 1

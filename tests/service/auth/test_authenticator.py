@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from service.auth import tokens
+from service.auth import keys, tokens
 from service.auth.authenticator import MAX_FAILURES, Authenticator, Presented
 from service.auth.buckets import LocalBuckets
 from service.auth.scopes import OWNER, Caller, Scope
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
-from service.store import keys
 from service.store.key_models import ApiKey
 from service.store.session import Database
 from tests.service.auth.test_buckets import Clock

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from quantization.spec import parse_quantizer
+from quantization.specs.parse import parse_quantizer
 from search.history import Assignment, Cost, LayerCost, Measurement
 from service.store import claims, jobs, trials
 from service.store.claims import Claim

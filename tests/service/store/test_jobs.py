@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
 from service.errors import Conflict, JobNotFound
-from service.store import jobs, trials, verbs
+from service.store import job_actions, jobs, trials
 from service.store.claims import Claim
 from service.store.models import now
 from service.store.session import Database, on_commit
@@ -93,7 +93,7 @@ def test_one_of_two_askers_saves_its_proposals(database: Database, job_id: str) 
 
 def test_a_cancelled_job_takes_no_proposals(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        verbs.cancel(session, job_id)
+        job_actions.cancel(session, job_id)
     with database.transaction() as session:
         assert not jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
 
@@ -102,14 +102,14 @@ def test_cancelling_ends_a_job_without_running_trials_at_once(
     database: Database, job_id: str, trial_id: int
 ) -> None:
     with database.transaction() as session:
-        assert verbs.cancel(session, job_id).status == JobStatus.CANCELLED
+        assert job_actions.cancel(session, job_id).status == JobStatus.CANCELLED
     with database.reading() as session:
         assert trials.get(session, job_id, 0).status == TrialStatus.CANCELLED
 
 
 def test_cancelling_waits_for_running_trials(database: Database, held: Claim) -> None:
     with database.transaction() as session:
-        assert verbs.cancel(session, held.job_id).status == JobStatus.CANCELLING
+        assert job_actions.cancel(session, held.job_id).status == JobStatus.CANCELLING
     with database.reading() as session:
         assert trials.get(session, held.job_id, held.number).status == TrialStatus.RUNNING
 
@@ -118,7 +118,7 @@ def test_a_job_that_ended_cannot_be_cancelled(database: Database, job_id: str) -
     with database.transaction() as session:
         jobs.end(session, job_id, JobStatus.DONE, "all done")
     with pytest.raises(Conflict, match="is done"), database.transaction() as session:
-        verbs.cancel(session, job_id)
+        job_actions.cancel(session, job_id)
 
 
 def test_the_final_report_is_claimed_once_and_again_after_its_lease(database: Database, job_id: str) -> None:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import select
 
-from migrations import upgrade
 from search.history import JOB_ENDED, TRIAL_ENDED, JobStatus, TrialStatus
 from service.errors import IllegalVerb
-from service.store import claims, events, jobs, trials, verbs
+from service.store import claims, events, job_actions, jobs, trials
 from service.store.claims import Claim, Lease
 from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, Verb, allowed
+from service.store.migrate import upgrade
 from service.store.models import Attempt
 from service.store.session import Database
 from tests.conftest import drop_schema
@@ -221,10 +221,10 @@ class Life(RuleBasedStateMachine):
 
     def move(self, verb: Verb) -> None:
         act, repeats = {
-            Verb.PAUSE: (verbs.pause, (JobStatus.PAUSED,)),
-            Verb.RESUME: (verbs.resume, (JobStatus.RUNNING,)),
-            Verb.STOP: (verbs.stop, (JobStatus.STOPPING,)),
-            Verb.CANCEL: (verbs.cancel, (JobStatus.CANCELLING, JobStatus.CANCELLED)),
+            Verb.PAUSE: (job_actions.pause, (JobStatus.PAUSED,)),
+            Verb.RESUME: (job_actions.resume, (JobStatus.RUNNING,)),
+            Verb.STOP: (job_actions.stop, (JobStatus.STOPPING,)),
+            Verb.CANCEL: (job_actions.cancel, (JobStatus.CANCELLING, JobStatus.CANCELLED)),
         }[verb]
         if not self.ask(verb, lambda session: act(session, self.job_id), repeats):
             return
@@ -239,7 +239,7 @@ class Life(RuleBasedStateMachine):
         }[verb]
 
     def retry(self) -> None:
-        if self.ask(Verb.RETRY, lambda session: verbs.retry(session, self.job_id)):
+        if self.ask(Verb.RETRY, lambda session: job_actions.retry(session, self.job_id)):
             for trial in self.model.of(TrialStatus.FAILED):
                 trial.status, trial.attempts_before = TrialStatus.QUEUED, trial.attempt
             self._run_again()
@@ -250,7 +250,7 @@ class Life(RuleBasedStateMachine):
             "parallel_trials": PARALLEL,
             "priority": number,
         }
-        act = verbs.extend if verb is Verb.EXTEND else verbs.patch
+        act = job_actions.extend if verb is Verb.EXTEND else job_actions.patch
         if self.ask(verb, lambda session: act(session, self.job_id, spec)) and verb is Verb.EXTEND:
             self._run_again()
 

@@ -9,7 +9,7 @@ import pytest
 
 from search.history import EpochReport, TrialStatus
 from service.errors import ArtifactNotFound, TrialNotFound
-from service.store import claims, trials, verbs
+from service.store import claims, job_actions, trials
 from service.store.blobs import Blob
 from service.store.claims import Claim, Lease
 from service.store.models import now
@@ -135,7 +135,7 @@ def test_epochs_of_the_newest_attempt_are_shown(database: Database, held: Claim)
 
 def test_a_heartbeat_learns_that_the_user_cancelled(database: Database, held: Claim) -> None:
     with database.transaction() as session:
-        verbs.cancel(session, held.job_id)
+        job_actions.cancel(session, held.job_id)
     with database.transaction() as session:
         assert claims.renew(session, held, LEASE) is Lease.CANCELLED
 

@@ -1,0 +1,93 @@
+"""Many trials of one shape in one program, for accelerators: JAX trains k configurations at once by `vmap`.
+
+A small network leaves an accelerator idle; k of them side by side do not. On a CPU stacking does not pay: use
+`search.training.trial`. Each configuration keeps its own weights, seeds and order of examples, and gets the numbers
+that it would have got alone, up to the rounding of sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from search.data import Dataset
+from search.history import Assignment
+from search.spec.training import Training
+from search.training.build import assemble
+from search.training.program.cache import Network, on_device, program_for
+from search.training.program.program import Program
+from search.training.program.state import State, Totals
+from search.training.program.vmap import stacked, together_of
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one trial achieved in one epoch."""
+
+    train: Totals
+    validation: Totals
+
+
+def train_together(
+    network: Network,
+    assignments: Sequence[Assignment],
+    seeds: Sequence[int],
+    training: Training,
+    data: Dataset,
+) -> list[tuple[list[Epoch], keras.Model]]:
+    """Train assignments of equal widths at once: each one's epochs, and its model with the weights after the last.
+
+    Raises ValueError where the backend is not JAX, and for assignments of different widths or that cannot be switched.
+    """
+    if keras.backend.backend() != "jax":
+        raise ValueError("trials are trained together on the JAX backend only: set KERAS_BACKEND=jax")
+    if len({tuple(sorted(each.widths.items())) for each in assignments}) != 1:
+        raise ValueError("only assignments of the same widths can be trained together")
+    found = [program_for(network, each) for each in assignments]
+    if any(program is not found[0] for program in found):
+        raise ValueError("these assignments share no program: a quantizer is not among the candidates")
+    models = [
+        assemble(assignment, network.architecture, seed)
+        for assignment, seed in zip(assignments, seeds, strict=True)
+    ]
+    rates = [training.base_rate if each.learning_rate is None else each.learning_rate for each in assignments]
+    epochs, states = _run(found[0], models, seeds, rates, training, data)
+    for model, state in zip(models, states, strict=True):
+        found[0].store(state, model)
+    return list(zip(epochs, models, strict=True))
+
+
+def _run(
+    program: Program,
+    models: Sequence[keras.Model],
+    seeds: Sequence[int],
+    rates: Sequence[float],
+    training: Training,
+    data: Dataset,
+) -> tuple[list[list[Epoch]], list[State]]:
+    """Train plain models of one shape; each one's epochs and its state after the last."""
+    together = together_of(program)
+    size = training.batch_size
+    each = [program.arguments(model, rate, size) for model, rate in zip(models, rates, strict=True)]
+    states = stacked([program.state(model).tensors() for model in models])
+    train, validation = on_device(data, "train"), on_device(data, "validation")
+    epochs: list[list[Epoch]] = [[] for _ in models]
+    for epoch in range(training.epochs):
+        orders = np.stack([_order(seed, epoch, len(train)) for seed in seeds])
+        share = training.rate_share(epoch, training.epochs)
+        arguments = stacked([one.at_share(share).tensors() for one in each])
+        states, losses, tallies = together.train(arguments, states, train, orders, size)
+        measured = together.validate(arguments, states, validation)
+        for trial, found in enumerate(epochs):
+            totals = Totals(float(losses[trial]), tallies[trial], len(train), -(-len(train) // size))
+            found.append(Epoch(totals, measured[trial]))
+    return epochs, [together.state_of(states, trial) for trial in range(len(models))]
+
+
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int32]:
+    """As `search.training.trial` orders the examples."""
+    return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int32)

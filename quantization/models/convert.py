@@ -1,0 +1,136 @@
+"""Float model and quantizers per layer -> quantized model, and back. The only place that walks a model."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import keras
+
+from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot
+from quantization.layers import QUANTIZED_LAYERS
+from quantization.layers.base import PACKAGE, QuantizedLayer
+from quantization.models.description import OWN_LAYERS, build, described_layers, description, layer_name
+from quantization.specs.parse import QuantizerSpec, as_spec
+
+#: Layer -> slot -> quantizer, None: not quantized. A layer with an empty mapping becomes its quantized class.
+Assignment = Mapping[str, Mapping[str, QuantizerSpec | None]]
+
+_WIDTH_FIELDS: Final = ("filters", "units")
+#: Name of a quantized class -> class of the Keras layer it stands for.
+PLAIN_LAYERS: Final = {cls.__name__: name for name, cls in QUANTIZED_LAYERS.items()}
+
+
+def float_model(config: Mapping[str, Any]) -> keras.Model:
+    """The float model a description stands for, with fresh weights.
+
+    `config`: the dict of `model.to_json()` or `model.get_config()`, functional or Sequential. Only the layers
+    the cost model knows may stand in it; `UnsupportedModel` names what is not allowed.
+    """
+    return build(description(config))
+
+
+def quantize(
+    model_or_config: keras.Model | Mapping[str, Any],
+    assignment: Assignment,
+    widths: Mapping[str, int] | None = None,
+) -> keras.Model:
+    """A model of the same architecture with fresh weights, the named layers quantized as assigned.
+
+    `widths`: layer -> filters or units in place of the description's. Names are kept; layers that are quantized
+    already and not named stay as they are. Raises `UnknownLayer`, `UnknownSlot`, `UnsupportedModel`.
+    """
+    described = description(model_or_config)
+    layers = {layer_name(layer): layer for layer in described_layers(described["config"])}
+    for name in [*assignment, *(widths or {})]:
+        if name not in layers:
+            raise UnknownLayer(name, layers)
+    for name, width in (widths or {}).items():
+        _widen(layers[name], width)
+    for name, slots in assignment.items():
+        _replace(layers[name], slots)
+    return build(described)
+
+
+def read_quantizers(model: keras.Model) -> dict[str, dict[str, QuantizerSpec | None]]:
+    """Layer -> slot -> quantizer of every quantized layer: the assignment a model was built from."""
+    return {layer.name: layer.given_specs for layer in quantized_layers(model)}
+
+
+def quantized_layers(model: keras.Model) -> list[Any]:
+    """The quantized layers of a model, in its order; each is a Keras layer and a `QuantizedLayer`."""
+    return [layer for layer in model.layers if isinstance(layer, QuantizedLayer)]
+
+
+@contextlib.contextmanager
+def weights_held(model: keras.Model) -> Iterator[None]:
+    """Within it, layers quantize a weight once for all calls at inference and all integers; no weight may change."""
+    with contextlib.ExitStack() as held:
+        for layer in quantized_layers(model):
+            held.enter_context(layer.weights_held())
+        yield
+
+
+def transfer_weights(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copy the weights of layers that both models have by name; returns those whose shapes differ, left as they are.
+
+    What a quantized layer holds besides (thresholds, noise factors) keeps its value.
+    """
+    known = {layer.name: layer for layer in source.layers}
+    left: list[str] = []
+    for layer in target.layers:
+        given = known[layer.name].weights if layer.name in known else []
+        pairs = list(zip(given, layer.weights, strict=False))
+        if len(given) > len(layer.weights) or any(old.shape != new.shape for old, new in pairs):
+            left.append(layer.name)
+            continue
+        for old, new in pairs:
+            new.assign(old)
+    return left
+
+
+def plain_description(model_or_config: keras.Model | Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a model as if its quantized layers were the Keras layers they stand for."""
+    described = description(model_or_config)
+    for layer in described_layers(described["config"]):
+        if layer.get("registered_name") in OWN_LAYERS:
+            name = layer["class_name"]
+            layer.update(module="keras.layers", class_name=PLAIN_LAYERS[name], registered_name=None)
+            layer["config"].pop("quantizers", None)
+    return described
+
+
+def _widen(layer: dict[str, Any], width: int) -> None:
+    field = next((name for name in _WIDTH_FIELDS if name in layer["config"]), None)
+    if field is None:
+        raise QuantizationError(f"layer {layer_name(layer)!r} ({layer['class_name']}) has no width to change")
+    if not isinstance(width, int) or width < 1:
+        raise QuantizationError(
+            f"layer {layer_name(layer)!r}: {field} must be an integer from 1, not {width!r}"
+        )
+    layer["config"][field] = width
+
+
+def _replace(layer: dict[str, Any], slots: Mapping[str, Any]) -> None:
+    """Turn a described layer into its quantized class."""
+    name = layer_name(layer)
+    plain = PLAIN_LAYERS.get(layer["class_name"], layer["class_name"])
+    cls = QUANTIZED_LAYERS.get(plain)
+    if cls is None:
+        raise UnknownSlot(name, plain, next(iter(slots), "any"), ())
+    _check_slots(name, plain, cls, layer["config"], slots)
+    written = {
+        slot: None if spec is None else as_spec(spec).model_dump(mode="json") for slot, spec in slots.items()
+    }
+    layer.update(module=cls.__module__, class_name=cls.__name__, registered_name=f"{PACKAGE}>{cls.__name__}")
+    layer["config"]["quantizers"] = written
+
+
+def _check_slots(
+    name: str, plain: str, cls: type[Any], config: Mapping[str, Any], slots: Mapping[str, Any]
+) -> None:
+    allowed = [slot for slot in cls.SLOTS if cls.configured(slot, config)]
+    for slot, spec in slots.items():
+        if slot not in cls.SLOTS or (spec is not None and slot not in allowed):
+            raise UnknownSlot(name, plain, slot, allowed)

@@ -1,0 +1,1 @@
+"""A quantizer as a frozen value, and the grammar of its strings. Plain: nothing here loads Keras."""

@@ -1,0 +1,1 @@
+"""The price of assignments and of networks. Plain: nothing here loads Keras."""

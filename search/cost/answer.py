@@ -1,0 +1,258 @@
+"""The answer to "what does this network cost": for the API and the command line alike. Plain; nothing loads Keras."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from costmodel.costs import UNITS, CostSettings, network_cost
+from costmodel.energy import EnergyReport, LayerEnergy, Prepared, prepare, price, price_reference
+from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
+from costmodel.explain import Explanation, explain
+from costmodel.network import Network, width_field
+from costmodel.slots import slots_of
+from costmodel.type_map import data_type_map
+from costmodel.work import Slots
+from search.errors import InvalidSpec, Problem
+from search.networks import architecture as models
+from search.spec.cost import CostSpec
+from search.spec.job import Model, ZooModel
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPrice:
+    """One layer's energy in pJ; the parts named by `included` make up `included_pj`, its `share` of the whole."""
+
+    name: str
+    class_name: str
+    output_shape: tuple[int, ...]
+    quantizers: Mapping[str, str]
+    inputs_pj: float
+    parameters_pj: float
+    operations_pj: float
+    outputs_pj: float
+    included: tuple[str, ...]
+    included_pj: float
+    share: float
+    operation_count: int
+
+    def counted_pj(self, part: str) -> float:
+        """A part ("inputs", ...) as far as it counts."""
+        return float(getattr(self, f"{part}_pj")) if part in self.included else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One cost."""
+
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCost:
+    """What one inference costs. `energy_pj` is the sum of what counts, `total_pj` of all parts of all layers.
+
+    `reference_pj`: the energy with nothing quantized. `second_hand`: tables of the profile that were not checked
+    against their source.
+    """
+
+    model: str
+    profile: str
+    profile_title: str
+    accounting: str
+    quantized: bool
+    energy_pj: float
+    total_pj: float
+    reference_pj: float
+    inputs_pj: float
+    parameters_pj: float
+    operations_pj: float
+    outputs_pj: float
+    layers: tuple[LayerPrice, ...]
+    costs: Mapping[str, Figure]
+    second_hand: tuple[str, ...]
+    explanation: Mapping[str, Any] | None = None
+    types: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Priced:
+    """A priced network, ready to be asked."""
+
+    spec: CostSpec
+    prepared: Prepared
+    settings: CostSettings
+    types: Mapping[str, Slots] | None
+    report: EnergyReport
+    reference: EnergyReport
+
+    def answer(self) -> NetworkCost:
+        """Everything the request asks for. `InvalidSpec` if it asks to explain a layer that has no price."""
+        report, technology = self.report, self.report.settings.technology
+        parts = ("inputs", "parameters", "operations", "outputs")
+        layers = tuple(self._layer(layer, share) for layer, share in self._shares())
+        sums = {f"{part}_pj": sum(layer.counted_pj(part) for layer in layers) for part in parts}
+        return NetworkCost(
+            model=_title(self.spec.model),
+            profile=technology.name,
+            profile_title=technology.title,
+            accounting=str(report.settings.accounting),
+            quantized=self.types is not None,
+            energy_pj=report.energy_pj,
+            total_pj=report.total_pj,
+            reference_pj=self.reference.energy_pj,
+            layers=layers,
+            costs={name: Figure(self.cost(name), UNITS[name]) for name in self.spec.costs},
+            second_hand=tuple(table for table, figure in technology.figures if figure.second_hand),
+            explanation=None if self.spec.explain is None else self.explanation(self.spec.explain).as_dict(),
+            types=data_type_map(report, self.prepared) if self.spec.types else None,
+            **sums,
+        )
+
+    def cost(self, name: str) -> float:
+        """One cost by its name."""
+        return network_cost(name, self.prepared, self.types, self.settings)
+
+    def explanation(self, layer: str) -> Explanation:
+        """What the figures of a layer come from."""
+        known = [priced.name for priced in self.report.layers]
+        if layer not in known:
+            raise InvalidSpec([Problem("/explain", _no_layer(layer, known, " that has a price"))])
+        return explain(self.report, layer)
+
+    def _shares(self) -> Iterable[tuple[LayerEnergy, float]]:
+        shares = self.report.shares()
+        return ((layer, shares[layer.name]) for layer in self.report.layers)
+
+    def _layer(self, layer: LayerEnergy, share: float) -> LayerPrice:
+        given = (self.spec.quantizers or {}).get(layer.name, {})
+        return LayerPrice(
+            name=layer.name,
+            class_name=layer.class_name,
+            output_shape=self.prepared.network.layer(layer.name).output_shape,
+            quantizers={slot: str(quantizer) for slot, quantizer in given.items() if quantizer is not None},
+            inputs_pj=layer.inputs_pj,
+            parameters_pj=layer.parameters_pj,
+            operations_pj=layer.operations_pj,
+            outputs_pj=layer.outputs_pj,
+            included=layer.included,
+            included_pj=layer.included_pj,
+            share=share,
+            operation_count=layer.operation_count,
+        )
+
+
+def price_network(spec: CostSpec) -> Priced:
+    """Price a network. Raises `InvalidSpec` with a pointer for every fault that can be told at once."""
+    network = models.priceable(spec.model)
+    settings = spec.settings.settings()
+    own = spec.settings if spec.reference is None else spec.reference
+    reference_settings = own.settings("/settings" if spec.reference is None else "/reference")
+    problems = [*_unknown_widths(spec, network), *_unknown_slots(spec, network)]
+    if problems:
+        raise InvalidSpec(problems)
+    original = prepare(network)
+    prepared = _resized(spec, original)
+    types = _types(spec)
+    try:
+        reference = price_reference(original, reference_settings.energy)
+        if types is None:
+            settings, report = reference_settings, price_reference(prepared, reference_settings.energy)
+        else:
+            report = price(prepared, types, settings.energy)
+    except InvalidTypes as error:
+        raise InvalidSpec([Problem(f"/quantizers/{escaped(error.layer)}", error.reason)]) from error
+    except CostError as error:
+        raise InvalidSpec([Problem("/model", str(error))]) from error
+    except ArithmeticError as error:  # points so steep that no number holds what lies between them
+        raise InvalidSpec([_endless(spec)]) from error
+    if not math.isfinite(report.total_pj + reference.total_pj):
+        raise InvalidSpec([_endless(spec)])
+    return Priced(spec, prepared, settings, types, report, reference)
+
+
+def _endless(spec: CostSpec) -> Problem:
+    name = spec.settings.profile if isinstance(spec.settings.profile, str) else "this profile"
+    return Problem("/settings/profile", f"{name} gives a price that is not finite")
+
+
+def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
+    """The network at the widths that differ from its own."""
+    layer = prepared.network.layer
+    changed = {
+        name: width
+        for name, width in spec.widths.items()
+        if layer(name).config[width_field(layer(name)) or ""] != width
+    }
+    try:
+        return prepared.resized(changed)
+    except InvalidNetwork as error:
+        place = f"/widths/{escaped(error.layer)}" if error.layer in changed else "/widths"
+        raise InvalidSpec([Problem(place, str(error))]) from error
+
+
+def _types(spec: CostSpec) -> dict[str, Slots] | None:
+    if spec.quantizers is None:
+        return None
+    return {
+        layer: {slot: quantizer.data_type() for slot, quantizer in slots.items() if quantizer is not None}
+        for layer, slots in spec.quantizers.items()
+    }
+
+
+def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
+    known = {layer.name: layer for layer in network.layers}
+    problems = []
+    for name, slots in (spec.quantizers or {}).items():
+        if name not in known:
+            problems.append(Problem(f"/quantizers/{escaped(name)}", _no_layer(name, known)))
+            continue
+        layer, allowed = known[name], slots_of(known[name])
+        problems += [
+            Problem(
+                f"/quantizers/{escaped(name)}/{escaped(slot)}",
+                f"layer {name!r} ({layer.class_name}) has no {slot!r}; it has {', '.join(allowed) or 'none'}",
+            )
+            for slot, quantizer in slots.items()
+            if quantizer is not None and slot not in allowed
+        ]
+    return problems
+
+
+def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
+    wide = {layer.name: layer for layer in network.layers if width_field(layer) is not None}
+    return [
+        Problem(f"/widths/{escaped(name)}", _no_layer(name, wide, " with filters or units"))
+        for name in spec.widths
+        if name not in wide
+    ]
+
+
+def _no_layer(name: str, known: Iterable[str], which: str = "") -> str:
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else f"; there are {_listed(names)}"
+    return f"there is no layer {name[:100]!r}{which}{hint}"
+
+
+def _listed(names: list[str], most: int = 20) -> str:
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
+
+
+def _title(model: Model) -> str:
+    if isinstance(model, ZooModel):
+        return model.name
+    config = models.architecture(model)
+    body = config.get("config")
+    name = body.get("name") if isinstance(body, Mapping) else config.get("name")
+    return name if isinstance(name, str) else "a network"
+
+
+def escaped(token: str) -> str:
+    """The text as one token of a JSON pointer (RFC 6901)."""
+    return token.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,219 @@
+"""What an assignment costs, without building it: plain, for dry runs, bounds and oracles."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from costmodel.bits import BitsReport, BitsSettings, model_bits, reference_bits
+from costmodel.costs import CostSettings, network_cost
+from costmodel.datatypes import reference_type
+from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
+from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
+from costmodel.memory import Place
+from costmodel.network import Network
+from costmodel.settings import EnergySettings
+from costmodel.work import Slots
+from search.errors import Infeasible, InvalidSpec, Problem
+from search.history import Assignment, Cost, LayerCost
+from search.scoring.forgiving_factor import QKERAS_PROFILE
+from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
+from search.spec.oracle import Constraints
+
+#: Networks with other widths kept prepared; a random search rarely meets the same widths twice.
+_KEPT: Final = 64
+
+#: The widths that differ from the network's own: layer and width, in order.
+_Widths = tuple[tuple[str, int], ...]
+
+#: Positions in AutoQKeras' two-element lists.
+_REFERENCE, _TRIAL = 0, 1
+
+
+class Pricer:
+    """Prices assignments of one network under one goal.
+
+    Every price holds energy and bits; `Cost.value` is the one the goal names. Raises InvalidSpec for a goal that cannot
+    be priced (an unknown profile, a setting out of range).
+    """
+
+    def __init__(self, goal: Goal, network: Network) -> None:
+        self._goal = goal
+        self._energy = goal if isinstance(goal, EnergyGoal) else EnergyGoal()
+        try:
+            self._bits = _bits_settings(goal if isinstance(goal, BitsGoal) else BitsGoal())
+            self.reference_settings = _energy_settings(self._energy, _REFERENCE)
+            self.trial_settings = _energy_settings(self._energy, _TRIAL)
+            self._prepared = prepare(network)
+        except CostError as error:
+            raise InvalidSpec([Problem(_pointer(error), str(error))]) from error
+        self._resized: OrderedDict[_Widths, Prepared] = OrderedDict()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the goal's user should know."""
+        if self._energy.profile == QKERAS_PROFILE and self._energy.stress != 1:
+            return (f"the profile {QKERAS_PROFILE} ignores goal.stress for energy, as QKeras does",)
+        return ()
+
+    def reference(self) -> Cost:
+        """What the float network costs, at its own widths. InvalidSpec if nothing: no trial could cost less."""
+        report = price_reference(self._prepared, self.reference_settings)
+        bits = reference_bits(self._prepared.network, self._bits)
+        count = self._count(self._prepared, None, self.reference_settings)
+        cost = self._cost(report, bits, count)
+        if cost.value <= 0:
+            reason = "counts nothing of this network: its reference costs 0, so no trial can cost less"
+            raise InvalidSpec([Problem("/goal", reason)])
+        return cost
+
+    def price(self, assignment: Assignment) -> Cost:
+        """What a trial costs. Infeasible if its widths or types fit no network."""
+        types = data_types(assignment)
+        try:
+            prepared = self._with_widths(assignment)
+            report = price(prepared, types, self.trial_settings)
+            bits = model_bits(prepared.network, types, self._bits)
+            return self._cost(report, bits, self._count(prepared, types, self.trial_settings))
+        except (InvalidNetwork, InvalidTypes) as error:
+            raise Infeasible(str(error)) from error
+
+    def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
+        """`price(...).value` of each, ten times as fast; None where `price` raises Infeasible."""
+        found: list[float | None] = [None] * len(assignments)
+        alike: dict[_Widths, list[int]] = {}
+        for index, assignment in enumerate(assignments):
+            alike.setdefault(_widths_key(assignment), []).append(index)
+        for indexes in alike.values():
+            for index, value in zip(indexes, self._values([assignments[i] for i in indexes]), strict=True):
+                found[index] = value
+        return found
+
+    def _values(self, assignments: Sequence[Assignment]) -> list[float | None]:
+        """Of assignments with the same widths."""
+        try:
+            prepared = self._with_widths(assignments[0])
+        except (InvalidNetwork, InvalidTypes):
+            return [None] * len(assignments)
+        if isinstance(self._goal, CountGoal):
+            return [self._value(assignment) for assignment in assignments]
+        if isinstance(self._goal, BitsGoal):
+            return [self._bits_of(prepared, assignment) for assignment in assignments]
+        try:
+            return [*price_many(prepared, map(data_types, assignments), self.trial_settings)]
+        except (InvalidNetwork, InvalidTypes):
+            return [self._value(assignment) for assignment in assignments]
+
+    def _bits_of(self, prepared: Prepared, assignment: Assignment) -> float | None:
+        try:
+            return float(model_bits(prepared.network, data_types(assignment), self._bits).total)
+        except (InvalidNetwork, InvalidTypes):
+            return None
+
+    def _value(self, assignment: Assignment) -> float | None:
+        try:
+            return self.price(assignment).value
+        except Infeasible:
+            return None
+
+    def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
+        """False if its cost breaks a constraint, or if there is no such network."""
+        if not constraints.limits_cost:
+            return True
+        try:
+            return broken_constraint(self.price(assignment), constraints) is None
+        except Infeasible:
+            return False
+
+    def _with_widths(self, assignment: Assignment) -> Prepared:
+        key = _widths_key(assignment)
+        if key not in self._resized:
+            self._resized[key] = self._prepared.resized(assignment.widths)
+            if len(self._resized) > _KEPT:
+                self._resized.popitem(last=False)
+        return self._resized[key]
+
+    def _count(
+        self, prepared: Prepared, types: Mapping[str, Slots] | None, energy: EnergySettings
+    ) -> float | None:
+        """What a goal of another kind counts; None under energy and bits goals. `types` None: of the reference."""
+        if not isinstance(self._goal, CountGoal):
+            return None
+        return network_cost(self._goal.kind, prepared, types, CostSettings(energy=energy, bits=self._bits))
+
+    def _cost(self, report: EnergyReport, bits: BitsReport, count: float | None) -> Cost:
+        layers = tuple(
+            LayerCost(
+                name=layer.name,
+                class_name=layer.class_name,
+                inputs_pj=layer.inputs_pj,
+                outputs_pj=layer.outputs_pj,
+                parameters_pj=layer.parameters_pj,
+                operations_pj=layer.operations_pj,
+                counted_pj=layer.included_pj,
+            )
+            for layer in report.layers
+        )
+        value = report.energy_pj if isinstance(self._goal, EnergyGoal) else float(bits.total)
+        value = value if count is None else count
+        return Cost(value=value, energy_pj=report.energy_pj, bits=bits.total, layers=layers)
+
+
+def _widths_key(assignment: Assignment) -> _Widths:
+    return tuple(sorted(assignment.widths.items()))
+
+
+def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | float] | None:
+    """The first limit a cost breaks: its name, the limit and the value; None if it keeps all of them."""
+    for name, value in (("max_energy_pj", cost.energy_pj), ("max_bits", cost.bits)):
+        limit = getattr(constraints, name)
+        if limit is not None and value > limit:
+            return {"constraint": name, "limit": limit, "value": value}
+    return None
+
+
+def data_types(assignment: Assignment) -> dict[str, Slots]:
+    """The data type of every slot, as the cost model wants them."""
+    return {
+        layer: {slot: None if spec is None else spec.data_type() for slot, spec in slots.items()}
+        for layer, slots in assignment.quantizers.items()
+    }
+
+
+def _energy_settings(goal: EnergyGoal, position: int) -> EnergySettings:
+    internal = reference_type(goal.reference_internal)
+    own_source = None if goal.source_quantizers is None else goal.source_quantizers.data_type()
+    return EnergySettings(
+        profile=goal.profile,
+        source=own_source if position == _TRIAL else internal,
+        parameters_on_memory=Place(goal.parameters_on_memory[position]),
+        activations_on_memory=Place(goal.activations_on_memory[position]),
+        min_sram_size_bits=goal.min_sram_size[position],
+        rd_wr_on_io=goal.rd_wr_on_io[position],
+        internal=internal,
+        accumulator=reference_type(goal.reference_accumulator),
+        inference=goal.trained_model and position == _TRIAL,
+    )
+
+
+def _bits_settings(goal: BitsGoal) -> BitsSettings:
+    return BitsSettings(
+        input_bits=goal.input_bits,
+        output_bits=goal.output_bits,
+        ref_bits=goal.ref_bits,
+        config=goal.config,
+        accounting=goal.accounting,
+    )
+
+
+def _pointer(error: CostError) -> str:
+    field = getattr(error, "field", None)
+    if isinstance(error, InvalidNetwork):
+        return "/model"
+    return f"/goal/{field.replace('.', '/', 1)}" if field else "/goal/profile"
+
+
+def cost_unit(goal: Goal) -> str:
+    """What `Cost.value` is under this goal: "energy_pj", "bits", "bytes", "macs", "bops", ..."""
+    return "energy_pj" if isinstance(goal, EnergyGoal) else goal.kind

@@ -1,0 +1,109 @@
+"""The network a job starts from: its Keras configuration, and the plain view of it. Nothing loads Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from costmodel.errors import InvalidNetwork
+from costmodel.network import Network, read_network
+from search.errors import InvalidSpec, Problem
+from search.networks.builder import Config
+from search.networks.zoo import ZOO, zoo_config
+from search.spec.job import ArchitectureModel, Model, UploadedModel, ZooModel
+from search.spec.spiking import XyloModel
+from search.task import Output, output
+
+__all__ = ["Output", "architecture", "input_shape", "network", "output", "priceable"]
+
+
+def architecture(model: Model) -> Config:
+    """The float network as Keras writes it (`json.loads(model.to_json())`).
+
+    Raises `InvalidSpec` for a network that is not in the zoo. A given architecture is returned as it is; `network`
+    checks it.
+    """
+    match model:
+        case ZooModel(name=name, dropout_rate=dropout_rate):
+            if name not in ZOO:
+                known = ", ".join(ZOO)
+                raise InvalidSpec(
+                    [Problem("/model/name", f"no network is called {name!r}; known are {known}")]
+                )
+            return zoo_config(name, dropout_rate)
+        case ArchitectureModel(config=config):
+            return config
+        case UploadedModel():
+            return model.given.architecture
+        case XyloModel():
+            raise InvalidSpec([Problem("/model/kind", "a spiking network has no layers of Keras")])
+        case _:
+            assert_never(model)
+
+
+def priceable(model: Model) -> Network:
+    """The network as plain data, whatever it is for.
+
+    Raises `InvalidSpec`, pointing to the layer, for what the cost model cannot price.
+    """
+    config = architecture(model)
+    try:
+        return read_network(config)
+    except InvalidNetwork as error:
+        raise InvalidSpec([Problem(_pointer(model, config, error), str(error))]) from error
+
+
+def network(model: Model) -> Network:
+    """The network as plain data, fit for a search.
+
+    Raises `InvalidSpec` as `priceable` does, and for more than one input and outputs of one layer. What its outputs
+    give is judged by `search.task`.
+    """
+    plain = priceable(model)
+    problems = []
+    if len(plain.inputs) != 1:
+        reason = f"a search needs a model with one input; this one has {len(plain.inputs)}"
+        problems.append(Problem(_base(model), reason))
+    if not plain.outputs or len(set(plain.outputs)) < len(plain.outputs):
+        problems.append(Problem(_base(model), "each output must be a layer of its own"))
+    if problems:
+        raise InvalidSpec(problems)
+    return plain
+
+
+def input_shape(plain: Network) -> tuple[int, ...]:
+    """Shape of one example, without the batch."""
+    return plain.layer(plain.inputs[0]).output_shape
+
+
+def _base(model: Model) -> str:
+    return {"architecture": "/model/config", "uploaded": "/model/id"}.get(model.kind, "/model/name")
+
+
+def _pointer(model: Model, config: Config, error: InvalidNetwork) -> str:
+    """JSON pointer to the layer (and field of it) that an error is about."""
+    base = _base(model)
+    if not isinstance(model, ArchitectureModel):
+        return base
+    body = config.get("config") if "class_name" in config else config
+    if not isinstance(body, Mapping):
+        return base
+    if "class_name" in config:
+        base += "/config"
+    layers = body.get("layers")
+    for index, layer in enumerate(layers if isinstance(layers, list) else ()):
+        if isinstance(layer, Mapping) and error.layer and error.layer == _name(layer):
+            return f"{base}/layers/{index}{_field_path(layer, error.field)}"
+    return f"{base}/{error.field}" if error.field in body else base
+
+
+def _name(layer: Mapping[str, Any]) -> Any:
+    inner = layer.get("config")
+    return layer.get("name", inner.get("name") if isinstance(inner, Mapping) else None)
+
+
+def _field_path(layer: Mapping[str, Any], field: str) -> str:
+    inner = layer.get("config")
+    if isinstance(inner, Mapping) and field in inner:
+        return f"/config/{field}"
+    return f"/{field}" if field in layer else ""

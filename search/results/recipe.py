@@ -1,0 +1,146 @@
+"""The recipe of a trial: everything that made its metric, to train it again by. Plain; nothing loads Keras."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import numpy as np
+
+from search.history import Assignment, Measurement, TrialRecord
+from search.spec.job import SearchSpec
+
+#: Name of the file.
+RECIPE_FILE: Final = "recipe.json"
+
+#: Grows when older versions could not read a recipe any more.
+FORMAT: Final = 1
+
+#: How far apart two trainings by one recipe may come out, as a share of the metric or of 1, whichever is larger. On one
+#: machine, with one version of everything, they come out the same; sums in another order may change a few examples.
+TOLERANCE: Final = 0.005
+
+#: What a training starts from: new weights, the job's float model, or the model of another trial.
+Start = Literal["scratch", "float", "parent"]
+
+_PARTS: Final = ("x_train", "y_train", "x_validation", "y_validation")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a trial was made of. `data`: SHA-256 of what it was trained and measured on (`fingerprint`)."""
+
+    spec: SearchSpec
+    assignment: Assignment
+    trial: int
+    seed: int
+    epochs: int
+    initial_epoch: int
+    start: Start  #: what it started from
+    parent: int | None  #: number of the trial it went on with
+    shares: Mapping[str, float]  #: layers that learned at this share of the learning rate
+    versions: Mapping[str, str]
+    machine: str
+    data: Mapping[str, str]
+    metric: float
+    loss: float
+    best_epoch: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "format": FORMAT,
+            "trial": self.trial,
+            "spec": self.spec.model_dump(mode="json"),
+            "assignment": self.assignment.to_json(),
+            "seed": self.seed,
+            "epochs": self.epochs,
+            "initial_epoch": self.initial_epoch,
+            "start": self.start,
+            "parent": self.parent,
+            "shares": dict(self.shares),
+            "versions": dict(sorted(self.versions.items())),
+            "machine": self.machine,
+            "data_sha256": dict(self.data),
+            "measured": {"metric": self.metric, "loss": self.loss, "best_epoch": self.best_epoch},
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """The recipe that `to_json` wrote. ValueError for a newer format, KeyError for what is none."""
+        if document["format"] > FORMAT:
+            raise ValueError(f"the recipe has format {document['format']}, this version reads up to {FORMAT}")
+        measured = document["measured"]
+        return cls(
+            spec=SearchSpec.model_validate(document["spec"]),
+            assignment=Assignment.from_json(document["assignment"]),
+            trial=document["trial"],
+            seed=document["seed"],
+            epochs=document["epochs"],
+            initial_epoch=document["initial_epoch"],
+            start=document["start"],
+            parent=document["parent"],
+            shares=document["shares"],
+            versions=document["versions"],
+            machine=document["machine"],
+            data=document["data_sha256"],
+            metric=measured["metric"],
+            loss=measured["loss"],
+            best_epoch=measured["best_epoch"],
+        )
+
+    def agrees(self, metric: float, tolerance: float = TOLERANCE) -> bool:
+        """Whether another training by this recipe came out the same, within the tolerance."""
+        return abs(metric - self.metric) <= tolerance * max(1.0, abs(self.metric))
+
+
+def recipe_of(
+    spec: SearchSpec,
+    record: TrialRecord,
+    measured: Measurement,
+    *,
+    seed: int,
+    start: Start,
+    shares: Mapping[str, float],
+    versions: Mapping[str, str],
+    data: Mapping[str, str],
+) -> Recipe:
+    """The recipe of a trial that was just measured. Where a parent's model was not kept, it started anew."""
+    return Recipe(
+        spec=spec,
+        assignment=record.assignment,
+        trial=record.number,
+        seed=seed,
+        epochs=record.epochs or spec.training.epochs,
+        initial_epoch=record.initial_epoch if start == "parent" else 0,
+        start=start,
+        parent=record.parent if start == "parent" else None,
+        shares=shares,
+        versions=versions,
+        machine=f"{platform.system()} {platform.machine()}",
+        data=data,
+        metric=measured.metric,
+        loss=measured.loss,
+        best_epoch=measured.best_epoch,
+    )
+
+
+def fingerprint(data: Any) -> dict[str, str]:
+    """SHA-256 of the arrays of a data set that a trial sees: type, shape and bytes."""
+    return {name: _digest(getattr(data, name)) for name in _PARTS}
+
+
+def _digest(given: Any) -> str:
+    digest = hashlib.sha256()
+    for array in _arrays(given):
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data if math.prod(array.shape) else b"")
+    return digest.hexdigest()
+
+
+def _arrays(given: Any) -> Iterable[np.ndarray[Any, Any]]:
+    return [np.asarray(each) for each in given] if isinstance(given, tuple) else [np.asarray(given)]

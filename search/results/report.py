@@ -1,0 +1,78 @@
+"""What is told of a trial: everything needed to judge it and to run it again. Plain values; nothing loads Keras."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from search.history import Cost, Measurement, TrialRecord, spread
+from search.scoring.forgiving_factor import factor_of
+from search.spec.job import SearchSpec
+
+
+def build_report(
+    spec: SearchSpec,
+    record: TrialRecord,
+    measurement: Measurement,
+    reference: Cost,
+    *,
+    seed: int,
+    versions: Mapping[str, str],
+    test: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """The report of a measured trial, as JSON values.
+
+    `test` is what the model gives on the test data; None for all trials but the one a search ends with. Energies are
+    picojoules per inference, durations seconds, epochs count from 0.
+    """
+    factor = factor_of(spec)
+    cost = measurement.cost
+    return {
+        "job": spec.name,
+        "trial": record.number,
+        "validation": {"metric": measurement.metric, "loss": measurement.loss},
+        "test": None if test is None else dict(test),
+        "score": factor.score(measurement.metric, cost.value, reference.value),
+        "factor": factor.factor(cost.value, reference.value),
+        "cost": _cost(cost),
+        "reference": _cost(reference),
+        "best_epoch": measurement.best_epoch,
+        **_executions(measurement),
+        "durations_s": dict(measurement.durations_s),
+        "seeds": {"job": spec.seed, "trial": seed},
+        "configuration": {
+            "spec": spec.model_dump(mode="json"),
+            "assignment": record.assignment.to_json(),
+        },
+        "versions": dict(sorted(versions.items())),
+    }
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """A report as JSON text, a line for each of its parts: indenting all of it takes five times as long."""
+    parts = [f"  {json.dumps(name)}: {json.dumps(part, allow_nan=False)}" for name, part in report.items()]
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _executions(measurement: Measurement) -> dict[str, Any]:
+    """Each of several executions, how far their metrics lie apart, and which one's model is kept. Else nothing."""
+    apart = spread([each.metric for each in measurement.executions])
+    kept = measurement.best_execution
+    if apart is None or kept is None:
+        return {}
+    return {
+        "executions": [asdict(each) for each in measurement.executions],
+        "spread": asdict(apart),
+        "kept_execution": measurement.executions.index(kept),
+    }
+
+
+def _cost(cost: Cost) -> dict[str, Any]:
+    return {
+        "value": cost.value,
+        "energy_pj": cost.energy_pj,
+        "bits": cost.bits,
+        "layers": [asdict(layer) for layer in cost.layers],
+    }

@@ -1,0 +1,66 @@
+"""Finished trials under another goal: priced anew from their assignments, scored anew, nothing trained. Plain."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from costmodel.network import Network
+from search.cost.pricing import Pricer
+from search.history import Assignment
+from search.scoring.forgiving_factor import forgiving_factor
+from search.spec.job import Goal
+from search.spec.objective import Direction
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a goal does not change of a trial."""
+
+    number: int
+    assignment: Assignment
+    metric: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rescored:
+    """A trial under the other goal; `cost` is what that goal counts."""
+
+    number: int
+    score: float
+    metric: float
+    cost: float
+    energy_pj: float
+    bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best trials under a goal, best first, of equal ones the earlier; and what the reference costs by it."""
+
+    reference: float
+    trials: tuple[Rescored, ...]
+
+
+def rescore(
+    goal: Goal, network: Network, direction: Direction, measured: Sequence[Measured], count: int
+) -> Ranking:
+    """The `count` best of these trials under a goal. Trials that it cannot price are left out.
+
+    Raises InvalidSpec for a goal that cannot be priced.
+    """
+    pricer, factor = Pricer(goal, network), forgiving_factor(goal, direction)
+    reference = pricer.reference().value
+    costs = pricer.price_many([trial.assignment for trial in measured])
+    scored = [
+        (factor.score(trial.metric, cost, reference), trial)
+        for trial, cost in zip(measured, costs, strict=True)
+        if cost is not None
+    ]
+    best = heapq.nlargest(count, scored, key=lambda each: (each[0], -each[1].number))
+    found = []
+    for score, trial in best:
+        cost = pricer.price(trial.assignment)
+        found.append(Rescored(trial.number, score, trial.metric, cost.value, cost.energy_pj, cost.bits))
+    return Ranking(reference, tuple(found))

@@ -1,0 +1,322 @@
+"""What each part of a network may become: the search space of a job, as plain data."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+
+from costmodel.network import Layer, Network
+from quantization.specs.parse import QuantizerSpec
+from search.errors import InvalidSpec, Problem
+from search.history import Assignment
+from search.space import widths
+from search.space.slots import NEVER_QUANTIZED, QUANTIZABLE, allows, slots_of
+from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
+from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
+from search.spec.quantizers import Candidate
+from search.spec.training import LearningRates
+
+Label = str | float
+
+#: Name of the choice of a learning rate; choices of layers have a point in theirs.
+LEARNING_RATE: Final = "learning_rate"
+
+#: Classes with several tensors of one field: their choices are named by slot.
+MANY_OF_A_FIELD: Final = frozenset({"MultiHeadAttention"})
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One choice of a quantizer. `layers` are those that get it: several when a pattern shares the choice."""
+
+    name: str
+    layers: tuple[str, ...]
+    slot: str  #: the tensor of the layer: kernel, bias, activation, ...
+    field: str  #: the part of the space its candidates come from: kernel, bias, activation, linear, ...
+    candidates: tuple[QuantizerSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """One choice of a multiple of the number of filters or units; tied layers share it."""
+
+    name: str
+    layers: tuple[str, ...]
+    multipliers: tuple[float, ...] = FILTER_MULTIPLIERS
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The search space: an assignment is one candidate of every slot, one multiple of every width, and a learning rate
+    where that is searched.
+    """
+
+    slots: tuple[Slot, ...]
+    widths: tuple[Width, ...]
+    quantized: tuple[str, ...]  #: layers that become their quantized class, also those without a slot
+    base_widths: Mapping[str, int]  #: filters or units before tuning
+    warnings: tuple[str, ...] = field(default=())
+    learning_rates: tuple[float, ...] = ()  #: to choose from; empty where the rate is not searched
+
+    def dimensions(self) -> dict[str, tuple[Label, ...]]:
+        """Name of each choice -> its labels, in order."""
+        found: dict[str, tuple[Label, ...]] = {
+            slot.name: tuple(self._by_label[slot.name]) for slot in self.slots
+        }
+        found |= {width.name: width.multipliers for width in self.widths}
+        return found | ({LEARNING_RATE: self.learning_rates} if self.learning_rates else {})
+
+    def size(self) -> int:
+        """How many assignments there are."""
+        return math.prod(len(labels) for labels in self.dimensions().values())
+
+    def assignment(self, values: Mapping[str, Label]) -> Assignment:
+        """What the labels mean. KeyError for a choice or label that is not in the space."""
+        quantizers: dict[str, dict[str, QuantizerSpec | None]] = {name: {} for name in self.quantized}
+        for slot in self.slots:
+            chosen = self._by_label[slot.name][values[slot.name]]
+            for layer in slot.layers:
+                quantizers[layer][slot.slot] = chosen
+        changed: dict[str, int] = {}
+        for width in self.widths:
+            for layer in width.layers:
+                count = max(int(self.base_widths[layer] * float(values[width.name])), 1)
+                if count != self.base_widths[layer]:
+                    changed[layer] = count
+        rate = float(values[LEARNING_RATE]) if self.learning_rates else None
+        return Assignment(values=dict(values), quantizers=quantizers, widths=changed, learning_rate=rate)
+
+    def restricted(
+        self, *, slots: tuple[Slot, ...], widths: tuple[Width, ...], quantized: Sequence[str]
+    ) -> Choices:
+        """A part of the space: these choices, and of each only what concerns `quantized` layers."""
+        kept = set(quantized)
+        return replace(
+            self,
+            slots=tuple(
+                replace(slot, layers=tuple(layer for layer in slot.layers if layer in kept)) for slot in slots
+            ),
+            widths=widths,
+            quantized=tuple(quantized),
+        )
+
+    @cached_property
+    def _by_label(self) -> dict[str, dict[Label, QuantizerSpec]]:
+        return {slot.name: {str(spec): spec for spec in slot.candidates} for slot in self.slots}
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The limits that hold for a layer, where they stand in the job, and the pattern that shares them."""
+
+    limits: LayerLimits
+    pointer: str
+    pattern: str | None
+
+
+def choices(spec: SearchSpec, network: Network) -> Choices:
+    """The space of a job on a network. InvalidSpec with every fault: unknown classes, patterns that match nothing,
+    quantizers that are not in the space, slots without a candidate.
+    """
+    problems = [*_unknown_classes(spec), *_bad_indexes(spec, network)]
+    rules = {
+        layer.name: rule for layer in _selected(spec, network) if (rule := _rule(spec, layer)) is not None
+    }
+    problems += _idle_patterns(spec, rules)
+    slots: dict[str, Slot] = {}
+    for layer in network.layers:
+        if layer.name in rules:
+            problems += _add_slots(slots, spec, layer, rules[layer.name])
+    found, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
+    problems += width_problems
+    if problems:
+        raise InvalidSpec(problems)
+    if not rules:
+        raise InvalidSpec([Problem("/limits", f"no layer of the model is quantized; {_occurring(network)}")])
+    return Choices(
+        slots=tuple(slots.values()),
+        widths=found,
+        quantized=tuple(rules),
+        base_widths=widths.of(network),
+        warnings=(*_absent_classes(spec, network), *_left_float(network, rules), *width_warnings),
+        learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
+    )
+
+
+# --- which layers --------------------------------------------------------------------------------------------------
+
+
+def _quantizable(layer: Layer) -> bool:
+    if layer.class_name == "Activation":
+        return layer.config.get("activation") not in NEVER_QUANTIZED
+    return layer.class_name in QUANTIZABLE
+
+
+def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
+    indexes = spec.layers.indexes
+    return [
+        layer
+        for index, layer in enumerate(network.layers)
+        if _quantizable(layer) and (indexes is None or index in indexes)
+    ]
+
+
+def _rule(spec: SearchSpec, layer: Layer) -> _Rule | None:
+    for index, entry in enumerate(spec.limits.by_name):
+        if re.fullmatch(entry.pattern, layer.name):
+            return _Rule(entry, f"/limits/by_name/{index}", entry.pattern)
+    limits = spec.limits.by_class.get(layer.class_name)
+    return None if limits is None else _Rule(limits, f"/limits/by_class/{layer.class_name}", None)
+
+
+def _unknown_classes(spec: SearchSpec) -> list[Problem]:
+    return [
+        Problem(
+            f"/limits/by_class/{_escaped(name)}",
+            f"layers of class {name!r} cannot be quantized; possible are {', '.join(QUANTIZABLE)}",
+        )
+        for name in spec.limits.by_class
+        if name not in QUANTIZABLE
+    ]
+
+
+def _bad_indexes(spec: SearchSpec, network: Network) -> list[Problem]:
+    count = len(network.layers)
+    return [
+        Problem(
+            f"/layers/indexes/{position}", f"the model has layers 0 to {count - 1}, there is no layer {index}"
+        )
+        for position, index in enumerate(spec.layers.indexes or ())
+        if not 0 <= index < count
+    ]
+
+
+def _idle_patterns(spec: SearchSpec, rules: Mapping[str, _Rule]) -> list[Problem]:
+    used = {rule.pattern for rule in rules.values()}
+    return [
+        Problem(
+            f"/limits/by_name/{index}/pattern",
+            f"the pattern {entry.pattern!r} matches the whole name of no layer that can be quantized"
+            " (or an earlier pattern takes them all)",
+        )
+        for index, entry in enumerate(spec.limits.by_name)
+        if entry.pattern not in used
+    ]
+
+
+def _occurring(network: Network) -> str:
+    found = sorted({layer.class_name for layer in network.layers if _quantizable(layer)})
+    return f"it has layers of class {', '.join(found)}" if found else "it has none that can be"
+
+
+def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
+    present = {layer.class_name for layer in network.layers}
+    absent = [name for name in spec.limits.by_class if name not in present]
+    return [f"limits name layer classes that the model does not have: {', '.join(absent)}"] if absent else []
+
+
+def _left_float(network: Network, rules: Mapping[str, _Rule]) -> list[str]:
+    left = [layer.name for layer in network.layers if _quantizable(layer) and layer.name not in rules]
+    return [f"no limit covers these layers, they stay float: {', '.join(left)}"] if left else []
+
+
+# --- what each may become ------------------------------------------------------------------------------------------
+
+
+def _add_slots(slots: dict[str, Slot], spec: SearchSpec, layer: Layer, rule: _Rule) -> list[Problem]:
+    problems = []
+    for slot, own_field in slots_of(layer):
+        if own_field == "state" and not spec.quantizers.state:
+            continue  # states stay as they are unless candidates are given
+        field = _shared_field(spec, rule, own_field)
+        name = f"{layer.name}.{field}" if rule.pattern is None else f"/{rule.pattern}/.{field}"
+        if layer.class_name in MANY_OF_A_FIELD:
+            name = f"{name.rpartition('.')[0]}.{slot}"
+        found, problem = _allowed(
+            spec.quantizers.of(field), _limit(spec, rule, field), layer, slot, rule, field
+        )
+        known = slots.get(name)
+        if known is None:
+            slots[name] = Slot(name, (layer.name,), slot, field, found)
+            problems += problem
+        else:
+            both = tuple(quantizer for quantizer in known.candidates if quantizer in found)
+            slots[name] = Slot(name, (*known.layers, layer.name), slot, field, both)
+    return problems
+
+
+def _shared_field(spec: SearchSpec, rule: _Rule, field: str) -> str:
+    """Depthwise kernels are kernels like any other, and share their choice under a pattern, unless they are named."""
+    named = spec.quantizers.depthwise_kernel is not None or rule.limits.depthwise_kernel is not None
+    return "kernel" if field == "depthwise_kernel" and not named else field
+
+
+def _limit(spec: SearchSpec, rule: _Rule, field: str) -> Limit:
+    own, default = rule.limits.of(field), spec.limits.default.of(field)
+    return own if own is not None else default if default is not None else DEFAULT_LIMIT
+
+
+def _allowed(
+    space: Sequence[Candidate], limit: Limit, layer: Layer, slot: str, rule: _Rule, field: str
+) -> tuple[tuple[QuantizerSpec, ...], list[Problem]]:
+    space = [candidate for candidate in space if allows(layer, slot, candidate.quantizer)]
+    offered = ", ".join(f"{candidate.quantizer} ({candidate.bits} bits)" for candidate in space) or "nothing"
+    pointer = f"{rule.pointer}/{field}"
+    if not isinstance(limit, int):
+        wanted = quantizers_of(limit)
+        known = [candidate.quantizer for candidate in space]
+        strange = [str(quantizer) for quantizer in wanted if quantizer not in known]
+        if strange:
+            text = (
+                f"layer {layer.name!r}: {', '.join(strange)} not in the {field} space, which offers {offered}"
+            )
+            return (), [Problem(pointer, text)]
+        kept = tuple(quantizer for quantizer in known if quantizer in wanted)
+    else:
+        kept = tuple(candidate.quantizer for candidate in space if candidate.bits <= limit)
+    if kept:
+        return kept, []
+    shown = _shown(limit)
+    text = (
+        f"layer {layer.name!r} has no {field} quantizer within the limit {shown}; the space offers {offered}"
+    )
+    return (), [Problem(pointer, text)]
+
+
+def _shown(limit: Limit) -> str:
+    return f"of {limit} bits" if isinstance(limit, int) else f"[{', '.join(map(str, limit))}]"
+
+
+def _widths(
+    spec: SearchSpec, network: Network, quantized: frozenset[str]
+) -> tuple[tuple[Width, ...], list[str], list[Problem]]:
+    if spec.filters.by == "none":
+        return (), [], []
+    groups, warnings = widths.tunable_groups(network)
+    excepted = {
+        name
+        for pattern in spec.filters.exceptions
+        for name in widths.of(network)
+        if re.fullmatch(pattern, name)
+    }
+    problems = [
+        Problem(
+            f"/filters/exceptions/{index}",
+            f"the pattern {pattern!r} matches the whole name of no layer with filters or units",
+        )
+        for index, pattern in enumerate(spec.filters.exceptions)
+        if not any(re.fullmatch(pattern, name) for name in widths.of(network))
+    ]
+    free = [group for group in groups if quantized.issuperset(group) and not excepted.intersection(group)]
+    if spec.filters.by == "block" and free:
+        return (Width("filters", tuple(name for group in free for name in group)),), warnings, problems
+    return tuple(Width(f"{group[0]}.filters", group) for group in free), warnings, problems
+
+
+def _escaped(token: str) -> str:
+    """The text as one token of a JSON pointer (RFC 6901)."""
+    return token.replace("~", "~0").replace("/", "~1")

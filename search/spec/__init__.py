@@ -1,0 +1,1 @@
+"""A job as frozen values, read and checked once. Plain: nothing here loads Keras."""

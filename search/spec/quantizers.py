@@ -1,0 +1,125 @@
+"""The quantizers each kind of tensor may choose from, as a job states them. Plain pydantic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from quantization.specs.parse import Quantizer, parse_quantizer
+from search.spec.base import Frozen
+
+
+class Candidate(Frozen):
+    """One quantizer a tensor may get. `bits` is what a numeric limit compares; by default the quantizer's own bits."""
+
+    quantizer: Quantizer
+    bits: int = Field(ge=1, le=64)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bits_from_quantizer(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = {"quantizer": value}
+        if isinstance(value, Mapping) and "bits" not in value and isinstance(value.get("quantizer"), str):
+            quantizer = parse_quantizer(value["quantizer"])
+            return {"quantizer": quantizer, "bits": quantizer.bits}
+        return value
+
+
+def _candidates(value: Any) -> Any:
+    """AutoQKeras' mapping (quantizer -> bits) and plain lists of quantizers, as candidates."""
+    if isinstance(value, Mapping):
+        return [{"quantizer": text, "bits": bits} for text, bits in value.items()]
+    return value
+
+
+Candidates = Annotated[tuple[Candidate, ...], BeforeValidator(_candidates), Field(max_length=200)]
+
+
+#: Fields that take the candidates of another one unless they have their own.
+FOLLOWS: Final = {
+    "depthwise_kernel": "kernel",
+    "pointwise_kernel": "kernel",
+    "recurrent_kernel": "kernel",
+    "embeddings": "kernel",
+}
+
+
+class QuantizationSpace(Frozen):
+    """The quantizers each kind of tensor may choose from. Defaults are those of the AutoQKeras notebook.
+
+    `depthwise_kernel` (of depthwise and separable convolutions), `pointwise_kernel`, `recurrent_kernel` and
+    `embeddings` take the candidates of `kernel` unless they have their own. `linear` is for Activation layers whose
+    function is linear, `recurrent_activation` for the gates of LSTM and GRU, `state` for the states of recurrent
+    layers, which stay as they are unless candidates are given.
+    """
+
+    kernel: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["kernel"]))
+    bias: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["bias"]))
+    activation: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["activation"]))
+    linear: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["linear"]))
+    recurrent_activation: Candidates = Field(default_factory=lambda: _space(GATES))
+    depthwise_kernel: Candidates | None = None
+    pointwise_kernel: Candidates | None = None
+    recurrent_kernel: Candidates | None = None
+    embeddings: Candidates | None = None
+    state: Candidates = ()
+
+    @field_validator("*")
+    @classmethod
+    def _no_repeats(cls, value: tuple[Candidate, ...] | None) -> tuple[Candidate, ...] | None:
+        names = [str(candidate.quantizer) for candidate in value or ()]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"listed more than once: {', '.join(repeated)}")
+        return value
+
+    def of(self, field: str) -> tuple[Candidate, ...]:
+        """The candidates of a field, its own or those it follows."""
+        own: tuple[Candidate, ...] | None = getattr(self, field)
+        return self.of(FOLLOWS[field]) if own is None else own
+
+
+#: For gates, whose values lie between 0 and 1: unsigned fractions. AutoQKeras has no default for them.
+GATES: Final[dict[str, int]] = {
+    "quantized_bits(4,0,0,keep_negative=False)": 4,
+    "quantized_bits(8,0,0,keep_negative=False)": 8,
+}
+
+#: quantization_config of the AutoQKeras notebook (google/qkeras, notebook/AutoQKeras.ipynb).
+NOTEBOOK_SPACE: Final[dict[str, dict[str, int]]] = {
+    "kernel": {
+        "binary": 1,
+        "stochastic_binary": 1,
+        "ternary": 2,
+        "stochastic_ternary": 2,
+        "quantized_bits(2,1,1,alpha=1.0)": 2,
+        "quantized_bits(4,0,1,alpha=1.0)": 4,
+        "quantized_bits(8,0,1,alpha=1.0)": 8,
+        "quantized_po2(4,1)": 4,
+    },
+    "bias": {"quantized_bits(4,0,1)": 4, "quantized_bits(8,3,1)": 8, "quantized_po2(4,8)": 4},
+    "activation": {
+        "binary": 1,
+        "ternary": 2,
+        "quantized_relu_po2(4,4)": 4,
+        "quantized_relu(3,1)": 3,
+        "quantized_relu(4,2)": 4,
+        "quantized_relu(8,2)": 8,
+        "quantized_relu(8,4)": 8,
+        "quantized_relu(16,8)": 16,
+    },
+    "linear": {
+        "binary": 1,
+        "ternary": 2,
+        "quantized_bits(4,1)": 4,
+        "quantized_bits(8,2)": 8,
+        "quantized_bits(16,10)": 16,
+    },
+}
+
+
+def _space(texts: Mapping[str, int]) -> tuple[Candidate, ...]:
+    return tuple(Candidate(quantizer=parse_quantizer(text), bits=bits) for text, bits in texts.items())

@@ -1,0 +1,1 @@
+"""One trial: build, start from given weights, train, evaluate, save."""

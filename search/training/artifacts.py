@@ -1,0 +1,92 @@
+"""The files a user gets of a trial, but for its report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from quantization.export import export_integers
+from quantization.models.convert import plain_description, read_quantizers
+from search.data import Dataset
+
+MODEL_FILE: Final = "model.keras"
+QUANTIZERS_FILE: Final = "quantizers.json"
+WEIGHTS_FILE: Final = "weights.npz"
+PREPROCESSING_FILE: Final = "preprocessing.json"
+
+#: Kinds of objects that a model of ours is saved with.
+_SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")
+
+
+def save(model: keras.Model, data: Dataset, folder: Path) -> None:
+    """The files a user gets of a trial, but for its report."""
+    _keep_skipsets()
+    model.save(folder / MODEL_FILE)
+    _write_json(folder / QUANTIZERS_FILE, quantizer_document(model))
+    arrays: dict[str, Any] = export_integers(model)
+    np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
+    scaling = {"subtract": list(data.scaling.subtract), "divide_by": data.scaling.divide_by}
+    _write_json(
+        folder / PREPROCESSING_FILE,
+        {"input_shape": list(data.x_train.shape[1:]), **scaling, **_target_scaling(model, data)},
+    )
+
+
+def _keep_skipsets() -> None:
+    """Have Keras keep which attributes it skips in saving, by kind of object.
+
+    Keras (3.15) keeps it under one name and looks for it under another, so every save makes an optimizer anew, whose
+    variables TensorFlow never lets go. Where a later Keras has no such names, nothing is done.
+    """
+    with contextlib.suppress(ImportError, AttributeError):
+        from keras.src.backend.common import global_state
+        from keras.src.saving import saving_lib
+
+        for kind in _SAVED_KINDS:
+            name = f"saving_attr_skiplist_{kind}"
+            if global_state.get_global_attribute(name) is None:
+                global_state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
+
+
+def _target_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:
+    """By output, what was done to its targets: what the model gives is in these units. Nothing if nothing was done."""
+    if not any(data.target_scaling):
+        return {}
+    found = zip(model.output_names, data.target_scaling, strict=True)
+    return {"targets": {name: scaling and asdict(scaling) for name, scaling in found}}
+
+
+def quantizer_document(model: keras.Model) -> dict[str, Any]:
+    """Every layer with its class, its width and the quantizers of its slots, as text and field by field.
+
+    `architecture` is the float network at these widths, so that the file alone can be priced.
+    """
+    quantizers = read_quantizers(model)
+    return {
+        "architecture": plain_description(model),
+        "layers": [
+            {
+                "name": layer.name,
+                "class_name": type(layer).__name__,
+                "width": getattr(layer, "filters", None) or getattr(layer, "units", None),
+                "quantizers": {
+                    slot: None
+                    if spec is None
+                    else {"text": str(spec), "structured": spec.model_dump(mode="json")}
+                    for slot, spec in quantizers.get(layer.name, {}).items()
+                },
+            }
+            for layer in model.layers
+        ],
+    }
+
+
+def _write_json(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,208 @@
+"""What endpoints ask for, as annotated types."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Annotated, Any, Final
+
+import structlog
+from fastapi import Depends, Path, Query, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.orm import Session
+
+from service.api.body import Question, Submission, parse_question, parse_submission
+from service.api.resolving import resolved
+from service.auth.authenticator import Authenticator, Presented
+from service.auth.scopes import Caller, Scope
+from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
+from service.queue import Queue
+from service.settings import Settings
+from service.store.blobs import BlobStore
+from service.store.session import Database
+from service.store.tenancy import LOCAL
+from service.store.upload_parts import Incoming
+
+#: Carries the key of the dashboard's user.
+COOKIE: Final = "fewbits_key"
+
+_BEARER: Final = HTTPBearer(
+    auto_error=False,
+    scheme_name="key",
+    description="`fewbits keys create` makes keys. An embedded service on loopback asks for none.",
+)
+_JOB_ID: Final = re.compile(r"[0-9a-f]{16}")
+
+
+async def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+async def _caller(
+    request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
+) -> Caller:
+    authenticator: Authenticator = request.app.state.authenticator
+    caller = await authenticator.identify(presented(request, bearer.credentials if bearer else None))
+    request.state.caller = caller
+    structlog.contextvars.bind_contextvars(tenant=caller.tenant, key=caller.key_id)
+    taken = await authenticator.limit(caller)
+    if taken is not None:
+        if taken.is_over:
+            raise RateLimited(f"the key may ask {taken.limit} times a minute", taken.headers)
+        request.state.answer_headers = taken.headers
+    return caller
+
+
+def presented(request: Request, key: str | None) -> Presented:
+    """What the request brings to be known by: the key it sends, or that of the page's cookie."""
+    return Presented(
+        key=key if key is not None else request.cookies.get(COOKIE),
+        address=request.client.host if request.client else "",
+        is_forwarded="forwarded" in request.headers or "x-forwarded-for" in request.headers,
+    )
+
+
+#: Whose request it is. Unauthorized unless it brings a good key, or the service needs none.
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+#: What each dependency made here asks for: tests walk the routes and look it up.
+_SCOPES: Final[dict[object, Scope]] = {}
+
+
+def requires(scope: Scope) -> Callable[[Caller], Awaitable[None]]:
+    """A dependency that lets only callers of this scope through."""
+
+    async def check(caller: CallerDep) -> None:
+        if not caller.scope.allows(scope):
+            raise InsufficientScope(f"this needs a key of scope {scope}; this one's is {caller.scope}")
+
+    _SCOPES[check] = scope
+    return check
+
+
+def scope_of(dependency: object) -> Scope | None:
+    """The scope that a dependency asks for; None if it is none of `requires`."""
+    return _SCOPES.get(dependency)
+
+
+async def _operator(caller: CallerDep) -> None:
+    if caller.tenant != LOCAL or not caller.scope.allows(Scope.ADMIN):
+        raise InsufficientScope(f"this is about all tenants: it needs an admin key of tenant {LOCAL!r}")
+
+
+_SCOPES[_operator] = Scope.ADMIN
+
+#: For `dependencies=` of a router or a route.
+READS: Final = Depends(requires(Scope.READ))
+SUBMITS: Final = Depends(requires(Scope.SUBMIT))
+ADMINISTERS: Final = Depends(requires(Scope.ADMIN))
+#: What concerns all tenants is for admin keys of the tenant `local`, the operator's.
+OPERATES: Final = Depends(_operator)
+
+
+async def _whole_database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+async def _database(request: Request, caller: CallerDep) -> Database:
+    database: Database = request.app.state.database
+    return database.of(caller.tenant)
+
+
+async def _queue(request: Request) -> Queue:
+    queue: Queue = request.app.state.queue
+    return queue
+
+
+async def _blobs(request: Request) -> BlobStore:
+    blobs: BlobStore = request.app.state.blobs
+    return blobs
+
+
+SettingsDep = Annotated[Settings, Depends(_settings)]
+#: The database as the caller's tenant sees it.
+DatabaseDep = Annotated[Database, Depends(_database)]
+#: The whole database: for routes about the service itself, never for anybody's resources.
+WholeDatabaseDep = Annotated[Database, Depends(_whole_database)]
+QueueDep = Annotated[Queue, Depends(_queue)]
+BlobsDep = Annotated[BlobStore, Depends(_blobs)]
+
+
+async def _incoming(settings: SettingsDep, blobs: BlobsDep) -> Incoming:
+    return Incoming(settings.incoming_folder, blobs)
+
+
+#: Uploads under way.
+IncomingDep = Annotated[Incoming, Depends(_incoming)]
+
+
+def _reading(database: DatabaseDep) -> Iterator[Session]:
+    with database.reading() as session:
+        yield session
+
+
+#: A session that only reads, open until the answer is made.
+SessionDep = Annotated[Session, Depends(_reading)]
+
+
+async def _body(request: Request) -> bytes:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise NotJson(f"the body must be application/json, not {media_type or 'undeclared'}")
+    return await request.body()
+
+
+#: The bytes of a JSON body.
+BodyDep = Annotated[bytes, Depends(_body)]
+
+
+def _submission(body: BodyDep) -> Submission:
+    return parse_submission(body)
+
+
+#: The search stated in the request's body.
+SubmissionDep = Annotated[Submission, Depends(_submission)]
+
+
+def _question(body: BodyDep, database: DatabaseDep, blobs: BlobsDep) -> Question:
+    return resolved(parse_question(body), database, blobs)
+
+
+#: The network of the request's body, whose cost is asked for.
+CostDep = Annotated[Question, Depends(_question)]
+
+
+async def _job_id(job_id: Annotated[str, Path(description="id of a job")]) -> str:
+    if not _JOB_ID.fullmatch(job_id):  # also keeps NUL and the like away from the database
+        raise JobNotFound(f"no job has the id {job_id[:40]!r}")
+    structlog.contextvars.bind_contextvars(job=job_id)
+    return job_id
+
+
+JobId = Annotated[str, Depends(_job_id)]
+TrialNumber = Annotated[int, Path(ge=0, le=2**31 - 1, description="number of a trial, from 0")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="next_cursor of the page before")]
+
+
+def encode_cursor(*values: str | float | None) -> str:
+    """Where a page ended, as an opaque word."""
+    text = json.dumps(values, separators=(",", ":"))
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *types: type[Any]) -> list[Any]:
+    """The values `encode_cursor` was given; InvalidParameter unless they are of these types, if any are named."""
+    try:
+        values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        values = None
+    if not isinstance(values, list) or (types and [type(value) for value in values] != list(types)):
+        raise InvalidParameter("cursor", "is not the next_cursor of a page")
+    return values

@@ -1,0 +1,322 @@
+"""What is done with jobs that are there: paused, resumed, stopped, cancelled, retried, extended, cloned, changed,
+deleted. What is legal when stands in `service.store.lifecycle`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import Field, ValidationError
+from sqlalchemy.orm import Session
+
+from search.errors import Problem
+from search.history import JOB_ENDED
+from search.spec.base import Frozen
+from search.spec.job import SearchSpec
+from service.api.body import Stated, parse_json, problems
+from service.api.deps import ADMINISTERS, READS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
+from service.api.merge_patch import merged
+from service.api.responses import problem_responses
+from service.api.submission import STARTED, IdempotencyKey, IntakeDep
+from service.auth.scopes import Caller
+from service.errors import InvalidRequest, NotJson
+from service.queue import Queue, TaskName
+from service.schemas.jobs import JobView
+from service.settings import Settings
+from service.store import job_actions, jobs, quotas
+from service.store.job_actions import CHANGEABLE
+from service.store.lifecycle import Verb
+from service.store.models import Job, now
+from service.store.session import Database
+from service.views import jobs as job_views
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS, SUBMITS])
+
+_JSON: Final = ("application/json", "application/merge-patch+json")
+
+_ILLEGAL = problem_responses(
+    _404="No such job", _409="The state of the job does not allow this; `allowed` lists what it does"
+)
+#: Bodies for the reference.
+_EXTENSION: Final = {"$ref": "#/components/schemas/Extension"}
+#: A merge patch: null stands for the default.
+_CHANGES: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "budget": {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "properties": {
+                "trials": {"type": ["integer", "null"], "minimum": 1, "maximum": 100_000},
+                "epochs": {"type": ["integer", "null"], "minimum": 1},
+                "seconds": {"type": ["number", "null"], "exclusiveMinimum": 0},
+            },
+        },
+        "parallel_trials": {"type": ["integer", "null"], "minimum": 1, "maximum": 256},
+        "priority": {"type": ["integer", "null"], "minimum": -100, "maximum": 100},
+    },
+}
+_PATCH: Final = {"type": "object", "description": "what differs from the job's specification"}
+
+_BODY = problem_responses(
+    _400="The body is not JSON",
+    _413="The body is too large",
+    _415="The body is not JSON by its type",
+    _422="What is wrong, and where",
+)
+
+
+class Extension(Frozen):
+    """How much more a job may use that has ended."""
+
+    trials: int | None = Field(None, ge=1, le=100_000, description="so many trials more")
+    epochs: int | None = Field(None, ge=1, description="so many epochs more, of all trials together")
+    seconds: float | None = Field(None, gt=0, description="so many seconds more")
+
+
+async def _document(request: Request) -> Any:
+    """The body, which may be empty: then there is nothing to change."""
+    body = await request.body()
+    if not body:
+        return {}
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _JSON:
+        raise NotJson(f"the body must be {' or '.join(_JSON)}, not {media_type or 'undeclared'}")
+    document = parse_json(body)
+    if not isinstance(document, Mapping):
+        raise InvalidRequest([Problem("", "should be an object")])
+    return document
+
+
+DocumentDep = Annotated[Mapping[str, Any], Depends(_document)]
+
+
+def _body_of(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
+    content = {media_type: {"schema": schema} for media_type in _JSON}
+    return {"requestBody": {"required": required, "content": content}}
+
+
+# --- moves ---------------------------------------------------------------------------------------------------------
+
+
+@router.post("/{job_id}:pause", responses=_ILLEGAL)
+def pause_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
+    """Let no further trial begin. Those under way go on; a time budget stands still."""
+    return _do(database, queue, lambda session: job_actions.pause(session, job_id))
+
+
+@router.post("/{job_id}:resume", responses=_ILLEGAL)
+def resume_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
+    """Go on after a pause."""
+    return _do(database, queue, lambda session: job_actions.resume(session, job_id))
+
+
+@router.post("/{job_id}:stop", responses=_ILLEGAL)
+def stop_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
+    """End the search with what it has: trials under way are finished, then the best one is reported."""
+    return _do(database, queue, lambda session: job_actions.stop(session, job_id))
+
+
+@router.post("/{job_id}:cancel", responses=_ILLEGAL)
+def cancel_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
+    """End the job now: trials in the queue at once, those under way within seconds. What was measured stays."""
+    return _do(database, queue, lambda session: job_actions.cancel(session, job_id))
+
+
+@router.post("/{job_id}:retry", responses=_ILLEGAL)
+def retry_job(
+    job_id: JobId, database: DatabaseDep, queue: QueueDep, settings: SettingsDep, caller: CallerDep
+) -> JobView:
+    """Have every failed trial tried again; a job that has ended runs again for it."""
+
+    def retry(session: Session) -> Job:
+        job, _ = job_actions.check(session, job_id, Verb.RETRY)
+        _check_run_again(session, settings, caller, job, job.spec["budget"]["trials"])
+        return job_actions.retry(session, job_id)
+
+    return _do(database, queue, retry)
+
+
+def _check_run_again(session: Session, settings: Settings, caller: Caller, job: Job, trials: int) -> None:
+    """QuotaReached or QuotaExhausted unless the caller may have a job that ended run again, up to so many trials."""
+    if job.status in JOB_ENDED:
+        stored = jobs.trial_counts(session, [job.id])[job.id].total()
+        quotas.check_submission(session, settings, caller.tenant, max(trials - stored, 0))
+
+
+def _do(database: Database, queue: Queue, change: Callable[[Session], Job]) -> JobView:
+    """Change a job, wake workers for what it lets begin, and show it as it is then."""
+    with database.transaction() as session:
+        job = change(session)
+        for trial_id in job_actions.wakes(session, job):
+            queue.enqueue(TaskName.RUN_TRIAL, trial_id)
+        queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+    with database.reading() as session:
+        return job_views.job_view(session, jobs.get(session, job.id))
+
+
+# --- changes -------------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/{job_id}:extend",
+    openapi_extra=_body_of(_EXTENSION, required=True),
+    responses=_ILLEGAL | _BODY,
+)
+def extend_job(
+    job_id: JobId,
+    document: DocumentDep,
+    database: DatabaseDep,
+    queue: QueueDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+) -> JobView:
+    """Give a job that has ended a larger budget, and have it go on."""
+    more = _extension(document)
+
+    def extend(session: Session) -> Job:
+        job, _ = job_actions.check(session, job_id, Verb.EXTEND)
+        spec = _extended(session, job, more)
+        _check_run_again(session, settings, caller, job, spec["budget"]["trials"])
+        return job_actions.extend(session, job_id, spec)
+
+    return _do(database, queue, extend)
+
+
+def _extension(document: Mapping[str, Any]) -> Extension:
+    try:
+        more = Extension.model_validate(document)
+    except ValidationError as error:
+        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+    if more == Extension():
+        raise InvalidRequest([Problem("", "name trials, epochs or seconds")])
+    return more
+
+
+def _extended(session: Session, job: Job, more: Extension) -> dict[str, Any]:
+    budget = dict(job.spec["budget"])
+    faults = []
+    for name in ("trials", "epochs", "seconds"):
+        value = getattr(more, name)
+        if value is not None and budget.get(name) is None:
+            faults.append(Problem(f"/{name}", f"the job has no budget of {name}"))
+        elif value is not None:
+            budget[name] += value
+    faults += _left_empty(session, job, budget)
+    if faults:
+        raise InvalidRequest(faults)
+    return _specified(job, {"budget": budget}, trials="/trials").model_dump(mode="json")
+
+
+def _left_empty(session: Session, job: Job, budget: Mapping[str, Any]) -> list[Problem]:
+    """Budgets that are used up also after the extension: the job would end at once."""
+    found = []
+    if jobs.paid_trials(session, job.id) >= budget["trials"]:
+        found.append(Problem("/trials", f"all {budget['trials']} trials are used: name more"))
+    used_s = jobs.active_s(job, now()) or 0.0
+    if budget.get("seconds") is not None and used_s >= budget["seconds"]:
+        found.append(Problem("/seconds", f"{used_s:.0f} of {budget['seconds']:g} s are used: name more"))
+    return found
+
+
+def _truths(document: Mapping[str, Any], pointer: str = "") -> list[Problem]:
+    """Where true or false stands: nothing that can be changed is either, though Python takes them for numbers."""
+    found = [
+        Problem(f"{pointer}/{name}", "should be a number")
+        for name, value in document.items()
+        if isinstance(value, bool)
+    ]
+    budget = document.get("budget")
+    return found + (_truths(budget, "/budget") if isinstance(budget, Mapping) else [])
+
+
+@router.patch(
+    "/{job_id}",
+    openapi_extra=_body_of(_CHANGES, required=False),
+    responses=_ILLEGAL | _BODY,
+)
+def change_job(
+    job_id: JobId,
+    document: DocumentDep,
+    database: DatabaseDep,
+    queue: QueueDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+) -> JobView:
+    """Change budget, parallel_trials or priority of a job under way, by a merge patch of its specification."""
+    faults = [
+        Problem(f"/{name}", f"cannot change; {', '.join(CHANGEABLE)} can. A clone may differ in anything")
+        for name in document
+        if name not in CHANGEABLE
+    ]
+    faults += _truths(document)
+    if faults:
+        raise InvalidRequest(faults)
+
+    def change(session: Session) -> Job:
+        job, _ = job_actions.check(session, job_id, Verb.PATCH)
+        spec = _specified(job, document)
+        more = spec.budget.trials - job.spec["budget"]["trials"]
+        if more > 0:
+            quotas.check_trials(session, settings, caller.tenant, more)
+        return job_actions.patch(session, job_id, spec.model_dump(mode="json"))
+
+    return _do(database, queue, change)
+
+
+def _specified(job: Job, patch: Mapping[str, Any], trials: str = "/budget/trials") -> SearchSpec:
+    """The job's specification with a patch; InvalidRequest with pointers into the patch.
+
+    `trials` is the pointer to the number of trials in what was sent.
+    """
+    document = merged(job.spec, patch)
+    try:
+        spec = SearchSpec.model_validate(document)
+    except ValidationError as error:
+        found = problems(error.errors(include_url=False), document)
+        raise InvalidRequest(found) from None
+    old = job.spec["budget"]["trials"]
+    if spec.schedule.kind != "whole_model" and spec.budget.trials != old:
+        text = (
+            f"the schedule {spec.schedule.kind} has divided the {old} trials among its stages: clone the job"
+        )
+        raise InvalidRequest([Problem(trials, text)])
+    return spec
+
+
+@router.post(
+    "/{job_id}:clone",
+    status_code=202,
+    openapi_extra=_body_of(_PATCH, required=False),
+    responses=problem_responses(_404="No such job", _409="The Idempotency-Key is in use") | _BODY | STARTED,
+)
+def clone_job(
+    job_id: JobId,
+    document: DocumentDep,
+    response: Response,
+    intake: IntakeDep,
+    idempotency_key: IdempotencyKey = None,
+) -> JobView:
+    """Start a new job with the specification of this one, changed by a merge patch (RFC 7396); the body may be empty.
+
+    An object whose `kind` changes is replaced, not merged.
+    """
+    with intake.database.reading() as session:
+        spec = jobs.get(session, job_id).spec
+    changed = merged(spec, document)
+    try:
+        submission = Stated(SearchSpec.model_validate(changed), changed)
+    except ValidationError as error:
+        raise InvalidRequest(problems(error.errors(include_url=False), changed)) from None
+    request = intake.request(f"POST /v1/jobs/{job_id}:clone", idempotency_key, document)
+    return intake.start(submission, response, request, cloned_from=job_id)
+
+
+@router.delete("/{job_id}", status_code=204, dependencies=[ADMINISTERS], responses=_ILLEGAL)
+def delete_job(job_id: JobId, database: DatabaseDep) -> None:
+    """Remove a job that has ended, its trials, events and files."""
+    with database.transaction() as session:
+        job_actions.delete(session, job_id)

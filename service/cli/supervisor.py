@@ -1,0 +1,120 @@
+"""A worker kept running beside the server: started, started again when it dies, stopped with it.
+
+`python -m service.cli.supervisor PARENT COMMAND...` becomes COMMAND, having asked the kernel to end it with its parent,
+so that a server that is killed leaves no worker behind (Linux; elsewhere only an orderly stop ends it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+_STOP: Final = signal.SIGQUIT  # Celery's soft shutdown: SIGTERM would wait for the trial under way
+_POLL_S: Final = 0.2
+_MAX_PAUSE_S: Final = 30.0
+_HEALTHY_S: Final = 60.0
+
+
+class Supervisor:
+    """Keeps one child process running between enter and exit; a child that dies is replaced, after a growing pause."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        log_path: Path | None = None,
+        grace_s: float = 15.0,
+        pause_s: float = 1.0,
+    ) -> None:
+        self._command = [sys.executable, "-m", "service.cli.supervisor", str(os.getpid()), *command]
+        self._environment = dict(os.environ if environment is None else environment)
+        self._log_path = log_path
+        self._grace_s = grace_s
+        self._pause_s = pause_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        """Live as long as the server: the kernel ends a child with the *thread* that started it."""
+        pause = self._pause_s
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            child = self._start()
+            while child.poll() is None and not self._stopping.wait(_POLL_S):
+                pass
+            if self._stopping.is_set():
+                stop(child, self._grace_s)
+                return
+            _kill_session(child)
+            if time.monotonic() - started > _HEALTHY_S:
+                pause = self._pause_s
+            log.warning("the worker ended with %s; it is started again in %g s", child.returncode, pause)
+            self._stopping.wait(pause)
+            pause = min(pause * 2, _MAX_PAUSE_S)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with contextlib.ExitStack() as stack:
+            output = None if self._log_path is None else stack.enter_context(self._log_path.open("ab"))
+            # a session of its own: Ctrl-C in the terminal reaches the server alone, which then stops the worker
+            return subprocess.Popen(
+                self._command,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+
+def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
+    """End a child of a session of its own, and all it started: asked first, killed after `grace_s`."""
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(_STOP)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(grace_s)
+    _kill_session(child)
+    child.wait()
+
+
+def _kill_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a child's session: processes of a pool whose main one died would go on with its trials."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def become(parent: int, command: Sequence[str]) -> None:
+    """Turn this process into `command`, which ends when `parent` does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(_STOP), 0, 0, 0)
+    if os.getppid() != parent:  # it ended before the kernel was asked
+        sys.exit(0)
+    os.execvp(command[0], list(command))
+
+
+if __name__ == "__main__":
+    become(int(sys.argv[1]), sys.argv[2:])

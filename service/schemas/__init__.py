@@ -1,0 +1,1 @@
+"""Requests and responses as the API and the client read them, one file a resource."""

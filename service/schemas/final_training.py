@@ -1,0 +1,33 @@
+"""What the service says of the final training of a trial."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from search.results.final_training import FinalStatus
+from service.schemas.jobs import View
+
+
+class FinalView(View):
+    """A chosen trial trained on. What the search measured of the trial stays as it was."""
+
+    job_id: str
+    number: int = Field(description="number of the trial")
+    status: FinalStatus
+    reason: str | None
+    epochs: int = Field(description="to train on from the trial's best one")
+    epochs_done: int
+    metric: float | None = Field(description="on the validation data, of the best epoch")
+    loss: float | None
+    test_metric: float | None = Field(description="on the test data")
+    test_loss: float | None
+    best_epoch: int | None = Field(description="counted from the trial's first epoch, from 0")
+    durations_s: dict[str, float]
+    versions: dict[str, str]
+    attempt: int
+    worker: str | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None

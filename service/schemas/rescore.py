@@ -1,0 +1,30 @@
+"""What is asked and said when finished trials are ranked under another goal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from search.spec.base import Frozen
+from search.spec.job import Goal
+from service.schemas.jobs import PointView, View
+
+
+class RescoreSpec(Frozen):
+    """Another goal for a job's measured trials."""
+
+    goal: Goal
+    k: int = Field(10, ge=1, le=1000, description="how many")
+
+
+class RescoreView(View):
+    """The measured trials with the highest scores under another goal, best first; costs are what that goal counts."""
+
+    job_id: str
+    goal: dict[str, Any]
+    cost_unit: str
+    reference_cost: float
+    metric_name: str
+    metric_is_share: bool
+    items: tuple[PointView, ...]

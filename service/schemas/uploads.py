@@ -1,0 +1,102 @@
+"""What the service says of models and data sets: those that ship with it and those that were uploaded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.schemas.jobs import View
+
+MAX_NAME = 200
+
+
+class NewUploadBody(BaseModel):
+    """A file that is about to be uploaded."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]+$", description="for people"
+    )
+    size_bytes: int = Field(ge=1, description="how many bytes will come")
+    sha256: str | None = Field(
+        None,
+        pattern="^[0-9a-f]{64}$",
+        description="of the content; it is checked, and known content is not sent again",
+    )
+
+
+class UploadView(View):
+    """A file of a user. What is not known before it is complete is None."""
+
+    id: str
+    name: str
+    status: Literal["incomplete", "complete"]
+    size_bytes: int
+    received_bytes: int
+    sha256: str | None = Field(description="of the content; before it is complete: as declared")
+    format: str | None
+    created_at: datetime
+    completed_at: datetime | None
+
+
+class ModelLayerView(View):
+    """A layer of an uploaded model; `output_shape` is that of one example."""
+
+    name: str
+    class_name: str
+    output_shape: tuple[int, ...]
+    parameters: int
+
+
+class ModelUploadView(UploadView):
+    """An uploaded model."""
+
+    keras_version: str | None = None
+    has_weights: bool | None = None
+    parameters: int | None = Field(None, description="number of weights")
+    layers: tuple[ModelLayerView, ...] = ()
+
+
+class ArrayView(View):
+    """An array of an uploaded data set, and the range of its numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    least: float
+    largest: float
+
+
+class DatasetView(UploadView):
+    """An uploaded data set."""
+
+    arrays: tuple[ArrayView, ...] = ()
+
+
+class ModelItem(View):
+    """A model a job may name: `zoo` by its name, `uploaded` by its id. What does not apply is None."""
+
+    kind: Literal["zoo", "uploaded"]
+    name: str
+    description: str
+    id: str | None = None
+    status: Literal["incomplete", "complete"] | None = None
+    size_bytes: int | None = None
+    sha256: str | None = None
+    parameters: int | None = None
+    created_at: datetime | None = None
+
+
+class DatasetItem(View):
+    """An uploaded data set in a list."""
+
+    id: str
+    name: str
+    status: Literal["incomplete", "complete"]
+    size_bytes: int
+    sha256: str | None
+    arrays: tuple[ArrayView, ...]
+    created_at: datetime

@@ -1,0 +1,177 @@
+"""What users do with jobs, as changes of rows. What is legal stands in `service.store.lifecycle`; every other request
+raises IllegalVerb. All of them lock the job first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete as delete_rows
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from search.history import JOB_ENDED, Cause, JobStatus, TrialStatus
+from service.store import deferred_deletes, events, jobs, lifecycle
+from service.store.events import Entry, EventType
+from service.store.lifecycle import Verb
+from service.store.models import Artifact, Job, Trial, now
+
+#: Parts of a specification that may change once the job is there.
+CHANGEABLE = ("budget", "parallel_trials", "priority")
+
+
+def allowed(session: Session, job: Job) -> tuple[Verb, ...]:
+    """What would change something about the job now."""
+    return lifecycle.allowed(JobStatus(job.status), failed_trials=jobs.any_failed(session, job.id))
+
+
+def check(session: Session, job_id: str, verb: Verb) -> tuple[Job, JobStatus]:
+    """The locked job and the status the verb leads to; IllegalVerb if it leads nowhere."""
+    job = jobs.locked(session, job_id)
+    failed = jobs.any_failed(session, job_id)
+    return job, lifecycle.after(verb, JobStatus(job.status), failed_trials=failed)
+
+
+def pause(session: Session, job_id: str) -> Job:
+    """Let no further trial begin: those under way go on, those in the queue wait."""
+    job, target = check(session, job_id, Verb.PAUSE)
+    if job.status != target:
+        job.paused_at = now()
+        jobs.move(session, job, target, reason="paused by its user", cause=Cause.USER)
+    return job
+
+
+def resume(session: Session, job_id: str) -> Job:
+    """Go on after a pause, which counts nothing of a time budget."""
+    job, target = check(session, job_id, Verb.RESUME)
+    if job.status != target:
+        _end_pause(job)
+        job.checked_at = now()
+        _queue_again(session, job_id)
+        jobs.move(session, job, target)
+    return job
+
+
+def stop(session: Session, job_id: str) -> Job:
+    """Let no trial begin any more; once those under way have ended the best is reported."""
+    job, target = check(session, job_id, Verb.STOP)
+    if job.status != target:
+        _end_pause(job)
+        jobs.cancel_queued(session, job_id, "the job was stopped")
+        jobs.move(session, job, target, reason="stopped by its user", cause=Cause.USER)
+    return job
+
+
+def cancel(session: Session, job_id: str) -> Job:
+    """End the job: trials in the queue now, those under way by their workers, and then the job."""
+    job, target = check(session, job_id, Verb.CANCEL)
+    if job.status == target:
+        return job
+    _end_pause(job)
+    jobs.cancel_queued(session, job_id, "the job was cancelled")
+    if jobs.running(session, job_id):
+        jobs.move(session, job, target, reason="cancelled by its user", cause=Cause.USER)
+    else:
+        jobs.end(session, job_id, JobStatus.CANCELLED, "cancelled by its user", cause=Cause.USER)
+    return job
+
+
+def retry(session: Session, job_id: str) -> Job:
+    """Have every failed trial tried again, as often as a new one; a job that has ended runs again."""
+    job, target = check(session, job_id, Verb.RETRY)
+    moment = now()
+    rows = session.execute(
+        update(Trial)
+        .where(Trial.job_id == job_id, Trial.status == TrialStatus.FAILED)
+        .values(
+            status=TrialStatus.QUEUED,
+            attempts_before=Trial.attempt,
+            reason=None,
+            finished_at=None,
+            enqueued_at=moment,
+        )
+        .returning(Trial.number, Trial.attempt)
+    ).all()
+    told = (
+        Entry(EventType.TRIAL_QUEUED, {"attempt": row.attempt, "reason": "retried by the user"}, row.number)
+        for row in sorted(rows, key=lambda row: row.number)
+    )
+    events.append(session, job_id, *told)
+    _run_again(session, job, target)
+    return job
+
+
+def extend(session: Session, job_id: str, spec: Mapping[str, Any]) -> Job:
+    """Go on with a job that has ended, under a larger budget: that of `spec`, which is otherwise the job's."""
+    job, target = check(session, job_id, Verb.EXTEND)
+    _respecify(session, job, spec)
+    _run_again(session, job, target)
+    return job
+
+
+def patch(session: Session, job_id: str, spec: Mapping[str, Any]) -> Job:
+    """Change what may change while the job is under way: `spec` is the job's but for `CHANGEABLE`."""
+    job, _ = check(session, job_id, Verb.PATCH)
+    _respecify(session, job, spec)
+    return job
+
+
+def delete(session: Session, job_id: str) -> None:
+    """Remove a job that has ended and all that hangs on it; the sweep removes content that nobody else names."""
+    job, _ = check(session, job_id, Verb.DELETE)
+    trials = select(Trial.id).where(Trial.job_id == job.id)
+    deferred_deletes.discard(session, select(Artifact.sha256).where(Artifact.trial_id.in_(trials)))
+    session.execute(delete_rows(Job).where(Job.id == job.id).execution_options(synchronize_session=False))
+    session.expunge(job)
+
+
+def wakes(session: Session, job: Job) -> list[int]:
+    """Ids of the trials that may begin now, as many as may be under way at once."""
+    if job.status not in lifecycle.CLAIMABLE:
+        return []
+    query = select(Trial.id).where(Trial.job_id == job.id, Trial.status == TrialStatus.QUEUED)
+    return list(session.scalars(query.order_by(Trial.id).limit(job.parallel_trials)))
+
+
+def _respecify(session: Session, job: Job, spec: Mapping[str, Any]) -> None:
+    changed = {name: spec[name] for name in CHANGEABLE if spec[name] != job.spec.get(name)}
+    if not changed:
+        return
+    job.spec = dict(spec)
+    job.priority = spec["priority"]
+    job.parallel_trials = spec["parallel_trials"]
+    job.exhausted = False  # what had no room under the old budget may have now: the oracle is asked again
+    events.append(session, job.id, Entry(EventType.JOB_CHANGED, changed))
+
+
+def _run_again(session: Session, job: Job, target: JobStatus) -> None:
+    if job.status in JOB_ENDED:
+        job.idle_s += _seconds_since(job.finished_at)
+        job.finished_at = None
+        job.best_trial = None
+        job.failures = 0
+        job.exhausted = False
+        job.checked_at = now()
+        jobs.move(session, job, target)
+
+
+def _end_pause(job: Job) -> None:
+    if job.paused_at is not None and job.started_at is not None:
+        job.idle_s += _seconds_since(job.paused_at)
+    job.paused_at = None
+
+
+def _seconds_since(moment: datetime | None) -> float:
+    return 0.0 if moment is None else max((now() - moment).total_seconds(), 0.0)
+
+
+def _queue_again(session: Session, job_id: str) -> None:
+    """Messages of the waiting trials are sent now, not before."""
+    session.execute(
+        update(Trial)
+        .where(Trial.job_id == job_id, Trial.status == TrialStatus.QUEUED)
+        .values(enqueued_at=now())
+        .execution_options(synchronize_session=False)
+    )

@@ -1,0 +1,60 @@
+"""Brings the database to a revision of its schema; the steps are Alembic's, in the package `migrations`."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_SCRIPTS: Final = "migrations"  #: the package of Alembic's scripts
+
+
+def newest() -> str:
+    """The newest revision: files of revisions are named by their numbers."""
+    names = (path.name for path in _versions().iterdir())
+    return max(name for name in names if name[0].isdigit()).partition("_")[0]
+
+
+def _versions() -> Traversable:
+    return files(_SCRIPTS) / "versions"
+
+
+def is_current(engine: Engine) -> bool:
+    """True if the database is at the newest revision."""
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        stored = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return bool(stored == newest())
+
+
+def upgrade(engine: Engine, revision: str = "head") -> None:
+    """Bring the database to `revision`; safe to call when it is there already, and by several processes at once."""
+    if revision == "head" and is_current(engine):
+        return
+    from alembic import command  # a quarter of a second of imports that a database at its head is spared
+
+    with engine.begin() as connection:
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str) -> None:
+    """Take the database back to `revision`; "base" removes every table."""
+    from alembic import command
+
+    with engine.begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def _config(connection: Connection) -> Config:
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", f"{_SCRIPTS}:")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,96 @@
+"""What a checked job would search, and how long that may take; nothing is stored."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from search.cost.pricing import cost_unit
+from search.plans.base import Plan
+from search.space.extremes import Extreme, extremes
+from search.spec.job import SearchSpec
+from search.spiking.network import SpikingChoices
+from service.schemas.dry_run import CandidatesView, DataView, DryRun, EstimateView, ExtremeView, WidthView
+from service.schemas.jobs import CostView
+from service.store import pace
+from service.views import jobs as job_views
+
+
+def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> DryRun:
+    """What the job would search, and how long that may take so many workers."""
+    size = plan.choices.size()
+    ends = extremes(plan.choices, plan.pricer)
+    return DryRun(
+        space_size=str(size),
+        trials=job_views.trials_allowed(spec.budget.trials, size),
+        cost_unit=cost_unit(spec.goal),
+        reference=CostView.model_validate(plan.reference, from_attributes=True),
+        slots=tuple(
+            CandidatesView(
+                name=slot.name,
+                layers=slot.layers,
+                slot=slot.slot,
+                candidates=tuple(str(candidate) for candidate in slot.candidates),
+            )
+            for slot in plan.choices.slots
+        )
+        + _settings(plan),
+        widths=tuple(
+            WidthView(name=width.name, layers=width.layers, multipliers=width.multipliers)
+            for width in plan.choices.widths
+        ),
+        untouched=_untouched(plan),
+        cheapest=None if ends is None else _extreme(ends.cheapest),
+        dearest=None if ends is None else _extreme(ends.dearest),
+        estimate=_estimate(session, spec, job_views.trials_allowed(spec.budget.trials, size), workers),
+        data=DataView(
+            input_shape=plan.data.input_shape,
+            classes=plan.data.classes,
+            train_samples=plan.data.train,
+            validation_samples=plan.data.validation,
+            test_samples=plan.data.test,
+        ),
+        warnings=tuple(plan.warnings),
+    )
+
+
+def _settings(plan: Plan) -> tuple[CandidatesView, ...]:
+    """The choices of a spiking network, which are about all of its neurons."""
+    if not isinstance(plan.choices, SpikingChoices):
+        return ()
+    layers = tuple(layer.name for layer in plan.network.layers if layer.class_name != "InputLayer")
+    return tuple(
+        CandidatesView(name=name, layers=layers, slot=name, candidates=tuple(map(str, labels)))
+        for name, labels in plan.choices.labels.items()
+    )
+
+
+def _extreme(found: Extreme) -> ExtremeView:
+    return ExtremeView(
+        choices=dict(found.assignment.values),
+        cost=CostView.model_validate(found.cost, from_attributes=True),
+        exact=found.exact,
+    )
+
+
+def _estimate(session: Session, spec: SearchSpec, trials: int, workers: int) -> EstimateView | None:
+    speed = pace.pace(session, spec.model_dump(mode="json"))
+    if speed is None:
+        return None
+    workers = max(min(workers, spec.parallel_trials, trials), 1)
+    trial_s = speed.trial_s(spec.training.epochs * spec.training.executions)
+    job_s = trial_s * trials / workers
+    return EstimateView(
+        trial_s=trial_s,
+        job_s=min(job_s, spec.budget.seconds or job_s),
+        workers=workers,
+        based_on=speed.trials,
+        same_data=speed.same_data,
+    )
+
+
+def _untouched(plan: Plan) -> tuple[str, ...]:
+    if isinstance(plan.choices, SpikingChoices):
+        return ()
+    changed = {*plan.choices.quantized, *(name for width in plan.choices.widths for name in width.layers)}
+    layers = (layer for layer in plan.network.layers if layer.class_name != "InputLayer")
+    return tuple(layer.name for layer in layers if layer.name not in changed)

@@ -1,0 +1,76 @@
+"""The measured trials of a job as columns: best, front and extremes without a value per trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from search.spec.objective import MAXIMIZE
+from service.schemas.jobs import PointView
+from service.store import reading
+from service.store.reading import Scoring
+from service.store.scores import Floats, front, scores
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Columns of equal length, by trial number; shape (trials,)."""
+
+    number: tuple[int, ...]
+    energy_pj: tuple[float, ...]
+    bits: tuple[int, ...]
+    metric: Floats
+    cost: Floats
+    score: Floats
+    scoring: Scoring
+
+    @classmethod
+    def read(cls, session: Session, job_id: str, scoring: Scoring) -> Self:
+        """The measured trials of a job, scored."""
+        number, metrics, costs, energy_pj, bits = reading.measured_columns(session, job_id)
+        metric, cost = np.array(metrics, dtype=np.float64), np.array(costs, dtype=np.float64)
+        return cls(number, energy_pj, bits, metric, cost, score_of(metric, cost, scoring), scoring)
+
+    def best(self, count: int) -> list[PointView]:
+        """The highest scores, best first; of equal ones the earlier."""
+        order = np.argsort(-self.score, kind="stable")[:count]
+        return [self._view(index) for index in order]
+
+    def front(self) -> list[PointView]:
+        """The points no other point beats in both metric and cost, by rising cost."""
+        kept = np.flatnonzero(front(self._merit(), self.cost))
+        return [self._view(index) for index in kept[np.lexsort((kept, self.cost[kept]))]]
+
+    def summary(self) -> dict[str, Any]:
+        """The best trial and the extremes, as a job shows them; None without a measured trial."""
+        if not self.number:
+            return dict.fromkeys(("best", "best_metric", "least_cost", "least_energy_pj"))
+        return {
+            "best": self.best(1)[0],
+            "best_metric": float(self.metric[self._merit().argmax()]),
+            "least_cost": float(self.cost.min()),
+            "least_energy_pj": min(self.energy_pj),
+        }
+
+    def _merit(self) -> Floats:
+        """The metric with the sign that makes larger better."""
+        return self.metric if self.scoring.factor.direction == MAXIMIZE else -self.metric
+
+    def _view(self, index: Any) -> PointView:
+        metric, cost = float(self.metric[index]), float(self.cost[index])
+        return PointView(
+            number=self.number[index],
+            score=self.scoring.one(metric, cost),
+            metric=metric,
+            cost=cost,
+            energy_pj=self.energy_pj[index],
+            bits=self.bits[index],
+        )
+
+
+def score_of(metric: Floats, cost: Floats, scoring: Scoring) -> Floats:
+    """The scores of these metrics and costs."""
+    return scores(metric, cost, factor=scoring.factor, reference=scoring.reference)

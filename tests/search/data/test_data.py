@@ -1,0 +1,424 @@
+"""What a data file may be, and what is said about one that is not."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from search.data import DataInfo, Dataset, describe, load
+from search.data.digits import read_digits
+from search.data.files import MAX_ARRAY_BYTES, DataFault, read_headers
+from search.data.load import scaled
+from search.data.split import SplitFault, order, share, sizes
+from search.errors import InvalidSpec
+from search.networks import architecture as models
+from search.spec.job import Data, DigitsData, MnistData, NpzData, ZooModel
+
+DIGITS_NETWORK = models.network(ZooModel(name="digits_cnn"))
+JET_NETWORK = models.network(ZooModel(name="jet_mlp"))
+FILE = "set.npz"
+
+
+def arrays(**changes: Any) -> dict[str, Any]:
+    """A small valid data set of 8x8 images, and what a test changes in it."""
+    rng = np.random.default_rng(0)
+    made: dict[str, Any] = {
+        "x_train": rng.integers(0, 256, (40, 8, 8), dtype=np.uint8),
+        "y_train": np.arange(40) % 10,
+        "x_test": rng.integers(0, 256, (10, 8, 8), dtype=np.uint8),
+        "y_test": np.arange(10),
+    }
+    return {name: array for name, array in (made | changes).items() if array is not None}
+
+
+def write(folder: Path, **changes: Any) -> NpzData:
+    np.savez_compressed(folder / FILE, **arrays(**changes))
+    return NpzData(file=FILE)
+
+
+def described(data: Data, folder: Path) -> DataInfo:
+    return describe(data, folder, DIGITS_NETWORK)
+
+
+def fault(data: Data, folder: Path, pointer: str = "/data/file") -> str:
+    """What is said about a data set that is refused."""
+    with pytest.raises(InvalidSpec) as caught:
+        described(data, folder)
+    [problem] = caught.value.problems
+    assert problem.pointer == pointer
+    return problem.message
+
+
+# --- digits --------------------------------------------------------------------------------------------------
+
+
+def test_the_digits_are_split_into_three_parts() -> None:
+    assert described(DigitsData(), Path()) == DataInfo((8, 8, 1), 1150, 288, 359, 10)
+
+
+def test_the_digits_that_are_loaded_are_those_described() -> None:
+    info, loaded = described(DigitsData(), Path()), load(DigitsData(), Path(), 1, (8, 8, 1))
+    counts = (len(loaded.x_train), len(loaded.x_validation), len(loaded.x_test))
+    assert counts == (info.train, info.validation, info.test)
+
+
+def test_the_digits_are_scikit_learns() -> None:
+    images, labels = load_digits(return_X_y=True)
+    ours, our_labels = read_digits()
+    assert np.array_equal(ours.reshape(-1, 64), images)
+    assert np.array_equal(our_labels, labels)
+
+
+def test_digits_can_be_given_to_a_network_of_flat_inputs() -> None:
+    assert load(DigitsData(), Path(), 1, (64,)).x_train.shape == (1150, 64)
+
+
+def test_digits_do_not_fit_a_network_of_16_inputs() -> None:
+    with pytest.raises(InvalidSpec, match=r"examples have the shape \(8, 8\); the model takes \(16,\)"):
+        describe(DigitsData(), Path(), JET_NETWORK)
+
+
+def rows(images: NDArray[Any]) -> set[bytes]:
+    return {image.tobytes() for image in images}
+
+
+def parts(data: Dataset) -> tuple[NDArray[Any], ...]:
+    return data.x_train, data.y_train, data.x_validation, data.y_validation, data.x_test, data.y_test
+
+
+@pytest.mark.parametrize(
+    "pair", [("x_train", "x_validation"), ("x_train", "x_test"), ("x_validation", "x_test")]
+)
+def test_no_digit_lies_in_two_parts(pair: tuple[str, str]) -> None:
+    loaded = load(DigitsData(), Path(), 3, (8, 8, 1))
+    first, second = (rows(getattr(loaded, name)) for name in pair)
+    assert not first & second
+
+
+def test_the_same_seed_gives_the_same_parts() -> None:
+    first, second = (parts(load(DigitsData(), Path(), 5, (8, 8, 1))) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_another_seed_gives_other_parts() -> None:
+    first, second = (load(DigitsData(), Path(), seed, (8, 8, 1)) for seed in (5, 6))
+    assert not np.array_equal(first.y_test, second.y_test)
+
+
+def test_fewer_training_samples_leave_the_validation_part_alone() -> None:
+    few, all_of_them = (load(DigitsData(train_samples=count), Path(), 5, (8, 8, 1)) for count in (100, None))
+    assert len(few.x_train) == 100
+    assert np.array_equal(few.y_validation, all_of_them.y_validation)
+
+
+def test_more_training_samples_than_there_are_is_refused() -> None:
+    message = fault(DigitsData(train_samples=5000), Path(), "/data/train_samples")
+    assert message == "asks for 5000 examples; 1150 are left beside the validation part"
+
+
+# --- scaling -------------------------------------------------------------------------------------------------
+
+
+def test_unit_divides_by_the_largest_possible_value() -> None:
+    loaded = load(DigitsData(preprocessing="unit"), Path(), 1, (8, 8, 1))
+    assert loaded.x_train.max() == 1.0
+    assert loaded.scaling.divide_by == 16.0
+
+
+def test_centered_subtracts_the_mean_of_the_training_part() -> None:
+    loaded = load(DigitsData(), Path(), 1, (8, 8, 1))
+    assert loaded.x_train.mean(dtype=np.float64) == pytest.approx(0, abs=1e-6)
+    assert loaded.x_test.mean(dtype=np.float64) != pytest.approx(0, abs=1e-6)
+
+
+def test_none_keeps_the_stored_numbers() -> None:
+    loaded = load(DigitsData(preprocessing="none"), Path(), 1, (8, 8, 1))
+    assert set(np.unique(loaded.x_train)) == set(range(17))
+
+
+def test_colour_images_are_centred_per_channel(tmp_path: Path) -> None:
+    colours = np.zeros((40, 8, 8, 3), np.uint8) + np.array([0, 51, 255], np.uint8)
+    data = write(tmp_path, x_train=colours, x_test=colours[:10])
+    loaded = load(data, tmp_path, 1, (8, 8, 3))
+    assert loaded.scaling.subtract == (0.0, 51.0, 255.0)
+
+
+def test_features_are_centred_each_on_its_own(tmp_path: Path) -> None:
+    features = np.tile(np.array([1.0, -4.0], np.float32), (40, 1))
+    loaded = load(write(tmp_path, x_train=features, x_test=features[:10]), tmp_path, 1, (2,))
+    assert loaded.scaling.subtract == (1.0, -4.0)
+
+
+def test_floats_are_divided_by_the_largest_training_value(tmp_path: Path) -> None:
+    images = np.full((40, 8, 8), -0.25)
+    data = write(tmp_path, x_train=images, x_test=images[:10])
+    unit = data.model_copy(update={"preprocessing": "unit"})
+    assert load(unit, tmp_path, 1, (8, 8, 1)).scaling.divide_by == 0.25
+
+
+def test_the_scaling_says_what_was_done_to_the_stored_numbers(tmp_path: Path) -> None:
+    made = arrays()
+    loaded = load(write(tmp_path, **made), tmp_path, 1, (8, 8, 1))
+    assert np.array_equal(loaded.x_test, scaled(made["x_test"], loaded.scaling)[..., None])
+
+
+# --- files ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_the_four_arrays_is_described(tmp_path: Path) -> None:
+    assert described(write(tmp_path), tmp_path) == DataInfo((8, 8, 1), 32, 8, 10, 10)
+
+
+def test_labels_may_stand_in_a_column(tmp_path: Path) -> None:
+    data = write(tmp_path, y_train=(np.arange(40) % 10)[:, None])
+    assert load(data, tmp_path, 1, (8, 8, 1)).y_train.shape == (32,)
+
+
+def test_mnist_is_looked_for_under_its_own_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mnist.npz", **arrays())
+    assert described(MnistData(), tmp_path).train == 32
+
+
+def test_a_missing_mnist_says_where_it_comes_from(tmp_path: Path) -> None:
+    assert "keras.datasets.mnist" in fault(MnistData(), tmp_path, "/data/kind")
+
+
+def test_other_arrays_in_the_file_are_ignored(tmp_path: Path) -> None:
+    assert described(write(tmp_path, notes=np.array(["a"])), tmp_path).train == 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"y_test": None}, "lacks y_test; it must hold x_train, y_train, x_test, y_test and holds"),
+        ({"x_train": np.zeros((39, 8, 8))}, "x_train holds 39 examples and y_train 40 labels"),
+        ({"y_train": np.zeros(40)}, "y_train holds float64; labels are class numbers, so integers"),
+        ({"y_train": np.full(40, -1)}, "y_train holds the label -1; class numbers count from 0"),
+        ({"y_test": np.full(10, 10)}, "labels run to 10, but the model tells 10 classes apart"),
+        ({"y_train": np.full(40, 2**40)}, "y_train holds the label 1099511627776, which is no class number"),
+        ({"y_train": np.eye(40, 10, dtype=int)}, "one class number per example, not one-hot rows"),
+        ({"x_train": np.full((40, 8, 8), None)}, "x_train holds Python objects (dtype object)"),
+        ({"x_train": np.zeros((40, 8, 8), complex)}, "x_train holds complex128; only integers and floating"),
+        ({"x_train": np.zeros((40, 8, 8), [("a", "f4")])}, "only integers and floating-point numbers"),
+        ({"x_train": np.float32(1)}, "x_train is a single number"),
+        ({"x_train": np.zeros(40)}, "x_train has the shape (40,); examples need at least one axis"),
+        ({"x_train": np.zeros((40, 9, 8))}, "of x_train have the shape (9, 8), of x_test (8, 8)"),
+        ({"x_test": np.zeros((0, 8, 8)), "y_test": np.zeros(0, int)}, "x_test holds no examples"),
+        (
+            {"x_train": np.zeros((1, 8, 8)), "y_train": np.zeros(1, int)},
+            "1 training examples cannot be split",
+        ),
+    ],
+)
+def test_wrong_arrays_are_named(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    assert message in fault(write(tmp_path, **changes), tmp_path)
+
+
+def test_images_of_another_size_do_not_fit(tmp_path: Path) -> None:
+    data = write(tmp_path, x_train=np.zeros((40, 28, 28)), x_test=np.zeros((10, 28, 28)))
+    assert fault(data, tmp_path) == "examples have the shape (28, 28); the model takes (8, 8, 1)"
+
+
+def test_numbers_that_are_not_finite_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    images = np.zeros((40, 8, 8))
+    images[3, 0, 0] = np.nan
+    with pytest.raises(InvalidSpec, match="x_train holds numbers that are not finite"):
+        load(write(tmp_path, x_train=images), tmp_path, 1, (8, 8, 1))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "'set.npz' is not a file in the server's data folder" in fault(NpzData(file=FILE), tmp_path)
+
+
+@pytest.mark.parametrize("text", [b"", b"hello", b"PK\x03\x04" + bytes(100)])
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / FILE).write_bytes(text)
+    assert fault(NpzData(file=FILE), tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, keep: float) -> None:
+    data = write(tmp_path)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[: int(len(whole) * keep)])
+    assert "damaged, cut short" in fault(data, tmp_path)
+
+
+def test_a_folder_is_not_a_file(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    assert "is not a file" in fault(NpzData(file=FILE), tmp_path)
+
+
+@pytest.mark.parametrize("file", ["../set.npz", "/etc/hostname", "a/../../set.npz"])
+def test_a_path_out_of_the_data_folder_is_refused(tmp_path: Path, file: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(tmp_path)
+    assert "leads out of the server's data folder" in fault(NpzData(file=file), folder)
+
+
+def test_a_link_out_of_the_data_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    write(tmp_path)
+    (folder / FILE).symlink_to(tmp_path / FILE)
+    assert "leads out of the server's data folder" in fault(NpzData(file=FILE), folder)
+
+
+def test_a_link_within_the_data_folder_is_followed(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "link.npz").symlink_to(tmp_path / FILE)
+    assert described(NpzData(file="link.npz"), tmp_path).train == 32
+
+
+@pytest.mark.parametrize("file", ["a\0b", "x" * 400])
+def test_an_impossible_path_is_refused(tmp_path: Path, file: str) -> None:
+    assert fault(NpzData(file=file), tmp_path)
+
+
+def test_a_message_never_tells_where_the_data_folder_lies(tmp_path: Path) -> None:
+    assert str(tmp_path) not in fault(NpzData(file=FILE), tmp_path)
+
+
+# --- hostile files -------------------------------------------------------------------------------------------
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"", descr: str = "|u1") -> bytes:
+    """An array file whose header declares this shape, whatever follows."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
+    return stream.getvalue() + data
+
+
+def pack(folder: Path, members: list[tuple[str, bytes]]) -> NpzData:
+    with zipfile.ZipFile(folder / FILE, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            archive.writestr(f"{name}.npy", content)
+    return NpzData(file=FILE)
+
+
+def members(**changes: bytes) -> list[tuple[str, bytes]]:
+    made = {
+        "x_train": npy((2, 8, 8), bytes(128)),
+        "y_train": npy((2,), bytes(2)),
+        "x_test": npy((1, 8, 8), bytes(64)),
+        "y_test": npy((1,), bytes(1)),
+    }
+    return list((made | changes).items())
+
+
+def test_the_smallest_file_is_accepted(tmp_path: Path) -> None:
+    data = pack(tmp_path, members())
+    assert described(data, tmp_path) == DataInfo((8, 8, 1), 1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (npy((10**12, 64)), "examples; at most 10000000 are allowed"),
+        (npy((2, 10**10)), f"at most {MAX_ARRAY_BYTES // 4} are allowed"),
+        (npy((2, 64), bytes(127)), "which is not the size of its data"),
+        (npy((2, 64), bytes(129)), "which is not the size of its data"),
+        (npy((-2, -64), bytes(128)), "which is not the size of its data"),
+        (b"no array at all", "x_train cannot be read"),
+        (b"", "x_train cannot be read"),
+        (b"\x93NUMPY\x03\x00" + bytes(200), "newer than numpy's 2.0"),
+        (b"\x93NUMPY\x01\x00\x76\x00" + b"(" * 118, "x_train cannot be read"),
+    ],
+)
+def test_a_header_that_lies_is_found_before_anything_is_allocated(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    assert message in fault(pack(tmp_path, members(x_train=content)), tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name:UserWarning")
+def test_an_array_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    twice = [*members(), ("x_train", npy((2, 8, 8), bytes(128)))]
+    assert fault(pack(tmp_path, twice), tmp_path) == "holds x_train more than once"
+
+
+def test_a_changed_byte_is_found_by_the_checksum(tmp_path: Path) -> None:
+    np.savez(tmp_path / FILE, **arrays())
+    content = bytearray((tmp_path / FILE).read_bytes())
+    content[1000] ^= 0xFF
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(InvalidSpec, match="x_train cannot be read: the file is damaged"):
+        load(NpzData(file=FILE), tmp_path, 1, (8, 8, 1))
+
+
+@pytest.fixture(scope="module")
+def valid_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("valid")
+    np.savez_compressed(folder / FILE, **arrays())
+    return folder / FILE
+
+
+@given(place=st.integers(0, 10**6), value=st.integers(0, 255))
+def test_any_changed_byte_is_read_or_refused_but_never_an_error(
+    valid_file: Path, place: int, value: int
+) -> None:
+    content = bytearray(valid_file.read_bytes())
+    content[place % len(content)] = value
+    damaged = valid_file.with_name("damaged.npz")
+    damaged.write_bytes(content)
+    refused_or(lambda: read_headers(damaged))
+
+
+@pytest.mark.filterwarnings("ignore:Reading .* required additional header parsing:UserWarning")
+@given(header=st.binary(max_size=118))
+def test_any_header_is_read_or_refused_but_never_an_error(valid_file: Path, header: bytes) -> None:
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    folder = valid_file.parent
+    with zipfile.ZipFile(folder / "header.npz", "w") as archive:
+        for name, member in members(x_train=content):
+            archive.writestr(f"{name}.npy", member)
+    refused_or(lambda: read_headers(folder / "header.npz"))
+
+
+def refused_or(read: Callable[[], Any]) -> None:
+    with contextlib.suppress(DataFault):
+        assert read()
+
+
+# --- splits --------------------------------------------------------------------------------------------------
+
+
+@given(available=st.integers(2, 10**6), fraction=st.floats(1e-6, 1 - 1e-6))
+def test_no_part_is_empty_and_nothing_is_lost(available: int, fraction: float) -> None:
+    split = sizes(available, fraction, None)
+    assert split.train >= 1
+    assert split.validation >= 1
+    assert split.train + split.validation == available
+
+
+@given(available=st.integers(2, 10**6), fraction=st.floats(1e-6, 1 - 1e-6))
+def test_a_share_is_the_nearest_number_unless_a_part_were_empty(available: int, fraction: float) -> None:
+    count = share(available, fraction)
+    assert abs(count - available * fraction) <= 0.5 or count in (1, available - 1)
+
+
+@given(available=st.integers(2, 1000), asked=st.integers(1, 2000))
+def test_training_samples_are_exactly_as_many_as_asked_for(available: int, asked: int) -> None:
+    most = sizes(available, 0.2, None).train
+    if asked > most:
+        with pytest.raises(SplitFault, match=f"{most} are left"):
+            sizes(available, 0.2, asked)
+    else:
+        assert sizes(available, 0.2, asked).train == asked
+
+
+@given(count=st.integers(1, 500), seed=st.integers(0, 2**31 - 2))
+def test_an_order_names_every_example_once(count: int, seed: int) -> None:
+    assert sorted(order(count, seed, 0)) == list(range(count))

@@ -1,0 +1,61 @@
+"""The cheapest and the dearest network of a space, without pricing all of them."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.plans.base import Plan, plan
+from search.space import extremes as module
+from search.space.extremes import extremes
+from search.spec.job import SearchSpec
+
+JOB: dict[str, Any] = {
+    "model": "digits_cnn",
+    "data": "digits",
+    "limits": {"by_class": {"Dense": [4, 8, 4], "Conv2D": [4, 8, 4], "BatchNormalization": []}},
+}
+
+
+def planned(**changes: Any) -> Plan:
+    return plan(SearchSpec.model_validate(JOB | changes), Path())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"goal": {"kind": "bits"}},
+        {"limits": {"by_class": {"Dense": [4], "Conv2D": [4]}}, "filters": {"by": "layer"}},
+        {"limits": {"by_class": {"Activation": [8], "Conv2D": [4]}}},
+    ],
+)
+def test_varying_choices_one_by_one_finds_what_pricing_all_finds(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = planned(**changes)
+    dimensions = prepared.choices.dimensions()
+    every = [
+        prepared.choices.assignment(dict(zip(dimensions, labels, strict=True)))
+        for labels in itertools.islice(itertools.product(*dimensions.values()), 4000)
+    ]
+    costs = [cost for cost in prepared.pricer.price_many(every) if cost is not None]
+    monkeypatch.setattr(module, "_EXACT", 0)
+    found = extremes(prepared.choices, prepared.pricer)
+    assert found is not None
+    assert not found.cheapest.exact
+    assert found.cheapest.cost.value <= min(costs)
+    assert found.dearest.cost.value >= max(costs)
+    assert found.cheapest.cost == prepared.pricer.price(found.cheapest.assignment)
+
+
+def test_a_small_space_is_priced_whole() -> None:
+    prepared = planned(limits={"by_class": {"Dense": {"kernel": ["binary", "ternary"]}}})
+    found = extremes(prepared.choices, prepared.pricer)
+    assert found is not None
+    assert found.cheapest.exact
+    assert found.dearest.exact
+    assert found.cheapest.cost.value <= found.dearest.cost.value

@@ -1,0 +1,286 @@
+"""Targets: which networks and spaces each piece of hardware takes, and what it says of the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from costmodel.network import Network, read_network
+from quantization.specs.parse import KINDS, parse_quantizer
+from search.errors import Problem
+from search.space.choices import Choices, Slot
+from search.targets import TARGETS
+from search.targets.base import Place
+from tests.search.nets import functional, layer
+
+_SAME = {"padding": "same", "strides": [1, 1]}
+
+
+def _space(network: Network, **candidates: str) -> Choices:
+    """Every layer with weights or a function gets these quantizers: kernel, bias, activation."""
+    slots = []
+    for each in network.layers:
+        slots += [
+            Slot(f"{each.name}.{slot}", (each.name,), slot, slot, (parse_quantizer(candidates[slot]),))
+            for slot in _slots(each)
+            if slot in candidates
+        ]
+    return Choices(tuple(slots), (), tuple(slot.layers[0] for slot in slots), {})
+
+
+def _slots(each: Any) -> tuple[str, ...]:
+    if each.class_name == "Activation":
+        return () if each.config.get("activation") == "softmax" else ("activation",)
+    if each.class_name in ("Dense", "Conv2D", "DepthwiseConv2D"):
+        inner = ("activation",) if each.config.get("activation", "linear") == "relu" else ()
+        return ("kernel", "bias", *inner)
+    return ()
+
+
+def _chain(shape: tuple[int, ...], *described: tuple[str, str, dict[str, Any]]) -> Network:
+    layers, before = [], "input"
+    for class_name, name, config in described:
+        layers.append(layer(class_name, name, [before], **config))
+        before = name
+    return read_network(functional(shape, layers))
+
+
+def _conv(name: str, size: int = 3, **config: Any) -> tuple[str, str, dict[str, Any]]:
+    return "Conv2D", name, {"filters": 4, "kernel_size": [size, size], **_SAME, **config}
+
+
+def _dense(name: str, units: int, **config: Any) -> tuple[str, str, dict[str, Any]]:
+    return "Dense", name, {"units": units, **config}
+
+
+def _function(name: str, function: str = "relu") -> tuple[str, str, dict[str, Any]]:
+    return "Activation", name, {"activation": function}
+
+
+_NORM = ("BatchNormalization", "norm", {"axis": -1})
+_POOL = ("MaxPooling2D", "pool", {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"})
+_FLAT = ("Flatten", "flat", {})
+_DEPTHWISE = ("DepthwiseConv2D", "depthwise", {"kernel_size": [3, 3], "depth_multiplier": 1, **_SAME})
+_HEAD = (_FLAT, _dense("head", 5), _function("probabilities", "softmax"))
+
+_AKIDA = {"kernel": "max_per_axis(4)", "bias": "quantized_bits(8,3)", "activation": "quantized_relu(4,2)"}
+_XYLO = {"kernel": "quantized_bits(8,0)", "bias": "quantized_bits(8,3)", "activation": "quantized_relu(5,5)"}
+_HLS = {
+    "kernel": "quantized_bits(6,0,1)",
+    "bias": "quantized_bits(6,0,1)",
+    "activation": "quantized_relu(6,2)",
+}
+
+
+def _messages(target: str, network: Network, **candidates: str) -> list[str]:
+    return [problem.message for problem in TARGETS[target].check(network, _space(network, **candidates))]
+
+
+def _check(target: str, expected: list[tuple[str, str]], network: Network, **candidates: str) -> None:
+    """Exactly these (layer, part of the reason) are found."""
+    found = _messages(target, network, **candidates)
+    assert len(found) == len(expected), found
+    for name, reason in expected:
+        assert any(f"layer {name!r}" in message and reason in message for message in found), (reason, found)
+
+
+_BLOCKS = (_conv("conv"), _NORM, _POOL, _function("relu"), _DEPTHWISE, _conv("point", 1), _function("relu_b"))
+
+
+class TestGeneric:
+    @pytest.mark.parametrize(
+        "kernel", ["binary()", "quantized_po2(4)", "max(4)", "quantized_bits(16,0,alpha='auto')"]
+    )
+    def test_everything_is_legal(self, kernel: str) -> None:
+        network = _chain((8, 8, 1), *_BLOCKS, *_HEAD)
+        assert _messages("generic", network, kernel=kernel) == []
+
+
+class TestAkida:
+    def test_blocks_in_the_right_order_are_legal(self) -> None:
+        _check("akida", [], _chain((8, 8, 1), *_BLOCKS, *_HEAD), **_AKIDA)
+
+    @pytest.mark.parametrize(
+        ("slot", "quantizer", "reason"),
+        [
+            ("kernel", "max_per_axis(3)", "allowed are 2, 4, 8"),
+            ("kernel", "quantized_bits(4,0)", "symmetric=True"),
+            ("kernel", "binary()", "is not one of"),
+            ("activation", "quantized_relu(3,1)", "have 1, 2, 4 bits"),
+            ("activation", "quantized_relu(8,1)", "have 1, 2, 4 bits"),
+            ("activation", "quantized_relu(4,1,negative_slope=0.25)", "plain ReLU"),
+            ("activation", "quantized_tanh(4)", "is not one of"),
+        ],
+    )
+    def test_a_candidate_that_is_not_legal_is_named_with_its_layer(
+        self, slot: str, quantizer: str, reason: str
+    ) -> None:
+        network = _chain((8, 8, 1), _conv("conv"), _function("relu"))
+        _check(
+            "akida", [("conv" if slot == "kernel" else "relu", reason)], network, **_AKIDA | {slot: quantizer}
+        )
+
+    def test_the_first_layer_reads_eight_bits(self) -> None:
+        network = _chain((8, 8, 1), _function("pixels"), _conv("conv"), _function("relu"))
+        _check("akida", [("pixels", "input of the first layer has 8 bits")], network, **_AKIDA)
+        space = _space(network, **_AKIDA)
+        eight = Slot(
+            "pixels", ("pixels",), "activation", "activation", (parse_quantizer("quantized_relu(8,1)"),)
+        )
+        slots = tuple(eight if slot.layers == ("pixels",) else slot for slot in space.slots)
+        assert TARGETS["akida"].check(network, Choices(slots, (), space.quantized, {})) == []
+
+    @pytest.mark.parametrize(
+        ("layers", "expected"),
+        [
+            ([_conv("conv"), _POOL, _NORM, _function("relu")], [("norm", "follows MaxPooling2D 'pool'")]),
+            ([_conv("conv"), _function("relu"), _NORM], [("norm", "follows Activation 'relu'")]),
+            ([_conv("conv", activation="relu"), _NORM], [("norm", "the activation inside 'conv'")]),
+            ([_conv("conv"), _conv("next"), _function("relu")], [("conv", "no activation follows")]),
+            ([_conv("conv"), _NORM, _conv("next"), _function("relu")], [("conv", "no activation follows")]),
+            ([_conv("conv"), _function("tanh", "tanh")], [("tanh", "activation 'tanh'")]),
+            ([_conv("conv"), _function("relu"), _function("again")], [("again", "follows Activation")]),
+            ([_NORM, _conv("conv")], [("norm", "follows InputLayer"), ("norm", "only adds a bias")]),
+            ([_DEPTHWISE, _function("relu")], [("depthwise", "must be followed by its pointwise")]),
+            (
+                [("AveragePooling2D", "mean", _POOL[2]), _conv("conv")],
+                [("mean", "AveragePooling2D is not one of")],
+            ),
+        ],
+    )
+    def test_a_layer_out_of_order_is_named(self, layers: list[Any], expected: list[tuple[str, str]]) -> None:
+        _check("akida", expected, _chain((8, 8, 1), *layers), **_AKIDA)
+
+    def test_a_depthwise_kernel_takes_one_factor(self) -> None:
+        network = _chain((8, 8, 1), _DEPTHWISE, _conv("point", 1), _function("relu"))
+        kernel = "quantized_bits(4,0,1,alpha='auto_po2')"
+        _check("akida", [("depthwise", "one scale factor")], network, **_AKIDA | {"kernel": kernel})
+
+    def test_a_branch_is_refused(self) -> None:
+        network = read_network(
+            functional(
+                (8, 8, 1),
+                [
+                    layer(*_conv("conv")[:2], ["input"], **_conv("conv")[2]),
+                    layer("Activation", "relu", ["conv"], activation="relu"),
+                    layer("Activation", "other", ["conv"], activation="relu"),
+                    layer("Add", "sum", ["relu", "other"]),
+                ],
+            )
+        )
+        _check("akida", [("conv", "more than one layer"), ("sum", "Add is not one of")], network, **_AKIDA)
+
+    def test_a_layer_without_quantizers_stays_float_and_is_refused(self) -> None:
+        network = _chain((8, 8, 1), _conv("conv"), _function("relu"))
+        _check(
+            "akida", [("conv", "kernel has no quantizer"), ("relu", "activation has no quantizer")], network
+        )
+
+
+class TestXylo:
+    def test_dense_populations_are_legal(self) -> None:
+        network = _chain((16,), _dense("a", 64), _function("relu"), _dense("b", 8, activation="relu"))
+        _check("xylo", [], network, **_XYLO)
+
+    @pytest.mark.parametrize(
+        ("layers", "expected"),
+        [
+            ([_dense("a", 1001), _function("relu"), _dense("b", 8)], [("a", "1001 hidden neurons")]),
+            ([_dense("a", 20, activation="relu"), _dense("b", 9)], [("b", "9 readouts")]),
+            (
+                [_dense("a", 20, activation="relu"), _dense("b", 65, activation="relu"), _dense("c", 2)],
+                [("b", "would reach 65 neurons")],
+            ),
+            ([_dense("a", 20), _dense("b", 8)], [("a", "before it fires")]),
+            (
+                [_dense("a", 20), _function("tanh", "tanh"), _dense("b", 8)],
+                [("tanh", "'tanh'"), ("a", "before it fires")],
+            ),
+            ([_function("relu"), _function("again"), _dense("b", 8)], [("again", "must follow a Dense")]),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, layers: list[Any], expected: list[tuple[str, str]]) -> None:
+        _check("xylo", expected, _chain((16,), *layers), **_XYLO)
+
+    def test_too_many_inputs_are_counted(self) -> None:
+        _check("xylo", [("b", "17 inputs")], _chain((17,), _dense("b", 8)), **_XYLO)
+
+    def test_convolutions_are_refused(self) -> None:
+        network = _chain((4, 4, 1), _conv("conv"))
+        _check("xylo", [("conv", "Conv2D is not one of")], network, **_XYLO)
+
+    @pytest.mark.parametrize(
+        ("slot", "quantizer", "reason"),
+        [
+            ("kernel", "quantized_bits(9,0)", "allowed are 1 to 8"),
+            ("bias", "quantized_po2(4)", "is not one of"),
+            ("activation", "quantized_relu(6,6)", "allowed are 1 to 5"),
+            ("activation", "binary()", "use_01=True"),
+        ],
+    )
+    def test_a_candidate_that_is_not_legal_is_named(self, slot: str, quantizer: str, reason: str) -> None:
+        network = _chain((4,), _dense("a", 3, activation="relu"))
+        _check("xylo", [("a", reason)], network, **_XYLO | {slot: quantizer})
+
+
+class TestHls4ml:
+    def test_a_convolutional_network_is_legal(self) -> None:
+        _check("hls4ml", [], _chain((8, 8, 1), *_BLOCKS, *_HEAD), **_HLS)
+
+    @pytest.mark.parametrize(
+        ("slot", "quantizer", "reason"),
+        [
+            ("kernel", "max(4)", "is not one of"),
+            ("kernel", "quantized_bits(4,0,1,alpha='auto')", "not a power of two"),
+            ("kernel", "quantized_bits(4,0,1,alpha=0.3)", "not a power of two"),
+            ("activation", "quantized_relu_po2(4)", "is not one of"),
+            ("activation", "quantized_bits(4,0,alpha='auto_po2')", "looks at the data"),
+            ("activation", "quantized_relu(4,1,use_sigmoid=True)", "plain ReLU"),
+        ],
+    )
+    def test_a_candidate_that_is_not_converted_is_named(self, slot: str, quantizer: str, reason: str) -> None:
+        network = _chain((4,), _dense("a", 3, activation="relu"))
+        _check("hls4ml", [("a", reason)], network, **_HLS | {slot: quantizer})
+
+    def test_a_function_without_a_converter_is_named(self) -> None:
+        network = _chain((4,), _dense("a", 3, activation="gelu"))
+        _check("hls4ml", [("a", "activation 'gelu'")], network, **_HLS)
+
+    def test_a_layer_without_a_converter_is_named(self) -> None:
+        network = _chain((8, 8, 1), ("Cropping2D", "crop", {"cropping": [[1, 1], [1, 1]]}))
+        _check("hls4ml", [("crop", "Cropping2D is not one of")], network)
+
+
+@pytest.mark.parametrize("target", list(TARGETS.values()), ids=list(TARGETS))
+class TestEveryTarget:
+    def test_the_registry_knows_it_by_its_name(self, target: Any) -> None:
+        assert TARGETS[target.name] is target
+
+    def test_its_rules_name_quantizers_that_exist(self, target: Any) -> None:
+        for rule in target.slots.values():
+            assert rule.kinds is None or rule.kinds <= KINDS.keys()
+
+    def test_problems_point_into_the_job(self, target: Any) -> None:
+        network = _chain((8, 8, 1), _conv("conv"), _function("tanh", "tanh"))
+        for problem in target.check(network, _space(network, kernel="bernoulli()")):
+            assert isinstance(problem, Problem)
+            assert problem.pointer in ("/model", "/limits", "/quantizers/kernel")
+            assert problem.message.startswith(f"{target.name}: layer ")
+
+    def test_fields_of_the_same_nature_have_the_same_rule(self, target: Any) -> None:
+        network = _chain((8, 8, 1), _DEPTHWISE)
+        quantizer = parse_quantizer("bernoulli()")
+        place = network.layer("depthwise")
+        found = [target.faults(Place(f, place), quantizer) for f in ("kernel", "depthwise_kernel")]
+        assert found[0] == found[1]
+
+
+def test_targets_load_no_training_framework() -> None:
+    script = "import sys, search.targets; print({'keras', 'tensorflow', 'numpy'} & set(sys.modules))"
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.strip()
+        == "set()"
+    )

@@ -1,0 +1,96 @@
+"""The end of a search: its best trial is measured on the test data, once, and the report is stored."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from search.history import JobStatus, TrialRecord, TrialStatus
+from search.scoring.forgiving_factor import factor_of
+from search.spec.job import SearchSpec
+from search.spec.spiking import XyloModel
+from search.spiking import trial as spiking_trial
+from service.store import jobs, trials
+from service.store.models import Artifact, Job
+from worker import preparation
+from worker.runtime import Runtime
+from worker.scratch import scratch
+from worker.uploads import spec_of
+
+log = logging.getLogger(__name__)
+
+MODEL = "model.keras"
+REPORT = "report.json"
+
+
+def best_of(spec: SearchSpec, reference_cost: float, history: Sequence[TrialRecord]) -> int | None:
+    """Number of the trial with the best score; of equal ones the first. None if none was measured."""
+    factor = factor_of(spec)
+    measured = [trial for trial in history if trial.status is TrialStatus.DONE]
+    if not measured:
+        return None
+    return max(
+        measured,
+        key=lambda trial: (
+            factor.score(trial.metric or 0.0, trial.cost or 0.0, reference_cost),
+            -trial.number,
+        ),
+    ).number
+
+
+def finalize_job(runtime: Runtime, job_id: str) -> None:
+    """Measure the best trial of a FINALIZING job on the test data and end the job. Does nothing in any other state."""
+    with runtime.database.transaction() as session:
+        attempt = jobs.claim_finalization(
+            session, job_id, worker=runtime.worker, lease=runtime.settings.final_lease
+        )
+    if attempt is None:
+        return
+    try:
+        with scratch() as folder:
+            _report(runtime, job_id, attempt, folder)
+    except Exception as error:
+        log.exception("the final report of job %s failed", job_id)
+        with runtime.database.transaction() as session:
+            if attempt >= runtime.settings.max_attempts:
+                reason = f"the final report failed {attempt} times: {type(error).__name__}: {error}"
+                jobs.end(session, job_id, JobStatus.FAILED, reason)
+            else:
+                jobs.release_finalization(session, job_id, attempt)
+
+
+def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
+    with runtime.database.reading() as session:
+        job = jobs.get(session, job_id)
+        assert job.best_trial is not None  # set together with FINALIZING
+        trial = trials.get(session, job_id, job.best_trial)
+        files = {row.name: row for row in trials.artifacts(session, trial)}
+    report = json.loads(runtime.blobs.path(files[REPORT].sha256).read_text())
+    report["test"] = _measure_on_test(runtime, job, files, folder)
+    path = folder / REPORT
+    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    blob = runtime.blobs.put(path)
+    with runtime.database.transaction() as session:
+        if jobs.holds_finalization(session, job_id, attempt):
+            trials.put_artifacts(session, trial.id, {REPORT: blob})
+            jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
+
+
+def _measure_on_test(
+    runtime: Runtime, job: Job, files: Mapping[str, Artifact], folder: Path
+) -> dict[str, float]:
+    spec = spec_of(runtime, job)
+    prepared = preparation.plan(runtime, job.id, spec)
+    data = preparation.dataset(runtime, spec, prepared)
+    if isinstance(spec.model, XyloModel):
+        return spiking_trial.evaluate(
+            runtime.blobs.path(files[spiking_trial.NETWORK_FILE].sha256), data.x_test, data.y_test
+        )
+    from search.training.trial import evaluate  # loads Keras
+
+    path = folder / MODEL  # Keras tells the format by the name
+    shutil.copyfile(runtime.blobs.path(files[MODEL].sha256), path)
+    return dict(evaluate(path, data.x_test, data.y_test, prepared.task))
