@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from search.cost import profiles
 from search.cost.answer import price_network
 from search.errors import InvalidSpec
-from service.api.body import refused
 from service.api.deps import READS, CostDep
 from service.api.responses import problem_responses
+from service.parsing import refused
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 
 router = APIRouter(prefix="/v1", tags=["cost"], dependencies=[READS])

@@ -14,11 +14,11 @@ from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
-from service.api.body import Question, Submission, parse_question, parse_submission
 from service.api.resolving import resolved
 from service.auth.authenticator import Authenticator, Presented
 from service.auth.scopes import Caller, Scope
 from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
+from service.parsing import Question, Submission, parse_question, parse_submission
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore

@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Response
 from pydantic import ValidationError
 
 from search.results.final_training import FinalSpec
-from service.api.body import parse_json, problems
 from service.api.deps import READS, SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
+from service.parsing import parse_json, problems
 from service.queue import TaskName
 from service.schemas.final_training import FinalView
 from service.store import final_trainings

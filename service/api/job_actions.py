@@ -15,13 +15,13 @@ from search.errors import Problem
 from search.history import JOB_ENDED
 from search.spec.base import Frozen
 from search.spec.job import SearchSpec
-from service.api.body import Stated, parse_json, problems
 from service.api.deps import ADMINISTERS, READS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
 from service.api.merge_patch import merged
 from service.api.responses import problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.auth.scopes import Caller
 from service.errors import InvalidRequest, NotJson
+from service.parsing import Stated, parse_json, problems
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings

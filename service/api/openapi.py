@@ -1,4 +1,4 @@
-"""The reference at /openapi.json: FastAPI's, with the schemas of the bodies that `service.api.body` reads, examples,
+"""The reference at /openapi.json: FastAPI's, with the schemas of the bodies that `service.parsing` reads, examples,
 and the answers that every route may give.
 """
 

@@ -84,7 +84,7 @@ def _invalid_spec(_request: Request, error: Any) -> Response:
 
 
 def _invalid_query(_request: Request, error: Any) -> Response:
-    """FastAPI's own checks see only path and query: bodies are read by `service.api.body`.
+    """FastAPI's own checks see only path and query: bodies are read by `service.parsing`.
 
     A path whose parameters cannot be what they should be leads nowhere.
     """

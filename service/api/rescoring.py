@@ -13,10 +13,10 @@ from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.results.rescoring import Measured, rescore
 from search.spec.job import SearchSpec
-from service.api.body import Stated, parse_json, problems, refused
 from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
+from service.parsing import Stated, parse_json, problems, refused
 from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
 from service.store import jobs, learning

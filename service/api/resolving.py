@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from search.errors import InvalidSpec
-from service.api.body import Spec, Stated, refused
+from service.parsing import Spec, Stated, refused
 from service.store.blobs import BlobStore
 from service.store.references import opened, pinned
 from service.store.session import Database

@@ -7,10 +7,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from search.errors import Problem
-from service.api.body import parse_json
 from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, presented
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
+from service.parsing import parse_json
 from service.schemas.jobs import QuotaView, SessionView
 from service.store import quotas
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Response
 
 from search.cost.pricing import cost_unit
-from service.api.body import Submission, plan_of
 from service.api.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
+from service.api.planning import plan_of
 from service.api.resolving import resolved
+from service.parsing import Submission
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings

@@ -15,7 +15,6 @@ from fastapi import APIRouter, Depends, Header, Path, Request, Response
 from pydantic import ValidationError
 
 from search.networks.zoo import ZOO
-from service.api.body import parse_json, problems
 from service.api.deps import (
     ADMINISTERS,
     READS,
@@ -34,6 +33,7 @@ from service.api.deps import (
 from service.api.responses import problem_responses
 from service.api.upload_reception import DATASETS, MODELS, Reception, Resource
 from service.errors import InvalidParameter, InvalidRequest, TooLarge, UploadNotFound
+from service.parsing import parse_json, problems
 from service.schemas.jobs import Page
 from service.schemas.uploads import (
     DatasetItem,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from service.api.body import plan_of
 from service.api.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
 from service.api.jobs import JOB_BODY, REFUSED
+from service.api.planning import plan_of
 from service.api.resolving import resolved
 from service.schemas.dry_run import DryRun
 from service.store import workers

@@ -16,7 +16,7 @@ from costmodel.errors import InvalidProfile
 from costmodel.technology import PROFILES, Technology, load_profile, profile_file
 from search.networks.zoo import ZOO
 from search.spec.cost import goal_options
-from service.api.body import Question, parse_question, parse_submission
+from service.parsing import Question, parse_question, parse_submission
 
 #: Files larger than this are no description of a network.
 MAX_FILE_BYTES: Final = 64 << 20

@@ -13,10 +13,10 @@ from rich.text import Text
 from search.cost import profiles as catalogue
 from search.cost.answer import Priced, price_network
 from search.errors import InvalidSpec
-from service.api.body import refused
 from service.cli import cost_files, cost_table, session
 from service.cli.cost_html import page
 from service.errors import InvalidRequest, ServiceError
+from service.parsing import refused
 
 
 def cost(asked: cost_files.Asked, *, html: Path | None, as_json: bool) -> None:

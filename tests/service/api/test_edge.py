@@ -210,7 +210,8 @@ from service.store.migrate import upgrade
 app = create_app(Settings())
 upgrade(app.state.database.engine)
 app.openapi()
-from service.api.body import parse_submission, plan_of
+from service.api.planning import plan_of
+from service.parsing import parse_submission
 job = {"model": "digits_cnn", "data": "digits", "limits": {"by_class": {"Dense": [8]}}}
 plan_of(parse_submission(json.dumps(job).encode()), Settings().data_folder)
 frameworks = {"keras", "tensorflow", "keras_tuner", "sklearn", "scipy", "jax", "h5py"}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from search.errors import Problem
-from service.api.body import parse_submission
 from service.errors import InvalidRequest, Malformed
+from service.parsing import parse_submission
 from service.settings import Settings
 
 Change = dict[str, Any]

@@ -1,18 +1,16 @@
-"""Bodies: JSON read with limits, then made into a SearchSpec; faults become JSON pointers into what was sent."""
+"""Documents as specifications: strict JSON, read with limits and validated; faults carry JSON pointers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from search.errors import InvalidSpec, Problem
-from search.plans.base import Plan, plan
 from search.spec.cost import CostSpec
 from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
@@ -73,14 +71,6 @@ def _parsed(kind: type[Spec], body: bytes) -> Stated[Spec]:
         return Stated(kind.model_validate(document), document)
     except ValidationError as error:
         raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
-
-
-def plan_of(submission: Submission, data_dir: Path) -> Plan:
-    """What the search would do; InvalidRequest with a pointer for every fault that model or data reveal."""
-    try:
-        return plan(submission.spec, data_dir)
-    except InvalidSpec as error:
-        raise refused(error, submission.document) from None
 
 
 def refused(error: InvalidSpec, document: Any) -> InvalidRequest:

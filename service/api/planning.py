@@ -1,0 +1,17 @@
+"""The plan of a job that was submitted: what model and data say about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.errors import InvalidSpec
+from search.plans.base import Plan, plan
+from service.parsing import Submission, refused
+
+
+def plan_of(submission: Submission, data_dir: Path) -> Plan:
+    """What the search would do; InvalidRequest with a pointer for every fault that model or data reveal."""
+    try:
+        return plan(submission.spec, data_dir)
+    except InvalidSpec as error:
+        raise refused(error, submission.document) from None
