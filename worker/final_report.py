@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from search.history import JobStatus, TrialRecord, TrialStatus
+from search.results.report import report_text
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 from search.spec.spiking import XyloModel
 from search.spiking import trial as spiking_trial
+from search.trial_files import MODEL_FILE, NETWORK_FILE, REPORT_FILE
 from service.store import jobs, trials
 from service.store.models import Artifact, Job
 from worker import preparation
@@ -21,9 +23,6 @@ from worker.scratch import scratch
 from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
-
-MODEL = "model.keras"
-REPORT = "report.json"
 
 
 def best_of(spec: SearchSpec, reference_cost: float, history: Sequence[TrialRecord]) -> int | None:
@@ -68,14 +67,14 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
         assert job.best_trial is not None  # set together with FINALIZING
         trial = trials.get(session, job_id, job.best_trial)
         files = {row.name: row for row in trials.artifacts(session, trial)}
-    report = json.loads(runtime.blobs.path(files[REPORT].sha256).read_text())
+    report = json.loads(runtime.blobs.path(files[REPORT_FILE].sha256).read_text())
     report["test"] = _measure_on_test(runtime, job, files, folder)
-    path = folder / REPORT
-    path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    path = folder / REPORT_FILE
+    path.write_text(report_text(report))
     blob = runtime.blobs.put(path)
     with runtime.database.transaction() as session:
         if jobs.holds_finalization(session, job_id, attempt):
-            trials.put_artifacts(session, trial.id, {REPORT: blob})
+            trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
             jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
 
 
@@ -87,10 +86,10 @@ def _measure_on_test(
     data = preparation.dataset(runtime, spec, prepared)
     if isinstance(spec.model, XyloModel):
         return spiking_trial.evaluate(
-            runtime.blobs.path(files[spiking_trial.NETWORK_FILE].sha256), data.x_test, data.y_test
+            runtime.blobs.path(files[NETWORK_FILE].sha256), data.x_test, data.y_test
         )
     from search.training.trial import evaluate  # loads Keras
 
-    path = folder / MODEL  # Keras tells the format by the name
-    shutil.copyfile(runtime.blobs.path(files[MODEL].sha256), path)
+    path = folder / MODEL_FILE  # Keras tells the format by the name
+    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE].sha256), path)
     return dict(evaluate(path, data.x_test, data.y_test, prepared.task))

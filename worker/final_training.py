@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from dataclasses import replace
@@ -12,14 +11,15 @@ from typing import Self
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
 from search.history import EpochReport, Measurement
-from search.results.final_training import PREFIX
+from search.results.report import build_report, report_text
 from search.schedules import learning_rate_shares
 from search.spec.job import SearchSpec
+from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName
 from service.store import final_trainings, jobs, trials, workers
 from service.store.final_trainings import FinalClaim
 from service.store.models import now
-from worker import final_report, preparation
+from worker import preparation
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
@@ -72,7 +72,6 @@ def _attempt(runtime: Runtime, held: FinalClaim, folder: Path) -> None:
 
 
 def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) -> None:
-    from search.results.report import build_report
     from search.training.trial import evaluate, run_trial  # loads Keras
 
     with runtime.database.reading() as session:
@@ -82,9 +81,9 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
     spec, record = final_spec(spec_of(runtime, job)), trials.record(row)
     prepared = preparation.plan(runtime, held.job_id, spec)
     data = preparation.dataset(runtime, spec, prepared)
-    start = folder / "start" / final_report.MODEL
+    start = folder / "start" / MODEL_FILE
     start.parent.mkdir()
-    shutil.copyfile(runtime.blobs.path(files[final_report.MODEL]), start)
+    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), start)
     done = record.epochs or spec.training.epochs
     measured = run_trial(
         spec,
@@ -99,7 +98,7 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
         start_from=start,
         shares=learning_rate_shares(spec, prepared.stages, record),
     )
-    test = dict(evaluate(folder / final_report.MODEL, data.x_test, data.y_test, prepared.task))
+    test = dict(evaluate(folder / MODEL_FILE, data.x_test, data.y_test, prepared.task))
     trained = replace(record, epochs=done + held.epochs, initial_epoch=done)
     report = build_report(
         spec,
@@ -110,7 +109,7 @@ def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) ->
         versions=preparation.versions(),
         test=test,
     )
-    (folder / final_report.REPORT).write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    (folder / REPORT_FILE).write_text(report_text(report))
     _save(runtime, held, measured, test, folder)
 
 
@@ -124,7 +123,7 @@ def _save(
 ) -> None:
     """Bytes first, then the row that names them."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    blobs = {PREFIX + path.name: runtime.blobs.put(path) for path in paths}
+    blobs = {FINAL_PREFIX + path.name: runtime.blobs.put(path) for path in paths}
     with runtime.database.transaction() as session:
         versions = preparation.versions()
         if not final_trainings.finish(session, held, measured, test, artifacts=blobs, versions=versions):

@@ -16,6 +16,7 @@ from search.history import Assignment, EpochReport
 from search.plans.base import Plan
 from search.spec.job import SearchSpec
 from search.spec.oracle import FloatBound
+from search.trial_files import MODEL_FILE
 from service.store import jobs
 from worker import preparation
 from worker.recorder import Recorder
@@ -54,7 +55,7 @@ def float_model(
     folder = runtime.settings.home / "float" / _recipe(spec)
     if not (folder / "metric.json").exists():
         _train(folder, spec, prepared, data, recorder)
-    found = FloatModel(folder / "model.keras", json.loads((folder / "metric.json").read_text()))
+    found = FloatModel(folder / MODEL_FILE, json.loads((folder / "metric.json").read_text()))
     with runtime.database.transaction() as session:
         jobs.note_float_metric(session, job_id, found.metric)
     return found
@@ -90,7 +91,7 @@ def train_float(
     folder.mkdir(parents=True, exist_ok=True)
     measured = run_trial(spec, NOTHING, data, prepared.pricer, reporter, folder, seed=spec.seed)
     (folder / "metric.json").write_text(json.dumps(measured.metric))
-    return FloatModel(folder / "model.keras", measured.metric)
+    return FloatModel(folder / MODEL_FILE, measured.metric)
 
 
 @dataclass(frozen=True)

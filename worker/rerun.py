@@ -17,16 +17,15 @@ from search.data import Dataset, load
 from search.errors import SearchError
 from search.history import EpochReport, Measurement
 from search.plans.base import Plan, plan
-from search.results.recipe import RECIPE_FILE, TOLERANCE, Recipe, fingerprint
+from search.results.recipe import TOLERANCE, Recipe, fingerprint
 from search.spec.spiking import XyloModel
+from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.references import opened
 from worker import preparation
 from worker.float_model import train_float
 from worker.uploads import gives_weights, write_given_float
-
-PARENT_FILE = "parent.keras"
 
 
 class NotRerun(Exception):
@@ -95,15 +94,15 @@ def _trained(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measu
     spec = prepared.spec
     start = None
     if recipe.start == "parent":
-        if not (folder / PARENT_FILE).exists():
+        if not (folder / PARENT_MODEL_FILE).exists():
             raise NotRerun(
                 f"trial {recipe.trial} went on with trial {recipe.parent}, whose model is not there"
             )
-        start = place / "parent" / "model.keras"  # Keras tells the format by the name
+        start = place / "parent" / MODEL_FILE  # Keras tells the format by the name
         start.parent.mkdir()
-        shutil.copyfile(folder / PARENT_FILE, start)
+        shutil.copyfile(folder / PARENT_MODEL_FILE, start)
     elif recipe.start == "float":
-        start = place / "float" / "model.keras"
+        start = place / "float" / MODEL_FILE
         start.parent.mkdir()
         if gives_weights(spec):
             write_given_float(start.parent, spec, prepared, data)

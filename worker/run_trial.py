@@ -16,17 +16,19 @@ from search.plans.base import Plan
 from search.pruning.bounds import Judge
 from search.pruning.early_stopping import stopping_rule
 from search.pruning.post_training import judge_untrained
-from search.results.recipe import RECIPE_FILE, Start, recipe_of
+from search.results.recipe import Start, recipe_of
+from search.results.report import build_report, report_text
 from search.schedules import learning_rate_shares
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 from search.spec.oracle import NoBound, NoPostTraining
 from search.spec.spiking import XyloModel
+from search.trial_files import MODEL_FILE, RECIPE_FILE, REPORT_FILE
 from service.store import claims, jobs, trials
 from service.store.claims import Claim
 from service.store.lifecycle import UNWANTED
 from service.store.models import Job
-from worker import final_report, preparation
+from worker import preparation
 from worker.advance import is_late
 from worker.float_model import FloatModel, float_model, is_needed
 from worker.recorder import Judged, LeaseLost, Recorder
@@ -127,11 +129,11 @@ def _parent_model(runtime: Runtime, job_id: str, record: TrialRecord, folder: Pa
     with runtime.database.reading() as session:
         parent = trials.get(session, job_id, record.parent)
         files = {row.name: row.sha256 for row in trials.artifacts(session, parent)}
-    if final_report.MODEL not in files:
+    if MODEL_FILE not in files:
         return None
-    path = folder / "parent" / final_report.MODEL  # Keras tells the format by the name
+    path = folder / "parent" / MODEL_FILE  # Keras tells the format by the name
     path.parent.mkdir()
-    shutil.copyfile(runtime.blobs.path(files[final_report.MODEL]), path)
+    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), path)
     return path
 
 
@@ -200,8 +202,6 @@ def _tell(
     runtime: Runtime, trial: Trial, beginning: Beginning, measurement: Measurement, folder: Path
 ) -> None:
     """Write the report and the recipe."""
-    from search.results.report import build_report, report_text
-
     versions = preparation.versions()
     report = build_report(
         trial.spec, trial.record, measurement, trial.plan.reference, seed=trial.seed, versions=versions
@@ -216,5 +216,5 @@ def _tell(
         versions=versions,
         data=preparation.fingerprint(runtime, trial.spec, trial.plan),
     )
-    for name, document in ((final_report.REPORT, report), (RECIPE_FILE, recipe.to_json())):
+    for name, document in ((REPORT_FILE, report), (RECIPE_FILE, recipe.to_json())):
         (folder / name).write_text(report_text(document))

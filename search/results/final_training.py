@@ -8,9 +8,6 @@ from pydantic import Field
 
 from search.spec.base import Frozen
 
-#: What the files of a final training are called: those of the trial with this before their name.
-PREFIX = "final-"
-
 
 class FinalStatus(StrEnum):
     """Where a final training stands."""

@@ -14,9 +14,6 @@ import numpy as np
 from search.history import Assignment, Measurement, TrialRecord
 from search.spec.job import SearchSpec
 
-#: Name of the file.
-RECIPE_FILE: Final = "recipe.json"
-
 #: Grows when older versions could not read a recipe any more.
 FORMAT: Final = 1
 

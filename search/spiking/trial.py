@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,7 @@ from search.data import Dataset
 from search.errors import Infeasible
 from search.history import Assignment, Measurement
 from search.spiking.network import BATCH, accuracy, quantized
-
-NETWORK_FILE: Final = "network.npz"
-SETTINGS_FILE: Final = "settings.json"
+from search.trial_files import NETWORK_FILE, SETTINGS_FILE
 
 
 def run_trial(

@@ -15,11 +15,7 @@ import numpy as np
 from quantization.export import export_integers
 from quantization.models.convert import plain_description, read_quantizers
 from search.data import Dataset
-
-MODEL_FILE: Final = "model.keras"
-QUANTIZERS_FILE: Final = "quantizers.json"
-WEIGHTS_FILE: Final = "weights.npz"
-PREPROCESSING_FILE: Final = "preprocessing.json"
+from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, WEIGHTS_FILE
 
 #: Kinds of objects that a model of ours is saved with.
 _SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")

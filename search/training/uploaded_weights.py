@@ -15,9 +15,10 @@ from search.history import Assignment
 from search.networks import architecture as models
 from search.spec.job import SearchSpec
 from search.task import Task
-from search.training.artifacts import MODEL_FILE, save
+from search.training.artifacts import save
 from search.training.build import assemble, compile_model
 from search.training.trial import evaluate
+from search.trial_files import MODEL_FILE
 
 #: What must be there, path by path, to what is there.
 ReadWeights = Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, NDArray[Any]]]

@@ -16,13 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from search.results.final_training import FinalStatus
+from search.trial_files import FINAL_PREFIX, MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
 from service.cli.render import percent
 from service.client import NotFound, SearchClient
 from service.schemas.analysis import AnalysisView, ChoiceEffectView
 from service.schemas.final_training import FinalView
 
 _ENDED: Final = frozenset({FinalStatus.DONE, FinalStatus.FAILED})
-_RECIPE: Final = "recipe.json"
 _POLL_S: Final = 1.0
 
 
@@ -51,7 +51,7 @@ def final(view: FinalView) -> RenderableType:
     """A final training in one line."""
     line = f"trial {view.number}: final training of {view.epochs} epochs {view.status}"
     if view.status is FinalStatus.DONE and view.metric is not None and view.test_metric is not None:
-        line += f"; validation {view.metric:.4f}, test {view.test_metric:.4f}; its files are named final-..."
+        line += f"; validation {view.metric:.4f}, test {view.test_metric:.4f}; its files are named {FINAL_PREFIX}..."
     elif view.status is FinalStatus.RUNNING:
         line += f", {view.epochs_done} epochs are done"
     return Text(line if view.reason is None else f"{line}: {view.reason}")
@@ -81,12 +81,13 @@ def rerun(
     with tempfile.TemporaryDirectory(prefix="fewbits-rerun-") as place:
         folder = Path(place)
         try:
-            recipe = json.loads(client.download(job_id, number, _RECIPE, folder).read_text())
+            recipe = json.loads(client.download(job_id, number, RECIPE_FILE, folder).read_text())
         except NotFound:
-            typer.echo(f"error: trial {number} has no {_RECIPE}: it was not measured", err=True)
+            typer.echo(f"error: trial {number} has no {RECIPE_FILE}: it was not measured", err=True)
             raise typer.Exit(1) from None
         if recipe["start"] == "parent":
-            client.download(job_id, recipe["parent"], "model.keras", folder).rename(folder / "parent.keras")
+            parent = client.download(job_id, recipe["parent"], MODEL_FILE, folder)
+            parent.rename(folder / PARENT_MODEL_FILE)
         command = [sys.executable, "-m", "worker.rerun", str(folder)]
         command += [] if data is None else ["--data", str(data)]
         command += [] if tolerance is None else ["--tolerance", str(tolerance)]

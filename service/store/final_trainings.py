@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from search.history import Measurement, TrialStatus
 from search.results.final_training import FinalStatus
+from search.trial_files import MODEL_FILE
 from service.errors import Conflict, NotFound
 from service.store import events, trials
 from service.store.blobs import Blob
@@ -56,7 +57,7 @@ def request(session: Session, job_id: str, number: int, epochs: int) -> tuple[Fi
     """
     trial = trials.get(session, job_id, number)
     names = {row.name for row in trials.artifacts(session, trial)}
-    if trial.status != TrialStatus.DONE or "model.keras" not in names:
+    if trial.status != TrialStatus.DONE or MODEL_FILE not in names:
         raise Conflict(f"trial {number} is {trial.status} and has no trained model to go on with")
     turn = events.take(session, job_id)  # locks the job: two that ask at once ask one after the other
     found = session.get(FinalTraining, trial.id, populate_existing=True)

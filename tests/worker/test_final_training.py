@@ -12,6 +12,7 @@ import pytest
 
 from search.errors import Diverged
 from search.results.final_training import FinalStatus
+from search.results.report import report_text
 from search.training.trial import run_trial
 from service.queue import TaskName
 from service.store import final_trainings, trials
@@ -84,6 +85,18 @@ def test_the_final_report_holds_both_metrics(bench: Bench, searched: str) -> Non
     report = json.loads(files_of(bench, searched)["final-report.json"].read_text())
     assert report["validation"]["metric"] == row.metric
     assert report["test"]["metric"] == row.test_metric
+
+
+def test_all_reports_of_a_job_are_written_alike(bench: Bench, searched: str) -> None:
+    """That of the trial, which the end of the search completes, and that of its final training."""
+    finalize(bench, searched, 0, epochs=1)
+    bench.work()
+    files = files_of(bench, searched)
+    for name in ("report.json", "final-report.json"):
+        text = files[name].read_text()
+        report = json.loads(text)
+        assert report["test"] is not None
+        assert text == report_text(report)
 
 
 def test_a_final_training_whose_worker_was_killed_is_done_by_the_next_one(

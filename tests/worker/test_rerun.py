@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from search.results.recipe import Recipe
+from search.trial_files import PARENT_MODEL_FILE
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
 from worker import rerun
@@ -26,7 +27,7 @@ def recipe_of(bench: Bench, job_id: str, number: int, folder: Path) -> Recipe:
         recipe = Recipe.from_json(json.loads((folder / "recipe.json").read_text()))
         if recipe.parent is not None:
             model = trials.artifact(session, trials.get(session, job_id, recipe.parent), "model.keras")
-            shutil.copyfile(bench.runtime.blobs.path(model.sha256), folder / rerun.PARENT_FILE)
+            shutil.copyfile(bench.runtime.blobs.path(model.sha256), folder / PARENT_MODEL_FILE)
     return recipe
 
 
@@ -61,7 +62,7 @@ def test_a_trial_that_went_on_with_another_one_is_trained_again_from_that_one(
     recipe = recipe_of(bench, job_id, later.number, tmp_path)
     assert (recipe.start, recipe.parent) == ("parent", later.parent)
     assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
-    (tmp_path / rerun.PARENT_FILE).unlink()
+    (tmp_path / PARENT_MODEL_FILE).unlink()
     with pytest.raises(rerun.NotRerun, match="whose model is not there"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
