@@ -1,24 +1,29 @@
-"""When Python looks for garbage: models are webs of references, and looking passes over all that Keras has made."""
+"""Garbage-collection policy: collections are costly because Keras keeps large object graphs alive.
+
+Also delays importing scikit-learn, which only `bayesian` needs.
+"""
 
 from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-#: A model is a web of references that only the collector takes apart. What may wait for it: so many trials, whose
-#: models hold no more than so many bytes.
-_TRIALS_LEFT: Final = 16
-_BYTES_LEFT: Final = 2**27
+#: A model is a web of references that only the collector frees. It runs after this many trials, or earlier, once the
+#: models of these trials hold this many bytes.
+_TRIALS_PER_COLLECTION: Final = 16
+_BYTES_PER_COLLECTION: Final = 2**27
 
-_left: list[int] = []
+#: Bytes of each trial's models since the last collection.
+_uncollected: list[int] = []
 
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Keep the collector from looking while many things are made that live on, or that end without it."""
+    """Switch automatic collections off while many objects are made that live on, or are freed without the collector."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -30,14 +35,30 @@ def without_collections() -> Iterator[None]:
 
 @functools.cache
 def freeze_imports() -> None:
-    """Once per process: spare the collector what the imports made; it takes 20 ms after a trial instead of 400."""
+    """Exclude what the imports made from collections, once per process: one takes 20 ms then, instead of 400."""
     gc.collect()
     gc.freeze()
 
 
-def collect_sometimes(held_bytes: int) -> None:
-    """Called after each trial, whose models held so much: takes apart what the last few left."""
-    _left.append(held_bytes)
-    if len(_left) >= _TRIALS_LEFT or sum(_left) >= _BYTES_LEFT:
-        _left.clear()
+def collect_sometimes(model_bytes: int) -> None:
+    """Called after each trial, whose models held `model_bytes`: collects once enough trials or bytes have gathered."""
+    _uncollected.append(model_bytes)
+    if len(_uncollected) >= _TRIALS_PER_COLLECTION or sum(_uncollected) >= _BYTES_PER_COLLECTION:
+        _uncollected.clear()
         gc.collect()
+
+
+@contextmanager
+def without_scikit_learn() -> Iterator[None]:
+    """Import modules that use scikit-learn only if it is there (Keras, keras-tuner) as if it were not installed.
+
+    Loading it takes a second; `search.oracles.bayesian` imports it itself.
+    """
+    if "sklearn" in sys.modules:
+        yield
+        return
+    sys.modules["sklearn"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["sklearn"]

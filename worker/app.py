@@ -16,8 +16,7 @@ import structlog
 from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
-from search.lazily import without_scikit_learn
-from search.process import freeze_imports, without_collections
+from search.process import freeze_imports, without_collections, without_scikit_learn
 from service.observability import telemetry, trace
 from service.queue import TaskName, make_celery
 from service.settings import Settings

@@ -113,11 +113,6 @@ class QuantizedLayer:
         return tuple(slot for slot in self.SLOTS if self.configured(slot, config))
 
     @property
-    def quantizer_specs(self) -> dict[str, QuantizerSpec | None]:
-        """Slot -> specification, None where the slot is not quantized."""
-        return {slot: self._given.get(slot) for slot in self.slots}
-
-    @property
     def effective_specs(self) -> dict[str, QuantizerSpec]:
         """The quantized slots as they run: where `effective_spec` changes what was given."""
         return {slot: quantizer.spec for slot, quantizer in self._slot_quantizers}

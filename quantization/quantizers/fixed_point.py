@@ -10,7 +10,7 @@ from keras import ops
 
 from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, round_half_away, sign_or_one, stochastic_round
-from quantization.quantizers.scales import Scaling, alternated, quotient
+from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
 
 
@@ -67,7 +67,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         return fixed_point_codes(x, 1.0 / self.step, low, high), scale * self.step
 
     def _encode_auto(self, x: Tensor) -> tuple[Tensor, Any]:
-        scaling = Scaling.of(self.spec)
+        scaling = AutoScale.from_spec(self.spec)
         unit = 2.0**self.spec.integer
         x = x / unit
         if self.is_sign and not self.spec.compat:
@@ -79,7 +79,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
             scale = self._scale_of(x, scaling)
         return self._auto_codes(x, scale), scale * unit
 
-    def _scale_of(self, x: Tensor, scaling: Scaling) -> Tensor:
+    def _scale_of(self, x: Tensor, scaling: AutoScale) -> Tensor:
         # Codes are symmetric, so that magnitudes are all that matters: half of the work on small kernels.
         top = self.code_range[1]
         size = ops.abs(x) if self.spec.keep_negative or self.spec.compat else ops.relu(x)
@@ -156,7 +156,7 @@ class QuantizedLinearQuantizer(BaseQuantizer[QuantizedLinear]):
     def _step_of(self, x: Tensor) -> Any:
         if not is_auto(self.spec):
             return ops.convert_to_tensor(constant_scale(self.spec.alpha) * self.step, "float32")
-        scaling = Scaling.of(self.spec)
+        scaling = AutoScale.from_spec(self.spec)
         low, high = self.clip_range
         if self.spec.keep_negative:
             step = scaling.largest(x, each=self.spec.compat) * 2.0 / (high - low)

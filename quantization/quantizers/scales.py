@@ -14,7 +14,7 @@ from quantization.quantizers.rounding import Tensor, nearest_power_of_two
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
+class AutoScale:
     """How a scale is found: over which elements, whether a power of two, with which exponents.
 
     `axis` names the axes that keep their own scale (None: the last one), `group` how many neighbours along each
@@ -30,7 +30,7 @@ class Scaling:
     per_element: bool = False
 
     @classmethod
-    def of(cls, spec: Any) -> Scaling:
+    def from_spec(cls, spec: Any) -> AutoScale:
         """The scaling a specification asks for."""
         return cls(
             power_of_two=spec.alpha == "auto_po2",

@@ -10,7 +10,7 @@ from keras import ops
 
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
 from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_from, stochastic_round
-from quantization.quantizers.scales import Scaling, alternated, quotient
+from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import StochasticTernary, Ternary
 
 #: Threshold where neither it nor an automatic scale is given.
@@ -42,7 +42,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
 
     def fitted(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         """Codes and scale found from the data."""
-        scaling = Scaling.of(self.spec)
+        scaling = AutoScale.from_spec(self.spec)
         scale = scaling.rounded(2.0 * scaling.largest(x) / 3.0)
         if training and getattr(self.spec, "use_stochastic_rounding", False):
             return self._drawn_and_fitted(x, scale, scaling)
@@ -54,7 +54,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
             scale, codes_of, lambda codes: scaling.least_squares(x, codes), self.spec.number_of_unrolls
         )
 
-    def _drawn_and_fitted(self, x: Tensor, scale: Tensor, scaling: Scaling) -> tuple[Tensor, Any]:
+    def _drawn_and_fitted(self, x: Tensor, scale: Tensor, scaling: AutoScale) -> tuple[Tensor, Any]:
         """`fitted` with codes drawn anew each time."""
         codes = ops.zeros_like(x)
         for _ in range(self.spec.number_of_unrolls):
@@ -87,7 +87,7 @@ class StochasticTernaryQuantizer(TernaryQuantizer):
         if not training:
             return codes, scale
         threshold = scale / 2.0 if is_auto(self.spec) else self.threshold
-        std = Scaling.of(self.spec).deviation(x) + keras.config.epsilon()
+        std = AutoScale.from_spec(self.spec).deviation(x) + keras.config.epsilon()
         above = self._drawn((x - threshold) / std)
         below = self._drawn((x + threshold) / std)
         return above + below - 1.0, scale

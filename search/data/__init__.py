@@ -1,7 +1,7 @@
-"""Data sets: `describe` reads headers and labels, for dry runs; `load` the arrays, for trials. Plain numpy."""
+"""Data sets: `describe` reads headers and labels for a dry run, `load` the arrays for a trial. Plain numpy."""
 
 from search.data.describe import DataInfo, describe
-from search.data.load import Dataset, Scaling, load
+from search.data.load import Dataset, InputScaling, load
 from search.data.targets import TargetScaling
 
-__all__ = ["DataInfo", "Dataset", "Scaling", "TargetScaling", "describe", "load"]
+__all__ = ["DataInfo", "Dataset", "InputScaling", "TargetScaling", "describe", "load"]

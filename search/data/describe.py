@@ -1,4 +1,4 @@
-"""What a job's data are, from headers and labels alone. Plain numpy: what an API process needs for a dry run."""
+"""Shapes and counts of a job's data, from headers and labels alone. Plain numpy, so that the API process can do it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, Header, inside, read_array, read_headers
 from search.data.split import SplitFault, share, sizes
-from search.data.targets import Stored, array_names, fits, unfit
+from search.data.targets import StoredTargets, array_names, fits, unfit
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.spec.job import (
@@ -33,71 +33,71 @@ MNIST_FILE: Final = "mnist.npz"
 
 @dataclass(frozen=True, slots=True)
 class DataInfo:
-    """The data as the model gets them: shape of one example, examples per part, classes."""
+    """The data as the model takes them: shape of one example, examples per part, classes."""
 
     input_shape: tuple[int, ...]
     train: int
     validation: int
     test: int
-    classes: int | None  #: of the output that is judged; None where its targets are numbers
+    classes: int | None  #: of the judged output; None where its targets are numbers
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """What lies in a data set before it is split: shape of one example as stored, counts, and targets of each head."""
+    """A data set before it is split: shape of one example as stored, counts, and targets of each head."""
 
     shape: tuple[int, ...]
     train: int
     test: int
-    targets: tuple[Stored, ...]
+    targets: tuple[StoredTargets, ...]
 
 
-def describe(data: Data, data_dir: Path, network: Network, wanted_task: Task | None = None) -> DataInfo:
+def describe(data: Data, data_dir: Path, network: Network, job_task: Task | None = None) -> DataInfo:
     """The data of a job on this network. Reads headers and labels only. Without a task: for a classifier.
 
-    Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or not what is needed, for
+    Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
     examples that do not fit the network, and for parts that would be empty.
     """
-    found = classification(models.output(network)) if wanted_task is None else wanted_task
+    task = classification(models.output(network)) if job_task is None else job_task
     try:
-        source = _SOURCES[data.kind](data, data_dir, found.heads)
+        source = _SOURCES[data.kind](data, data_dir, task.heads)
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error
-    wanted = models.input_shape(network)
+    input_shape = models.input_shape(network)
     problems: list[Problem] = []
-    if not fits(source.shape, wanted):
+    if not fits(source.shape, input_shape):
         problems.append(
-            Problem(pointer(data), f"examples have the shape {source.shape}; the model takes {wanted}")
+            Problem(pointer(data), f"examples have the shape {source.shape}; the model takes {input_shape}")
         )
-    for head, stored in zip(found.heads, source.targets, strict=True):
+    for head, stored in zip(task.heads, source.targets, strict=True):
         if reason := unfit(head, stored):
             problems.append(Problem(pointer(data), reason))
-    if data.target_scaling != "none" and all(head.labels == "classes" for head in found.heads):
-        problems.append(Problem("/data/target_scaling", "class numbers are not scaled; leave it at none"))
+    if data.target_scaling != "none" and all(head.labels == "classes" for head in task.heads):
+        problems.append(Problem("/data/target_scaling", "class numbers are not scaled; use none"))
     try:
         parts = sizes(source.train, data.validation_fraction, data.train_samples)
     except SplitFault as error:
         problems.append(Problem(f"/data/{error.field}" if error.field else pointer(data), str(error)))
     if problems:
         raise InvalidSpec(problems)
-    classes = source.targets[found.judged].classes if found.head.labels == "classes" else None
-    return DataInfo(wanted, parts.train, parts.validation, source.test, classes)
+    classes = source.targets[task.judged].classes if task.head.labels == "classes" else None
+    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes)
 
 
 def pointer(data: Data) -> str:
-    """JSON pointer to the field that says which data are used."""
+    """JSON pointer to the field that names the data."""
     return {"npz": "/data/file", "uploaded": "/data/id"}.get(data.kind, "/data/kind")
 
 
 def data_file(data: MnistData | NpzData | UploadedData, data_dir: Path) -> Path:
-    """The file the data lie in. Raises `DataFault` if there is none, or it leads out of the folder."""
+    """The file of the data. Raises `DataFault` if there is no such file, or its path leads out of the folder."""
     if isinstance(data, UploadedData):
         return data.file
     if isinstance(data, MnistData):
         try:
             return inside(data_dir, MNIST_FILE)
         except DataFault as error:
-            raise DataFault(f"{error}; put the file there that keras.datasets.mnist downloads") from error
+            raise DataFault(f"{error}; put the file that keras.datasets.mnist downloads there") from error
     return inside(data_dir, data.file)
 
 
@@ -106,25 +106,29 @@ def data_file(data: MnistData | NpzData | UploadedData, data_dir: Path) -> Path:
 
 def _digits(data: DigitsData, _: Path, heads: Sequence[Head]) -> _Source:
     test = share(digits.COUNT, data.test_fraction)
-    targets = _own(data, heads, digits.SHAPE, Stored((), digits.CLASSES))
+    targets = _single_output(data, heads, digits.SHAPE, StoredTargets((), digits.CLASSES))
     return _Source(digits.SHAPE, digits.COUNT - test, test, targets)
 
 
 def _diabetes(data: DiabetesData, _: Path, heads: Sequence[Head]) -> _Source:
     shape, test = (diabetes.FEATURES,), share(diabetes.COUNT, data.test_fraction)
-    return _Source(shape, diabetes.COUNT - test, test, _own(data, heads, shape, Stored((), None)))
+    return _Source(
+        shape, diabetes.COUNT - test, test, _single_output(data, heads, shape, StoredTargets((), None))
+    )
 
 
 def _spiking_digits(data: SpikingDigitsData, _: Path, heads: Sequence[Head]) -> _Source:
     shape, test = (data.steps, spiking_digits.INPUTS), share(spiking_digits.COUNT, data.test_fraction)
-    targets = _own(data, heads, shape, Stored((), spiking_digits.CLASSES))
+    targets = _single_output(data, heads, shape, StoredTargets((), spiking_digits.CLASSES))
     return _Source(shape, spiking_digits.COUNT - test, test, targets)
 
 
-def _own(data: Data, heads: Sequence[Head], shape: tuple[int, ...], stored: Stored) -> tuple[Stored, ...]:
-    """The targets of a data set that has those of one output."""
+def _single_output(
+    data: Data, heads: Sequence[Head], shape: tuple[int, ...], stored: StoredTargets
+) -> tuple[StoredTargets, ...]:
+    """The targets of a built-in data set, which has those of one output."""
     if data.targets == "inputs":
-        return (Stored(shape, None),) * len(heads)
+        return (StoredTargets(shape, None),) * len(heads)
     if len(heads) > 1:
         names = ", ".join(array_names(heads, "train"))
         raise DataFault(f"holds targets of one output, the model has {len(heads)}; a .npz may hold {names}")
@@ -142,24 +146,24 @@ def _npz(data: MnistData | NpzData | UploadedData, data_dir: Path, heads: Sequen
     x_train, x_test = headers["x_train"], headers["x_test"]
     targets = [_stored(path, headers, head, names) for head, *names in zip(heads, *stored, strict=True)]
     if data.targets == "inputs":
-        targets = [Stored(x_train.shape[1:], None)] * len(heads)
+        targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
     return _Source(x_train.shape[1:], x_train.examples, x_test.examples, tuple(targets))
 
 
 def arrays_of(targets: Sequence[Sequence[str]]) -> list[str]:
-    """Names of all arrays of a file, given those of the targets of training and test part."""
+    """Names of all arrays of a file; `targets`: those of the training and the test part's targets, none if inputs."""
     parts = targets or ((), ())
     return ["x_train", *parts[0], "x_test", *parts[1]]
 
 
-def _stored(path: Path, headers: Mapping[str, Header], head: Head, names: Sequence[str]) -> Stored:
+def _stored(path: Path, headers: Mapping[str, Header], head: Head, names: Sequence[str]) -> StoredTargets:
     shapes = {headers[name].shape[1:] for name in names}
     if len(shapes) > 1:
         one, other = (f"{headers[name].shape[1:]} ({name})" for name in names)
         raise DataFault(f"targets have the shape {one} and {other}")
     if head.labels == "classes":
-        return Stored((), 1 + max(int(read_labels(path, name).max()) for name in names))
-    return Stored(shapes.pop(), None)
+        return StoredTargets((), 1 + max(int(read_labels(path, name).max()) for name in names))
+    return StoredTargets(shapes.pop(), None)
 
 
 _SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = {
@@ -178,15 +182,17 @@ def read_labels(path: Path, name: str) -> NDArray[np.int32]:
     if labels.size and int(labels.min()) < 0:
         raise DataFault(f"{name} holds the label {labels.min()}; class numbers count from 0")
     if labels.size and int(labels.max()) >= 2**31 - 1:
-        raise DataFault(f"{name} holds the label {labels.max()}, which is no class number")
+        raise DataFault(f"{name} holds the label {labels.max()}, which is not a class number")
     return labels.astype(np.int32)
 
 
 def _check_targets(headers: Mapping[str, Header], name: str, head: Head) -> None:
     y, x = headers[name], headers["x_train" if name.startswith("y_train") else "x_test"]
     if head.labels == "classes" and y.dtype.kind not in "biu":
-        hint = "; for numbers as targets name a metric like mse under /objective"
-        raise DataFault(f"{y.name} holds {y.dtype.name}; labels are class numbers, so integers{hint}")
+        hint = "; for targets that are numbers set a metric such as mse in /objective"
+        raise DataFault(
+            f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers{hint}"
+        )
     if head.labels == "classes" and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
         raise DataFault(
             f"{y.name} has the shape {y.shape}; it must hold one class number per example, not one-hot rows"
@@ -201,7 +207,7 @@ def _check_examples(headers: Mapping[str, Header]) -> None:
         if not x.examples:
             raise DataFault(f"{x.name} holds no examples")
         if len(x.shape) < 2:
-            raise DataFault(f"{x.name} has the shape {x.shape}; examples need at least one axis of their own")
+            raise DataFault(f"{x.name} has the shape {x.shape}; each example needs at least one axis")
     train, test = headers["x_train"], headers["x_test"]
     if train.shape[1:] != test.shape[1:]:
         raise DataFault(

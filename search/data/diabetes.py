@@ -31,7 +31,7 @@ def read_diabetes() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     features = sklearn_table(_DATA, "diabetes data").astype(np.float64)
     targets = sklearn_table(_TARGETS, "diabetes data").reshape(-1)
     if features.shape != (COUNT, FEATURES) or targets.shape != (COUNT,):
-        raise DataFault("scikit-learn's diabetes data are not those this version knows")
+        raise DataFault("the diabetes data of the installed scikit-learn are not the expected ones")
     features -= features.mean(axis=0)
     features /= np.sqrt((features**2).sum(axis=0))
     return features, targets.astype(np.float32)

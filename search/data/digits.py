@@ -20,12 +20,12 @@ SHAPE: Final = (8, 8)
 CLASSES: Final = 10
 LARGEST: Final = 16.0
 
-_FILE: Final = Path("datasets", "data", "digits.csv.gz")  #: inside sklearn; one image and its label a line
+_FILE: Final = Path("datasets", "data", "digits.csv.gz")  #: inside sklearn; one image and its label per line
 
 
 def read_digits() -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Images (1797, 8, 8) and labels. Raises `DataFault` where scikit-learn is not installed."""
     table = sklearn_table(_FILE, "digits", delimiter=",", dtype=np.uint8)
     if table.shape != (COUNT, 65):
-        raise DataFault("scikit-learn's digits are not those this version knows")
+        raise DataFault("the digits of the installed scikit-learn are not the expected ones")
     return table[:, :-1].reshape(-1, *SHAPE), table[:, -1].astype(np.int32)

@@ -1,4 +1,4 @@
-"""Reading `.npz` files that strangers wrote: headers first, no pickles, nothing outside the data folder."""
+"""Reading untrusted `.npz` files: headers first, no pickles, nothing outside the data folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_EXAMPLES: Final = 10_000_000
 #: Arrays a file may hold; only those needed are read.
 MAX_MEMBERS: Final = 1000
 
-#: What the readers of zips, of deflated data and of numpy's headers raise for bytes that are none.
+#: What the readers of zips, of deflated data and of numpy's headers raise for damaged bytes.
 _UNREADABLE: Final = (
     zipfile.BadZipFile,
     zlib.error,
@@ -40,7 +40,7 @@ _UNREADABLE: Final = (
 
 
 class DataFault(ValueError):
-    """What is wrong with a data file; the message is for the person who gave it."""
+    """A data file cannot be used; the message tells its owner why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ def inside(folder: Path, file: str) -> Path:
     root = folder.resolve()
     try:
         path = (root / file).resolve()
-        found = path.is_file()
-    except (OSError, RuntimeError) as error:  # too long a name; links in a circle
-        raise DataFault(f"{file[:100]!r} is no usable path") from error
+        is_file = path.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long; links in a circle
+        raise DataFault(f"{file[:100]!r} is not a usable path") from error
     if not path.is_relative_to(root):
         raise DataFault(f"{file!r} leads out of the server's data folder (FEWBITS_DATA_DIR)")
-    if not found:
+    if not is_file:
         raise DataFault(f"{file!r} is not a file in the server's data folder (FEWBITS_DATA_DIR)")
     return path
 
@@ -99,7 +99,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
     except _UNREADABLE as error:
-        raise DataFault("not a readable .npz file: it is damaged, cut short, or no zip at all") from error
+        raise DataFault("not a readable .npz file: it is damaged, cut short, or not a zip file") from error
     with archive:
         yield archive
 
@@ -115,16 +115,16 @@ def _reading(name: str) -> Iterator[None]:
         raise DataFault(f"{name} cannot be read: the file is damaged or cut short") from error
 
 
-def _members(archive: zipfile.ZipFile, wanted: Sequence[str]) -> Mapping[str, zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, required: Sequence[str]) -> Mapping[str, zipfile.ZipInfo]:
     entries = archive.infolist()
     if len(entries) > MAX_MEMBERS:
         raise DataFault(f"holds {len(entries)} arrays; at most {MAX_MEMBERS} are allowed")
     names = [entry.filename.removesuffix(".npy") for entry in entries]
-    missing = [name for name in wanted if name not in names]
+    missing = [name for name in required if name not in names]
     if missing:
-        found = ", ".join(sorted(names)[:20]) or "nothing"
-        raise DataFault(f"lacks {', '.join(missing)}; it must hold {', '.join(wanted)} and holds {found}")
-    twice = [name for name in wanted if names.count(name) > 1]
+        present = ", ".join(sorted(names)[:20]) or "nothing"
+        raise DataFault(f"lacks {', '.join(missing)}; it must hold {', '.join(required)} and holds {present}")
+    twice = [name for name in required if names.count(name) > 1]
     if twice:
         raise DataFault(f"holds {', '.join(twice)} more than once")
     return dict(zip(names, entries, strict=True))
@@ -135,7 +135,7 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Hea
         raise DataFault(f"{name} is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise DataFault(
-            f"{name} is packed in a way numpy does not write; use numpy.savez or savez_compressed"
+            f"{name} is compressed in a way that numpy does not write; use numpy.savez or savez_compressed"
         )
     with _reading(name), archive.open(member) as stream:
         shape, dtype = declared(stream)
@@ -143,7 +143,7 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Hea
 
 
 def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type that an array's header names; DataFault or what numpy raises for bytes that are no header."""
+    """Shape and type that an array's header names; raises DataFault, or what numpy raises for a damaged header."""
     version = npy.read_magic(stream)
     if version == (1, 0):
         shape, _, dtype = npy.read_array_header_1_0(stream)

@@ -1,4 +1,4 @@
-"""The arrays of a job: read, split with the seed, and scaled."""
+"""The arrays of a job: read, split by the seed, and scaled."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _VALIDATION_SPLIT: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Scaling:
+class InputScaling:
     """What was done to every stored number: `(x - subtract) / divide_by`, `subtract` per channel."""
 
     divide_by: float
@@ -55,13 +55,13 @@ class Dataset:
     y_validation: Targets
     x_test: Floats
     y_test: Targets
-    scaling: Scaling
+    scaling: InputScaling
     target_scaling: tuple[TargetScaling | None, ...] = (None,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Stored:
-    """A data set as it is stored. `largest` is the largest number its type of image can hold, if that is known.
+class _StoredData:
+    """A data set as stored. `largest` is the largest number that its type of image can hold, if that is known.
 
     Targets are listed by output; there are none where the inputs are the targets.
     """
@@ -76,7 +76,7 @@ class _Stored:
 def load(
     data: Data, data_dir: Path, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head] = CLASS_NUMBERS
 ) -> Dataset:
-    """The data of a job. The same seed gives the same parts; scaling is worked out on the training part alone.
+    """The data of a job. The same seed gives the same parts; scaling is computed on the training part alone.
 
     Raises `InvalidSpec` for what `describe` would refuse, and for examples that are not finite.
     """
@@ -93,7 +93,7 @@ def load(
 
 
 def _prepared(
-    data: Data, stored: _Stored, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head]
+    data: Data, stored: _StoredData, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head]
 ) -> Dataset:
     count = len(stored.x_train)
     parts = sizes(count, data.validation_fraction, data.train_samples)
@@ -119,9 +119,9 @@ def _prepared(
         for head, y in zip(heads, y_train, strict=True)
     )
 
-    def targets(found: Sequence[NDArray[Any]]) -> Targets:
-        done = tuple(scaled_targets(*each) for each in zip(found, heads, scalings, strict=True))
-        return done[0] if len(done) == 1 else done
+    def targets(outputs: Sequence[NDArray[Any]]) -> Targets:
+        arrays = tuple(map(scaled_targets, outputs, heads, scalings))
+        return arrays[0] if len(arrays) == 1 else arrays
 
     return Dataset(
         x_train=x_train,
@@ -135,7 +135,7 @@ def _prepared(
     )
 
 
-def scaled(images: NDArray[Any], scaling: Scaling) -> Floats:
+def scaled(images: NDArray[Any], scaling: InputScaling) -> Floats:
     """Stored images as the model takes them, but for their shape."""
     floats = images.astype(np.float32)
     floats -= np.asarray(scaling.subtract, np.float32)
@@ -143,57 +143,59 @@ def scaled(images: NDArray[Any], scaling: Scaling) -> Floats:
     return floats
 
 
-def _scaling(preprocessing: str, images: NDArray[Any], largest: float | None) -> Scaling:
-    """How the numbers of these training images are brought to a range of 1.
+def _scaling(preprocessing: str, images: NDArray[Any], largest: float | None) -> InputScaling:
+    """The scaling that brings the numbers of these training images to a range of 1.
 
-    Features (one axis) are centred each on its own, images with channels per channel, others by one number.
+    Features (one axis) are centred one by one, images with channels per channel, others by one number.
     """
     if preprocessing == "none":
-        return Scaling(1.0, (0.0,))
+        return InputScaling(1.0, (0.0,))
     divide_by = max(-float(images.min()), float(images.max())) if largest is None else largest
     if preprocessing == "unit":
-        return Scaling(divide_by or 1.0, (0.0,))
+        return InputScaling(divide_by or 1.0, (0.0,))
     axes = {2: (0,), 3: (0, 1, 2)}.get(images.ndim, tuple(range(images.ndim - 1)))
     mean = images.mean(axis=axes, dtype=np.float64)
-    return Scaling(divide_by or 1.0, tuple(float(value) for value in np.atleast_1d(mean).reshape(-1)))
+    return InputScaling(divide_by or 1.0, tuple(float(value) for value in np.atleast_1d(mean).reshape(-1)))
 
 
 # --- sources -------------------------------------------------------------------------------------------------
 
 
-def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
     return _parted(*digits.read_digits(), data.test_fraction, seed, digits.LARGEST)
 
 
-def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
     return _parted(*diabetes.read_diabetes(), data.test_fraction, seed, None)
 
 
-def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _Stored:
+def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
     rates, labels = spiking_digits.unseen()
     return _parted(spiking_digits.events_of(rates, data.steps), labels, data.test_fraction, seed, None)
 
 
 def _parted(
     x: NDArray[Any], y: NDArray[Any], test_fraction: float, seed: int, largest: float | None
-) -> _Stored:
-    """A data set without a test part of its own."""
+) -> _StoredData:
+    """A data set that comes without a test part."""
     places = order(len(x), seed, _TEST_SPLIT)
     count = share(len(x), test_fraction)
     test, train = places[:count], places[count:]
-    return _Stored(x[train], [y[train]], x[test], [y[test]], largest)
+    return _StoredData(x[train], [y[train]], x[test], [y[test]], largest)
 
 
-def _npz(data: MnistData | NpzData | UploadedData, data_dir: Path, _: int, heads: Sequence[Head]) -> _Stored:
+def _npz(
+    data: MnistData | NpzData | UploadedData, data_dir: Path, _: int, heads: Sequence[Head]
+) -> _StoredData:
     path = data_file(data, data_dir)
     x_train, x_test = (_finite(read_array(path, name), name) for name in ("x_train", "x_test"))
     y_train, y_test = ([], []) if data.targets == "inputs" else _npz_targets(path, heads)
     lengths = {len(x_train), *map(len, y_train)}, {len(x_test), *map(len, y_test)}
-    if any(len(each) > 1 for each in lengths) or x_train.shape[1:] != x_test.shape[1:]:
+    if any(len(counts) > 1 for counts in lengths) or x_train.shape[1:] != x_test.shape[1:]:
         raise DataFault(
-            "its arrays no longer fit each other: the file was changed after the job was accepted"
+            "its arrays no longer match each other: the file was changed after the job was accepted"
         )
-    return _Stored(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
+    return _StoredData(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
 
 
 def _npz_targets(path: Path, heads: Sequence[Head]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
@@ -217,7 +219,7 @@ def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array
 
 
-_LOADERS: Final[Mapping[str, Callable[[Any, Path, int, Sequence[Head]], _Stored]]] = {
+_LOADERS: Final[Mapping[str, Callable[[Any, Path, int, Sequence[Head]], _StoredData]]] = {
     "digits": _digits,
     "diabetes": _diabetes,
     "spiking_digits": _spiking_digits,

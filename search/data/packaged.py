@@ -1,4 +1,4 @@
-"""Tables that lie in scikit-learn's package, read from there; importing it would cost a second and 60 MB."""
+"""Tables in scikit-learn's package, read without importing it, which would cost a second and 60 MB."""
 
 from __future__ import annotations
 
@@ -27,4 +27,4 @@ def sklearn_table(
         with gzip.open(path, "rt") as stream:
             return np.loadtxt(stream, delimiter=delimiter, dtype=dtype)
     except (OSError, ValueError, EOFError) as error:
-        raise DataFault(f"scikit-learn's {what} cannot be read; install it again") from error
+        raise DataFault(f"scikit-learn's {what} cannot be read; reinstall scikit-learn") from error

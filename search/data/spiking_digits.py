@@ -1,7 +1,6 @@
-"""Digits as events, and the spiking network that tells them apart: small, and the same on every machine.
+"""Digits as events, and a spiking network that classifies them: small, and the same on every machine.
 
-The network was trained on the images of even index, for one the events of the others are new. How:
-`benchmarks/spiking_network.py`.
+`benchmarks/spiking_network.py` trained the network on the images of even index; the others are new to it.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ NETWORK_FILE: Final = Path(__file__).with_name("spiking_digits.npz")
 def read_rates() -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Rates (images, 16) from 0 to 1, and labels, of the digits 0 to 7. Raises as `digits.read_digits`."""
     images, labels = digits.read_digits()
-    kept = labels < CLASSES
-    blocks = images[kept].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, INPUTS)
-    return blocks / digits.LARGEST, labels[kept]
+    chosen = labels < CLASSES
+    blocks = images[chosen].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, INPUTS)
+    return blocks / digits.LARGEST, labels[chosen]
 
 
 def events_of(rates: NDArray[np.float64], steps: int) -> NDArray[np.uint8]:
     """Events (images, steps, inputs): after t steps an input has fired floor(t * rate + 1/2) times."""
-    moments = np.arange(steps + 1)[:, None]
-    fired = np.floor(moments * rates[:, None, :] + 0.5)
+    times = np.arange(steps + 1)[:, None]
+    fired = np.floor(times * rates[:, None, :] + 0.5)
     return np.diff(fired, axis=1).astype(np.uint8)
 
 

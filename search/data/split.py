@@ -1,4 +1,4 @@
-"""How examples are shared between training, validation and test. Seeded; nothing is drawn twice."""
+"""How examples are split into training, validation and test parts. Seeded; the parts are disjoint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class SplitFault(ValueError):
-    """The shares asked for leave a part empty; `field` is the data's field that must change."""
+    """The requested split leaves a part empty; `field` is the field of the data to change."""
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
@@ -31,13 +31,13 @@ def sizes(available: int, validation_fraction: float, train_samples: int | None)
     validation = share(available, validation_fraction)
     train = available - validation
     if train_samples is not None and train_samples > train:
-        reason = f"asks for {train_samples} examples; {train} are left beside the validation part"
+        reason = f"{train_samples} examples requested; {train} are left beside the validation part"
         raise SplitFault("train_samples", reason)
     return Sizes(train_samples or train, validation)
 
 
 def share(available: int, fraction: float) -> int:
-    """The number of examples nearest to the fraction that leaves both parts at least one."""
+    """The number of examples nearest to the fraction, with at least one in each part."""
     return min(max(round(available * fraction), 1), available - 1)
 
 

@@ -1,4 +1,4 @@
-"""What examples are labelled with: class numbers, or numbers for an output to give; checked against the outputs."""
+"""Targets of examples: class numbers, or numbers that an output should give; checked against the outputs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from search.task import Head, Output
 
-#: What is loaded where nobody says what the model is: class numbers.
+#: The heads where no model is named: one for class numbers.
 CLASS_NUMBERS: Final = (Head("", Output("softmax", 2), (2,)),)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """Targets as they are stored. `shape` is that of one example's; `classes` None where they are no class numbers."""
+class StoredTargets:
+    """Targets as stored. `shape`: of one example's target; `classes`: None where they are not class numbers."""
 
     shape: tuple[int, ...]
     classes: int | None
@@ -25,15 +25,15 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class TargetScaling:
-    """What was done to every stored target: `(y - subtract) / divide_by`, number by number of an example."""
+    """What was done to every stored target: `(y - subtract) / divide_by`, elementwise."""
 
     subtract: tuple[float, ...]
     divide_by: tuple[float, ...]
 
 
-def fits(stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether examples can be given to a model as they are, with a channel axis added, or flattened."""
-    return wanted in (stored, (*stored, 1), (int(np.prod(stored)),))
+def fits(stored: tuple[int, ...], required: tuple[int, ...]) -> bool:
+    """Whether examples fit a model as they are, with a channel axis added, or flattened."""
+    return required in (stored, (*stored, 1), (int(np.prod(stored)),))
 
 
 def array_names(heads: Sequence[Head], part: str) -> list[str]:
@@ -41,15 +41,14 @@ def array_names(heads: Sequence[Head], part: str) -> list[str]:
     return [f"y_{part}"] if len(heads) == 1 else [f"y_{part}_{head.name}" for head in heads]
 
 
-def unfit(head: Head, stored: Stored) -> str | None:
+def unfit(head: Head, stored: StoredTargets) -> str | None:
     """Why these targets cannot train the head; None if they can."""
     of = f" of output {head.name!r}" if head.name else ""
     if head.labels == "classes":
         if stored.classes is None:
             return f"the targets{of} are not class numbers, which the loss {head.loss} needs"
         if stored.classes > head.output.classes:
-            told = f"but the model tells {head.output.classes} classes apart"
-            return f"labels run to {stored.classes - 1}, {told}"
+            return f"labels run to {stored.classes - 1}, but the model has {head.output.classes} classes"
         return None
     if not fits(stored.shape, head.shape):
         return f"targets have the shape {stored.shape}; the output {head.name!r} gives {head.shape}"
@@ -57,7 +56,7 @@ def unfit(head: Head, stored: Stored) -> str | None:
 
 
 def standardized(targets: NDArray[Any]) -> TargetScaling:
-    """The scaling that brings these targets to a mean of 0 and a deviation of 1, number by number."""
+    """The scaling that brings these targets to a mean of 0 and a deviation of 1, elementwise."""
     flat = targets.reshape(len(targets), -1).astype(np.float64)
     deviation = flat.std(axis=0)
     return TargetScaling(

@@ -18,7 +18,7 @@ from search.oracles.base import DatabaseOracle, Setting, State, Told, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
 from search.spec.oracle import BayesianOracleSpec
 
-# keras-tuner uses what it found when it was loaded: nothing, where scikit-learn was held back then (`search.lazily`).
+# keras-tuner may have been imported within `search.process.without_scikit_learn`.
 keras_tuners.sklearn = sklearn
 
 #: Trials the length scale is learned from: its cost grows with their cube.

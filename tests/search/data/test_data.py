@@ -33,13 +33,13 @@ FILE = "set.npz"
 def arrays(**changes: Any) -> dict[str, Any]:
     """A small valid data set of 8x8 images, and what a test changes in it."""
     rng = np.random.default_rng(0)
-    made: dict[str, Any] = {
+    valid: dict[str, Any] = {
         "x_train": rng.integers(0, 256, (40, 8, 8), dtype=np.uint8),
         "y_train": np.arange(40) % 10,
         "x_test": rng.integers(0, 256, (10, 8, 8), dtype=np.uint8),
         "y_test": np.arange(10),
     }
-    return {name: array for name, array in (made | changes).items() if array is not None}
+    return {name: array for name, array in (valid | changes).items() if array is not None}
 
 
 def write(folder: Path, **changes: Any) -> NpzData:
@@ -124,7 +124,7 @@ def test_fewer_training_samples_leave_the_validation_part_alone() -> None:
 
 def test_more_training_samples_than_there_are_is_refused() -> None:
     message = fault(DigitsData(train_samples=5000), Path(), "/data/train_samples")
-    assert message == "asks for 5000 examples; 1150 are left beside the validation part"
+    assert message == "5000 examples requested; 1150 are left beside the validation part"
 
 
 # --- scaling -------------------------------------------------------------------------------------------------
@@ -168,9 +168,9 @@ def test_floats_are_divided_by_the_largest_training_value(tmp_path: Path) -> Non
 
 
 def test_the_scaling_says_what_was_done_to_the_stored_numbers(tmp_path: Path) -> None:
-    made = arrays()
-    loaded = load(write(tmp_path, **made), tmp_path, 1, (8, 8, 1))
-    assert np.array_equal(loaded.x_test, scaled(made["x_test"], loaded.scaling)[..., None])
+    stored = arrays()
+    loaded = load(write(tmp_path, **stored), tmp_path, 1, (8, 8, 1))
+    assert np.array_equal(loaded.x_test, scaled(stored["x_test"], loaded.scaling)[..., None])
 
 
 # --- files ---------------------------------------------------------------------------------------------------
@@ -203,16 +203,19 @@ def test_other_arrays_in_the_file_are_ignored(tmp_path: Path) -> None:
     [
         ({"y_test": None}, "lacks y_test; it must hold x_train, y_train, x_test, y_test and holds"),
         ({"x_train": np.zeros((39, 8, 8))}, "x_train holds 39 examples and y_train 40 labels"),
-        ({"y_train": np.zeros(40)}, "y_train holds float64; labels are class numbers, so integers"),
+        ({"y_train": np.zeros(40)}, "y_train holds float64; labels must be class numbers, that is integers"),
         ({"y_train": np.full(40, -1)}, "y_train holds the label -1; class numbers count from 0"),
-        ({"y_test": np.full(10, 10)}, "labels run to 10, but the model tells 10 classes apart"),
-        ({"y_train": np.full(40, 2**40)}, "y_train holds the label 1099511627776, which is no class number"),
+        ({"y_test": np.full(10, 10)}, "labels run to 10, but the model has 10 classes"),
+        (
+            {"y_train": np.full(40, 2**40)},
+            "y_train holds the label 1099511627776, which is not a class number",
+        ),
         ({"y_train": np.eye(40, 10, dtype=int)}, "one class number per example, not one-hot rows"),
         ({"x_train": np.full((40, 8, 8), None)}, "x_train holds Python objects (dtype object)"),
         ({"x_train": np.zeros((40, 8, 8), complex)}, "x_train holds complex128; only integers and floating"),
         ({"x_train": np.zeros((40, 8, 8), [("a", "f4")])}, "only integers and floating-point numbers"),
         ({"x_train": np.float32(1)}, "x_train is a single number"),
-        ({"x_train": np.zeros(40)}, "x_train has the shape (40,); examples need at least one axis"),
+        ({"x_train": np.zeros(40)}, "x_train has the shape (40,); each example needs at least one axis"),
         ({"x_train": np.zeros((40, 9, 8))}, "of x_train have the shape (9, 8), of x_test (8, 8)"),
         ({"x_test": np.zeros((0, 8, 8)), "y_test": np.zeros(0, int)}, "x_test holds no examples"),
         (
@@ -309,13 +312,13 @@ def pack(folder: Path, members: list[tuple[str, bytes]]) -> NpzData:
 
 
 def members(**changes: bytes) -> list[tuple[str, bytes]]:
-    made = {
+    valid = {
         "x_train": npy((2, 8, 8), bytes(128)),
         "y_train": npy((2,), bytes(2)),
         "x_test": npy((1, 8, 8), bytes(64)),
         "y_test": npy((1,), bytes(1)),
     }
-    return list((made | changes).items())
+    return list((valid | changes).items())
 
 
 def test_the_smallest_file_is_accepted(tmp_path: Path) -> None:
@@ -409,14 +412,14 @@ def test_a_share_is_the_nearest_number_unless_a_part_were_empty(available: int, 
     assert abs(count - available * fraction) <= 0.5 or count in (1, available - 1)
 
 
-@given(available=st.integers(2, 1000), asked=st.integers(1, 2000))
-def test_training_samples_are_exactly_as_many_as_asked_for(available: int, asked: int) -> None:
+@given(available=st.integers(2, 1000), requested=st.integers(1, 2000))
+def test_training_samples_are_exactly_as_many_as_asked_for(available: int, requested: int) -> None:
     most = sizes(available, 0.2, None).train
-    if asked > most:
+    if requested > most:
         with pytest.raises(SplitFault, match=f"{most} are left"):
-            sizes(available, 0.2, asked)
+            sizes(available, 0.2, requested)
     else:
-        assert sizes(available, 0.2, asked).train == asked
+        assert sizes(available, 0.2, requested).train == requested
 
 
 @given(count=st.integers(1, 500), seed=st.integers(0, 2**31 - 2))

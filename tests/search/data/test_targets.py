@@ -49,9 +49,9 @@ def both(tmp_path: Path, **changes: Any) -> dict[str, Any]:
     return {"kind": "npz", "file": "both.npz"}
 
 
-def fault(spec: SearchSpec, own: Task, folder: Path) -> tuple[str, str]:
+def fault(spec: SearchSpec, job_task: Task, folder: Path) -> tuple[str, str]:
     with pytest.raises(InvalidSpec) as caught:
-        describe(spec.data, folder, network(spec.model), own)
+        describe(spec.data, folder, network(spec.model), job_task)
     [problem] = caught.value.problems
     return problem.pointer, problem.message
 
@@ -63,14 +63,14 @@ def test_the_diabetes_data_are_scikit_learns() -> None:
 
 
 def test_targets_are_scaled_by_the_training_part_alone() -> None:
-    spec, own = job("diabetes_mlp", {"kind": "diabetes", "target_scaling": "standard"}, objective="mse")
-    data = load(spec.data, Path(), 1, (10,), own.heads)
+    spec, job_task = job("diabetes_mlp", {"kind": "diabetes", "target_scaling": "standard"}, objective="mse")
+    data = load(spec.data, Path(), 1, (10,), job_task.heads)
     y_train, y_test = np.asarray(data.y_train), np.asarray(data.y_test)
     assert (y_train.mean(), y_train.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
     assert abs(y_test.mean()) > 1e-4
     [scaling] = data.target_scaling
     assert scaling is not None
-    raw = load(spec.data.model_copy(update={"target_scaling": "none"}), Path(), 1, (10,), own.heads)
+    raw = load(spec.data.model_copy(update={"target_scaling": "none"}), Path(), 1, (10,), job_task.heads)
     np.testing.assert_allclose(
         y_test * scaling.divide_by[0] + scaling.subtract[0], np.asarray(raw.y_test), rtol=1e-5
     )
@@ -78,18 +78,18 @@ def test_targets_are_scaled_by_the_training_part_alone() -> None:
 
 
 def test_an_autoencoder_gets_its_scaled_inputs_as_targets() -> None:
-    spec, own = job("digits_autoencoder", {"kind": "digits", "targets": "inputs"}, objective="mse")
-    info = describe(spec.data, Path(), network(spec.model), own)
-    data = load(spec.data, Path(), 1, info.input_shape, own.heads)
+    spec, job_task = job("digits_autoencoder", {"kind": "digits", "targets": "inputs"}, objective="mse")
+    info = describe(spec.data, Path(), network(spec.model), job_task)
+    data = load(spec.data, Path(), 1, info.input_shape, job_task.heads)
     assert info.classes is None
     np.testing.assert_array_equal(data.y_train, data.x_train)
     np.testing.assert_array_equal(data.y_test, data.x_test)
 
 
-def test_each_output_has_targets_of_its_own(tmp_path: Path) -> None:
-    spec, own = job(two_outputs(), both(tmp_path), objective={"metric": "mae", "output": "size"})
-    info = describe(spec.data, tmp_path, network(spec.model), own)
-    data = load(spec.data, tmp_path, 1, info.input_shape, own.heads)
+def test_each_output_has_separate_targets(tmp_path: Path) -> None:
+    spec, job_task = job(two_outputs(), both(tmp_path), objective={"metric": "mae", "output": "size"})
+    info = describe(spec.data, tmp_path, network(spec.model), job_task)
+    data = load(spec.data, tmp_path, 1, info.input_shape, job_task.heads)
     kinds, sizes = data.y_train
     assert (kinds.dtype, kinds.shape) == (np.int32, (16,))
     assert (sizes.dtype, sizes.shape) == (np.float32, (16, 2))
@@ -103,35 +103,37 @@ def test_each_output_has_targets_of_its_own(tmp_path: Path) -> None:
             {"y_test_size": None},
             "lacks y_test_size; it must hold x_train, y_train_kind, y_train_size, x_test",
         ),
-        ({"y_train_kind": np.zeros(20)}, "y_train_kind holds float64; labels are class numbers"),
-        ({"y_train_kind": np.arange(20)}, "labels run to 19, but the model tells 3 classes apart"),
+        ({"y_train_kind": np.zeros(20)}, "y_train_kind holds float64; labels must be class numbers"),
+        ({"y_train_kind": np.arange(20)}, "labels run to 19, but the model has 3 classes"),
         ({"y_train_size": np.zeros((20, 5)), "y_test_size": np.zeros((6, 5))}, "targets have the shape (5,)"),
         ({"y_train_size": np.zeros((20, 1))}, "targets have the shape (1,) (y_train_size) and (2,)"),
         ({"y_train_size": np.zeros((19, 2))}, "x_train holds 20 examples and y_train_size 19 labels"),
     ],
 )
 def test_targets_that_do_not_fit_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
-    spec, own = job(two_outputs(), both(tmp_path, **changes), objective={"metric": "mae", "output": "size"})
-    pointer, message = fault(spec, own, tmp_path)
+    spec, job_task = job(
+        two_outputs(), both(tmp_path, **changes), objective={"metric": "mae", "output": "size"}
+    )
+    pointer, message = fault(spec, job_task, tmp_path)
     assert pointer == "/data/file"
     assert says in message
 
 
 def test_targets_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     data = both(tmp_path, y_train_size=np.full((20, 2), np.nan))
-    spec, own = job(two_outputs(), data, objective={"metric": "mae", "output": "size"})
+    spec, job_task = job(two_outputs(), data, objective={"metric": "mae", "output": "size"})
     with pytest.raises(InvalidSpec, match="y_train_size holds numbers that are not finite"):
-        load(spec.data, tmp_path, 1, (3,), own.heads)
+        load(spec.data, tmp_path, 1, (3,), job_task.heads)
 
 
 def test_data_of_one_output_do_not_fit_a_model_of_two() -> None:
-    spec, own = job(two_outputs(), "diabetes", objective={"metric": "mae", "output": "size"})
+    spec, job_task = job(two_outputs(), "diabetes", objective={"metric": "mae", "output": "size"})
     with pytest.raises(InvalidSpec, match=r"a \.npz may hold y_train_kind, y_train_size"):
-        describe(spec.data, Path(), network(spec.model), own)
+        describe(spec.data, Path(), network(spec.model), job_task)
 
 
-def test_inputs_are_no_class_numbers_and_class_numbers_are_not_scaled() -> None:
-    spec, own = job("digits_cnn", {"kind": "digits", "targets": "inputs"})
-    assert "not class numbers, which the loss crossentropy needs" in fault(spec, own, Path())[1]
-    spec, own = job("digits_cnn", {"kind": "digits", "target_scaling": "standard"})
-    assert fault(spec, own, Path())[0] == "/data/target_scaling"
+def test_inputs_are_not_class_numbers_and_class_numbers_are_not_scaled() -> None:
+    spec, job_task = job("digits_cnn", {"kind": "digits", "targets": "inputs"})
+    assert "not class numbers, which the loss crossentropy needs" in fault(spec, job_task, Path())[1]
+    spec, job_task = job("digits_cnn", {"kind": "digits", "target_scaling": "standard"})
+    assert fault(spec, job_task, Path())[0] == "/data/target_scaling"
