@@ -50,7 +50,7 @@ async def listen(
 def epoch(database: Database, held: Claim, number: int) -> tuple[int, float]:
     """One epoch reported, as a worker does; the event's id, and the moment after the commit."""
     with database.transaction() as session:
-        claims.add_epoch(session, held, EpochReport(number, {"loss": 1.0}, 0.1), LEASE)
+        claims.add_epochs(session, held, [EpochReport(number, {"loss": 1.0}, 0.1)], LEASE)
     committed = time.perf_counter()
     with database.reading() as session:
         return jobs.get(session, held.job_id).version, committed

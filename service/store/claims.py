@@ -101,14 +101,6 @@ _CLAIM: Final = (
 )
 
 
-def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> Claim | None:
-    """Take this trial; None if it is not queued (any more), or if its job lets none begin now."""
-    job_id = session.scalar(
-        select(Trial.job_id).where(Trial.id == trial_id, Trial.status == TrialStatus.QUEUED)
-    )
-    return None if job_id is None else _claimed(session, trial_id, job_id, worker, lease)
-
-
 def _claimed(session: Session, trial_id: int, job_id: str, worker: str, lease: timedelta) -> Claim | None:
     turn = events.take(session, job_id)
     if turn is None or turn.status not in CLAIMABLE:
@@ -144,11 +136,6 @@ def look(session: Session, held: Claim) -> Lease:
     if status is None:
         return Lease.LOST
     return Lease.CANCELLED if status in UNWANTED else Lease.HELD
-
-
-def add_epoch(session: Session, held: Claim, report: EpochReport, lease: timedelta) -> Lease:
-    """Store an epoch's metrics and prolong the lease."""
-    return add_epochs(session, held, [report], lease)
 
 
 def add_epochs(session: Session, held: Claim, reports: Sequence[EpochReport], lease: timedelta) -> Lease:

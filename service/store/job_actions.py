@@ -22,11 +22,6 @@ from service.store.models import Artifact, Job, Trial, now
 CHANGEABLE = ("budget", "parallel_trials", "priority")
 
 
-def allowed(session: Session, job: Job) -> tuple[Verb, ...]:
-    """What would change something about the job now."""
-    return lifecycle.allowed(JobStatus(job.status), failed_trials=jobs.any_failed(session, job.id))
-
-
 def check(session: Session, job_id: str, verb: Verb) -> tuple[Job, JobStatus]:
     """The locked job and the status the verb leads to; IllegalVerb if it leads nowhere."""
     job = jobs.locked(session, job_id)

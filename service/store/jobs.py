@@ -81,25 +81,6 @@ def _not_found(job_id: str) -> JobNotFound:
     return JobNotFound(f"no job has the id {job_id!r}")
 
 
-def page(
-    session: Session,
-    *,
-    limit: int,
-    before: tuple[datetime, str] | None = None,
-    status: JobStatus | None = None,
-) -> list[Job]:
-    """Jobs, newest first; `before` is the (created_at, id) of the last one already seen."""
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit)
-    if before is not None:
-        created_at, job_id = before
-        query = query.where(
-            or_(Job.created_at < created_at, (Job.created_at == created_at) & (Job.id < job_id))
-        )
-    if status is not None:
-        query = query.where(Job.status == status)
-    return list(session.scalars(query))
-
-
 def trial_counts(session: Session, job_ids: Sequence[str]) -> dict[str, Counter[TrialStatus]]:
     """How many trials of each job are in each status."""
     counts: dict[str, Counter[TrialStatus]] = {job_id: Counter() for job_id in job_ids}

@@ -32,10 +32,6 @@ class Usage:
     used: float
     limit: float | None
 
-    def has_room_for(self, more: float) -> bool:
-        """True if `more` can be used besides."""
-        return self.limit is None or self.used + more <= self.limit
-
 
 def limits(session: Session, settings: Settings, tenant: str) -> Mapping[str, float | None]:
     """The limits of the tenant, by quota."""

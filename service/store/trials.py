@@ -88,14 +88,6 @@ def page(
     return list(session.scalars(query))
 
 
-def measured(session: Session, job_id: str) -> list[Trial]:
-    """Every trial of the job that has a metric and a cost, by number."""
-    query = (
-        select(Trial).where(Trial.job_id == job_id, Trial.status == TrialStatus.DONE).order_by(Trial.number)
-    )
-    return list(session.scalars(query))
-
-
 #: What a search is told of a trial, besides its assignment.
 _COLUMNS: Final = (
     Trial.number,
@@ -171,11 +163,6 @@ def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> No
     ]
     if rows:
         session.execute(insert(Artifact), rows)
-
-
-def job_of(session: Session, trial_id: int) -> str | None:
-    """The id of the job a trial belongs to."""
-    return session.scalar(select(Trial.job_id).where(Trial.id == trial_id))
 
 
 def epochs(session: Session, trial: Trial) -> list[Epoch]:

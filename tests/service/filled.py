@@ -90,8 +90,9 @@ class Filler:
     def start(self, trial_id: int, epochs: int = 0) -> Claim:
         """The trial claimed, with so many epochs behind it."""
         with self._database.transaction() as session:
-            held = claims.claim(session, trial_id, worker="host/1/0", lease=LEASE)
+            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
             assert held is not None
+            assert held.trial_id == trial_id
             for epoch in range(epochs):
                 reached = 0.9 - 0.5 * math.exp(-epoch - 1)
                 metrics = {
@@ -100,7 +101,7 @@ class Filler:
                     "val_loss": 1.1 - reached,
                     "val_accuracy": reached,
                 }
-                claims.add_epoch(session, held, EpochReport(epoch, metrics, 0.5), LEASE)
+                claims.add_epochs(session, held, [EpochReport(epoch, metrics, 0.5)], LEASE)
         return held
 
     def measure(self, filled: Filled, trial_id: int, metric: float | None = None) -> float:

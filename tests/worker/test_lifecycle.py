@@ -108,7 +108,7 @@ def test_retried_trials_run_no_more_at_once_than_allowed_and_all_of_them_run(ben
     bench.step()
     with bench.database.transaction() as session:
         for trial_id in claims.waiting(session, job_id, 4):
-            held = claims.claim(session, trial_id, worker="host/1/0", lease=timedelta(seconds=60))
+            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=timedelta(seconds=60))
             assert held is not None
             claims.end(session, held, TrialStatus.FAILED, "the power went out")
         spec = jobs.get(session, job_id).spec

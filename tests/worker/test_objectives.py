@@ -96,9 +96,11 @@ def test_a_trial_whose_worker_died_in_its_second_execution_gives_what_it_would_h
     bench.step()
     dead = timedelta(seconds=-1)
     with bench.database.transaction() as session:
-        held = claims.claim(session, trials.get(session, other, 0).id, worker="elsewhere/1/0", lease=dead)
+        held = claims.claim_next(
+            session, trials.get(session, other, 0).id, worker="elsewhere/1/0", lease=dead
+        )
         assert held is not None
-        claims.add_epoch(session, held, EpochReport(0, {"val_mae": 0.1}, 0.1), dead)
+        claims.add_epochs(session, held, [EpochReport(0, {"val_mae": 0.1}, 0.1)], dead)
     tasks.sweep(bench.runtime)
     bench.work()
     [again] = rows(bench, other)

@@ -90,7 +90,7 @@ def test_a_trial_of_a_dead_worker_is_run_again(bench: Bench) -> None:
     bench.step()
     with bench.database.transaction() as session:
         first = trials.get(session, job_id, 0).id
-        claims.claim(session, first, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
+        claims.claim_next(session, first, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
     tasks.sweep(bench.runtime)
     bench.work()
     assert [(t.status, t.attempt) for t in trials_of(bench, job_id)] == [("done", 2), ("done", 1)]

@@ -69,6 +69,6 @@ def trial_id(database: Database, job_id: str) -> int:
 def held(database: Database, trial_id: int) -> Claim:
     """A trial in the hands of a worker."""
     with database.transaction() as session:
-        claim = claims.claim(session, trial_id, worker="host/1/0", lease=LEASE)
+        claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
     assert claim is not None
     return claim

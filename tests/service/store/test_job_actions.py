@@ -245,7 +245,7 @@ def test_the_log_tells_a_job_from_begin_to_end(database: Database, job_id: str) 
     (trial_id,) = queue(database, job_id, 0)
     held = held_by(database, trial_id)
     with database.transaction() as session:
-        claims.add_epoch(session, held, EpochReport(0, {"loss": 1.0}, 0.1), LEASE)
+        claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE)
         claims.finish(session, held, measurement(), artifacts={}, versions={})
     with database.transaction() as session:
         assert jobs.start_finalization(session, job_id, 0, "all done", Cause.TRIALS)
@@ -295,7 +295,7 @@ def test_readers_see_every_event_in_order_while_many_write(database: Database, j
 
     def write(trial_id: int) -> None:
         with database.transaction() as session:
-            held = claims.claim(session, trial_id, worker="host/1/0", lease=LEASE)
+            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
         if held is not None:
             fail(database, held)
 
@@ -347,7 +347,7 @@ def test_a_worker_whose_job_was_deleted_stores_nothing(database: Database, held:
     act(database, job_actions.delete, held.job_id)
     with database.transaction() as session:
         assert claims.renew(session, held, LEASE) is claims.Lease.LOST
-        assert claims.add_epoch(session, held, EpochReport(0, {}, 0.1), LEASE) is claims.Lease.LOST
+        assert claims.add_epochs(session, held, [EpochReport(0, {}, 0.1)], LEASE) is claims.Lease.LOST
         assert not claims.finish(session, held, measurement(), artifacts={}, versions={})
         claims.release(session, held, "late", max_attempts=3)
 
@@ -369,7 +369,7 @@ def test_content_nobody_else_names_goes_with_the_job_and_shared_content_stays(
             job_id = jobs.create(session, new_job()).id
         (trial_id,) = queue(database, job_id, 0)
         with database.transaction() as session:
-            held = claims.claim(session, trial_id, worker="host/1/0", lease=LEASE)
+            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
             assert held is not None
             claims.finish(session, held, measurement(), artifacts=files, versions={})
         act(database, job_actions.cancel, job_id)

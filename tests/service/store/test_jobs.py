@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
 from service.errors import Conflict, JobNotFound
-from service.store import job_actions, jobs, trials
+from service.store import job_actions, jobs, reading, trials
 from service.store.claims import Claim
-from service.store.models import now
+from service.store.models import Job, now
+from service.store.query import Sort
+from service.store.reading import Order
 from service.store.session import Database, on_commit
 from tests.service.store.conftest import LEASE, new_job
 
@@ -45,17 +48,17 @@ def test_a_failed_transaction_stores_nothing(database: Database) -> None:
 
 
 def test_what_waits_for_a_commit_happens_after_it(database: Database) -> None:
-    seen: list[bool] = []
+    stored: list[str] = []
 
-    def look() -> None:
+    def read_ids() -> None:
         with database.reading() as session:
-            seen.append(bool(jobs.page(session, limit=1)))
+            stored.extend(session.scalars(select(Job.id)))
 
     with database.transaction() as session:
-        jobs.create(session, new_job())
-        on_commit(look)
-        assert seen == []
-    assert seen == [True]
+        job_id = jobs.create(session, new_job()).id
+        on_commit(read_ids)
+        assert stored == []
+    assert stored == [job_id]
 
 
 def test_what_waits_for_a_commit_is_dropped_with_the_transaction(database: Database) -> None:
@@ -73,15 +76,16 @@ def test_nothing_waits_for_a_commit_outside_of_a_transaction() -> None:
 
 def test_pages_hold_every_job_once_newest_first(database: Database) -> None:
     with database.transaction() as session:
-        made = [jobs.create(session, new_job(str(index))).id for index in range(5)]
-    seen: list[str] = []
-    before = None
+        ids = [jobs.create(session, new_job(str(index))).id for index in range(5)]
+    newest_first = Sort("created_at", descending=True)
+    pages: list[Job] = []
+    after = None
     with database.reading() as session:
-        while page := jobs.page(session, limit=2, before=before):
-            seen += [job.id for job in page]
-            before = (page[-1].created_at, page[-1].id)
-    assert sorted(seen) == sorted(made)
-    assert len(seen) == 5
+        while page := reading.job_page(session, Order((), newest_first, after, limit=2)):
+            pages += page
+            after = (page[-1].created_at, page[-1].id)
+    assert sorted(job.id for job in pages) == sorted(ids)
+    assert pages == sorted(pages, key=lambda job: (job.created_at, job.id), reverse=True)
 
 
 def test_one_of_two_askers_saves_its_proposals(database: Database, job_id: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from search.history import JOB_ENDED, TRIAL_ENDED, JobStatus, TrialStatus
 from service.errors import IllegalVerb
@@ -21,7 +21,7 @@ from service.store import claims, events, job_actions, jobs, trials
 from service.store.claims import Claim, Lease
 from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, Verb, allowed
 from service.store.migrate import upgrade
-from service.store.models import Attempt
+from service.store.models import Attempt, Job
 from service.store.session import Database
 from tests.conftest import drop_schema
 from tests.service.store.conftest import measurement, new_job, new_trial
@@ -85,6 +85,12 @@ class Life(RuleBasedStateMachine):
         for number in range(min(claimed, proposed)):
             self.claim(number)
 
+    def teardown(self) -> None:
+        with self.database.transaction() as session:
+            session.execute(
+                delete(Job)
+            )  # a worker claims whichever trial comes first: there is one job at a time
+
     # --- the worker ---
 
     def propose(self, count: int) -> None:
@@ -125,15 +131,17 @@ class Life(RuleBasedStateMachine):
 
     def claim(self, number: int) -> None:
         with self.database.transaction() as session:
-            held = claims.claim(session, self.ids[number], worker="host/1/0", lease=LEASE)
-        trial = self.model.trials[number]
+            held = claims.claim_next(session, self.ids[number], worker="host/1/0", lease=LEASE)
+        queued = [n for n, trial in self.model.trials.items() if trial.status is TrialStatus.QUEUED]
         may = (
-            trial.status is TrialStatus.QUEUED
+            bool(queued)
             and self.model.status in CLAIMABLE
             and len(self.model.of(TrialStatus.RUNNING)) < PARALLEL
         )
         assert (held is not None) == may
         if held is not None:
+            assert held.number == (number if number in queued else min(queued))
+            trial = self.model.trials[held.number]
             trial.status, trial.attempt = TrialStatus.RUNNING, trial.attempt + 1
             assert held.attempt == trial.attempt
             self.held.append(held)

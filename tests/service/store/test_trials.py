@@ -40,20 +40,20 @@ def lose(database: Database, held: Claim) -> Claim:
     with database.transaction() as session:
         for claim in claims.expired(session, nobody_is_dead):
             claims.release(session, claim, "the worker died", max_attempts=3)
-        taken = claims.claim(session, held.trial_id, worker="host/2/0", lease=LEASE)
+        taken = claims.claim_next(session, held.trial_id, worker="host/2/0", lease=LEASE)
     assert taken is not None
     return taken
 
 
 def test_a_trial_is_claimed_once(database: Database, held: Claim) -> None:
     with database.transaction() as session:
-        assert claims.claim(session, held.trial_id, worker="host/2/0", lease=LEASE) is None
+        assert claims.claim_next(session, held.trial_id, worker="host/2/0", lease=LEASE) is None
 
 
 def test_of_many_workers_that_claim_at_once_one_gets_the_trial(database: Database, trial_id: int) -> None:
     def claim(index: int) -> Claim | None:
         with database.transaction() as session:
-            return claims.claim(session, trial_id, worker=f"host/{index}/0", lease=LEASE)
+            return claims.claim_next(session, trial_id, worker=f"host/{index}/0", lease=LEASE)
 
     with ThreadPoolExecutor(8) as pool:
         taken = list(pool.map(claim, range(8)))
@@ -84,7 +84,7 @@ def test_an_old_attempt_cannot_finish_a_trial(database: Database, held: Claim) -
 def test_an_old_attempt_stores_no_epoch(database: Database, held: Claim) -> None:
     lose(database, held)
     with database.transaction() as session:
-        assert claims.add_epoch(session, held, EpochReport(0, {"loss": 1.0}, 0.1), LEASE) is Lease.LOST
+        assert claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE) is Lease.LOST
     with database.reading() as session:
         assert trials.epochs(session, trials.get(session, held.job_id, 0)) == []
 
@@ -123,10 +123,10 @@ def test_a_trial_fails_after_the_last_attempt(database: Database, held: Claim) -
 
 def test_epochs_of_the_newest_attempt_are_shown(database: Database, held: Claim) -> None:
     with database.transaction() as session:
-        claims.add_epoch(session, held, EpochReport(0, {"loss": 9.0}, 0.1), LEASE)
+        claims.add_epochs(session, held, [EpochReport(0, {"loss": 9.0}, 0.1)], LEASE)
     newer = lose(database, held)
     with database.transaction() as session:
-        claims.add_epoch(session, newer, EpochReport(0, {"loss": 1.0}, 0.1), LEASE)
+        claims.add_epochs(session, newer, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE)
     with database.reading() as session:
         row = trials.get(session, held.job_id, 0)
         assert [epoch.metrics for epoch in trials.epochs(session, row)] == [{"loss": 1.0}]
@@ -188,5 +188,5 @@ def test_nan_is_never_stored(database: Database, held: Claim) -> None:
         pytest.raises((StatementError, ValueError), match="JSON compliant"),
         database.transaction() as session,
     ):
-        claims.add_epoch(session, held, EpochReport(0, {"loss": float("nan")}, 0.1), LEASE)
+        claims.add_epochs(session, held, [EpochReport(0, {"loss": float("nan")}, 0.1)], LEASE)
         session.flush()
