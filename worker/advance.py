@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
+from search.scoring.best import best_trial
+from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 from service.errors import JobNotFound
 from service.queue import TaskName
@@ -15,7 +17,7 @@ from service.store import claims, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
 from service.store.trials import NewTrial
-from worker import final_report, preparation
+from worker import preparation
 from worker.runtime import Runtime
 from worker.uploads import spec_of
 
@@ -145,7 +147,7 @@ def _end_search(
     late: bool,
     spent: bool = False,
 ) -> None:
-    best = final_report.best_of(spec, job.reference_cost, history)
+    best = best_trial(history, factor_of(spec), job.reference_cost)
     if best is None:
         _end_without_result(runtime, job)
         return
@@ -156,7 +158,7 @@ def _end_search(
             Cause.QUOTA,
         )
     with runtime.database.transaction() as session:
-        if jobs.start_finalization(session, job.id, best, reason, cause):
+        if jobs.start_finalization(session, job.id, best.trial.number, reason, cause):
             runtime.queue.enqueue(TaskName.FINALIZE_JOB, job.id)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from search.history import JobStatus, TrialRecord, TrialStatus
+from search.history import JobStatus
 from search.results.report import report_text
-from search.scoring.forgiving_factor import factor_of
-from search.spec.job import SearchSpec
 from search.spec.spiking import XyloModel
 from search.spiking import trial as spiking_trial
 from search.trial_files import MODEL_FILE, NETWORK_FILE, REPORT_FILE
@@ -23,21 +21,6 @@ from worker.scratch import scratch
 from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
-
-
-def best_of(spec: SearchSpec, reference_cost: float, history: Sequence[TrialRecord]) -> int | None:
-    """Number of the trial with the best score; of equal ones the first. None if none was measured."""
-    factor = factor_of(spec)
-    measured = [trial for trial in history if trial.status is TrialStatus.DONE]
-    if not measured:
-        return None
-    return max(
-        measured,
-        key=lambda trial: (
-            factor.score(trial.metric or 0.0, trial.cost or 0.0, reference_cost),
-            -trial.number,
-        ),
-    ).number
 
 
 def finalize_job(runtime: Runtime, job_id: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from search.oracles.affordable import affordable
 from search.oracles.base import DatabaseOracle, Setting, State, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
-from search.scoring.pareto import Point, hypervolume
+from search.scoring.pareto import Point, hypervolume, on_front
 from search.spec.oracle import EvolutionOracleSpec
 
 #: Children made before the space around the parents counts as used up.
@@ -47,7 +47,7 @@ class EvolutionOracle(DatabaseOracle):
         rows = np.array(
             [self._candidates.row(self.trials[number].hyperparameters.values) for number, _ in measured]
         )
-        best = np.argsort(ranked(points), kind="stable")[: self._spec.population]
+        best = ranked(points, self._spec.population)
         return proposal(self._child(rows[best], points[best], chance) or self._random(chance))
 
     def _random(self, chance: np.random.Generator) -> Values | None:
@@ -120,37 +120,29 @@ class EvolutionOracle(DatabaseOracle):
         return child, -float(points[[one, other], 0].mean())
 
 
-def ranked(points: Floats) -> Rows:
-    """Place of each point, 0 the best: by front, within a front by crowding distance. Both columns are minimized."""
-    places = np.empty(len(points), dtype=np.intp)
-    place = 0
+def ranked(points: Floats, count: int) -> Rows:
+    """Indexes of the `count` best points: by front, within a front by crowding distance. Both columns are minimized."""
+    best: list[int] = []
     for front in fronts(points):
         crowding = crowding_distance(points[front])
-        for index in np.argsort(-crowding, kind="stable"):
-            places[front[index]] = place
-            place += 1
-    return places
+        best.extend(front[np.argsort(-crowding, kind="stable")].tolist())
+        if len(best) >= count:
+            break
+    return np.array(best[:count], dtype=np.intp)
 
 
-def fronts(points: Floats) -> Sequence[Rows]:
-    """Indexes of the points no other dominates, then of those only the former dominate, and so on."""
-    order = np.lexsort((points[:, 1], points[:, 0]))
-    # Sorted by the first column, a point is dominated by a front unless its second is below the least there.
-    least: list[float] = []
-    members: list[list[int]] = []
-    last: list[tuple[float, float]] = []
-    for index in order:
-        first, second = float(points[index, 0]), float(points[index, 1])
-        for number, lowest in enumerate(least):
-            if second < lowest or (first, second) == last[number]:
-                least[number], last[number] = min(second, lowest), (first, second)
-                members[number].append(int(index))
-                break
-        else:
-            least.append(second)
-            last.append((first, second))
-            members.append([int(index)])
-    return [np.array(each, dtype=np.intp) for each in members]
+def fronts(points: Floats) -> Iterator[Rows]:
+    """Indexes of the points no other dominates, then of those only the former dominate, and so on.
+
+    Within a front by rising first column. Both columns are minimized.
+    """
+    rest = np.lexsort((points[:, 1], points[:, 0]))
+    while len(rest):
+        mask = on_front(-points[rest, 0], points[rest, 1])
+        if not mask.any():  # NaN is on no front
+            return
+        yield rest[mask]
+        rest = rest[~mask]
 
 
 def crowding_distance(points: Floats) -> Floats:

@@ -12,7 +12,6 @@ from search.oracles.affordable import affordable, keeping
 from search.oracles.base import DatabaseOracle, Setting, State, Told, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
 from search.oracles.surrogate import Surrogate, excess, fit
-from search.scoring.forgiving_factor import SMALLEST_FACTOR
 from search.spec.oracle import FrugalOracleSpec
 
 #: Where among the costs of random candidates the first trials lie: spread over the cheaper half, where a forgiving
@@ -163,17 +162,7 @@ class _Gains:
         return gains * np.clip(likely, _LEAST_LIKELY, 1.0)
 
     def _score(self, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
-        """Expected improvement of the best score: the merit times a factor that is known exactly (divided, below 0)."""
-        setting = self._oracle.setting
-        factors = np.array([setting.factor.factor(cost, setting.reference) for cost in costs])
-        factors = np.maximum(factors, SMALLEST_FACTOR)
-        slopes = factors if self._incumbent >= 0 else 1 / factors
-        level = self._incumbent / slopes
-        gain = excess(level, mean, deviation)
-        if setting.best_merit is not None:
-            level = np.minimum(level, setting.best_merit)
-            gain = excess(level, mean, deviation) - excess(setting.best_merit, mean, deviation)
-        return np.asarray(slopes * np.maximum(gain, 0))
+        return score_improvement(self._oracle.setting, self._incumbent, costs, mean, deviation)
 
     def _area(self, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
         """Expected growth of the area of merit and log cost that the trials dominate, up to the reference's cost.
@@ -187,6 +176,26 @@ class _Gains:
             share = excess(low, mean, deviation) - excess(high, mean, deviation)
             gain += np.maximum(width - logs, 0) * np.maximum(share, 0)
         return gain
+
+
+def score_improvement(
+    setting: Setting, incumbent: float, costs: Floats, mean: Floats, deviation: Floats
+) -> Floats:
+    """Expected improvement of the best score, `incumbent`, for candidates with a normal merit. Shapes (candidates,).
+
+    At a known cost the score is the merit times a known slope, so the improvement is the slope times that of the merit
+    over the merit that the incumbent's score takes there; of merits no larger than the best possible one.
+    """
+    below_zero = incumbent < 0
+    slopes = np.array(
+        [setting.factor.slope(cost, setting.reference, below_zero=below_zero) for cost in costs.tolist()]
+    )
+    level = incumbent / slopes
+    gain = excess(level, mean, deviation)
+    if setting.best_merit is not None:
+        level = np.minimum(level, setting.best_merit)
+        gain = excess(level, mean, deviation) - excess(setting.best_merit, mean, deviation)
+    return np.asarray(slopes * np.maximum(gain, 0))
 
 
 def _surrogate(oracle: FrugalOracle, measured: list[tuple[str, Told]]) -> Surrogate:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from search.cost.pricing import Pricer, broken_constraint
 from search.history import Assignment, Cost, TrialRecord, TrialStatus, Verdict
+from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import ForgivingFactor
 from search.spec.objective import MAXIMIZE
 from search.spec.oracle import BoundSpec, Constraints, FloatBound, NoBound
@@ -99,10 +100,12 @@ class Judge:
 
     def _too_late(self, cost: Cost, history: Sequence[TrialRecord]) -> Verdict | None:
         """A score equal to the incumbent's does not beat it, so that is pruned, too."""
-        incumbent = self._incumbent(history)
-        if isinstance(self.bound, NoBound) or incumbent is None:
+        if isinstance(self.bound, NoBound):
             return None
-        number, score = incumbent
+        incumbent = best_trial(history, self.factor, self.reference)
+        if incumbent is None:
+            return None
+        number, score = incumbent.trial.number, incumbent.score
         best, limit = self.best_possible_score(cost.value), self.metric_limit()
         if best > score or limit is None:
             return None
@@ -117,15 +120,3 @@ class Judge:
         }
         reason = f"with a metric of {limit:g} it would score {best:.6g}, trial {number} has {score:.6g}"
         return Verdict(TrialStatus.PRUNED, reason, proof)
-
-    def _incumbent(self, history: Sequence[TrialRecord]) -> tuple[int, float] | None:
-        """Number and score of the best trial so far; of equal ones the first."""
-        scored = [
-            (self.factor.score(trial.metric, trial.cost, self.reference), -trial.number)
-            for trial in history
-            if trial.status is TrialStatus.DONE and trial.metric is not None and trial.cost is not None
-        ]
-        if not scored:
-            return None
-        score, number = max(scored)
-        return -number, score

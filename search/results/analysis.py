@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantization.specs.parse import parse_quantizer
-from search.scoring.pareto import Point, front, hypervolume, knee
+from search.scoring.pareto import Point, dominates, front, hypervolume, knee
 from search.space.choices import Choices
 
 Floats = NDArray[np.float64]
@@ -148,17 +148,20 @@ def steps(seen: Sequence[Seen], box: Box) -> tuple[Step, ...]:
     """The hypervolume after each trial that made it grow, and after the last; in the order in which trials ended."""
     area = (box.top - box.floor) * box.ceiling
     ordered = sorted(seen, key=lambda each: (math.inf if each.at_s is None else each.at_s, each.number))
-    kept: list[Point] = []
-    found: list[Step] = []
+    members: list[Point] = []
+    growth: list[Step] = []
     reached = 0.0
-    for each in ordered:
-        kept = front([*kept, Point(each.number, each.merit, each.cost)])
-        covered = hypervolume(kept, metric_floor=box.floor, cost_ceiling=box.ceiling)
-        share = covered / area if area > 0 else 0.0
-        if share > reached or each is ordered[-1]:
+    for trial in ordered:
+        point = Point(trial.number, trial.merit, trial.cost)
+        share = reached
+        if not any(dominates(member, point) for member in members):
+            members = front([*members, point])
+            covered = hypervolume(members, metric_floor=box.floor, cost_ceiling=box.ceiling)
+            share = covered / area if area > 0 else 0.0
+        if share > reached or trial is ordered[-1]:
             reached = max(share, reached)
-            found.append(Step(each.number, each.at_s, reached))
-    return tuple(found)
+            growth.append(Step(trial.number, trial.at_s, reached))
+    return tuple(growth)
 
 
 # --- effects -------------------------------------------------------------------------------------------------------

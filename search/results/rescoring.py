@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from costmodel.network import Network
 from search.cost.pricing import Pricer
 from search.history import Assignment
+from search.scoring.best import best_first
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.job import Goal
 from search.spec.objective import Direction
@@ -54,13 +54,13 @@ def rescore(
     reference = pricer.reference().value
     costs = pricer.price_many([trial.assignment for trial in measured])
     scored = [
-        (factor.score(trial.metric, cost, reference), trial)
-        for trial, cost in zip(measured, costs, strict=True)
+        (trial, factor.score(trial.metric, cost, reference))
+        for trial, cost in sorted(zip(measured, costs, strict=True), key=lambda pair: pair[0].number)
         if cost is not None
     ]
-    best = heapq.nlargest(count, scored, key=lambda each: (each[0], -each[1].number))
-    found = []
-    for score, trial in best:
+    ranking = []
+    for index in best_first([score for _, score in scored], count):
+        trial, score = scored[index]
         cost = pricer.price(trial.assignment)
-        found.append(Rescored(trial.number, score, trial.metric, cost.value, cost.energy_pj, cost.bits))
-    return Ranking(reference, tuple(found))
+        ranking.append(Rescored(trial.number, score, trial.metric, cost.value, cost.energy_pj, cost.bits))
+    return Ranking(reference, tuple(ranking))

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from search.engine import Proposal, Proposed, propose
-from search.history import Assignment, TrialRecord, TrialStatus
+from search.history import Assignment, TrialRecord
 from search.oracles.base import RESERVED, Prices
 from search.schedules import Stage, current_stage
 from search.schedules.base import on_top_of
+from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 from search.spec.oracle import Constraints
@@ -52,15 +53,12 @@ def propose_in_stages(
 def _settled(
     spec: SearchSpec, before: Sequence[Stage], reference: float, history: Sequence[TrialRecord]
 ) -> TrialRecord | None:
-    """The best measured trial of the last stage that has one; of equal ones the first."""
+    """The best trial of the last stage that has one."""
     factor = factor_of(spec)
     for stage in reversed(before):
-        measured = [record for record in stage.records(history) if record.status is TrialStatus.DONE]
-        if measured:
-            return max(
-                measured,
-                key=lambda r: (factor.score(r.metric or 0.0, r.cost or 1.0, reference), -r.number),
-            )
+        best = best_trial(stage.records(history), factor, reference)
+        if best is not None:
+            return best.trial
     return None
 
 

@@ -69,6 +69,15 @@ class ForgivingFactor:
         """The metric with the sign that makes larger better: itself, or its negative if it is minimised."""
         return metric if self.direction == MAXIMIZE else -metric
 
+    def slope(self, cost: float, reference: float, *, below_zero: bool) -> float:
+        """What a unit of merit adds to the score at this cost, for merits of 0 or more or for those `below_zero`.
+
+        Always above 0, so that a score can be turned back into the merit that has it: the factor counts as at least
+        `SMALLEST_FACTOR`, also for merits of 0 or more, where `score` takes it as it is.
+        """
+        factor = max(self.factor(cost, reference), SMALLEST_FACTOR)
+        return 1 / factor if below_zero else factor
+
     def score(self, metric: float, cost: float, reference: float) -> float:
         """The merit made better by a low cost and worse by a high one. A larger score is better, in both directions.
 

@@ -1,9 +1,17 @@
-"""Metric against cost: which trials no other trial beats. Plain numbers; the metric is to grow, the cost to shrink."""
+"""Metric against cost: which trials no other trial beats. The metric is to grow, the cost to shrink. Plain: numpy only.
+
+Which points are on a front is decided in one place, `on_front`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +29,36 @@ def dominates(one: Point, other: Point) -> bool:
     return no_worse and (one.metric > other.metric or one.cost < other.cost)
 
 
+def on_front(metric: Floats, cost: Floats) -> NDArray[np.bool_]:
+    """True for each point that no other point dominates: none is as good in metric and cost, and better in one.
+
+    Ties in both are all kept; a point with NaN is never on the front. Shapes (points,). O(n log n).
+    """
+    mask = np.zeros(len(metric), dtype=np.bool_)
+    numbers = np.flatnonzero(~(np.isnan(metric) | np.isnan(cost)))
+    if not len(numbers):
+        return mask
+    order = numbers[np.lexsort((-metric[numbers], cost[numbers]))]
+    metric, cost = metric[order], cost[order]
+    before = np.concatenate(([-np.inf], np.maximum.accumulate(metric)[:-1]))
+    better = metric > before
+    better[0] = True
+    # A tie repeats both metric and cost of the last point that was better.
+    last = np.maximum.accumulate(np.where(better, np.arange(len(order)), 0))
+    same = (metric == metric[last]) & (cost == cost[last])
+    mask[order[better | same]] = True
+    return mask
+
+
 def front(points: Iterable[Point]) -> list[Point]:
-    """Points no other point dominates, by rising cost. Ties are kept. O(n log n)."""
-    kept: list[Point] = []
-    for point in sorted(points, key=lambda p: (p.cost, -p.metric, p.number)):
-        best = kept[-1] if kept else None
-        if (
-            best is None
-            or point.metric > best.metric
-            or (point.metric, point.cost) == (best.metric, best.cost)
-        ):
-            kept.append(point)
-    return kept
+    """Points no other point dominates, by rising cost, ties by number."""
+    points = list(points)
+    metric, cost = (
+        np.array(column, dtype=np.float64)
+        for column in ([p.metric for p in points], [p.cost for p in points])
+    )
+    members = [points[index] for index in np.flatnonzero(on_front(metric, cost))]
+    return sorted(members, key=lambda point: (point.cost, point.number))
 
 
 def hypervolume(points: Iterable[Point], *, metric_floor: float, cost_ceiling: float) -> float:

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from search.history import TrialStatus
-from search.spec.objective import MAXIMIZE
+from search.scoring.pareto import on_front
+from search.scoring.vectorized import merits
 from service.api import pagination
 from service.api.deps import READS, JobId, SessionDep
 from service.api.negotiation import chosen
@@ -18,7 +19,6 @@ from service.schemas.jobs import PointsView
 from service.store import jobs, reading
 from service.store.models import Job
 from service.store.query import parse_fields
-from service.store.scores import front
 from service.views import columns
 from service.views import jobs as job_views
 from service.views.measured import score_of
@@ -111,6 +111,5 @@ def _computed(job: Job, stored: dict[str, Any]) -> dict[str, list[Any]]:
     cost = np.array(stored["cost"], dtype=np.float64)
     done = np.array([status == TrialStatus.DONE for status in stored["status"]], dtype=np.bool_)
     scoring = job_views.scoring(job)
-    merit = metric if scoring.factor.direction == MAXIMIZE else -metric
-    kept = front(np.where(done, merit, np.nan), cost)
-    return {"score": score_of(metric, cost, scoring).tolist(), "front": kept.tolist()}
+    mask = on_front(np.where(done, merits(metric, scoring.factor), np.nan), cost)
+    return {"score": score_of(metric, cost, scoring).tolist(), "front": mask.tolist()}

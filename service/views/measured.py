@@ -8,11 +8,12 @@ from typing import Any, Self
 import numpy as np
 from sqlalchemy.orm import Session
 
-from search.spec.objective import MAXIMIZE
+from search.scoring.best import best_first
+from search.scoring.pareto import on_front
+from search.scoring.vectorized import Floats, merits, scores
 from service.schemas.jobs import PointView
 from service.store import reading
 from service.store.reading import Scoring
-from service.store.scores import Floats, front, scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +36,29 @@ class Measured:
         return cls(number, energy_pj, bits, metric, cost, score_of(metric, cost, scoring), scoring)
 
     def best(self, count: int) -> list[PointView]:
-        """The highest scores, best first; of equal ones the earlier."""
-        order = np.argsort(-self.score, kind="stable")[:count]
-        return [self._view(index) for index in order]
+        """The highest scores, best first."""
+        return [self._view(index) for index in best_first(self.score, count)]
 
     def front(self) -> list[PointView]:
         """The points no other point beats in both metric and cost, by rising cost."""
-        kept = np.flatnonzero(front(self._merit(), self.cost))
-        return [self._view(index) for index in kept[np.lexsort((kept, self.cost[kept]))]]
+        members = np.flatnonzero(on_front(self._merit(), self.cost))
+        return [self._view(index) for index in members[np.lexsort((members, self.cost[members]))]]
 
     def summary(self) -> dict[str, Any]:
-        """The best trial and the extremes, as a job shows them; None without a measured trial."""
-        if not self.number:
+        """The best trial and the extremes, as a job shows them; None without a trial that has a score."""
+        best = self.best(1)
+        if not best:
             return dict.fromkeys(("best", "best_metric", "least_cost", "least_energy_pj"))
         return {
-            "best": self.best(1)[0],
-            "best_metric": float(self.metric[self._merit().argmax()]),
-            "least_cost": float(self.cost.min()),
+            "best": best[0],
+            "best_metric": float(self.metric[best_first(self._merit(), 1)[0]]),
+            "least_cost": float(np.nanmin(self.cost)),
             "least_energy_pj": min(self.energy_pj),
         }
 
     def _merit(self) -> Floats:
         """The metric with the sign that makes larger better."""
-        return self.metric if self.scoring.factor.direction == MAXIMIZE else -self.metric
+        return merits(self.metric, self.scoring.factor)
 
     def _view(self, index: Any) -> PointView:
         metric, cost = float(self.metric[index]), float(self.cost[index])

@@ -37,7 +37,8 @@ from search.plans.base import Plan, plan
 from search.pruning.early_stopping import stopping_rule
 from search.schedules import stages
 from search.schedules.base import on_top_of
-from search.scoring.forgiving_factor import forgiving_factor
+from search.scoring.best import best_trial
+from search.scoring.forgiving_factor import factor_of, forgiving_factor
 from search.scoring.pareto import Point, dominates, front
 from search.space.choices import choices
 from search.spec.job import EnergyGoal, SearchSpec
@@ -48,7 +49,6 @@ from service.settings import Settings
 from tests.search.nets import functional, layer
 from tests.search.searches import Outcome, Search, bits, diverged, failed, make_choices, make_spec, measured
 from worker.app import make_worker
-from worker.final_report import best_of
 
 LARGE = make_choices(7, 7, 5, 5, 3)
 
@@ -118,7 +118,7 @@ def test_defect_02_a_trial_leaves_its_trained_model(
 
 def test_defect_10_a_search_without_a_measured_trial_has_no_best_and_says_so() -> None:
     search = Search(make_spec(trials=4), LARGE, failed).run()
-    assert best_of(search.spec, 1000.0, search.history) is None
+    assert best_trial(search.history, factor_of(search.spec), 1000.0) is None
 
 
 def test_defects_15_and_16_the_weights_a_model_computes_with_are_there_as_integers_times_a_scale(

@@ -74,6 +74,17 @@ def test_a_later_stage_stands_on_the_best_trial_before_it() -> None:
     assert all(record.assignment.quantizers["layer0"] == settled for record in history[4:])
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equal_trials_a_later_stage_stands_on_the_first(order: int) -> None:
+    stages, spec = two_stages(), make_spec(trials=7)
+    proposal = propose_in_stages(spec, stages, PRICES, REFERENCE, [], None, 4)
+    metrics = {0: 0.1, 1: 0.9, 2: 0.9, 3: 0.9}
+    history = [finished(new, metrics[new.number]) for new in proposal.trials][::order]
+    [trial] = propose_in_stages(spec, stages, PRICES, REFERENCE, history, proposal.state, 1).trials
+    assert trial.parent == 1
+    assert trial.assignment.quantizers["layer0"] == proposal.trials[1].assignment.quantizers["layer0"]
+
+
 def test_a_stage_waits_for_the_trials_of_the_one_before() -> None:
     stages, spec = two_stages(), make_spec(trials=7)
     found = propose_in_stages(spec, stages, PRICES, REFERENCE, [], None, 4)

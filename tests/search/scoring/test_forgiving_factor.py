@@ -82,6 +82,17 @@ def test_the_compatible_rule_ignores_stress(rule, reference, cost):
     assert compatible.delta(cost, reference) == plain.delta(cost, reference)
 
 
+@given(rule=rules, reference=costs, cost=costs, metric=signed, direction=directions)
+def test_the_slope_is_what_a_unit_of_merit_adds_to_the_score(rule, reference, cost, metric, direction):
+    rule = replace(rule, direction=direction)
+    merit = rule.merit(metric)
+    slope = rule.slope(cost, reference, below_zero=merit < 0)
+
+    assert slope > 0
+    if merit < 0 or rule.factor(cost, reference) >= SMALLEST_FACTOR:
+        assert rule.score(metric, cost, reference) == pytest.approx(slope * merit)
+
+
 def test_a_minimised_metric_is_divided_and_counts_from_below():
     assert ForgivingFactor(8, 8, 2, direction=MINIMIZE).score(0.54, 50, 100) == pytest.approx(-0.5)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.scoring.pareto import Point, dominates, front, hypervolume, knee
+from search.scoring.pareto import Point, dominates, front, hypervolume, knee, on_front
 
 numbers = st.integers(0, 6).map(float)
 clouds = st.lists(st.tuples(numbers, numbers), max_size=25).map(
@@ -37,6 +40,24 @@ def test_the_front_does_not_depend_on_the_order(cloud: list[Point], random: obje
     shuffled = list(cloud)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert front(shuffled) == front(cloud)
+
+
+@given(clouds)
+def test_the_front_of_columns_is_that_of_points(cloud: list[Point]) -> None:
+    mask = on_front(np.array([p.metric for p in cloud]), np.array([p.cost for p in cloud]))
+    assert set(np.flatnonzero(mask)) == {point.number for point in front(cloud)}
+
+
+def test_a_point_with_nan_is_never_on_the_front() -> None:
+    cloud = [
+        Point(0, math.nan, 0.0),
+        Point(1, 0.5, 1.0),
+        Point(2, 9.0, math.nan),
+        Point(3, math.nan, math.nan),
+    ]
+    assert front(cloud) == [cloud[1]]
+    assert front(cloud[2:]) == []
+    assert hypervolume(cloud, metric_floor=0.0, cost_ceiling=2.0) == 0.5
 
 
 def test_the_front_rises_in_cost() -> None:

@@ -1,23 +1,20 @@
-"""Trials as columns, exports, scores of many at once, ranges of files."""
+"""Trials as columns, exports, scores in SQL, ranges of files."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, literal, select
 from starlette.testclient import TestClient
 
-from search.scoring import pareto
 from search.scoring.forgiving_factor import ForgivingFactor
-from service.store.scores import front, score_sql, scores
+from service.store.scores import score_sql
 from service.store.session import Database
 from service.views.columns import to_csv
 from tests.service.filled import Filled, Filler
@@ -199,22 +196,7 @@ def test_a_job_without_trials_is_exported_as_a_head(http: TestClient, filler: Fi
     assert text.count("\n") == 1
 
 
-# --- scores and fronts of many ---
-
-metrics = st.one_of(st.just(math.nan), st.floats(-2, 2))
-costs = st.one_of(st.just(math.nan), st.floats(1e-3, 1e9))
-some = st.lists(st.tuples(metrics, costs), max_size=30)
-
-
-@given(points=some, reference=st.floats(1e-3, 1e9))
-def test_many_scores_are_those_of_each(points: list[tuple[float, float]], reference: float) -> None:
-    metric, cost = (np.array([p[i] for p in points], dtype=np.float64) for i in (0, 1))
-    found = scores(metric, cost, factor=FACTOR, reference=reference)
-    for index, (m, c) in enumerate(points):
-        if math.isnan(m) or math.isnan(c):
-            assert math.isnan(found[index])
-        else:
-            assert found[index] == pytest.approx(FACTOR.score(m, c, reference), rel=1e-9)
+# --- scores in SQL ---
 
 
 @given(metric=st.floats(-2, 2), cost=st.floats(1e-3, 1e9), reference=st.floats(1e-3, 1e9))
@@ -228,18 +210,6 @@ def test_the_database_scores_the_same(metric: float, cost: float, reference: flo
 
 
 ENGINE = create_engine("sqlite://")
-
-
-@given(points=st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), max_size=25))
-def test_the_front_of_columns_is_that_of_points(points: list[tuple[int, int]]) -> None:
-    metric, cost = (np.array([p[i] for p in points], dtype=np.float64) for i in (0, 1))
-    expected = pareto.front(pareto.Point(i, float(m), float(c)) for i, (m, c) in enumerate(points))
-    assert set(np.flatnonzero(front(metric, cost))) == {point.number for point in expected}
-
-
-def test_the_front_of_nothing_is_empty() -> None:
-    assert front(np.array([]), np.array([])).tolist() == []
-    assert front(np.array([math.nan]), np.array([1.0])).tolist() == [False]
 
 
 # --- ranges ---
