@@ -27,11 +27,14 @@ router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"], dependenc
 
 FORMATS: Final = (columns.JSON, columns.NDJSON, columns.ARROW)
 
+#: The name of `status` in 0.1: deprecated, still sent by default, gone after one minor version.
+_OLD_STATUS: Final = "state"
+
 #: Columns that are sent unless `fields` says otherwise, and those it can add.
-USUAL: Final = ("number", "state", "metric", "cost", "score", "front")
+USUAL: Final = ("number", "status", "metric", "cost", "score", "front", _OLD_STATUS)
 FIELDS: Final = (*USUAL, "energy_pj", "bits", "finished_s")
 
-_STORED: Final = {"state": "status", "finished_s": "finished_at"}
+_STORED: Final = {_OLD_STATUS: "status", "finished_s": "finished_at"}
 _COMPUTED: Final = {"score", "front"}
 
 
@@ -54,13 +57,13 @@ def read_points(
 ) -> Response:
     """Every trial of the job by number, as columns of equal length; what is not measured is null.
 
-    `fields` names columns: number, state, metric, cost, score, front (by default), energy_pj, bits, finished_s.
+    `fields` names columns: number, status, metric, cost, score, front (by default), energy_pj, bits, finished_s.
     """
     media_type = chosen(request, FORMATS)
     names = USUAL if fields is None else parse_fields(fields, FIELDS)
     if media_type == columns.ARROW:
         columns.arrow()
-    etag = etag_of(job_id, reading.version(session, job_id), media_type)
+    etag = etag_of(job_id, reading.version(session, job_id), media_type, *names)
     if is_known(request, etag):
         return not_modified(etag)
     job = jobs.get(session, job_id)

@@ -19,7 +19,7 @@ router = APIRouter(tags=["jobs"], dependencies=[READS])
 def validate(
     submission: SubmissionDep, settings: SettingsDep, database: DatabaseDep, blobs: BlobsDep
 ) -> DryRun:
-    """What a job would search: size of the space, reference cost, candidates, the cheapest and the dearest network, an
+    """What a job would search: size of the space, reference cost, candidates, the cheapest and the most expensive network, an
     estimate of the time, warnings. Nothing is stored.
     """
     found = resolved(submission, database, blobs)

@@ -17,6 +17,7 @@ from service.cli import cost_files, cost_table, session
 from service.cli.cost_html import page
 from service.errors import InvalidRequest, ServiceError
 from service.parsing import refused
+from service.schemas.cost import NetworkCostView, ProfileView
 
 
 def cost(asked: cost_files.Asked, *, html: Path | None, as_json: bool) -> None:
@@ -28,7 +29,7 @@ def cost(asked: cost_files.Asked, *, html: Path | None, as_json: bool) -> None:
     if html is not None and drawn is not None:
         _write(html, drawn)
     if as_json:
-        session.print_json(answer)
+        session.print_json(NetworkCostView.model_validate(answer))
     elif asked.types:
         typer.echo(json.dumps(answer.types, indent=2))
     elif asked.explain is not None:
@@ -45,7 +46,7 @@ def profiles(name: str | None, *, as_json: bool) -> None:
     with _faults():
         found = catalogue.built_in() if name is None else (catalogue.described(cost_files.technology(name)),)
     if as_json:
-        session.print_json(found)
+        session.print_json([ProfileView.model_validate(profile) for profile in found])
     else:
         session.output().print(cost_table.profiles(found) if name is None else cost_table.profile(found[0]))
 

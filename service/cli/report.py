@@ -16,7 +16,7 @@ from service.client import Refused, SearchClient
 from service.schemas.analysis import AnalysisView
 from service.schemas.jobs import JobView, PointsView, PointView, TrialView
 
-_FIELDS: Final = ("number", "state", "metric", "cost", "score", "front", "energy_pj", "bits")
+_FIELDS: Final = ("number", "status", "metric", "cost", "score", "front", "energy_pj", "bits")
 _PARTS: Final = ("operations", "parameters", "inputs", "outputs")
 _SHOWN: Final = 15
 
@@ -115,12 +115,12 @@ def _plot(title: str, svg: str) -> str:
 def _measured(points: PointsView) -> list[tuple[int, float, float, float, bool]]:
     """number, metric, cost, score, front of the trials that are done."""
     rows = zip(
-        points.number, points.state, points.metric, points.cost, points.score, points.front, strict=True
+        points.number, points.status, points.metric, points.cost, points.score, points.front, strict=True
     )
     return [
         (number, metric, cost, score, kept)
-        for number, state, metric, cost, score, kept in rows
-        if state == "done" and metric is not None and cost is not None and score is not None
+        for number, status, metric, cost, score, kept in rows
+        if status == "done" and metric is not None and cost is not None and score is not None
     ]
 
 
@@ -237,7 +237,7 @@ def _bar(value: float, largest: float) -> str:
 
 def _states(job: JobView) -> str:
     rows = ((str(status), str(count)) for status, count in job.trials.items() if count)
-    return _table("Trials by state", ("state", ">trials"), rows)
+    return _table("Trials by status", ("status", ">trials"), rows)
 
 
 def _specification(job: JobView) -> str:

@@ -38,7 +38,7 @@ def points(
     url: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Print every trial in a line: number, state, metric, cost, score, front. Tabs between, for other programs."""
+    """Print every trial in a line: number, status, metric, cost, score, front. Tabs between, for other programs."""
     from service.cli import columns, session
 
     with session.client(url) as client:

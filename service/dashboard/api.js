@@ -30,7 +30,7 @@ export const artifact = (jobId, number, name) => `/v1/jobs/${id(jobId)}/trials/$
 export const exported = (jobId, suffix) => `/v1/jobs/${id(jobId)}/trials.${suffix}`;
 export const events = (jobId, after) => `/v1/jobs/${id(jobId)}/events?after=${after}`;
 
-const COLUMNS = "number,state,metric,cost,score,front,energy_pj,bits,finished_s";
+const COLUMNS = "number,status,metric,cost,score,front,energy_pj,bits,finished_s";
 
 /** Every trial of a job as columns. */
 export const points = (jobId) => ask(`/v1/jobs/${id(jobId)}/points?fields=${COLUMNS}`, { headers: { accept: "application/json" } });

@@ -97,7 +97,7 @@ export class Plot {
     this.scale(width, height);
     this.place();
     const { columns } = this.data.points;
-    drawDots(this.canvas, width, height, this.xs, this.ys, (place) => columns.state[this.shown[place]] !== "done");
+    drawDots(this.canvas, width, height, this.xs, this.ys, (place) => columns.status[this.shown[place]] !== "done");
     put(this.under, this.axes(width, height), this.reference(height));
     put(this.marks, this.frontLine(width), this.highlights());
     this.drawRings();
@@ -239,7 +239,7 @@ export class Plot {
     const { job, points } = this.data;
     const trial = points.at(this.shown[place]);
     put(this.tip,
-      h("strong", {}, `Trial ${trial.number}`, trial.front ? " · on the front" : trial.state === "done" ? "" : ` · ${trial.state}`),
+      h("strong", {}, `Trial ${trial.number}`, trial.front ? " · on the front" : trial.status === "done" ? "" : ` · ${trial.status}`),
       h("div", {}, `${format.metricName(job)} ${format.metric(trial.metric, job)}`),
       h("div", {}, `${format.cost(trial.cost, job.cost_unit)} · ${format.percent(trial.cost / job.reference_cost, 1)} of reference`),
       h("div", {}, `score ${format.score(trial.score)}`));

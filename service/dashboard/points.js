@@ -5,7 +5,7 @@ const MEASURED = "done";
 export class Points {
   /** `columns`: what /points answers; null: none yet. */
   constructor(columns) {
-    this.columns = columns ?? { number: [], state: [], metric: [], cost: [], score: [], front: [], energy_pj: [], bits: [], finished_s: [] };
+    this.columns = columns ?? { number: [], status: [], metric: [], cost: [], score: [], front: [], energy_pj: [], bits: [], finished_s: [] };
     this.length = this.columns.number.length;
     this.index = new Map(this.columns.number.map((number, index) => [number, index]));
   }
@@ -13,7 +13,7 @@ export class Points {
   /** The trial at a place, as a value. */
   at(index) {
     const trial = {};
-    for (const name of ["number", "state", "metric", "cost", "score", "front", "energy_pj", "bits", "finished_s"]) trial[name] = this.columns[name][index];
+    for (const name of ["number", "status", "metric", "cost", "score", "front", "energy_pj", "bits", "finished_s"]) trial[name] = this.columns[name][index];
     return trial;
   }
 
@@ -25,16 +25,16 @@ export class Points {
 
   /** Places of the trials that have metric and cost and are in one of the states, by rising cost. */
   plotted(states) {
-    const { metric, cost, state } = this.columns;
+    const { metric, cost, status } = this.columns;
     const kept = [];
     for (let index = 0; index < this.length; index++) {
-      if (metric[index] !== null && cost[index] !== null && states.has(state[index])) kept.push(index);
+      if (metric[index] !== null && cost[index] !== null && states.has(status[index])) kept.push(index);
     }
     return kept.sort((a, b) => cost[a] - cost[b] || a - b);
   }
 
   isMeasured(index) {
-    return this.columns.state[index] === MEASURED;
+    return this.columns.status[index] === MEASURED;
   }
 
   isOnFront(number) {
@@ -43,10 +43,10 @@ export class Points {
 
   /** How often a better score was found: {number, x, score}, x the seconds after the job's creation. */
   records() {
-    const { number, state, score, finished_s: finished } = this.columns;
+    const { number, status, score, finished_s: finished } = this.columns;
     const order = [];
     for (let index = 0; index < this.length; index++) {
-      if (state[index] === MEASURED && score[index] !== null && finished[index] !== null) order.push(index);
+      if (status[index] === MEASURED && score[index] !== null && finished[index] !== null) order.push(index);
     }
     order.sort((a, b) => finished[a] - finished[b] || a - b);
     const found = [];

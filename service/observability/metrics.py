@@ -75,8 +75,8 @@ class _Rows(Collector):
 
 
 def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
-    yield _by_state("fewbits_jobs", "Jobs by state", Job, list(JobStatus), session)
-    yield _by_state("fewbits_trials", "Trials by state or outcome", Trial, list(TrialStatus), session)
+    yield _by_status("fewbits_jobs", "Jobs by status", Job, list(JobStatus), session)
+    yield _by_status("fewbits_trials", "Trials by status", Trial, list(TrialStatus), session)
     waiting = session.scalar(
         select(func.min(Trial.enqueued_at)).where(Trial.status == TrialStatus.QUEUED.value)
     )
@@ -97,10 +97,16 @@ def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
     yield beat
 
 
-def _by_state(name: str, text: str, table: Any, states: list[Any], session: Session) -> GaugeMetricFamily:
+def _by_status(
+    name: str, text: str, table: Any, statuses: list[Any], session: Session
+) -> GaugeMetricFamily:
+    """A gauge for each status, also of those that no row has.
+
+    The label `state` repeats `status`: it is the name of 0.1, deprecated, and goes after one minor version.
+    """
     counted = select(table.status, func.count()).group_by(table.status)
-    counts: dict[str, int] = {str(state): count for state, count in session.execute(counted)}
-    family = GaugeMetricFamily(name, text, labels=("state",))
-    for state in {state.value for state in states} | set(counts):
-        family.add_metric([state], counts.get(state, 0))
+    counts: dict[str, int] = {str(status): count for status, count in session.execute(counted)}
+    family = GaugeMetricFamily(name, text, labels=("status", "state"))
+    for status in {status.value for status in statuses} | set(counts):
+        family.add_metric([status, status], counts.get(status, 0))
     return family

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from pydantic import ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field, computed_field
 
-from service.schemas.jobs import View
+from service.schemas.jobs import DEPRECATED, View
+
+
+#: The values of the search call it `what`.
+_DESCRIPTION: Final = AliasChoices("description", "what")
 
 
 class _Read(View):
@@ -40,17 +44,29 @@ class FigureView(_Read):
 
 
 class LineView(_Read):
-    """One figure of a layer: `count` times `each_pj` is `energy_pj`."""
+    """One term of a layer's energy: `count` times `unit_pj` is `energy_pj`."""
 
     part: str
-    what: str
+    description: str = Field(validation_alias=_DESCRIPTION)
     formula: str
     count: int
-    each_pj: float
+    unit_pj: float = Field(validation_alias=AliasChoices("unit_pj", "each_pj"))
     energy_pj: float
     included: bool
     source: str
     second_hand: bool
+
+    @computed_field(description="as `description`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def what(self) -> str:
+        """The name of `description` in 0.1."""
+        return self.description
+
+    @computed_field(description="as `unit_pj`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def each_pj(self) -> float:
+        """The name of `unit_pj` in 0.1."""
+        return self.unit_pj
 
 
 class ExplanationView(_Read):
@@ -95,10 +111,16 @@ class ProfileFigureView(_Read):
     """One table of a profile, read off at a few sizes."""
 
     table: str
-    what: str
+    description: str = Field(validation_alias=_DESCRIPTION)
     prices_pj: dict[str, float]
     source: str
     second_hand: bool = Field(description="not checked against the cited source itself")
+
+    @computed_field(description="as `description`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def what(self) -> str:
+        """The name of `description` in 0.1."""
+        return self.description
 
 
 class ProfileView(_Read):

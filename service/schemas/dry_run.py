@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
-from service.schemas.jobs import CostView, View
+from service.schemas.jobs import DEPRECATED, CostView, View
 
 
 class CandidatesView(View):
@@ -67,9 +67,15 @@ class DryRun(View):
     widths: tuple[WidthView, ...]
     untouched: tuple[str, ...] = Field(description="layers that stay as they are")
     cheapest: ExtremeView | None = Field(None, description="the network with the lowest cost")
-    dearest: ExtremeView | None = Field(None, description="the network with the highest cost")
+    most_expensive: ExtremeView | None = Field(None, description="the network with the highest cost")
     estimate: EstimateView | None = Field(
         None, description="None where no trial of the model was measured yet"
     )
     data: DataView
     warnings: tuple[str, ...]
+
+    @computed_field(description="as `most_expensive`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def dearest(self) -> ExtremeView | None:
+        """The name of `most_expensive` in 0.1."""
+        return self.most_expensive

@@ -7,14 +7,17 @@ metric, cost and the job's goal; it is stored nowhere.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from search.history import AttemptOutcome, Cause, JobStatus, TrialStatus
 from search.spec.objective import Direction
 
 Item = TypeVar("Item")
+
+#: `json_schema_extra` of a field that is sent under its old name for one minor version.
+DEPRECATED: Final[dict[str, JsonValue]] = {"deprecated": True}
 
 
 class View(BaseModel):
@@ -58,8 +61,12 @@ class SparsePage(View):
     next_cursor: str | None = None
 
 
+#: Rows and stored references call it `counted_pj`.
+_INCLUDED: Final = AliasChoices("included_pj", "counted_pj")
+
+
 class LayerEnergyView(View):
-    """Energy of one layer, by part; `counted_pj` is what enters the network's energy."""
+    """Energy of one layer, by part; `included_pj` is what enters the network's energy."""
 
     name: str
     class_name: str
@@ -67,7 +74,13 @@ class LayerEnergyView(View):
     outputs_pj: float
     parameters_pj: float
     operations_pj: float
-    counted_pj: float
+    included_pj: float = Field(validation_alias=_INCLUDED)
+
+    @computed_field(description="as `included_pj`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def counted_pj(self) -> float:
+        """The name of `included_pj` in 0.1."""
+        return self.included_pj
 
 
 class CostView(View):
@@ -189,7 +202,15 @@ class TrialLayerView(View):
     outputs_pj: float | None = None
     parameters_pj: float | None = None
     operations_pj: float | None = None
-    counted_pj: float | None = None
+    included_pj: float | None = Field(
+        None, validation_alias=_INCLUDED, description="what enters the network's energy"
+    )
+
+    @computed_field(description="as `included_pj`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def counted_pj(self) -> float | None:
+        """The name of `included_pj` in 0.1."""
+        return self.included_pj
 
 
 class ArtifactView(View):
@@ -218,7 +239,16 @@ class ExecutionView(View):
     metric: float
     loss: float
     best_epoch: int
-    kept: bool = Field(description="the model of the trial is this one's: its metric is the best")
+    selected: bool = Field(
+        validation_alias=AliasChoices("selected", "kept"),
+        description="its metric is the best, so the trial's model is this one's",
+    )
+
+    @computed_field(description="as `selected`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def kept(self) -> bool:
+        """The name of `selected` in 0.1."""
+        return self.selected
 
 
 class SpreadView(View):
@@ -273,7 +303,10 @@ class PointsView(View):
     reference_cost: float
     count: int
     number: tuple[int, ...] = ()
-    state: tuple[TrialStatus, ...] = ()
+    status: tuple[TrialStatus, ...] = ()
+    state: tuple[TrialStatus, ...] = Field(
+        (), deprecated="renamed to status", description="as `status`, which was called so in 0.1"
+    )
     metric: tuple[float | None, ...] = ()
     cost: tuple[float | None, ...] = ()
     score: tuple[float | None, ...] = ()

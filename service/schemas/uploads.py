@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
-from service.schemas.jobs import View
+from service.schemas.jobs import DEPRECATED, View
 
 MAX_NAME = 200
 
@@ -66,8 +66,20 @@ class ArrayView(View):
     name: str
     shape: tuple[int, ...]
     dtype: str
-    least: float
-    largest: float
+    min: float = Field(validation_alias=AliasChoices("min", "least"))
+    max: float = Field(validation_alias=AliasChoices("max", "largest"))
+
+    @computed_field(description="as `min`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def least(self) -> float:
+        """The name of `min` in 0.1."""
+        return self.min
+
+    @computed_field(description="as `max`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
+    @property
+    def largest(self) -> float:
+        """The name of `max` in 0.1."""
+        return self.max
 
 
 class DatasetView(UploadView):

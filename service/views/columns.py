@@ -68,7 +68,7 @@ def to_arrow(head: Mapping[str, Any], columns: Columns) -> bytes:
 
 
 def _array(pa: Any, name: str, values: Sequence[Any]) -> Any:
-    if name == "state":
+    if name in ("status", "state"):
         return pa.array(values, pa.string()).dictionary_encode()
     kinds = {"number": pa.int32(), "bits": pa.int64(), "front": pa.bool_()}
     return pa.array(values, kinds.get(name, pa.float64()), from_pandas=True)

@@ -40,7 +40,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         ),
         untouched=_untouched(plan),
         cheapest=None if ends is None else _extreme(ends.cheapest),
-        dearest=None if ends is None else _extreme(ends.dearest),
+        most_expensive=None if ends is None else _extreme(ends.dearest),
         estimate=_estimate(session, spec, job_views.trials_allowed(spec.budget.trials, size), workers),
         data=DataView(
             input_shape=plan.data.input_shape,

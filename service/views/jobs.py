@@ -46,7 +46,7 @@ _GOAL: TypeAdapter[Any] = TypeAdapter(Goal)
 #: Trials that count as done; a cancelled one does not.
 _TRIED = TRIAL_ENDED - {TrialStatus.CANCELLED}
 
-_ENERGY_PARTS = ("inputs_pj", "outputs_pj", "parameters_pj", "operations_pj", "counted_pj")
+_ENERGY_PARTS = ("inputs_pj", "outputs_pj", "parameters_pj", "operations_pj")
 
 #: Score of a metric and a cost under a job's goal.
 Scorer = Callable[[float, float], float]
@@ -303,7 +303,7 @@ def _executions(trial: Trial) -> dict[str, Any]:
     apart = spread([entry["metric"] for entry in each])
     return {
         "executions": tuple(
-            ExecutionView(**entry, kept=entry["best_epoch"] == trial.best_epoch) for entry in each
+            ExecutionView(**entry, selected=entry["best_epoch"] == trial.best_epoch) for entry in each
         ),
         "spread": None if apart is None else SpreadView.model_validate(apart, from_attributes=True),
     }
@@ -335,9 +335,17 @@ def _trial_layer(
         slot: TensorView(quantizer=text, bits=None if text is None else _bits(text))
         for slot, text in slots.items()
     }
-    parts = {} if row is None else {part: getattr(row, part) for part in _ENERGY_PARTS}
-    class_name = None if row is None else row.class_name
-    return TrialLayerView(name=name, class_name=class_name, slots=tensors, width=width, **parts)
+    if row is None:
+        return TrialLayerView(name=name, class_name=None, slots=tensors, width=width)
+    parts = {part: getattr(row, part) for part in _ENERGY_PARTS}
+    return TrialLayerView(
+        name=name,
+        class_name=row.class_name,
+        slots=tensors,
+        width=width,
+        included_pj=row.counted_pj,
+        **parts,
+    )
 
 
 @lru_cache(maxsize=4096)

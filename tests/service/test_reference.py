@@ -18,6 +18,20 @@ from service.schemas.jobs import ProblemDocument
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+#: (schema, field, its name in 0.1): what was renamed is still sent under its old name.
+RENAMED: list[tuple[str, str, str]] = [
+    ("DryRun", "most_expensive", "dearest"),
+    ("PointsView", "status", "state"),
+    ("LayerEnergyView", "included_pj", "counted_pj"),
+    ("TrialLayerView", "included_pj", "counted_pj"),
+    ("ExecutionView", "selected", "kept"),
+    ("ArrayView", "min", "least"),
+    ("ArrayView", "max", "largest"),
+    ("LineView", "description", "what"),
+    ("LineView", "unit_pj", "each_pj"),
+    ("ProfileFigureView", "description", "what"),
+]
+
 #: (field, a form that people write)
 FORMS: list[tuple[str, Any]] = [
     ("model", "digits_cnn"),
@@ -121,6 +135,15 @@ def test_the_reference_is_valid_openapi_3_1_and_every_route_can_refuse(http: Tes
             refusals = {code: each for code, each in answers.items() if code >= "400"}
             if path != "/readyz":
                 assert all("application/problem+json" in each["content"] for each in refusals.values())
+
+
+@pytest.mark.parametrize(("schema", "field", "old"), RENAMED)
+def test_a_renamed_field_is_listed_and_its_old_name_is_deprecated(
+    http: TestClient, schema: str, field: str, old: str
+) -> None:
+    fields = http.get("/openapi.json").json()["components"]["schemas"][schema]["properties"]
+    assert fields[old]["deprecated"] is True
+    assert "deprecated" not in fields[field]
 
 
 def test_bodies_have_examples(http: TestClient) -> None:

@@ -43,7 +43,7 @@ def test_points_are_the_trials_as_columns(http: TestClient, filled: Filled) -> N
     listed = trials(http, filled)
     assert points["count"] == len(listed) == 9
     assert points["cost_unit"] == "energy_pj"
-    assert points["state"] == [trial["status"] for trial in listed]
+    assert points["status"] == points["state"] == [trial["status"] for trial in listed]
     for name in ("number", "metric", "cost"):
         assert points[name] == [trial[name] for trial in listed]
     scored = [trial["score"] for trial in listed]
@@ -64,6 +64,22 @@ def test_other_columns_are_sent_if_they_are_named(http: TestClient, filled: Fill
     answer = http.get(path, params={"fields": "colour"})
     assert answer.status_code == 422
     assert "finished_s" in answer.json()["detail"]
+
+
+def test_the_status_is_still_found_under_its_old_name(http: TestClient, filled: Filled) -> None:
+    path = f"/v1/jobs/{filled.job_id}/points"
+    statuses = [trial["status"] for trial in trials(http, filled)]
+    assert http.get(path, params={"fields": "number,state"}).json()["state"] == statuses
+    named = http.get(path, params={"fields": "number,status"}).json()
+    assert named["status"] == statuses
+    assert "state" not in named
+
+
+def test_a_reader_who_has_other_columns_gets_those_it_asks_for(http: TestClient, filled: Filled) -> None:
+    path = f"/v1/jobs/{filled.job_id}/points"
+    etag = http.get(path, params={"fields": "number"}).headers["etag"]
+    answer = http.get(path, params={"fields": "status"}, headers={"if-none-match": etag})
+    assert (answer.status_code, "status" in answer.json()) == (200, True)
 
 
 def test_a_job_without_trials_has_empty_columns(http: TestClient, filler: Filler) -> None:

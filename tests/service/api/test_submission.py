@@ -108,8 +108,9 @@ def test_a_job_that_is_done_cannot_be_cancelled(http: TestClient, filler: Filler
 
 def test_the_dry_run_names_the_ends_of_the_costs(http: TestClient, job: dict[str, Any]) -> None:
     plan = http.post("/v1/jobs:validate", json=job).json()
-    cheapest, dearest = plan["cheapest"], plan["dearest"]
-    assert 0 < cheapest["cost"]["value"] < dearest["cost"]["value"]
+    cheapest, most_expensive = plan["cheapest"], plan["most_expensive"]
+    assert 0 < cheapest["cost"]["value"] < most_expensive["cost"]["value"]
+    assert plan["dearest"] == most_expensive  # its name in 0.1
     assert set(cheapest["choices"]) == {choice["name"] for choice in plan["slots"] + plan["widths"]}
     assert sum(layer["counted_pj"] for layer in cheapest["cost"]["layers"]) > 0
 

@@ -110,10 +110,10 @@ def test_trials_are_sorted_and_filtered(run: Run, filled: Filled) -> None:
 
 def test_points_are_lines_for_other_programs(run: Run, filled: Filled, client: SearchClient) -> None:
     lines = [line.split("\t") for line in run("points", filled.job_id).stdout.splitlines()]
-    assert lines[0] == ["number", "state", "metric", "cost", "score", "front"]
+    assert lines[0] == ["number", "status", "metric", "cost", "score", "front", "state"]
     assert [line[1] for line in lines[1:]] == ["done"] * 4 + ["failed"]
     assert float(lines[1][2]) == client.trial(filled.job_id, 0).metric
-    assert lines[5][2:] == ["", "", "", "false"]
+    assert lines[5][1:] == ["failed", "", "", "", "false", "failed"]
     front = json.loads(run("points", filled.job_id, "--front", "--json").stdout)
     assert {row["number"] for row in front} == {p.number for p in client.pareto(filled.job_id).items}
 

@@ -48,9 +48,9 @@ def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
     with app.state.database.transaction() as session:
         workers.seen(session, "host/1/0")
     found: dict[Any, float] = told(http)
-    assert found["fewbits_trials", ("done",)] == 1
-    assert found["fewbits_trials", ("failed",)] == 1
-    assert found["fewbits_trials", ("queued",)] == 2
+    assert found["fewbits_trials", ("done", "done")] == 1
+    assert found["fewbits_trials", ("failed", "failed")] == 1
+    assert found["fewbits_trials", ("queued", "queued")] == 2
     assert found["fewbits_queue_length", ()] == 2
     assert found["fewbits_queue_age_seconds", ()] >= 0
     assert found["fewbits_worker_heartbeat_age_seconds", ()] >= 0
