@@ -19,8 +19,8 @@ router = APIRouter(tags=["jobs"], dependencies=[READS])
 def validate(
     submission: SubmissionDep, settings: SettingsDep, database: DatabaseDep, blobs: BlobsDep
 ) -> DryRun:
-    """What a job would search: size of the space, reference cost, candidates, the cheapest and the most expensive network, an
-    estimate of the time, warnings. Nothing is stored.
+    """Dry run: size of the space, reference cost, candidates, the cheapest and the most expensive network, an estimate
+    of the time, warnings. Nothing is stored.
     """
     found = resolved(submission, database, blobs)
     plan = plan_of(found, settings.data_folder)

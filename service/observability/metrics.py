@@ -97,9 +97,7 @@ def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
     yield beat
 
 
-def _by_status(
-    name: str, text: str, table: Any, statuses: list[Any], session: Session
-) -> GaugeMetricFamily:
+def _by_status(name: str, text: str, table: Any, statuses: list[Any], session: Session) -> GaugeMetricFamily:
     """A gauge for each status, also of those that no row has.
 
     The label `state` repeats `status`: it is the name of 0.1, deprecated, and goes after one minor version.

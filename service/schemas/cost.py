@@ -8,7 +8,6 @@ from pydantic import AliasChoices, ConfigDict, Field, computed_field
 
 from service.schemas.jobs import DEPRECATED, View
 
-
 #: The values of the search call it `what`.
 _DESCRIPTION: Final = AliasChoices("description", "what")
 

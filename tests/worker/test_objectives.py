@@ -77,7 +77,7 @@ def test_executions_are_stored_with_their_spread_and_count_against_the_epochs(be
             )
         metrics = [each.metric for each in view.executions]
         assert trial.metric == pytest.approx(sum(metrics) / 2)
-        assert [each.metric for each in view.executions if each.kept] == [min(metrics)]
+        assert [each.metric for each in view.executions if each.selected] == [min(metrics)]
         assert view.spread is not None
         assert (view.spread.min, view.spread.max) == (min(metrics), max(metrics))
         assert [epoch.epoch for epoch in view.epochs] == [0, 1, 2, 3]

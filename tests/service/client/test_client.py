@@ -77,7 +77,7 @@ def test_trials_become_a_data_frame(client: Any, filler: Filler, filled: Filled)
     frame = client.to_dataframe(filled.job_id)
     assert list(frame.index) == [0, 1, 2, 3]
     assert frame["metric"].notna().tolist() == [True, True, True, False]
-    assert frame["status"].tolist() == frame["state"].tolist() == ["done"] * 3 + ["failed"]
+    assert frame["status"].tolist() == frame["state"].tolist() == ["done"] * 3 + ["queued"]
     assert frame["bits"].isna().tolist() == [False, False, False, True]
     assert frame.attrs["cost_unit"] == "energy_pj"
     assert frame["score"].idxmax() == client.best(filled.job_id, 1)[0].number
