@@ -23,7 +23,7 @@ from search.history import EpochReport, JobStatus
 from service.app import create_app
 from service.settings import Settings
 from service.store import claims, jobs
-from service.store.claims import Claim
+from service.store.leases import Claim
 from service.store.migrate import upgrade
 from service.store.session import Database
 from tests.service.filled import LEASE, Filler

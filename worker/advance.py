@@ -13,7 +13,7 @@ from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 from service.errors import JobNotFound
 from service.queue import TaskName
-from service.store import claims, jobs, quotas, trials
+from service.store import claims, final_reports, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
 from service.store.trials import NewTrial
@@ -158,7 +158,7 @@ def _end_search(
             Cause.QUOTA,
         )
     with runtime.database.transaction() as session:
-        if jobs.start_finalization(session, job.id, best.trial.number, reason, cause):
+        if final_reports.start(session, job.id, best.trial.number, reason, cause):
             runtime.queue.enqueue(TaskName.FINALIZE_JOB, job.id)
 
 

@@ -13,7 +13,7 @@ from search.results.report import report_text
 from search.spec.spiking import XyloModel
 from search.spiking import trial as spiking_trial
 from search.trial_files import MODEL_FILE, NETWORK_FILE, REPORT_FILE
-from service.store import jobs, trials
+from service.store import final_reports, jobs, trials
 from service.store.models import Artifact, Job
 from worker import preparation
 from worker.runtime import Runtime
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 def finalize_job(runtime: Runtime, job_id: str) -> None:
     """Measure the best trial of a FINALIZING job on the test data and end the job. Does nothing in any other state."""
     with runtime.database.transaction() as session:
-        attempt = jobs.claim_finalization(
+        attempt = final_reports.claim(
             session, job_id, worker=runtime.worker, lease=runtime.settings.final_lease
         )
     if attempt is None:
@@ -41,7 +41,7 @@ def finalize_job(runtime: Runtime, job_id: str) -> None:
                 reason = f"the final report failed {attempt} times: {type(error).__name__}: {error}"
                 jobs.end(session, job_id, JobStatus.FAILED, reason)
             else:
-                jobs.release_finalization(session, job_id, attempt)
+                final_reports.release(session, job_id, attempt)
 
 
 def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
@@ -56,7 +56,7 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
     path.write_text(report_text(report))
     blob = runtime.blobs.put(path)
     with runtime.database.transaction() as session:
-        if jobs.holds_finalization(session, job_id, attempt):
+        if final_reports.is_newest(session, job_id, attempt):
             trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
             jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
 

@@ -17,7 +17,7 @@ from search.spec.job import SearchSpec
 from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName
 from service.store import final_trainings, jobs, trials, workers
-from service.store.final_trainings import FinalClaim
+from service.store.final_trainings import FinalTrainingClaim
 from service.store.models import now
 from worker import preparation
 from worker.heartbeat import Heartbeat
@@ -51,7 +51,7 @@ def sweep(runtime: Runtime) -> None:
             runtime.queue.enqueue(TaskName.TRAIN_FINALLY, trial_id)
 
 
-def _attempt(runtime: Runtime, held: FinalClaim, folder: Path) -> None:
+def _attempt(runtime: Runtime, held: FinalTrainingClaim, folder: Path) -> None:
     try:
         with _Holder(runtime, held) as holder:
             _train(runtime, held, holder, folder)
@@ -71,7 +71,7 @@ def _attempt(runtime: Runtime, held: FinalClaim, folder: Path) -> None:
             final_trainings.fail(session, held, f"{type(error).__name__}: {error}")
 
 
-def _train(runtime: Runtime, held: FinalClaim, holder: _Holder, folder: Path) -> None:
+def _train(runtime: Runtime, held: FinalTrainingClaim, holder: _Holder, folder: Path) -> None:
     from search.training.trial import evaluate, run_trial  # loads Keras
 
     with runtime.database.reading() as session:
@@ -119,7 +119,7 @@ def final_spec(spec: SearchSpec) -> SearchSpec:
 
 
 def _save(
-    runtime: Runtime, held: FinalClaim, measured: Measurement, test: dict[str, float], folder: Path
+    runtime: Runtime, held: FinalTrainingClaim, measured: Measurement, test: dict[str, float], folder: Path
 ) -> None:
     """Bytes first, then the row that names them."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
@@ -133,7 +133,7 @@ def _save(
 class _Holder:
     """The `Reporter` of a final training; inside its `with` block a thread renews the lease."""
 
-    def __init__(self, runtime: Runtime, held: FinalClaim) -> None:
+    def __init__(self, runtime: Runtime, held: FinalTrainingClaim) -> None:
         self._runtime, self._held = runtime, held
         self._lost = False
         every_s = runtime.settings.heartbeat.total_seconds()

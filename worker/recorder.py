@@ -15,7 +15,7 @@ from search.spec.objective import MAXIMIZE, Objective
 from search.spec.oracle import NoStopping
 from service.settings import Settings
 from service.store import claims, workers
-from service.store.claims import Claim, Lease
+from service.store.leases import Claim, LeaseStatus
 from service.store.session import Database
 from worker.heartbeat import Heartbeat
 
@@ -59,7 +59,7 @@ class Recorder:
         self._settings = settings
         self._held = held
         self._worker = worker
-        self._state = Lease.HELD
+        self._state = LeaseStatus.HELD
         self._renewed_at = time.monotonic()
         self._heartbeat = Heartbeat(
             self._beat, min(settings.heartbeat.total_seconds(), _LOOK_S), f"trial {held.trial_id}"
@@ -73,7 +73,7 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.__exit__(kind, error, trace)
-        if self._state is not Lease.LOST:
+        if self._state is not LeaseStatus.LOST:
             with contextlib.suppress(Cancelled, LeaseLost):
                 self.flush()
 
@@ -81,11 +81,11 @@ class Recorder:
         """Called between batches; costs nothing."""
         self.heed(self._state)
 
-    def heed(self, lease: Lease) -> None:
+    def heed(self, lease: LeaseStatus) -> None:
         """Raise Cancelled or LeaseLost where the lease says so."""
-        if lease is Lease.CANCELLED:
+        if lease is LeaseStatus.CANCELLED:
             raise Cancelled("the job was cancelled")
-        if lease is Lease.LOST:
+        if lease is LeaseStatus.LOST:
             raise LeaseLost(f"trial {self._held.trial_id} has a newer attempt than {self._held.attempt}")
 
     def epoch(self, report: EpochReport) -> None:
@@ -146,8 +146,8 @@ class Recorder:
 
     def _look(self) -> None:
         with self._database.reading() as session:
-            found = claims.look(session, self._held)
-        if found is not Lease.HELD:
+            found = claims.lease_status(session, self._held)
+        if found is not LeaseStatus.HELD:
             self._state = found
 
     def _renew(self) -> None:

@@ -25,7 +25,7 @@ from search.spec.oracle import NoBound, NoPostTraining
 from search.spec.spiking import XyloModel
 from search.trial_files import MODEL_FILE, RECIPE_FILE, REPORT_FILE
 from service.store import claims, jobs, trials
-from service.store.claims import Claim
+from service.store.leases import Claim
 from service.store.lifecycle import UNWANTED
 from service.store.models import Job
 from worker import preparation

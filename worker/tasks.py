@@ -16,7 +16,7 @@ from search.history import AttemptOutcome, JobStatus, Measurement, TrialStatus, 
 from search.training.program.lockstep import side_by_side
 from service.queue import TaskName
 from service.store import claims, deferred_deletes, events, idempotency, jobs, trials, workers
-from service.store.claims import Claim, Lease
+from service.store.leases import Claim, LeaseStatus
 from service.store.models import now
 from service.store.session import on_commit
 from worker import preparation, uploads
@@ -110,8 +110,8 @@ def _save(
     """
     blobs = runtime.blobs.put_all(path for path in sorted(folder.iterdir()) if path.is_file())
     with runtime.database.transaction() as session:
-        lease = claims.look(session, held)
-        if lease is Lease.HELD:
+        lease = claims.lease_status(session, held)
+        if lease is LeaseStatus.HELD:
             kept = claims.finish(
                 session,
                 held,

@@ -115,7 +115,7 @@ class Watch:
 
     def _read(self, job_id: str, last: int, limit: int) -> News:
         with self._database.reading() as session:  # the state first: what is read later may only be more
-            state = events.states(session, [job_id]).get(job_id)
+            state = events.statuses(session, [job_id]).get(job_id)
             rows = events.after(session, job_id, last, limit)
         if state is None:
             return News(None, (), (), over=True)
@@ -141,7 +141,7 @@ class Watch:
         found: dict[str, tuple[int, JobStatus]] = {}
         with self._database.reading() as session:
             for start in range(0, len(job_ids), _BATCH):
-                found |= events.states(session, job_ids[start : start + _BATCH])
+                found |= events.statuses(session, job_ids[start : start + _BATCH])
         return {job_id: version for job_id, (version, _) in found.items()}
 
 

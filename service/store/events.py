@@ -1,4 +1,4 @@
-"""The log of what happened in a job: events in order, each written in the transaction of the change it tells of."""
+"""The event log of a job: events in order, each written in the transaction of the change that it reports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EventType(StrEnum):
     JOB_STATUS = "job.status"  #: before, status, reason, cause
     JOB_CHANGED = "job.changed"  #: budget, parallel_trials, priority: those that changed
     JOB_FINALIZED = "job.finalized"  #: the best trial was measured on the test data, its report is there
-    TRIAL_QUEUED = "trial.queued"  #: proposed (attempt 0), given back or retried: attempt, reason
+    TRIAL_QUEUED = "trial.queued"  #: proposed (attempt 0), returned or retried: attempt, reason
     TRIAL_CLAIMED = "trial.claimed"  #: a worker has it: attempt, worker
     TRIAL_EPOCH = "trial.epoch"  #: attempt, epoch, metrics, duration_s
     TRIAL_ENDED = "trial.ended"  #: attempt, status, reason, metric, cost, energy_pj, bits
@@ -40,8 +40,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """The right to write a job's next events: its row is locked until the transaction ends."""
+class JobLock:
+    """A job whose row is locked until the transaction ends, with ids reserved for its next events."""
 
     job_id: str
     first: int  #: id of the first event
@@ -49,33 +49,33 @@ class Turn:
     parallel_trials: int
 
 
-#: Written once, for every write of a worker begins with it.
-_TAKE: Final = (
+#: Built once: every write of a worker begins with it.
+_LOCK: Final = (
     update(Job)
-    .where(Job.id == bindparam("taken_of"))
-    .values(version=Job.version + bindparam("taken"))
+    .where(Job.id == bindparam("locked"))
+    .values(version=Job.version + bindparam("count"))
     .returning(Job.version, Job.status, Job.parallel_trials)
 )
 
 
-def take(session: Session, job_id: str, count: int = 1) -> Turn | None:
-    """The ids of the job's next `count` events; None if there is no such job. Those not used are left out.
+def lock(session: Session, job_id: str, count: int = 1) -> JobLock | None:
+    """Lock a job and reserve the ids of its next `count` events; None if there is no such job. Ids may be left unused.
 
-    It comes before every other write to a job and its trials, so that no two transactions wait for each other.
+    This precedes every other write to a job and its trials, so that no two transactions deadlock.
     """
-    row = session.execute(_TAKE, {"taken_of": job_id, "taken": count}).one_or_none()
+    row = session.execute(_LOCK, {"locked": job_id, "count": count}).one_or_none()
     if row is None:
         return None
-    return Turn(job_id, row.version - count + 1, JobStatus(row.status), row.parallel_trials)
+    return JobLock(job_id, row.version - count + 1, JobStatus(row.status), row.parallel_trials)
 
 
-def write(session: Session, turn: Turn, *entries: Entry) -> None:
-    """Write events under ids taken before."""
+def write(session: Session, job: JobLock, *entries: Entry) -> None:
+    """Write events under the ids that the lock reserved."""
     moment = now()
     rows = [
         {
-            "job_id": turn.job_id,
-            "id": turn.first + index,
+            "job_id": job.job_id,
+            "id": job.first + index,
             "type": entry.type,
             "trial": entry.trial,
             "data": dict(entry.data),
@@ -88,11 +88,11 @@ def write(session: Session, turn: Turn, *entries: Entry) -> None:
 
 
 def append(session: Session, job_id: str, *entries: Entry) -> None:
-    """Write events of a job that is there."""
+    """Write events of a job; nothing happens if there is no such job."""
     if entries:
-        turn = take(session, job_id, len(entries))
-        if turn is not None:
-            write(session, turn, *entries)
+        job = lock(session, job_id, len(entries))
+        if job is not None:
+            write(session, job, *entries)
 
 
 def after(session: Session, job_id: str, last: int, limit: int) -> list[Event]:
@@ -101,14 +101,14 @@ def after(session: Session, job_id: str, last: int, limit: int) -> list[Event]:
     return list(session.scalars(query))
 
 
-def states(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[int, JobStatus]]:
-    """Version and status of these jobs; those that are gone are left out."""
+def statuses(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[int, JobStatus]]:
+    """Version and status of these jobs; jobs that are gone are left out."""
     rows = session.execute(select(Job.id, Job.version, Job.status).where(Job.id.in_(job_ids)))
     return {job_id: (version, JobStatus(status)) for job_id, version, status in rows}
 
 
 def prune(session: Session, before: datetime) -> int:
-    """Remove events of jobs that ended before this moment; how many they were."""
+    """Remove events of jobs that ended before this moment; how many."""
     ended = select(Job.id).where(Job.status.in_(JOB_ENDED), Job.finished_at < before)
     removed = session.execute(
         delete(Event)

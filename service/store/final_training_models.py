@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from service.store.models import Base
+from service.store.models import Base, Queued
 
 
-class FinalTraining(Base):
-    """A chosen trial trained on, for more epochs. What the search measured stays in `trials`."""
+class FinalTraining(Queued, Base):
+    """A chosen trial trained on for more epochs. What the search measured stays in `trials`."""
 
     __tablename__ = "final_trainings"
     __table_args__ = (Index(None, "status"),)
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
-    status: Mapped[str]  #: FinalStatus
-    reason: Mapped[str | None]  #: why it failed, for people
     epochs: Mapped[int]  #: to train on from the trial's best one
-    attempt: Mapped[int] = mapped_column(default=0)  #: fencing token: writes of an old attempt are refused
-    attempts_before: Mapped[int] = mapped_column(default=0)  #: those before it was asked for again
-    lease_until: Mapped[datetime | None]
-    worker: Mapped[str | None]
-    enqueued_at: Mapped[datetime]  #: when its message was sent last
-    created_at: Mapped[datetime]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-    epochs_done: Mapped[int] = mapped_column(default=0)
     best_epoch: Mapped[int | None]  #: counted from the trial's first
     metric: Mapped[float | None]  #: on the validation data
     loss: Mapped[float | None]

@@ -8,17 +8,17 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
 from service.errors import JobNotFound
 from service.store import events
 from service.store.events import Entry, EventType
-from service.store.lifecycle import CLAIMABLE, OPEN
+from service.store.lifecycle import OPEN
 from service.store.models import Job, Trial, now
 
 
@@ -218,45 +218,6 @@ def note_float_metric(session: Session, job_id: str, metric: float) -> None:
         .where(Job.id == job_id, Job.float_metric.is_(None))
         .values(float_metric=metric, version=Job.version + 1)
     )
-
-
-def claim_finalization(session: Session, job_id: str, *, worker: str, lease: timedelta) -> int | None:
-    """Take the final report of a FINALIZING job; the attempt's number, or None if another worker has it."""
-    moment = now()
-    return session.scalar(
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.status == JobStatus.FINALIZING,
-            or_(Job.lease_until.is_(None), Job.lease_until < moment),
-        )
-        .values(attempt=Job.attempt + 1, lease_until=moment + lease, worker=worker)
-        .returning(Job.attempt)
-    )
-
-
-def start_finalization(
-    session: Session, job_id: str, best_trial: int, reason: str, cause: Cause | None = None
-) -> bool:
-    """Say that the search is over and which trial is best; False if it is not: the job has other trials, or ended."""
-    job = locked(session, job_id)
-    under_way = select(Trial.id).where(Trial.job_id == job_id, Trial.status.not_in(TRIAL_ENDED))
-    if job.status not in CLAIMABLE or session.scalar(under_way.limit(1)) is not None:
-        return False
-    job.best_trial = best_trial
-    move(session, job, JobStatus.FINALIZING, reason=reason, cause=cause)
-    return True
-
-
-def holds_finalization(session: Session, job_id: str, attempt: int) -> bool:
-    """True if this attempt of the final report is still the newest; locks the job."""
-    job = locked(session, job_id)
-    return job.status == JobStatus.FINALIZING and job.attempt == attempt
-
-
-def release_finalization(session: Session, job_id: str, attempt: int) -> None:
-    """Give the final report back; the sweep has it tried again."""
-    session.execute(update(Job).where(Job.id == job_id, Job.attempt == attempt).values(lease_until=None))
 
 
 def stalled(

@@ -56,8 +56,29 @@ class Base(DeclarativeBase):
     }
 
 
-class Job(Owned, Base):
-    """A search job."""
+class Leased:
+    """Columns of a row that one worker at a time works on, until its lease expires: see `service.store.leases`."""
+
+    attempt: Mapped[int] = mapped_column(default=0)  #: fencing token: writes of an older attempt are refused
+    lease_until: Mapped[datetime | None]
+    worker: Mapped[str | None]
+
+
+class Queued(Leased):
+    """Columns of a row that waits in the queue until a worker claims it."""
+
+    status: Mapped[str]  #: TrialStatus or FinalStatus
+    reason: Mapped[str | None]  #: why it failed, for people
+    attempts_before: Mapped[int] = mapped_column(default=0)  #: those before its user had it retried
+    enqueued_at: Mapped[datetime]  #: when its message was last sent
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    epochs_done: Mapped[int] = mapped_column(default=0)
+
+
+class Job(Leased, Owned, Base):
+    """A search job. Its lease is that of the final report."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "tenant", "created_at", "id"),)
@@ -80,8 +101,8 @@ class Job(Owned, Base):
     oracle_state: Mapped[str | None]  #: keras-tuner's state; JSON text
     proposals: Mapped[int] = mapped_column(
         default=0
-    )  #: how often the oracle was asked; guards against two askers
-    failures: Mapped[int] = mapped_column(default=0)  #: how often in a row asking the oracle broke
+    )  #: how often the oracle was asked; of two that ask at once, one is refused
+    failures: Mapped[int] = mapped_column(default=0)  #: how often in a row the oracle raised an error
     exhausted: Mapped[bool] = mapped_column(default=False)  #: the oracle has nothing new to propose
     #: Grows with every change of the job or its trials; an event's id is the version it made.
     version: Mapped[int] = mapped_column(default=1)
@@ -89,19 +110,14 @@ class Job(Owned, Base):
     checked_at: Mapped[datetime]  #: when the sweep last sent a message for it
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    paused_at: Mapped[datetime | None]  #: since when it is paused
+    paused_at: Mapped[datetime | None]  #: when it was paused; NULL unless it is
     idle_s: Mapped[float] = mapped_column(
         default=0.0
     )  #: how long it was paused, or had ended, since it started
-    lease_until: Mapped[datetime | None]  #: of the worker that makes the final report
-    worker: Mapped[str | None]  #: who makes the final report
-    attempt: Mapped[int] = mapped_column(
-        default=0
-    )  #: of the final report; writes of an old attempt are refused
     best_trial: Mapped[int | None]  #: number of the trial the final report is about
 
 
-class Trial(Base):
+class Trial(Queued, Base):
     """One assignment, trained and measured."""
 
     __tablename__ = "trials"
@@ -128,8 +144,6 @@ class Trial(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     number: Mapped[int]
-    status: Mapped[str]  #: TrialStatus
-    reason: Mapped[str | None]  #: why it failed, for people
     assignment: Mapped[dict[str, Any]]
     assignment_key: Mapped[str]
     oracle_trial: Mapped[dict[str, Any]]  #: keras-tuner's own state of the trial
@@ -138,15 +152,6 @@ class Trial(Base):
     initial_epoch: Mapped[int] = mapped_column(default=0)  #: the epoch it starts after
     parent: Mapped[int | None]  #: number of the trial whose training it continues
     proof: Mapped[dict[str, Any] | None]  #: why it was pruned or infeasible, in numbers
-    attempt: Mapped[int] = mapped_column(default=0)  #: fencing token: writes of an old attempt are refused
-    attempts_before: Mapped[int] = mapped_column(default=0)  #: those before the user had it retried
-    lease_until: Mapped[datetime | None]
-    worker: Mapped[str | None]
-    enqueued_at: Mapped[datetime]  #: when its message was sent last
-    created_at: Mapped[datetime]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
-    epochs_done: Mapped[int] = mapped_column(default=0)
     metric: Mapped[float | None]  #: on the validation data
     post_training_metric: Mapped[float | None]  #: as `metric`, before any training
     loss: Mapped[float | None]
@@ -160,7 +165,7 @@ class Trial(Base):
 
 
 class Attempt(Base):
-    """One worker's go at a trial."""
+    """A trial as one worker tried it."""
 
     __tablename__ = "attempts"
 
@@ -176,7 +181,7 @@ class Attempt(Base):
 class Event(Base):
     """Something that happened in a job, written in the transaction in which it happened.
 
-    `id` is the job's `version` after it. Taking a number locks the job's row, so the events of a job become visible in
+    `id` is the job's `version` after it. Reserving an id locks the job's row, so the events of a job become visible in
     the order of their ids, on PostgreSQL too: a reader that has seen one has seen all before it.
     """
 
@@ -191,7 +196,7 @@ class Event(Base):
 
 
 class IdempotencyKey(Owned, Base):
-    """A request that must not be carried out twice, and the job it made; none while it is being carried out."""
+    """A request that must not be carried out twice, and the job it made; NULL while it is being carried out."""
 
     __tablename__ = "idempotency_keys"
 
@@ -204,7 +209,7 @@ class IdempotencyKey(Owned, Base):
 
 
 class DiscardedBlob(Base):
-    """Content that a row named which is gone. The sweep removes it once nobody names it and nobody can be about to."""
+    """Content whose last reference may be gone. The sweep removes it once no row references it or is about to."""
 
     __tablename__ = "discarded_blobs"
 
@@ -212,7 +217,7 @@ class DiscardedBlob(Base):
     discarded_at: Mapped[datetime]
 
 
-class Epoch(Base):
+class TrialEpoch(Base):
     """The metrics of a trial at the end of one epoch of one attempt."""
 
     __tablename__ = "epochs"
@@ -224,8 +229,8 @@ class Epoch(Base):
     duration_s: Mapped[float]
 
 
-class LayerEnergy(Base):
-    """What one layer of a trial's network costs, in picojoules."""
+class TrialLayer(Base):
+    """The energy of one layer of a trial's network, in picojoules."""
 
     __tablename__ = "layer_energies"
 
@@ -253,7 +258,7 @@ class Artifact(Base):
 
 
 class Worker(Base):
-    """A worker process and when it was last heard of."""
+    """A worker process and when it last reported."""
 
     __tablename__ = "workers"
 

@@ -16,7 +16,7 @@ from service.errors import ArtifactNotFound, TrialNotFound
 from service.store import deferred_deletes, events, jobs
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
-from service.store.models import Artifact, Attempt, Epoch, LayerEnergy, Trial, now
+from service.store.models import Artifact, Attempt, Trial, TrialEpoch, TrialLayer, now
 from service.store.tenancy import tenant_of
 
 #: Of the jobs at work, by job, number and key; some kilobytes each.
@@ -165,10 +165,12 @@ def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> No
         session.execute(insert(Artifact), rows)
 
 
-def epochs(session: Session, trial: Trial) -> list[Epoch]:
+def epochs(session: Session, trial: Trial) -> list[TrialEpoch]:
     """The epochs of the trial's newest attempt."""
     query = (
-        select(Epoch).where(Epoch.trial_id == trial.id, Epoch.attempt == trial.attempt).order_by(Epoch.epoch)
+        select(TrialEpoch)
+        .where(TrialEpoch.trial_id == trial.id, TrialEpoch.attempt == trial.attempt)
+        .order_by(TrialEpoch.epoch)
     )
     return list(session.scalars(query))
 
@@ -179,9 +181,9 @@ def attempts(session: Session, trial: Trial) -> list[Attempt]:
     return list(session.scalars(query))
 
 
-def layers(session: Session, trial: Trial) -> list[LayerEnergy]:
+def layers(session: Session, trial: Trial) -> list[TrialLayer]:
     """The energies of the trial's layers, in order."""
-    query = select(LayerEnergy).where(LayerEnergy.trial_id == trial.id).order_by(LayerEnergy.position)
+    query = select(TrialLayer).where(TrialLayer.trial_id == trial.id).order_by(TrialLayer.position)
     return list(session.scalars(query))
 
 

@@ -36,7 +36,7 @@ from service.schemas.jobs import (
 )
 from service.store import jobs
 from service.store.lifecycle import allowed
-from service.store.models import Artifact, Attempt, Epoch, Job, LayerEnergy, Trial, now
+from service.store.models import Artifact, Attempt, Job, Trial, TrialEpoch, TrialLayer, now
 from service.store.reading import SCORE, Scoring
 from service.views.lru import Kept
 from service.views.measured import Measured
@@ -268,8 +268,8 @@ def trial_view(
     trial: Trial,
     score: Scorer,
     *,
-    epochs: Sequence[Epoch],
-    layers: Sequence[LayerEnergy],
+    epochs: Sequence[TrialEpoch],
+    layers: Sequence[TrialLayer],
     files: Sequence[Artifact],
     attempts: Sequence[Attempt],
 ) -> TrialView:
@@ -317,7 +317,7 @@ def _trial_fields(trial: Trial, score: Scorer) -> dict[str, Any]:
 
 
 def _trial_layers(
-    assignment: Mapping[str, Any], energies: Sequence[LayerEnergy]
+    assignment: Mapping[str, Any], energies: Sequence[TrialLayer]
 ) -> tuple[TrialLayerView, ...]:
     """The layers in the network's order once they are priced; before, those with a choice."""
     quantizers, widths = assignment["quantizers"], assignment["widths"]
@@ -329,7 +329,7 @@ def _trial_layers(
 
 
 def _trial_layer(
-    name: str, slots: Mapping[str, str | None], width: int | None, row: LayerEnergy | None
+    name: str, slots: Mapping[str, str | None], width: int | None, row: TrialLayer | None
 ) -> TrialLayerView:
     tensors = {
         slot: TensorView(quantizer=text, bits=None if text is None else _bits(text))

@@ -17,9 +17,9 @@ from search.plans.base import Plan, plan
 from search.spec.job import SearchSpec
 from service.store import claims, events, jobs, trials
 from service.store.blobs import BlobStore
-from service.store.claims import Claim
 from service.store.events import Entry, EventType
 from service.store.jobs import NewJob
+from service.store.leases import Claim
 from service.store.models import Trial
 from service.store.session import Database
 from service.store.trials import NewTrial

@@ -9,6 +9,7 @@ import pytest
 
 from search.history import JobStatus, TrialStatus
 from service.store import claims, job_actions, jobs, trials
+from service.store.leases import LeaseStatus
 from service.store.models import Job, Trial
 from tests.worker.conftest import Bench, write_data
 from worker import advance, tasks
@@ -144,7 +145,7 @@ def test_a_trial_that_runs_when_its_job_is_cancelled_ends(
 
     def add_epochs(session: object, *args: object) -> object:
         state = original(session, *args)  # type: ignore[arg-type]
-        return claims.Lease.CANCELLED if state is claims.Lease.HELD else state
+        return LeaseStatus.CANCELLED if state is LeaseStatus.HELD else state
 
     with monkeypatch.context() as patch:
         patch.setattr("service.store.claims.add_epochs", add_epochs)

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from search.history import JobStatus
 from service.store import claims, workers
+from service.store.leases import LeaseStatus
 from tests.service.filled import LEASE, Filler
 
 
@@ -88,7 +89,7 @@ def test_a_running_trial_learns_that_its_job_is_cancelled(http: TestClient, fill
     held = filler.start(filler.queue(filled, 1)[0])
     assert http.post(f"/v1/jobs/{filled.job_id}:cancel").json()["status"] == "cancelling"
     with app.state.database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is claims.Lease.CANCELLED
+        assert claims.renew(session, held, LEASE) is LeaseStatus.CANCELLED
 
 
 def test_cancelling_twice_is_harmless(http: TestClient, filler: Filler) -> None:

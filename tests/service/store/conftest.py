@@ -9,8 +9,8 @@ import pytest
 from quantization.specs.parse import parse_quantizer
 from search.history import Assignment, Cost, LayerCost, Measurement
 from service.store import claims, jobs, trials
-from service.store.claims import Claim
 from service.store.jobs import NewJob
+from service.store.leases import Claim
 from service.store.session import Database
 from service.store.trials import NewTrial
 

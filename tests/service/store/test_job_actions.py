@@ -11,9 +11,9 @@ import pytest
 
 from search.history import Cause, EpochReport, JobStatus, TrialStatus
 from service.errors import IllegalVerb, JobNotFound
-from service.store import claims, deferred_deletes, events, job_actions, jobs, trials
+from service.store import claims, deferred_deletes, events, final_reports, job_actions, jobs, trials
 from service.store.blobs import BlobStore
-from service.store.claims import Claim
+from service.store.leases import Claim, LeaseStatus
 from service.store.models import Attempt, DiscardedBlob, Event, Job, Trial, now
 from service.store.session import Database
 from tests.service.store.conftest import LEASE, measurement, new_job, new_trial
@@ -67,7 +67,7 @@ def test_in_a_paused_job_no_trial_begins_and_those_under_way_go_on(database: Dat
     act(database, job_actions.pause, job_id)
     assert take(database, second) is None
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is claims.Lease.HELD
+        assert claims.renew(session, held, LEASE) is LeaseStatus.HELD
         assert claims.finish(session, held, measurement(), artifacts={}, versions={})
 
 
@@ -106,7 +106,7 @@ def test_stopping_cancels_what_waits_and_lets_the_rest_end(database: Database, j
     assert (job.status, job.cause) == (JobStatus.STOPPING, Cause.USER)
     assert take(database, second) is None
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is claims.Lease.HELD
+        assert claims.renew(session, held, LEASE) is LeaseStatus.HELD
     assert [trial.status for trial in read(database, job_id)[1]] == ["running", "cancelled"]
 
 
@@ -135,7 +135,7 @@ def test_the_trials_of_a_failed_job_end(database: Database, job_id: str) -> None
     held = held_by(database, first)
     with database.transaction() as session:
         jobs.end(session, job_id, JobStatus.FAILED, "no trial can work")
-        assert claims.renew(session, held, LEASE) is claims.Lease.CANCELLED
+        assert claims.renew(session, held, LEASE) is LeaseStatus.CANCELLED
     assert [trial.status for trial in read(database, job_id)[1]] == ["running", "cancelled"]
 
 
@@ -248,7 +248,7 @@ def test_the_log_tells_a_job_from_begin_to_end(database: Database, job_id: str) 
         claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE)
         claims.finish(session, held, measurement(), artifacts={}, versions={})
     with database.transaction() as session:
-        assert jobs.start_finalization(session, job_id, 0, "all done", Cause.TRIALS)
+        assert final_reports.start(session, job_id, 0, "all done", Cause.TRIALS)
         jobs.end(session, job_id, JobStatus.DONE, "all done")
     told = log(database, job_id)
     assert [event.type for event in told] == [
@@ -346,8 +346,8 @@ def test_a_worker_whose_job_was_deleted_stores_nothing(database: Database, held:
         jobs.end(session, held.job_id, JobStatus.FAILED, "broken")
     act(database, job_actions.delete, held.job_id)
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is claims.Lease.LOST
-        assert claims.add_epochs(session, held, [EpochReport(0, {}, 0.1)], LEASE) is claims.Lease.LOST
+        assert claims.renew(session, held, LEASE) is LeaseStatus.LOST
+        assert claims.add_epochs(session, held, [EpochReport(0, {}, 0.1)], LEASE) is LeaseStatus.LOST
         assert not claims.finish(session, held, measurement(), artifacts={}, versions={})
         claims.release(session, held, "late", max_attempts=3)
 

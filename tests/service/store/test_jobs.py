@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
 from service.errors import Conflict, JobNotFound
-from service.store import job_actions, jobs, reading, trials
-from service.store.claims import Claim
+from service.store import final_reports, job_actions, jobs, reading, trials
+from service.store.leases import Claim
 from service.store.models import Job, now
 from service.store.query import Sort
 from service.store.reading import Order
@@ -24,7 +24,7 @@ def nobody_is_dead(_worker: str) -> bool:
 
 
 def claim(session: Session, job_id: str, lease: timedelta) -> int | None:
-    return jobs.claim_finalization(session, job_id, worker="host/1/0", lease=lease)
+    return final_reports.claim(session, job_id, worker="host/1/0", lease=lease)
 
 
 def test_an_unknown_job_is_named(database: Database) -> None:
@@ -127,7 +127,7 @@ def test_a_job_that_ended_cannot_be_cancelled(database: Database, job_id: str) -
 
 def test_the_final_report_is_claimed_once_and_again_after_its_lease(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        assert jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        assert final_reports.start(session, job_id, best_trial=0, reason="done")
         assert claim(session, job_id, timedelta(seconds=-1)) == 1
         assert claim(session, job_id, LEASE) == 2
         assert claim(session, job_id, LEASE) is None
@@ -135,12 +135,12 @@ def test_the_final_report_is_claimed_once_and_again_after_its_lease(database: Da
 
 def test_an_old_attempt_of_the_final_report_is_refused(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        final_reports.start(session, job_id, best_trial=0, reason="done")
         claim(session, job_id, timedelta(seconds=-1))
         claim(session, job_id, LEASE)
     with database.transaction() as session:
-        assert not jobs.holds_finalization(session, job_id, 1)
-        assert jobs.holds_finalization(session, job_id, 2)
+        assert not final_reports.is_newest(session, job_id, 1)
+        assert final_reports.is_newest(session, job_id, 2)
 
 
 def test_a_job_that_nobody_looks_after_is_stalled(database: Database, job_id: str) -> None:
@@ -168,14 +168,14 @@ def test_a_job_just_looked_after_is_not_stalled(database: Database, job_id: str)
 def test_a_final_report_under_way_is_not_stalled(database: Database, job_id: str) -> None:
     later = now() + timedelta(hours=1)
     with database.transaction() as session:
-        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        final_reports.start(session, job_id, best_trial=0, reason="done")
         claim(session, job_id, LEASE)
         assert jobs.stalled(session, later, nobody_is_dead) == []
 
 
 def test_a_final_report_whose_worker_died_is_given_back_at_once(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        jobs.start_finalization(session, job_id, best_trial=0, reason="done")
+        final_reports.start(session, job_id, best_trial=0, reason="done")
         claim(session, job_id, LEASE)
     with database.transaction() as session:
         assert jobs.stalled(session, now() - timedelta(hours=1), lambda worker: worker == "host/1/0") == [

@@ -17,8 +17,8 @@ from sqlalchemy import delete, select
 
 from search.history import JOB_ENDED, TRIAL_ENDED, JobStatus, TrialStatus
 from service.errors import IllegalVerb
-from service.store import claims, events, job_actions, jobs, trials
-from service.store.claims import Claim, Lease
+from service.store import claims, events, final_reports, job_actions, jobs, trials
+from service.store.leases import Claim, LeaseStatus
 from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, Verb, allowed
 from service.store.migrate import upgrade
 from service.store.models import Attempt, Job
@@ -156,9 +156,9 @@ class Life(RuleBasedStateMachine):
         with self.database.transaction() as session:
             found = claims.renew(session, held, LEASE)
         if self.holds(held) is None:
-            assert found is Lease.LOST
+            assert found is LeaseStatus.LOST
         else:
-            assert found is (Lease.CANCELLED if self.model.status in UNWANTED else Lease.HELD)
+            assert found is (LeaseStatus.CANCELLED if self.model.status in UNWANTED else LeaseStatus.HELD)
 
     def finish(self, held: Claim) -> None:
         metric = held.attempt / 100 + held.number
@@ -200,7 +200,7 @@ class Life(RuleBasedStateMachine):
         """What follows once no trial is under way; `status` is how the final report ends."""
         under_way = self.model.of(TrialStatus.QUEUED) + self.model.of(TrialStatus.RUNNING)
         with self.database.transaction() as session:
-            begun = jobs.start_finalization(session, self.job_id, 0, "the search is over")
+            begun = final_reports.start(session, self.job_id, 0, "the search is over")
         assert begun == (self.model.status in CLAIMABLE and not under_way)
         if begun:
             self.model.status = JobStatus.FINALIZING

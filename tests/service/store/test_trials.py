@@ -11,7 +11,7 @@ from search.history import EpochReport, TrialStatus
 from service.errors import ArtifactNotFound, TrialNotFound
 from service.store import claims, job_actions, trials
 from service.store.blobs import Blob
-from service.store.claims import Claim, Lease
+from service.store.leases import Claim, LeaseStatus
 from service.store.models import now
 from service.store.session import Database
 from tests.service.store.conftest import LEASE, measurement, new_trial
@@ -84,7 +84,9 @@ def test_an_old_attempt_cannot_finish_a_trial(database: Database, held: Claim) -
 def test_an_old_attempt_stores_no_epoch(database: Database, held: Claim) -> None:
     lose(database, held)
     with database.transaction() as session:
-        assert claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE) is Lease.LOST
+        assert (
+            claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE) is LeaseStatus.LOST
+        )
     with database.reading() as session:
         assert trials.epochs(session, trials.get(session, held.job_id, 0)) == []
 
@@ -137,7 +139,7 @@ def test_a_heartbeat_learns_that_the_user_cancelled(database: Database, held: Cl
     with database.transaction() as session:
         job_actions.cancel(session, held.job_id)
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is Lease.CANCELLED
+        assert claims.renew(session, held, LEASE) is LeaseStatus.CANCELLED
 
 
 def test_a_message_that_may_be_lost_is_sent_again_once(database: Database, trial_id: int) -> None:

@@ -1,0 +1,100 @@
+"""Leases: one worker at a time works on a row, and another one takes over when it dies.
+
+Trials, final trainings and the final reports of jobs are leased (`models.Leased`). A claim is a conditional UPDATE that
+raises `attempt`. Every later write names the attempt of its claim and is refused if a newer one exists, so that a
+worker that was thought dead cannot overwrite what its successor stored. The sweep returns rows to the queue whose
+lease has expired, or whose worker is known to be dead.
+
+This module has what trials and final trainings share; `key` is the column that a claim names their row by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any, cast
+
+from sqlalchemy import CursorResult, Update, bindparam, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from search.history import TrialStatus
+from service.store.models import Queued, now
+
+
+class LeaseStatus(Enum):
+    """What a worker learns about its claim."""
+
+    HELD = auto()  #: go on
+    CANCELLED = auto()  #: stop: the job was cancelled, or has failed
+    LOST = auto()  #: stop: another worker has the row, or it is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A trial, or its final training, claimed by one worker."""
+
+    trial_id: int
+    job_id: str
+    number: int
+    attempt: int
+
+
+def claim_statement(key: InstrumentedAttribute[int]) -> Update:
+    """The UPDATE that claims a queued row; execute it with `claim_parameters`."""
+    row = key.class_
+    return (
+        update(row)
+        .where(key == bindparam("claimed"), row.status == TrialStatus.QUEUED)
+        .values(
+            status=TrialStatus.RUNNING,
+            attempt=row.attempt + 1,
+            lease_until=bindparam("until"),
+            worker=bindparam("by"),
+            started_at=bindparam("at"),
+            epochs_done=0,
+            reason=None,
+        )
+    )
+
+
+def claim_parameters(trial_id: int, worker: str, lease: timedelta) -> dict[str, Any]:
+    """The parameters of a `claim_statement`: the lease begins now."""
+    moment = now()
+    return {"claimed": trial_id, "until": moment + lease, "by": worker, "at": moment}
+
+
+def update_claimed(session: Session, key: InstrumentedAttribute[int], claim: Claim, **values: Any) -> bool:
+    """Change the row if the claim is its newest and it is running; False if not."""
+    row = key.class_
+    changed = session.execute(
+        update(row)
+        .where(key == claim.trial_id, row.attempt == claim.attempt, row.status == TrialStatus.RUNNING)
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+    return cast("CursorResult[Any]", changed).rowcount == 1
+
+
+def ended(status: str, reason: str | None = None) -> dict[str, Any]:
+    """The values of a row that has ended."""
+    return {"status": status, "reason": reason, "finished_at": now(), "lease_until": None}
+
+
+def released(claim: Claim, attempts_before: int, reason: str, max_attempts: int) -> dict[str, Any]:
+    """The values of a row whose worker gave it back or died: QUEUED, or FAILED after `max_attempts`.
+
+    The `attempts_before` its user had it retried do not count.
+    """
+    attempts = claim.attempt - attempts_before
+    if attempts >= max_attempts:
+        return ended(TrialStatus.FAILED, f"{reason} ({attempts} attempts)")
+    return {"status": TrialStatus.QUEUED, "reason": reason, "enqueued_at": now(), "lease_until": None}
+
+
+def is_expired(row: Queued, moment: datetime, is_dead: Callable[[str], bool]) -> bool:
+    """True if the worker of a running row was silent for longer than its lease, or is known to be dead."""
+    if row.lease_until is None or row.worker is None:
+        return True
+    return row.lease_until < moment or is_dead(row.worker)
