@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus as OracleStatus
 
-from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus, paid
+from search.history import TRIAL_ENDED, NewTrial, TrialRecord, TrialStatus, paid, trial_seed
 from search.oracles import ORACLES
 from search.oracles.base import (
     RESERVED,
@@ -40,26 +40,10 @@ MAX_FREE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Proposed:
-    """A new trial. `oracle_trial` is what the oracle wants to be told about it again.
-
-    It trains up to `epochs` (None: the job's). One that continues another starts after `initial_epoch` with the weights
-    and the optimizer of the trial numbered `parent`.
-    """
-
-    number: int
-    assignment: Assignment
-    oracle_trial: Mapping[str, Any]
-    epochs: int | None = None
-    initial_epoch: int = 0
-    parent: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Proposal:
     """New trials, the oracle's memory (JSON) to be stored with them, and whether there will never be more."""
 
-    trials: tuple[Proposed, ...]
+    trials: tuple[NewTrial, ...]
     state: str
     exhausted: bool
 
@@ -101,7 +85,7 @@ def propose(
     with awake(oracle):
         told = _told(records, memory["skipped"], factor, reference)
         restore(oracle, memory["oracle"], told)
-        asking = _Asking(oracle, choices, budget, records)
+        asking = _Asking(oracle, choices, budget, records, spec.seed)
         hopeless = _is_hopeless(records)
         trials = asking.new_trials(0 if hopeless else min(count, budget.trials))
         memory = {"oracle": asking.state(), "skipped": [*memory["skipped"], *asking.skipped]}
@@ -157,6 +141,7 @@ class _Asking:
     choices: Choices
     budget: _Budget
     records: Sequence[TrialRecord]
+    seed: int  #: the job's
     stopped: bool = False
     skipped: list[State] = field(default_factory=list)
 
@@ -164,6 +149,7 @@ class _Asking:
         self.seen = {record.assignment.key for record in self.records}
         self.continues = any(record.epochs is not None for record in self.records)
         self._numbers = {record.oracle_trial["trial_id"]: record.number for record in self.records}
+        self._parents = {record.number: record.parent for record in self.records}
         self._next = self.records[-1].number + 1 if self.records else 0
         self._taken_back: State | None = None
 
@@ -171,9 +157,9 @@ class _Asking:
         """The oracle's memory, without a trial that could not be paid for: under a larger budget it is asked again."""
         return snapshot(self.oracle) if self._taken_back is None else self._taken_back
 
-    def new_trials(self, count: int) -> tuple[Proposed, ...]:
+    def new_trials(self, count: int) -> tuple[NewTrial, ...]:
         """Up to `count` trials: assignments that were not proposed before, or continued trials."""
-        found: list[Proposed] = []
+        found: list[NewTrial] = []
         repeats = 0
         while len(found) < count and not self.stopped:
             before = None if math.isinf(self.budget.epochs) else json.dumps(snapshot(self.oracle))
@@ -198,20 +184,22 @@ class _Asking:
             found.append(proposed)
         return tuple(found)
 
-    def _proposed(self, trial: Trial) -> Proposed:
+    def _proposed(self, trial: Trial) -> NewTrial:
         """The trial as the job's; how it is trained is among its values, under names of keras-tuner's own."""
         values = trial.hyperparameters.values
         chosen = {name: value for name, value in values.items() if not name.startswith(RESERVED)}
         epochs = values.get(f"{RESERVED}epochs")
         self.continues = self.continues or epochs is not None
-        parent = values.get(f"{RESERVED}trial_id")
-        return Proposed(
+        parent_id = values.get(f"{RESERVED}trial_id")
+        parent = None if parent_id is None else self._numbers[parent_id]
+        return NewTrial(
             number=self._next,
             assignment=self.choices.assignment(chosen),
             oracle_trial=_kept(trial),
+            seed=trial_seed(self.seed, self._next, parent, self._parents),
             epochs=epochs,
             initial_epoch=values.get(f"{RESERVED}initial_epoch", 0),
-            parent=None if parent is None else self._numbers[parent],
+            parent=parent,
         )
 
     def _skip(self, trial: Trial) -> None:

@@ -256,6 +256,33 @@ class TrialRecord:
         return None if self.proof is None else self.proof.get("best_possible_score")
 
 
+@dataclass(frozen=True, slots=True)
+class NewTrial:
+    """A proposed trial, not stored yet.
+
+    It trains up to `epochs` (None: the job's). One that continues another starts after `initial_epoch` with the weights
+    and the optimizer of the trial numbered `parent`.
+    """
+
+    number: int
+    assignment: Assignment
+    oracle_trial: Mapping[str, Any]  #: keras-tuner's own state of the trial, as JSON values
+    seed: int  #: of its weights and shuffling
+    epochs: int | None = None
+    initial_epoch: int = 0
+    parent: int | None = None
+
+
+def trial_seed(job_seed: int, number: int, parent: int | None, parents: Mapping[int, int | None]) -> int:
+    """The seed of a trial, fixed by the job's and by the number of the trial with which its training began.
+
+    `parents`: parent of every trial before it, by number; None where one starts anew.
+    """
+    while parent is not None:
+        number, parent = parent, parents[parent]
+    return (job_seed * 1_000_003 + number * 7919) % (2**31 - 1)
+
+
 def paid(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """Those that count against the budget: not those that were judged without training."""
     return [record for record in records if not record.free]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
 from search.scoring.best import best_trial
@@ -16,13 +15,9 @@ from service.queue import TaskName
 from service.store import claims, final_reports, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
-from service.store.trials import NewTrial
 from worker import preparation
 from worker.runtime import Runtime
 from worker.uploads import spec_of
-
-if TYPE_CHECKING:
-    from search.engine import Proposed  # loads Keras
 
 log = logging.getLogger(__name__)
 
@@ -96,18 +91,6 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
     proposal = propose_in_stages(
         spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, wanted
     )
-    new = [
-        NewTrial(
-            number=each.number,
-            assignment=each.assignment,
-            oracle_trial=dict(each.oracle_trial),
-            seed=trial_seed(spec, first_of(history, each)),
-            epochs=each.epochs,
-            initial_epoch=each.initial_epoch,
-            parent=each.parent,
-        )
-        for each in proposal.trials
-    ]
     with runtime.database.transaction(lasting=False) as session:
         mine = jobs.save_proposals(
             session, job.id, asked=job.proposals, oracle_state=proposal.state, exhausted=proposal.exhausted
@@ -115,24 +98,10 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
         if not mine:  # another worker asked at the same time, or the user changed something: look again
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
             return
-        for trial_id in trials.add(session, job.id, new):
+        for trial_id in trials.add(session, job.id, proposal.trials):
             runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
-        if proposal.exhausted and not new:
+        if proposal.exhausted and not proposal.trials:
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
-
-
-def trial_seed(spec: SearchSpec, number: int) -> int:
-    """The seed of a trial's weights and shuffling: fixed by the job's seed and the trial's number."""
-    return (spec.seed * 1_000_003 + number * 7919) % (2**31 - 1)
-
-
-def first_of(history: Sequence[TrialRecord], proposed: Proposed) -> int:
-    """The number of the trial whose training a proposed one goes on with; its own if it starts anew."""
-    parents = {trial.number: trial.parent for trial in history}
-    number, parent = proposed.number, proposed.parent
-    while parent is not None:
-        number, parent = parent, parents[parent]
-    return number
 
 
 # --- the end -------------------------------------------------------------------------------------------------------

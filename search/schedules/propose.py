@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from search.engine import Proposal, Proposed, propose
-from search.history import Assignment, TrialRecord
+from search.engine import Proposal, propose
+from search.history import Assignment, NewTrial, TrialRecord, trial_seed
 from search.oracles.base import RESERVED, Prices
 from search.schedules import Stage, current_stage
 from search.schedules.base import on_top_of
@@ -78,8 +78,12 @@ def _ask(
     own_history = [_inside(stage, record) for record in stage.records(history)]
     on_top = _OnTop(prices, base)
     found = propose(own_spec, stage.choices, on_top, reference, own_history, state, count)
-    trials = tuple(_outside(stage, settled, each) for each in found.trials)
-    return replace(found, trials=trials)
+    parents = {record.number: record.parent for record in history}
+    trials = [_outside(stage, settled, trial) for trial in found.trials]
+    seeded = (
+        replace(trial, seed=trial_seed(spec.seed, trial.number, trial.parent, parents)) for trial in trials
+    )
+    return replace(found, trials=tuple(seeded))
 
 
 def _inside(stage: Stage, record: TrialRecord) -> TrialRecord:
@@ -95,14 +99,14 @@ def _inside(stage: Stage, record: TrialRecord) -> TrialRecord:
     )
 
 
-def _outside(stage: Stage, settled: TrialRecord | None, each: Proposed) -> Proposed:
-    """A trial of the stage as the job knows it."""
+def _outside(stage: Stage, settled: TrialRecord | None, trial: NewTrial) -> NewTrial:
+    """A trial of the stage as the job knows it, but for its seed."""
     parent = None if settled is None else settled.number
     return replace(
-        each,
-        number=each.number + stage.first,
-        assignment=on_top_of(None if settled is None else settled.assignment, each.assignment),
-        parent=parent if each.parent is None else each.parent + stage.first,
+        trial,
+        number=trial.number + stage.first,
+        assignment=on_top_of(None if settled is None else settled.assignment, trial.assignment),
+        parent=parent if trial.parent is None else trial.parent + stage.first,
     )
 
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.orm import Session
 
-from search.history import TRIAL_ENDED, Assignment, TrialRecord, TrialStatus
+from search.history import TRIAL_ENDED, Assignment, NewTrial, TrialRecord, TrialStatus
 from service.errors import ArtifactNotFound, TrialNotFound
 from service.store import deferred_deletes, events, jobs
 from service.store.blobs import Blob
@@ -25,19 +25,6 @@ _ASSIGNMENTS_KEPT: Final = 4096
 _assignments: dict[tuple[str, int, str], Assignment] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class NewTrial:
-    """A proposed trial."""
-
-    number: int
-    assignment: Assignment
-    oracle_trial: dict[str, Any]
-    seed: int
-    epochs: int | None = None
-    initial_epoch: int = 0
-    parent: int | None = None
-
-
 def add(session: Session, job_id: str, proposed: Iterable[NewTrial]) -> list[int]:
     """Store trials in status QUEUED; their ids."""
     moment = now()
@@ -48,7 +35,7 @@ def add(session: Session, job_id: str, proposed: Iterable[NewTrial]) -> list[int
             status=TrialStatus.QUEUED,
             assignment=new.assignment.to_json(),
             assignment_key=new.assignment.key,
-            oracle_trial=new.oracle_trial,
+            oracle_trial=dict(new.oracle_trial),
             seed=new.seed,
             epochs=new.epochs,
             initial_epoch=new.initial_epoch,

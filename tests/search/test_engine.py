@@ -92,6 +92,22 @@ def test_a_trial_without_a_result_makes_room_for_another(status: TrialStatus) ->
     assert [trial.status for trial in search.history] == [status] * 3
 
 
+def test_every_trial_that_starts_anew_has_its_own_seed() -> None:
+    seeds = [trial.seed for trial in Search(make_spec(), LARGE).propose(20).trials]
+    assert len(set(seeds)) == 20
+    assert seeds == [trial.seed for trial in Search(make_spec(), LARGE).propose(20).trials]
+
+
+def test_a_trial_that_goes_on_has_the_seed_it_began_with() -> None:
+    search = Search(make_spec("hyperband", trials=100, training={"epochs": 9}), LARGE)
+    seeds: dict[int, int] = {}
+    for proposal in search.steps(2):
+        seeds |= {trial.number: trial.seed for trial in proposal.trials}
+    continued = [trial for trial in search.history if trial.parent is not None]
+    assert any(search.history[trial.parent or 0].parent is not None for trial in continued)
+    assert all(seeds[trial.number] == seeds[trial.parent or 0] for trial in continued)
+
+
 def test_a_lost_state_repeats_no_trial() -> None:
     search = Search(make_spec(trials=40), LARGE)
     search.add(search.propose(20))

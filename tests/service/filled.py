@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
-from search.history import Assignment, EpochReport, JobStatus, Measurement, TrialStatus, Verdict
+from search.history import Assignment, EpochReport, JobStatus, Measurement, NewTrial, TrialStatus, Verdict
 from search.plans.base import Plan, plan
 from search.spec.job import SearchSpec
 from service.store import claims, events, jobs, trials
@@ -22,7 +22,6 @@ from service.store.jobs import NewJob
 from service.store.leases import Claim
 from service.store.models import Trial
 from service.store.session import Database
-from service.store.trials import NewTrial
 
 LEASE = timedelta(seconds=60)
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from search.engine import Proposed
-from search.history import TrialRecord, TrialStatus
+from search.history import NewTrial, TrialRecord, TrialStatus
 from search.schedules import Stage
 from search.schedules.propose import propose_in_stages
 from search.space.choices import Choices
@@ -24,7 +23,7 @@ def two_stages(first: int = 4, second: int = 3) -> tuple[Stage, Stage]:
     )
 
 
-def finished(new: Proposed, metric: float, status: TrialStatus = TrialStatus.DONE) -> TrialRecord:
+def finished(new: NewTrial, metric: float, status: TrialStatus = TrialStatus.DONE) -> TrialRecord:
     done = status is TrialStatus.DONE
     return TrialRecord(
         new.number,
@@ -83,6 +82,20 @@ def test_of_equal_trials_a_later_stage_stands_on_the_first(order: int) -> None:
     [trial] = propose_in_stages(spec, stages, PRICES, REFERENCE, history, proposal.state, 1).trials
     assert trial.parent == 1
     assert trial.assignment.quantizers["layer0"] == proposal.trials[1].assignment.quantizers["layer0"]
+
+
+def test_a_trial_has_the_seed_of_the_one_its_training_began_with() -> None:
+    stages, spec = two_stages(2, 3), make_spec(trials=5)
+    history: list[TrialRecord] = []
+    state, seeds = None, {}
+    while len(history) < 5:
+        proposal = propose_in_stages(spec, stages, PRICES, REFERENCE, history, state, 1)
+        state = proposal.state
+        for new in proposal.trials:
+            history.append(finished(new, {1: 0.9}.get(new.number, 0.5)))
+            seeds[new.number] = new.seed
+    assert {record.parent for record in history[2:]} == {1}
+    assert seeds[0] != seeds[1] == seeds[2] == seeds[3] == seeds[4]
 
 
 def test_a_stage_waits_for_the_trials_of_the_one_before() -> None:

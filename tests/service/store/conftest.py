@@ -7,12 +7,11 @@ from datetime import timedelta
 import pytest
 
 from quantization.specs.parse import parse_quantizer
-from search.history import Assignment, Cost, LayerCost, Measurement
+from search.history import Assignment, Cost, LayerCost, Measurement, NewTrial
 from service.store import claims, jobs, trials
 from service.store.jobs import NewJob
 from service.store.leases import Claim
 from service.store.session import Database
-from service.store.trials import NewTrial
 
 LEASE = timedelta(seconds=60)
 
