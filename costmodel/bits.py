@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from costmodel.config import elements
 from costmodel.errors import InvalidSettings
-from costmodel.lowering import Family, Plan, plan
-from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network
+from costmodel.layer import Layer, elements
+from costmodel.layer_classes import TRAINING_ONLY, lower
+from costmodel.lowering import Family, Lowering
+from costmodel.network import Network
 from costmodel.technology import ACCOUNTINGS
 from costmodel.work import Slots
 
@@ -130,9 +131,9 @@ def reference_bits(network: Network, settings: BitsSettings) -> BitsReport:
 
 
 def _layer_bits(layer: Layer, slots: Slots | None, settings: BitsSettings) -> LayerBits:
-    known = plan(layer) if layer.class_name != INPUT else None
-    parameters = _parameters(layer, known, slots, settings) if known else 0
-    activations = _activations(layer, known, slots, settings)
+    lowering = lower(layer)
+    parameters = _parameters(layer, lowering, slots, settings) if lowering else 0
+    activations = _activations(layer, lowering, slots, settings)
     counted = settings.counts(layer.class_name, slots is not None)
     return LayerBits(
         layer.name,
@@ -144,17 +145,17 @@ def _layer_bits(layer: Layer, slots: Slots | None, settings: BitsSettings) -> La
     )
 
 
-def _parameters(layer: Layer, known: Plan, slots: Slots | None, settings: BitsSettings) -> int:
+def _parameters(layer: Layer, lowering: Lowering, slots: Slots | None, settings: BitsSettings) -> int:
     if settings.accounting == "qtools":
-        if known.family is Family.BATCH_NORM:
-            return _norm_as_qkeras(known, slots, settings)
+        if lowering.family is Family.BATCH_NORM:
+            return _norm_as_qkeras(lowering, slots, settings)
         if layer.class_name not in _KERNELS:
             return 0
-    return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in known.parameters)
+    return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in lowering.parameters)
 
 
-def _norm_as_qkeras(known: Plan, slots: Slots | None, settings: BitsSettings) -> int:
-    counted = [p for p in known.parameters if p.slot in _NORM_BITS]
+def _norm_as_qkeras(lowering: Lowering, slots: Slots | None, settings: BitsSettings) -> int:
+    counted = [p for p in lowering.parameters if p.slot in _NORM_BITS]
     if slots is None:
         return sum(p.elements * settings.ref_bits for p in counted)
     return sum(p.elements * _NORM_BITS[p.slot] for p in counted)
@@ -176,14 +177,14 @@ def _slot_bits(slot: str, slots: Slots | None, otherwise: int) -> int:
     return otherwise
 
 
-def _activations(layer: Layer, known: Plan | None, slots: Slots | None, settings: BitsSettings) -> int:
+def _activations(layer: Layer, lowering: Lowering | None, slots: Slots | None, settings: BitsSettings) -> int:
     count = elements(layer.output_shape)
-    if known is None:
+    if lowering is None:
         return count * settings.input_bits
     given = slots.get("activation") if slots else None
     function = layer.config.get("activation", "linear")
     if layer.class_name == "Activation" or (
-        known.family is Family.ACTIVATION and settings.accounting != "qtools"
+        lowering.family is Family.ACTIVATION and settings.accounting != "qtools"
     ):
         if layer.class_name != "Activation":
             function = "softmax" if layer.class_name in ("Softmax", "Shiftmax") else "function"

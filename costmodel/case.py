@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from costmodel.datatypes import FIXED8, Gate, accumulate, canonical, multiply
-from costmodel.lowering import Parameter, Plan
-from costmodel.network import Layer
+from costmodel.layer import Layer
+from costmodel.lowering import Lowering, Parameter
 from costmodel.work import DataType, Kind, Slots
 
 
@@ -50,7 +50,7 @@ class Case:
     """One layer with the types it is given, and how to fill in those it is not."""
 
     layer: Layer
-    plan: Plan
+    lowering: Lowering
     inputs: tuple[DataType, ...]
     slots: Slots
     mode: Mode
@@ -112,7 +112,7 @@ def finished(
     case: Case, operations: list[Operation], output: DataType, count: int, **types: DataType
 ) -> Work:
     """The work of a layer whose parameters are typed by their own slots."""
-    return Work(tuple(operations), case.typed(case.plan.parameters), output, count, types)
+    return Work(tuple(operations), case.typed(case.lowering.parameters), output, count, types)
 
 
 def products(case: Case, weight: DataType, x: DataType, terms: int) -> tuple[Gate, DataType, DataType]:

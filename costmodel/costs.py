@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits
-from costmodel.config import elements
 from costmodel.energy import EnergyReport, LayerEnergy, Node, Prepared, price, price_reference
 from costmodel.errors import InvalidSettings
+from costmodel.layer import elements
 from costmodel.lowering import Family
 from costmodel.settings import EnergySettings
 from costmodel.work import Slots
@@ -43,7 +43,7 @@ class _Question:
 
 def macs(prepared: Prepared) -> int:
     """Multiplications that are summed up, whatever their types."""
-    return sum(node.plan.macs for node in prepared.nodes)
+    return sum(node.lowering.macs for node in prepared.nodes)
 
 
 def bops(report: EnergyReport, prepared: Prepared) -> float:
@@ -54,9 +54,9 @@ def bops(report: EnergyReport, prepared: Prepared) -> float:
     """
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
-        if node.plan.macs:
+        if node.lowering.macs:
             a, w = _operand_bits(node, layer)
-            total += node.plan.macs * (a * w + a + w + math.log2(max(node.plan.terms, 1)))
+            total += node.lowering.macs * (a * w + a + w + math.log2(max(node.lowering.terms, 1)))
     return total
 
 
@@ -67,16 +67,16 @@ def ebops(report: EnergyReport, prepared: Prepared) -> float:
     """
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
-        if node.plan.macs:
+        if node.lowering.macs:
             a, w = _operand_bits(node, layer)
-            total += node.plan.macs * a * w
+            total += node.lowering.macs * a * w
             bias = layer.work.types.get("bias")
             total += elements(node.layer.output_shape) * bias.bits if bias else 0
     return total
 
 
 def _operand_bits(node: Node, layer: LayerEnergy) -> tuple[int, int]:
-    if node.plan.family is Family.DOT:
+    if node.lowering.family is Family.DOT:
         return layer.input_types[0].bits, layer.input_types[1].bits
     return layer.input_types[0].bits, layer.work.parameters[0][1].bits
 
@@ -131,10 +131,10 @@ def _fused(prepared: Prepared) -> list[int | None]:
 
 
 def _only_reader(prepared: Prepared, node: Node, readers: list[int]) -> int | None:
-    if len(readers) != 1 or node.on_output or node.plan.family is Family.ACTIVATION:
+    if len(readers) != 1 or node.on_output or node.lowering.family is Family.ACTIVATION:
         return None
     reader = prepared.nodes[readers[0]]
-    return readers[0] if reader.foldable or reader.plan.family is Family.ACTIVATION else None
+    return readers[0] if reader.foldable or reader.lowering.family is Family.ACTIVATION else None
 
 
 #: Costs by name; each answers a question with one number: pJ, bits, bytes or operations.

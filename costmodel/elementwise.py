@@ -15,42 +15,42 @@ from costmodel.datatypes import (
     merge_subtract,
     multiply,
 )
-from costmodel.network import Layer
+from costmodel.layer import Layer
 from costmodel.work import DataType, Kind
 
 
 def pool_max(case: Case) -> Work:
     """Comparisons, each priced as QTools prices Maximum; QTools itself prices none."""
     x = case.inputs[0]
-    compared = case.plan.extra["comparisons"]
+    compared = case.lowering.extra["comparisons"]
     operations = [] if case.qtools else [Operation("compare", compared, adder(x, 0.2))]
-    return finished(case, operations, moved(case, x), case.plan.elements)
+    return finished(case, operations, moved(case, x), case.lowering.elements)
 
 
 def pool_average(case: Case) -> Work:
     """A sum, and a multiplication by 1/n unless n is a power of two: then the point moves."""
-    plan, x = case.plan, case.inputs[0]
-    total = accumulate(x, plan.terms)
+    lowering, x = case.lowering, case.inputs[0]
+    total = accumulate(x, lowering.terms)
     if case.mode is Mode.REFERENCE:
         total = case.accumulator
-    operations = [Operation("accumulate", plan.elements, adder(total))]
+    operations = [Operation("accumulate", lowering.elements, adder(total))]
     mean = total
     if total.kind is not Kind.FLOAT and case.mode is not Mode.REFERENCE:
         mean = DataType(Kind.FIXED, total.bits, x.int_bits, total.signed)
     types = {"pool_sum_accumulator": total}
-    scalings = plan.extra["scalings"]
+    scalings = lowering.extra["scalings"]
     if scalings:
         average = case.owned("average")
         gate, product = multiply(total, average, case.qtools)
         operations.append(Operation("scale", scalings, gate))
         mean = product
         types |= {"average": average, "pool_avg_multiplier": product}
-    return finished(case, operations, case.passed(mean), plan.elements, **types)
+    return finished(case, operations, case.passed(mean), lowering.elements, **types)
 
 
 def shape_only(case: Case) -> Work:
     """Numbers moved, none computed."""
-    return finished(case, [], moved(case, case.inputs[0]), case.plan.elements)
+    return finished(case, [], moved(case, case.inputs[0]), case.lowering.elements)
 
 
 #: Functions that compare and select; every other one is looked up in a table.
@@ -74,9 +74,11 @@ STRAIGHT: Final = frozenset(
 
 def activation(case: Case) -> Work:
     """A function of every number. QTools prices none."""
-    plan, x = case.plan, case.inputs[0]
-    operations = [] if case.qtools else function(_function_name(case.layer), x, plan.elements)
-    return finished(case, operations, case.output(FIXED8 if case.qtools else case.internal), plan.elements)
+    lowering, x = case.lowering, case.inputs[0]
+    operations = [] if case.qtools else function(_function_name(case.layer), x, lowering.elements)
+    return finished(
+        case, operations, case.output(FIXED8 if case.qtools else case.internal), lowering.elements
+    )
 
 
 def in_layer(layer: Layer) -> str | None:
@@ -133,18 +135,18 @@ def shiftmax(x: DataType, count: int) -> list[Operation]:
 
 def merge(case: Case) -> Work:
     """Tensors combined number by number: one operation for every input after the first."""
-    plan, name = case.plan, case.layer.class_name
+    lowering, name = case.lowering, case.layer.class_name
     gate, result = _merged(case, name)
     over = case.accumulator if case.mode is Mode.REFERENCE else None
-    count = (len(case.inputs) - 1) * plan.elements
+    count = (len(case.inputs) - 1) * lowering.elements
     output = case.passed(result)
     if over is not None:
         result, gate = over, case.priced(gate, over)
     operations = [Operation(name.lower(), count, gate)] if gate.factor else []
     if name == "Average" and len(case.inputs) & (len(case.inputs) - 1):
-        operations.append(Operation("scale", plan.extra["outputs"], multiply(result, result)[0]))
+        operations.append(Operation("scale", lowering.extra["outputs"], multiply(result, result)[0]))
     types, gates = {"multiplier": result}, {"multiplier": gate}
-    return Work(tuple(operations), (), output, plan.elements, types, gates)
+    return Work(tuple(operations), (), output, lowering.elements, types, gates)
 
 
 def _merged(case: Case, name: str) -> tuple[Gate, DataType]:

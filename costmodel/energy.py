@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costmodel.case import Case, Mode, Operation, Work
-from costmodel.config import elements
 from costmodel.elementwise import in_layer
 from costmodel.errors import InvalidTypes
 from costmodel.fold import foldable
-from costmodel.lowering import Family, Plan, plan
+from costmodel.layer import Layer, elements
+from costmodel.layer_classes import TRAINING_ONLY, lower
+from costmodel.lowering import Family, Lowering
 from costmodel.memory import Access
-from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network, with_widths
+from costmodel.network import Network, with_widths
 from costmodel.operators import work
 from costmodel.settings import EnergySettings, check_type
 from costmodel.work import DataType, Slots
@@ -90,7 +91,7 @@ class Node:
     """A layer with its place in the network. `sources`: (from the network's inputs?, index) of each input."""
 
     layer: Layer
-    plan: Plan
+    lowering: Lowering
     sources: tuple[tuple[bool, int], ...]
     on_input: bool
     on_output: bool
@@ -130,26 +131,25 @@ class Prepared:
 
 def prepare(network: Network) -> Prepared:
     """Count every layer's work and find where each input comes from, skipping layers that only act in training."""
-    made: dict[str, tuple[bool, int]] = {name: (True, i) for i, name in enumerate(network.inputs)}
+    sources_of: dict[str, tuple[bool, int]] = {name: (True, i) for i, name in enumerate(network.inputs)}
     read = {name for layer in network.layers for name in layer.inbound}
     behind_dropout = _passed_on(network)
     nodes: list[Node] = []
     for layer in network.layers:
-        if layer.class_name == INPUT:
+        lowering = lower(layer)
+        if lowering is None:
+            if layer.inbound:  # it only acts in training
+                sources_of[layer.name] = sources_of[layer.inbound[0]]
             continue
-        if layer.class_name in TRAINING_ONLY:
-            made[layer.name] = made[layer.inbound[0]]
-            continue
-        sources = tuple(made[name] for name in layer.inbound)
-        made[layer.name] = (False, len(nodes))
+        sources = tuple(sources_of[name] for name in layer.inbound)
+        sources_of[layer.name] = (False, len(nodes))
         leaf = layer.name not in read or behind_dropout.get(layer.name, False)
         on_output = leaf or layer.name in network.outputs
-        work_plan = plan(layer)
         on_input = any(is_input for is_input, _ in sources)
         sizes = tuple(elements(shape) for shape in layer.input_shapes)
         folds = foldable(network, layer)
         size = elements(layer.output_shape)
-        nodes.append(Node(layer, work_plan, sources, on_input, on_output, leaf, folds, sizes, size))
+        nodes.append(Node(layer, lowering, sources, on_input, on_output, leaf, folds, sizes, size))
     return Prepared(network, tuple(nodes))
 
 
@@ -251,7 +251,7 @@ def _layer(
     mode = Mode.REFERENCE if reference else Mode.FLOAT if slots is None else Mode.QUANTIZED
     case = Case(
         layer=node.layer,
-        plan=node.plan,
+        lowering=node.lowering,
         inputs=given,
         slots=slots or {},
         mode=mode,
@@ -311,8 +311,8 @@ def _input_accesses(
     for index, (count, data_type) in enumerate(zip(node.input_elements, given, strict=True)):
         read = _reads(node, count, settings) if index == 0 else count
         accesses.append(_access(f"inputs:{index}", count, read, data_type, settings, on_io=node.on_input))
-    if node.plan.family is Family.RECURRENT:  # the state is read and written at every step
-        moved = node.plan.extra["state_elements"]
+    if node.lowering.family is Family.RECURRENT:  # the state is read and written at every step
+        moved = node.lowering.extra["state_elements"]
         held = moved // node.layer.input_shapes[0][0]
         accesses += [
             _access(f"inputs:state {way}", held, moved, done.output, settings) for way in ("read", "write")
@@ -324,8 +324,8 @@ def _parameter_accesses(node: Node, done: Work, settings: EnergySettings) -> lis
     accesses = []
     for parameter, data_type in done.parameters:
         count = read = parameter.elements
-        if node.plan.family is Family.EMBEDDING:
-            read = node.plan.elements  # only the rows looked up
+        if node.lowering.family is Family.EMBEDDING:
+            read = node.lowering.elements  # only the rows looked up
         elif "kernel" in parameter.slot:
             read = _reads(node, count, settings)
         accesses.append(_access(f"parameters:{parameter.slot}", count, read, data_type, settings))
@@ -335,16 +335,16 @@ def _parameter_accesses(node: Node, done: Work, settings: EnergySettings) -> lis
 def _output_access(node: Node, done: Work, settings: EnergySettings) -> Access:
     count = node.output_elements
     on_io = node.leaf if settings.qtools else node.on_output
-    if settings.qtools and node.plan.family is Family.BATCH_NORM and node.sources[0][0]:
+    if settings.qtools and node.lowering.family is Family.BATCH_NORM and node.sources[0][0]:
         count = 1  # QTools loses the shape of a batch normalization that reads the network's input
     return _access("outputs:0", count, count, done.output, settings, on_io=on_io)
 
 
 def _reads(node: Node, count: int, settings: EnergySettings) -> int:
     """Numbers fetched of an operand of `count`: each once, or once for every `reuse` products it serves."""
-    if settings.reuse is None or not node.plan.macs:
+    if settings.reuse is None or not node.lowering.macs:
         return count
-    return max(count, -(-node.plan.macs // settings.reuse))
+    return max(count, -(-node.lowering.macs // settings.reuse))
 
 
 def _access(
@@ -375,7 +375,7 @@ def included_parts(node: Node, qtools: bool) -> tuple[str, ...]:
     tensors and maximum pooling happen on the way. A batch normalization vanishes into the layer before it, of which
     only its parameters remain; where it cannot, it is computed.
     """
-    name, family = node.layer.class_name, node.plan.family
+    name, family = node.layer.class_name, node.lowering.family
     if qtools:
         name = "Activation" if family is Family.ACTIVATION else name
         return _QTOOLS_INCLUDED.get(name, _DEFAULT_INCLUDED)

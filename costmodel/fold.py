@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Final
 
 from costmodel.errors import InvalidNetwork
-from costmodel.network import TRAINING_ONLY, Layer, Network
+from costmodel.layer import Layer
+from costmodel.layer_classes import LAYER_CLASSES, TRAINING_ONLY
+from costmodel.network import Network
 
 #: Classes a batch normalization can be folded into -> the class that has it folded in.
 FOLDED: Final[Mapping[str, str]] = {
-    "Dense": "DenseBatchNormalization",
-    "Conv1D": "Conv1DBatchNormalization",
-    "Conv2D": "Conv2DBatchNormalization",
-    "DepthwiseConv2D": "DepthwiseConv2DBatchNormalization",
+    name: row.folded for name, row in LAYER_CLASSES.items() if row.folded is not None
 }
 
 
@@ -25,8 +24,8 @@ def foldable(network: Network, layer: Layer) -> bool:
     before = _before(network, layer)
     linear = before.config.get("activation", "linear") in (None, "linear")
     readers = sum(before.name in other.inbound for other in network.layers)
-    kernel = before.class_name.startswith(("Dense", "Conv", "Depthwise", "Separable"))
-    return kernel and linear and readers == 1 and before.name not in network.outputs
+    sums = LAYER_CLASSES[before.class_name].linear
+    return sums and linear and readers == 1 and before.name not in network.outputs
 
 
 def _before(network: Network, layer: Layer) -> Layer:

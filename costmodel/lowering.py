@@ -1,15 +1,18 @@
-"""What one layer does, in numbers: operations and parameters, from its shapes alone, types left open."""
+"""What one layer does, in numbers: operations and parameters, from its shapes alone, types left open.
+
+One function for each sort of layer; `costmodel.layer_classes` says which class of Keras uses which. Each takes
+(layer, its configuration) and raises `InvalidNetwork` for a configuration that makes no sense.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from costmodel.config import Config, elements
-from costmodel.network import Layer
+from costmodel.layer import Config, Layer, elements
 from costmodel.shapes import dot_axes, wrapped
 from costmodel.windows import spatial_rank
 
@@ -41,8 +44,8 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """One layer's work.
+class Lowering:
+    """The work of one layer, by count.
 
     `macs`: multiplications with summing. `terms`: products in one sum, without the bias. `elements`: numbers the
     elementwise part handles. `extra`: further counts the family's rule asks for by name.
@@ -68,21 +71,23 @@ def _kernel_size(config: Config, layer: Layer) -> int:
     return math.prod(config.integers("kernel_size", spatial_rank(layer.class_name)))
 
 
-def _dense(layer: Layer, config: Config) -> Plan:
+def dense(layer: Layer, config: Config) -> Lowering:
+    """Dense: every output sums one product for each input feature."""
     features, units = layer.input_shapes[0][-1], layer.output_shape[-1]
     macs = elements(layer.output_shape) * features
     parameters = (Parameter("kernel", features * units), *_bias(config, units))
-    return Plan(Family.MAC, parameters, macs, features)
+    return Lowering(Family.MAC, parameters, macs, features)
 
 
-def _conv(layer: Layer, config: Config) -> Plan:
+def conv(layer: Layer, config: Config) -> Lowering:
+    """Convolutions, grouped ones too."""
     filters = layer.output_shape[-1]
     terms = _kernel_size(config, layer) * (layer.input_shapes[0][-1] // config.integer("groups", 1))
     parameters = (Parameter("kernel", terms * filters), *_bias(config, filters))
-    return Plan(Family.MAC, parameters, elements(layer.output_shape) * terms, terms)
+    return Lowering(Family.MAC, parameters, elements(layer.output_shape) * terms, terms)
 
 
-def _transposed(layer: Layer, config: Config) -> Plan:
+def transposed(layer: Layer, config: Config) -> Lowering:
     """Each input position scatters a whole kernel; what 'same' padding crops is counted too."""
     rank = spatial_rank(layer.class_name)
     kernel = config.integers("kernel_size", rank)
@@ -91,17 +96,19 @@ def _transposed(layer: Layer, config: Config) -> Plan:
     weights = math.prod(kernel) * channels * filters
     terms = channels * math.prod(-(-k // s) for k, s in zip(kernel, strides, strict=True))
     macs = elements(layer.input_shapes[0][:-1]) * weights
-    return Plan(Family.MAC, (Parameter("kernel", weights), *_bias(config, filters)), macs, terms)
+    return Lowering(Family.MAC, (Parameter("kernel", weights), *_bias(config, filters)), macs, terms)
 
 
-def _depthwise(layer: Layer, config: Config) -> Plan:
+def depthwise(layer: Layer, config: Config) -> Lowering:
+    """Depthwise convolutions: each channel is summed over its own window."""
     terms, channels = _kernel_size(config, layer), layer.output_shape[-1]
     parameters = (Parameter("kernel", terms * channels), *_bias(config, channels))
     extra = {"depth_multiplier": config.integer("depth_multiplier", 1)}
-    return Plan(Family.MAC, parameters, elements(layer.output_shape) * terms, terms, extra=extra)
+    return Lowering(Family.MAC, parameters, elements(layer.output_shape) * terms, terms, extra=extra)
 
 
-def _separable(layer: Layer, config: Config) -> Plan:
+def separable(layer: Layer, config: Config) -> Lowering:
+    """Separable convolutions: a depthwise one, then a pointwise one."""
     window, filters = _kernel_size(config, layer), layer.output_shape[-1]
     between = layer.input_shapes[0][-1] * config.integer("depth_multiplier", 1)
     positions = elements(layer.output_shape[:-1])
@@ -111,17 +118,17 @@ def _separable(layer: Layer, config: Config) -> Plan:
         *_bias(config, filters),
     )
     extra = {"depthwise_macs": positions * between * window, "pointwise_macs": positions * between * filters}
-    return Plan(
+    return Lowering(
         Family.SEPARABLE, parameters, sum(extra.values()), window, extra={**extra, "pointwise_terms": between}
     )
 
 
-def _folded(layer: Layer, config: Config) -> Plan:
+def folded(layer: Layer, config: Config) -> Lowering:
     """A layer with its batch normalization folded in: the folded kernel always has a bias."""
     always = Config(config.layer, {**config.values, "use_bias": True})
     if layer.class_name.startswith("Dense"):
-        return _dense(layer, always)
-    return _depthwise(layer, always) if layer.class_name.startswith("Depthwise") else _conv(layer, always)
+        return dense(layer, always)
+    return depthwise(layer, always) if layer.class_name.startswith("Depthwise") else conv(layer, always)
 
 
 def _pool_size(layer: Layer, config: Config) -> int:
@@ -130,54 +137,62 @@ def _pool_size(layer: Layer, config: Config) -> int:
     return math.prod(config.integers("pool_size", spatial_rank(layer.class_name), 2))
 
 
-def _pool_max(layer: Layer, config: Config) -> Plan:
+def pool_max(layer: Layer, config: Config) -> Lowering:
+    """Maximum pooling, windowed or global: window - 1 comparisons for each output."""
     outputs = elements(layer.output_shape)
     compared = outputs * (_pool_size(layer, config) - 1)
-    return Plan(Family.POOL_MAX, elements=elements(layer.input_shapes[0]), extra={"comparisons": compared})
+    return Lowering(
+        Family.POOL_MAX, elements=elements(layer.input_shapes[0]), extra={"comparisons": compared}
+    )
 
 
-def _pool_average(layer: Layer, config: Config) -> Plan:
+def pool_average(layer: Layer, config: Config) -> Lowering:
+    """Average pooling: a sum, and a scaling unless the window's size is a power of two."""
     window, outputs = _pool_size(layer, config), elements(layer.output_shape)
     scaled = 0 if window & (window - 1) == 0 else outputs
-    return Plan(Family.POOL_AVERAGE, terms=window, elements=outputs * window, extra={"scalings": scaled})
+    return Lowering(Family.POOL_AVERAGE, terms=window, elements=outputs * window, extra={"scalings": scaled})
 
 
 def _normalized(layer: Layer, config: Config, axes: tuple[int, ...]) -> int:
     return math.prod(layer.input_shapes[0][axis] for axis in axes)
 
 
-def _batch_norm(layer: Layer, config: Config) -> Plan:
+def batch_norm(layer: Layer, config: Config) -> Lowering:
+    """Batch normalization: `scale` and `center` say whether gamma and beta exist."""
     size = _normalized(layer, config, (config.axis("axis", len(layer.input_shapes[0])),))
     scale, center = _flag(config, "scale"), _flag(config, "center")
     slots = [*(["gamma"] if scale else []), *(["beta"] if center else []), "mean", "variance"]
     extra = {"size": size, "scale": int(scale), "center": int(center)}
     parameters = tuple(Parameter(slot, size) for slot in slots)
-    return Plan(Family.BATCH_NORM, parameters, elements=elements(layer.input_shapes[0]), extra=extra)
+    return Lowering(Family.BATCH_NORM, parameters, elements=elements(layer.input_shapes[0]), extra=extra)
 
 
-def _layer_norm(layer: Layer, config: Config) -> Plan:
+def layer_norm(layer: Layer, config: Config) -> Lowering:
+    """Layer normalization: `rows` are normalized one by one."""
     size = _normalized(layer, config, config.axes("axis", len(layer.input_shapes[0])))
     total = elements(layer.input_shapes[0])
     scale, center = _flag(config, "scale"), _flag(config, "center")
     parameters = tuple(Parameter(slot, size) for slot, there in (("gamma", scale), ("beta", center)) if there)
     extra = {"rows": total // size, "scale": int(scale), "center": int(center)}
-    return Plan(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
+    return Lowering(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
 
 
 #: Gates of each recurrent class; elementwise products and sums, and functions applied, per unit and step.
 RECURRENT_WORK: Final = {"SimpleRNN": (1, 0, 1, 1), "LSTM": (4, 3, 5, 5), "GRU": (3, 3, 4, 3)}
 
 
-def _recurrent(layer: Layer, config: Config) -> Plan:
+def recurrent(layer: Layer, config: Config) -> Lowering:
+    """SimpleRNN, LSTM and GRU, all time steps together."""
     return _steps(layer, config, layer.class_name, 1)
 
 
-def _bidirectional(layer: Layer, config: Config) -> Plan:
+def bidirectional(layer: Layer, config: Config) -> Lowering:
+    """A recurrent layer in both directions."""
     inner = layer.config["layer"]
     return _steps(layer, wrapped(config), inner["class_name"], 2)
 
 
-def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Plan:
+def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Lowering:
     """Matrix products and elementwise work of all steps; each direction has weights of its own."""
     steps, features = layer.input_shapes[0]
     units = config.integer("units")
@@ -199,16 +214,18 @@ def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Pl
         "functions": per_step * functions,
         "state_elements": per_step * (2 if class_name == "LSTM" else 1),
     }
-    return Plan(Family.RECURRENT, parameters, steps * (kernel + recurrent), features, extra=extra)
+    return Lowering(Family.RECURRENT, parameters, steps * (kernel + recurrent), features, extra=extra)
 
 
-def _embedding(layer: Layer, config: Config) -> Plan:
+def embedding(layer: Layer, config: Config) -> Lowering:
+    """Embedding: one row of the table for each index."""
     rows, width = elements(layer.input_shapes[0]), config.integer("output_dim")
     table = config.integer("input_dim") * width
-    return Plan(Family.EMBEDDING, (Parameter("embeddings", table),), elements=rows * width)
+    return Lowering(Family.EMBEDDING, (Parameter("embeddings", table),), elements=rows * width)
 
 
-def _attention(layer: Layer, config: Config) -> Plan:
+def attention(layer: Layer, config: Config) -> Lowering:
+    """Multi-head attention: four projections, the scores and the context."""
     query, value = layer.input_shapes[0], layer.input_shapes[1]
     key = layer.input_shapes[2] if len(layer.input_shapes) > 2 else value
     heads, width = config.integer("num_heads"), config.integer("key_dim")
@@ -229,69 +246,34 @@ def _attention(layer: Layer, config: Config) -> Plan:
     extra |= {"scores_macs": scores * width, "context_macs": scores * value_width, "softmax": scores}
     extra |= {"head_width": width, "positions": value[0]}
     macs = sum(count for name, count in extra.items() if name.endswith("_macs"))
-    return Plan(Family.ATTENTION, parameters, macs, extra=extra)
+    return Lowering(Family.ATTENTION, parameters, macs, extra=extra)
 
 
-def _activation(layer: Layer, config: Config) -> Plan:
+def activation(layer: Layer, config: Config) -> Lowering:
+    """A function of every number; PReLU has slopes."""
     shared = config.values.get("shared_axes") or ()
     parameters: tuple[Parameter, ...] = ()
     if layer.class_name == "PReLU":
         axes = Config(config.layer, {"axis": shared}).axes("axis", len(layer.output_shape)) if shared else ()
         slopes = math.prod(n for i, n in enumerate(layer.output_shape) if i not in axes)
         parameters = (Parameter("alpha", slopes),)
-    return Plan(Family.ACTIVATION, parameters, elements=elements(layer.output_shape))
+    return Lowering(Family.ACTIVATION, parameters, elements=elements(layer.output_shape))
 
 
-def _shape(layer: Layer, config: Config) -> Plan:
+def rearranged(layer: Layer, config: Config) -> Lowering:
+    """Layers that only move, repeat or drop numbers."""
     counted = layer.output_shape if "UpSampling" in layer.class_name else layer.input_shapes[0]
-    return Plan(Family.SHAPE, elements=elements(counted))
+    return Lowering(Family.SHAPE, elements=elements(counted))
 
 
-def _merge(layer: Layer, config: Config) -> Plan:
+def merge(layer: Layer, config: Config) -> Lowering:
+    """Merges number by number and concatenation."""
     largest = max(elements(shape) for shape in layer.input_shapes)
-    return Plan(Family.MERGE, elements=largest, extra={"outputs": elements(layer.output_shape)})
+    return Lowering(Family.MERGE, elements=largest, extra={"outputs": elements(layer.output_shape)})
 
 
-def _dot(layer: Layer, config: Config) -> Plan:
+def dot(layer: Layer, config: Config) -> Lowering:
+    """Dot: products of two tensors, summed along one axis."""
     first, _ = dot_axes(config, layer.input_shapes)
     terms = layer.input_shapes[0][first]
-    return Plan(Family.DOT, macs=elements(layer.output_shape) * terms, terms=terms)
-
-
-PLANS: Final[Mapping[str, Callable[[Layer, Config], Plan]]] = {
-    "Dense": _dense,
-    "Conv1D": _conv,
-    "Conv2D": _conv,
-    "Conv3D": _conv,
-    "Conv1DTranspose": _transposed,
-    "Conv2DTranspose": _transposed,
-    "Conv3DTranspose": _transposed,
-    "DepthwiseConv1D": _depthwise,
-    "DepthwiseConv2D": _depthwise,
-    "SeparableConv1D": _separable,
-    "SeparableConv2D": _separable,
-    "DenseBatchNormalization": _folded,
-    "Conv1DBatchNormalization": _folded,
-    "Conv2DBatchNormalization": _folded,
-    "DepthwiseConv2DBatchNormalization": _folded,
-    **{f"{kind}MaxPooling{rank}D": _pool_max for kind in ("", "Global") for rank in (1, 2, 3)},
-    **{f"{kind}AveragePooling{rank}D": _pool_average for kind in ("", "Global") for rank in (1, 2, 3)},
-    "BatchNormalization": _batch_norm,
-    "LayerNormalization": _layer_norm,
-    "SimpleRNN": _recurrent,
-    "LSTM": _recurrent,
-    "GRU": _recurrent,
-    "Bidirectional": _bidirectional,
-    "Embedding": _embedding,
-    "MultiHeadAttention": _attention,
-    **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "Shiftmax"), _activation),
-    **dict.fromkeys(("Flatten", "Reshape", "Permute", "RepeatVector"), _shape),
-    **{f"{kind}{rank}D": _shape for kind in ("ZeroPadding", "Cropping", "UpSampling") for rank in (1, 2, 3)},
-    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"), _merge),
-    "Dot": _dot,
-}
-
-
-def plan(layer: Layer) -> Plan:
-    """The work of one layer. Raises `InvalidNetwork` for a configuration that makes no sense."""
-    return PLANS[layer.class_name](layer, layer.reader)
+    return Lowering(Family.DOT, macs=elements(layer.output_shape) * terms, terms=terms)

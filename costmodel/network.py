@@ -11,41 +11,14 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
-from costmodel.config import MAX_ELEMENTS, Config, Shape, elements
 from costmodel.errors import InvalidNetwork, UnsupportedLayer
-from costmodel.shapes import SHAPES
-
-INPUT: Final = "InputLayer"
-#: Classes of layers `read_network` accepts.
-SUPPORTED_LAYERS: Final = frozenset(SHAPES) | {INPUT}
-#: Classes that only act while training.
-TRAINING_ONLY: Final = frozenset(
-    name for name in SHAPES if "Dropout" in name or name in ("GaussianNoise", "ActivityRegularization")
-)
-#: The field that holds a layer's width, where it has one that may change.
-WIDTH_FIELDS: Final = ("filters", "units")
+from costmodel.layer import MAX_ELEMENTS, Config, Layer, Shape, elements
+from costmodel.layer_classes import INPUT, LAYER_CLASSES, width_field
 
 MAX_LAYERS: Final = 5000
 MAX_INPUTS: Final = 256
 MAX_NAME: Final = 256
 MAX_DEPTH: Final = 12
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer: its Keras class, configuration, whose outputs it takes, and shapes without the batch."""
-
-    name: str
-    class_name: str
-    config: Mapping[str, Any] = field(hash=False)
-    inbound: tuple[str, ...]
-    input_shapes: tuple[Shape, ...]
-    output_shape: Shape
-
-    @property
-    def reader(self) -> Config:
-        """Typed access to the configuration."""
-        return Config(self.name, self.config)
 
 
 @dataclass(frozen=True)
@@ -96,17 +69,12 @@ def with_widths(network: Network, widths: Mapping[str, int]) -> Network:
     return _infer(layers, network.inputs, network.outputs)
 
 
-def width_field(layer: Layer) -> str | None:
-    """The configuration field that holds the layer's width, None if it has none."""
-    return next((name for name in WIDTH_FIELDS if name in layer.config), None)
-
-
 def _widened(layer: Layer, width: int) -> Layer:
-    name = width_field(layer)
-    if name is None:
+    field_name = width_field(layer.class_name)
+    if field_name is None:
         raise InvalidNetwork(layer.name, "", f"{layer.class_name} has no width to change")
-    Config(layer.name, {name: width}).integer(name)
-    return replace(layer, config={**layer.config, name: width})
+    Config(layer.name, {field_name: width}).integer(field_name)
+    return replace(layer, config={**layer.config, field_name: width})
 
 
 def _body(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -153,10 +121,10 @@ def _class_name(item: Mapping[str, Any], layer: str) -> str:
     class_name = item.get("class_name")
     if not isinstance(class_name, str):
         raise InvalidNetwork(layer, "class_name", "must be a word")
-    if class_name not in SUPPORTED_LAYERS:
+    if class_name not in LAYER_CLASSES:
         nested = class_name in ("Functional", "Sequential", "Model")
         hint = "a model inside a model: put its layers into the outer one" if nested else ""
-        raise UnsupportedLayer(layer, class_name[:40], SUPPORTED_LAYERS, hint)
+        raise UnsupportedLayer(layer, class_name[:40], LAYER_CLASSES, hint)
     return class_name
 
 
@@ -306,27 +274,12 @@ def _infer(layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str,
     shapes: dict[str, Shape] = {}
     done = []
     for layer in layers:
-        given = tuple(shapes[name] for name in layer.inbound)
-        shape = (
-            _input_shape(layer)
-            if layer.class_name == INPUT
-            else SHAPES[layer.class_name](layer.reader, given)
-        )
+        input_shapes = tuple(shapes[name] for name in layer.inbound)
+        shape = LAYER_CLASSES[layer.class_name].shape(layer.reader, input_shapes)
         if elements(shape) > MAX_ELEMENTS:
             raise InvalidNetwork(
                 layer.name, "output_shape", f"{shape} holds more than {MAX_ELEMENTS} numbers"
             )
         shapes[layer.name] = shape
-        done.append(replace(layer, input_shapes=given, output_shape=shape))
+        done.append(replace(layer, input_shapes=input_shapes, output_shape=shape))
     return Network(tuple(done), inputs, outputs)
-
-
-def _input_shape(layer: Layer) -> Shape:
-    shape = layer.config.get("batch_shape", layer.config.get("batch_input_shape"))
-    if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= 8:
-        raise InvalidNetwork(layer.name, "batch_shape", "must list the batch and at most 7 lengths")
-    for index, length in enumerate(shape[1:], start=1):
-        if length is None:
-            reason = "is left open, but the cost depends on it: give the input a fixed length"
-            raise InvalidNetwork(layer.name, f"batch_shape[{index}]", reason)
-    return tuple(Config(layer.name, {"batch_shape": n}).integer("batch_shape") for n in shape[1:])

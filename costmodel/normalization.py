@@ -13,8 +13,8 @@ from costmodel.work import DataType
 
 def batch_norm(case: Case) -> Work:
     """gamma / deviation * x + beta, with the types QTools gives each step."""
-    plan, x, qtools = case.plan, case.inputs[0], case.qtools
-    scale, center = bool(plan.extra["scale"]), bool(plan.extra["center"])
+    lowering, x, qtools = case.lowering, case.inputs[0], case.qtools
+    scale, center = bool(lowering.extra["scale"]), bool(lowering.extra["center"])
     types = {slot: _norm_type(case, slot) for slot in ("gamma", "beta", "mean", "variance")}
     gates: dict[str, Gate] = {}
     try:
@@ -35,21 +35,21 @@ def batch_norm(case: Case) -> Work:
         types |= dict.fromkeys(gates, over)
         gates = {name: case.priced(gate, over) for name, gate in gates.items()}
         result = over
-    operations = [Operation(label, plan.elements, gate) for label, gate in _norm_steps(case, gates)]
-    parameters = plan.parameters
+    operations = [Operation(label, lowering.elements, gate) for label, gate in _norm_steps(case, gates)]
+    parameters = lowering.parameters
     if qtools:  # QTools also reads the gamma and beta a layer does not have
         parameters = tuple(
-            Parameter(slot, plan.extra["size"]) for slot in ("gamma", "beta", "mean", "variance")
+            Parameter(slot, lowering.extra["size"]) for slot in ("gamma", "beta", "mean", "variance")
         )
     read = tuple((parameter, types[parameter.slot]) for parameter in parameters)
-    return Work(tuple(operations), read, case.output(result), plan.elements, types, gates)
+    return Work(tuple(operations), read, case.output(result), lowering.elements, types, gates)
 
 
 def _norm_type(case: Case, slot: str) -> DataType:
     """QTools gives a beta or mean without a quantizer the input's type, and forgets a gamma that is not there."""
     if not case.qtools or case.mode is not Mode.QUANTIZED:
         return case.owned(slot)
-    if slot == "gamma" and not case.plan.extra["scale"]:
+    if slot == "gamma" and not case.lowering.extra["scale"]:
         return FIXED8
     absent = case.slots.get(slot) is None
     return case.inputs[0] if absent and slot in ("beta", "mean") else case.owned(slot)
@@ -65,10 +65,10 @@ def _norm_steps(case: Case, gates: Mapping[str, Gate]) -> list[tuple[str, Gate]]
 
 def layer_norm(case: Case) -> Work:
     """Mean and variance of each row, then scale and shift; a reciprocal root is priced as a multiplication."""
-    plan, x = case.plan, case.inputs[0]
-    total, rows = plan.elements, plan.extra["rows"]
+    lowering, x = case.lowering, case.inputs[0]
+    total, rows = lowering.elements, lowering.extra["rows"]
     square, squared = multiply(x, x)
-    summed, variance = accumulate(x, plan.terms), accumulate(squared, plan.terms)
+    summed, variance = accumulate(x, lowering.terms), accumulate(squared, lowering.terms)
     scaled = case.output(case.internal)
     by_scale, _ = multiply(x, scaled)
     operations = [
@@ -79,8 +79,8 @@ def layer_norm(case: Case) -> Work:
         Operation("reciprocal root", rows, multiply(variance, variance)[0]),
         Operation("normalize", total, by_scale),
     ]
-    if plan.extra["scale"]:
+    if lowering.extra["scale"]:
         operations.append(Operation("scale", total, multiply(case.owned("gamma"), scaled)[0]))
-    if plan.extra["center"]:
+    if lowering.extra["center"]:
         operations.append(Operation("shift", total, adder(add(scaled, case.owned("beta")))))
     return finished(case, operations, scaled, total, variance=variance)

@@ -33,7 +33,7 @@ FAMILIES: Final[Mapping[Family, Callable[[Case], Work]]] = {
 def work(case: Case) -> Work:
     """The typed work of one layer. Raises `InvalidTypes` if its types cannot be combined."""
     try:
-        return FAMILIES[case.plan.family](case)
+        return FAMILIES[case.lowering.family](case)
     except (ValueError, OverflowError) as error:
         if isinstance(error, InvalidTypes):
             raise

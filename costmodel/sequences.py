@@ -10,12 +10,12 @@ from costmodel.work import DataType
 
 def recurrent(case: Case) -> Work:
     """Products with the input and with the state at every step, elementwise gates, the state read and written."""
-    plan, extra = case.plan, case.plan.extra
+    lowering, extra = case.lowering, case.lowering.extra
     state = _state(case)
-    gate1, product1, sum1 = products(case, case.owned("kernel"), case.inputs[0], plan.terms)
+    gate1, product1, sum1 = products(case, case.owned("kernel"), case.inputs[0], lowering.terms)
     gate2, product2, sum2 = products(case, case.owned("recurrent_kernel"), state, extra["recurrent_terms"])
     total = add(sum1, sum2)
-    if any(parameter.slot == "bias" for parameter in plan.parameters):
+    if any(parameter.slot == "bias" for parameter in lowering.parameters):
         total = add(total, case.owned("bias"))
     total = case.overwritten or total
     elementwise, _ = multiply(state, state)
@@ -29,7 +29,7 @@ def recurrent(case: Case) -> Work:
         *look_up(total, extra["functions"]),
     ]
     types = {"multiplier": product1, "recurrent_multiplier": product2, "accumulator": total, "state": state}
-    return finished(case, operations, state, plan.macs, **types)
+    return finished(case, operations, state, lowering.macs, **types)
 
 
 def _state(case: Case) -> DataType:
@@ -44,7 +44,7 @@ def _state(case: Case) -> DataType:
 
 def attention(case: Case) -> Work:
     """Four projections, scores, softmax and context of every head."""
-    extra = case.plan.extra
+    extra = case.lowering.extra
     given = {
         "query": case.inputs[0],
         "value": case.inputs[1],
@@ -68,9 +68,9 @@ def attention(case: Case) -> Work:
         Operation("context accumulate", extra["context_macs"], adder(context)),
     ]
     total = _projection(case, "output", _inner(case, "context", context), operations)
-    read = tuple((p, _attention_type(case, p.slot)) for p in case.plan.parameters)
+    read = tuple((p, _attention_type(case, p.slot)) for p in case.lowering.parameters)
     types = {**inner, "accumulator": total}
-    return Work(tuple(operations), read, case.output(total), case.plan.macs, types)
+    return Work(tuple(operations), read, case.output(total), case.lowering.macs, types)
 
 
 def _attention_type(case: Case, slot: str) -> DataType:
@@ -78,10 +78,10 @@ def _attention_type(case: Case, slot: str) -> DataType:
 
 
 def _projection(case: Case, name: str, x: DataType, operations: list[Operation]) -> DataType:
-    extra = case.plan.extra
+    extra = case.lowering.extra
     weight = _attention_type(case, f"{name}_kernel")
     gate, _, total = products(case, weight, x, extra[f"{name}_terms"])
-    if any(parameter.slot == f"{name}_bias" for parameter in case.plan.parameters):
+    if any(parameter.slot == f"{name}_bias" for parameter in case.lowering.parameters):
         total = add(total, _attention_type(case, f"{name}_bias"))
     total = case.overwritten or total
     operations += [

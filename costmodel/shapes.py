@@ -1,7 +1,8 @@
-"""The shape each supported layer gives, from its configuration and the shapes it is given.
+"""The shape of a layer's output, from its configuration and the shapes of its inputs.
 
 Shapes leave the batch out. Every rule takes (config, input shapes) and raises `InvalidNetwork` when they do not fit
-each other. The rules are Keras 3's; a property test holds them equal to what Keras computes.
+each other; `costmodel.layer_classes` says which class of Keras uses which. The rules are Keras 3's; a property test
+holds them equal to what Keras computes. `costmodel.windows` has those of convolutions and pooling.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from costmodel.config import Config, Shape, elements
-from costmodel.windows import (
-    Inputs,
-    ShapeRule,
-    conv,
-    cropped,
-    depthwise,
-    global_pooling,
-    only_input,
-    padded,
-    pooling,
-    separable,
-    transposed,
-    upsampled,
-)
+from costmodel.layer import Config, Shape, elements
+from costmodel.windows import Inputs, ShapeRule, only_input
+
+#: Classes of the layers that Bidirectional may run.
+RECURRENT: Final = ("SimpleRNN", "LSTM", "GRU")
+
+
+def source(config: Config, inputs: Inputs) -> Shape:
+    """The shape an input layer states; every length but the batch must be fixed."""
+    shape = config.values.get("batch_shape", config.values.get("batch_input_shape"))
+    if not isinstance(shape, list | tuple) or not 1 <= len(shape) <= 8:
+        raise config.error("batch_shape", "must list the batch and at most 7 lengths")
+    for index, length in enumerate(shape[1:], start=1):
+        if length is None:
+            reason = "is left open, but the cost depends on it: give the input a fixed length"
+            raise config.error(f"batch_shape[{index}]", reason)
+    return tuple(Config(config.layer, {"batch_shape": n}).integer("batch_shape") for n in shape[1:])
 
 
 def same(config: Config, inputs: Inputs) -> Shape:
@@ -173,82 +176,3 @@ def dot(config: Config, inputs: Inputs) -> Shape:
         *(n for i, n in enumerate(inputs[1]) if i != second),
     )
     return shape or (1,)
-
-
-RECURRENT: Final = ("SimpleRNN", "LSTM", "GRU")
-
-
-#: How each supported class shapes its output. InputLayer has its own shape and stands in `costmodel.network`.
-SHAPES: Final[Mapping[str, ShapeRule]] = {
-    "Dense": dense,
-    "Conv1D": conv(1),
-    "Conv2D": conv(2),
-    "Conv3D": conv(3),
-    "Conv1DTranspose": transposed(1),
-    "Conv2DTranspose": transposed(2),
-    "Conv3DTranspose": transposed(3),
-    "DepthwiseConv1D": depthwise(1),
-    "DepthwiseConv2D": depthwise(2),
-    "SeparableConv1D": separable(1),
-    "SeparableConv2D": separable(2),
-    "DenseBatchNormalization": dense,
-    "Conv1DBatchNormalization": conv(1),
-    "Conv2DBatchNormalization": conv(2),
-    "DepthwiseConv2DBatchNormalization": depthwise(2),
-    "MaxPooling1D": pooling(1),
-    "MaxPooling2D": pooling(2),
-    "MaxPooling3D": pooling(3),
-    "AveragePooling1D": pooling(1),
-    "AveragePooling2D": pooling(2),
-    "AveragePooling3D": pooling(3),
-    "GlobalMaxPooling1D": global_pooling(1),
-    "GlobalMaxPooling2D": global_pooling(2),
-    "GlobalMaxPooling3D": global_pooling(3),
-    "GlobalAveragePooling1D": global_pooling(1),
-    "GlobalAveragePooling2D": global_pooling(2),
-    "GlobalAveragePooling3D": global_pooling(3),
-    "BatchNormalization": same,
-    "LayerNormalization": same,
-    "SimpleRNN": recurrent,
-    "LSTM": recurrent,
-    "GRU": recurrent,
-    "Bidirectional": bidirectional,
-    "Embedding": embedding,
-    "MultiHeadAttention": attention,
-    "Activation": same,
-    "ReLU": same,
-    "LeakyReLU": same,
-    "PReLU": same,
-    "ELU": same,
-    "Softmax": same,
-    "Shiftmax": same,
-    "Flatten": flatten,
-    "Reshape": reshape,
-    "Permute": permute,
-    "RepeatVector": repeat,
-    "ZeroPadding1D": padded(1),
-    "ZeroPadding2D": padded(2),
-    "ZeroPadding3D": padded(3),
-    "Cropping1D": cropped(1),
-    "Cropping2D": cropped(2),
-    "Cropping3D": cropped(3),
-    "UpSampling1D": upsampled(1),
-    "UpSampling2D": upsampled(2),
-    "UpSampling3D": upsampled(3),
-    "Add": merged(),
-    "Subtract": merged(2, 2),
-    "Multiply": merged(),
-    "Average": merged(),
-    "Maximum": merged(),
-    "Minimum": merged(),
-    "Concatenate": concatenated,
-    "Dot": dot,
-    "Dropout": same,
-    "SpatialDropout1D": same,
-    "SpatialDropout2D": same,
-    "SpatialDropout3D": same,
-    "AlphaDropout": same,
-    "GaussianDropout": same,
-    "GaussianNoise": same,
-    "ActivityRegularization": same,
-}

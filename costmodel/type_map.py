@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from costmodel.case import Work
-from costmodel.config import Shape
 from costmodel.datatypes import accumulate, add, shifted_scales
 from costmodel.energy import EnergyReport, LayerEnergy, Prepared
+from costmodel.layer import Layer, Shape
 from costmodel.lowering import Family
-from costmodel.network import Layer
 from costmodel.windows import spatial_rank
 from costmodel.work import DataType, Kind
 
@@ -46,14 +45,14 @@ def data_type_map(
             "input_quantizer_list": [quantizer(t) for t in energy.input_types],
             "output_quantizer": quantizer(energy.output_type, (-1, *node.layer.output_shape)),
         }
-        if node.plan.family is Family.BATCH_NORM:
+        if node.lowering.family is Family.BATCH_NORM:
             entry |= _norm_fields(energy.work)
-        elif node.plan.family is Family.POOL_AVERAGE:
+        elif node.lowering.family is Family.POOL_AVERAGE:
             entry |= _pool_fields(energy.work)
-        elif node.plan.family is Family.MERGE:
+        elif node.lowering.family is Family.MERGE:
             entry[f"{energy.class_name}_quantizer"] = _gated(energy.work, "multiplier")
-        elif node.plan.family in (Family.MAC, Family.SEPARABLE):
-            entry |= _kernel_fields(node.layer, energy, node.plan.terms, shifts.get(energy.name))
+        elif node.lowering.family in (Family.MAC, Family.SEPARABLE):
+            entry |= _kernel_fields(node.layer, energy, node.lowering.terms, shifts.get(energy.name))
         entry["operation_count"] = energy.operation_count
         result[energy.name] = entry
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from costmodel.config import Config, Shape
+from costmodel.layer import Config, Shape
 
 Inputs: TypeAlias = tuple[Shape, ...]
 ShapeRule: TypeAlias = Callable[[Config, Inputs], Shape]

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from costmodel.network import Layer, Network
+from costmodel.layer import Layer
+from costmodel.network import Network
 from search.errors import InvalidSpec, Problem
 from search.spec.job import ArchitectureModel, SearchSpec
 from search.spec.objective import LOSSES, METRICS, Labels

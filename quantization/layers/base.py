@@ -11,15 +11,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from costmodel.layer_classes import FUNCTION_SLOTS
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import as_integers
 from quantization.specs.parse import QuantizerSpec, as_spec
 
 #: Name under which Keras registers the layers.
 PACKAGE: Final = "fewbits"
-
-#: Slots that hold a function; all others hold a weight.
-FUNCTION_SLOTS: Final = frozenset({"activation", "recurrent_activation"})
 
 #: Slots besides the kernels whose scale is found from the data where a specification leaves alpha open.
 AUTOMATIC_SLOTS: Final = frozenset({"embeddings", "gamma", "variance"})

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final
 
 import keras
 
-from quantization.layers.base import FUNCTION_SLOTS, PACKAGE, QuantizedLayer, replaced
+from costmodel.layer_classes import FUNCTION_SLOTS
+from quantization.layers.base import PACKAGE, QuantizedLayer, replaced
 from quantization.quantizers import BaseQuantizer
 from quantization.specs.parse import QuantizerSpec
 

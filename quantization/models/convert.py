@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import keras
 
+from costmodel.layer_classes import width_field
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.base import PACKAGE, QuantizedLayer
@@ -17,7 +18,6 @@ from quantization.specs.parse import QuantizerSpec, as_spec
 #: Layer -> slot -> quantizer, None: not quantized. A layer with an empty mapping becomes its quantized class.
 Assignment = Mapping[str, Mapping[str, QuantizerSpec | None]]
 
-_WIDTH_FIELDS: Final = ("filters", "units")
 #: Name of a quantized class -> class of the Keras layer it stands for.
 PLAIN_LAYERS: Final = {cls.__name__: name for name, cls in QUANTIZED_LAYERS.items()}
 
@@ -101,8 +101,19 @@ def plain_description(model_or_config: keras.Model | Mapping[str, Any]) -> dict[
     return described
 
 
+def plain_class(class_name: str) -> str:
+    """The class of the Keras layer that a class, quantized or not, stands for."""
+    return PLAIN_LAYERS.get(class_name, class_name)
+
+
+def width_of(layer: keras.Layer) -> int | None:
+    """The width (units, filters) of a layer, quantized or not; None where its class has none."""
+    field = width_field(plain_class(type(layer).__name__))
+    return None if field is None else int(getattr(layer, field))
+
+
 def _widen(layer: dict[str, Any], width: int) -> None:
-    field = next((name for name in _WIDTH_FIELDS if name in layer["config"]), None)
+    field = width_field(plain_class(layer["class_name"]))
     if field is None:
         raise QuantizationError(f"layer {layer_name(layer)!r} ({layer['class_name']}) has no width to change")
     if not isinstance(width, int) or width < 1:
@@ -115,7 +126,7 @@ def _widen(layer: dict[str, Any], width: int) -> None:
 def _replace(layer: dict[str, Any], slots: Mapping[str, Any]) -> None:
     """Turn a described layer into its quantized class."""
     name = layer_name(layer)
-    plain = PLAIN_LAYERS.get(layer["class_name"], layer["class_name"])
+    plain = plain_class(layer["class_name"])
     cls = QUANTIZED_LAYERS.get(plain)
     if cls is None:
         raise UnknownSlot(name, plain, next(iter(slots), "any"), ())

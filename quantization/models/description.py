@@ -10,13 +10,11 @@ from typing import Any, Final
 
 import keras
 
-from costmodel.network import SUPPORTED_LAYERS
+from costmodel.layer_classes import KERAS_LAYERS, LAYER_CLASSES
 from quantization.errors import UnsupportedModel
 from quantization.layers import QUANTIZED_LAYERS, RangeInitializer
 from quantization.layers.base import PACKAGE
 
-#: Layers of Keras that may be built.
-ALLOWED_LAYERS: Final = frozenset(name for name in SUPPORTED_LAYERS if hasattr(keras.layers, name))
 #: Our own layers, by the name Keras registers them under.
 OWN_LAYERS: Final = {f"{PACKAGE}>{cls.__name__}": cls for cls in QUANTIZED_LAYERS.values()}
 #: Modules whose classes may stand inside a layer's configuration.
@@ -31,8 +29,13 @@ _MODULES: Final = {
 _OWN_OBJECTS: Final = {f"{PACKAGE}>{RangeInitializer.__name__}": RangeInitializer.__name__}
 #: Wrappers Keras' own format uses.
 _WRAPPERS: Final = frozenset({"__tuple__", "__keras_tensor__"})
-#: Layers that hold layers.
-_NESTING: Final = frozenset({"Bidirectional", "QuantizedBidirectional"})
+#: Layers that run an inner layer.
+_NESTING: Final = frozenset(
+    name
+    for plain, row in LAYER_CLASSES.items()
+    if row.inner
+    for name in (plain, QUANTIZED_LAYERS[plain].__name__)
+)
 _MAX_DEPTH: Final = 24
 
 
@@ -96,7 +99,7 @@ def _check_layer(layer: Any, depth: int = 0) -> None:
     if not isinstance(name, str):
         raise UnsupportedModel("", "every layer needs a name")
     if not isinstance(class_name, str) or not _is_allowed(layer):
-        allowed = ", ".join(sorted(ALLOWED_LAYERS))
+        allowed = ", ".join(sorted(KERAS_LAYERS))
         raise UnsupportedModel(name, f"{class_name} is not allowed; allowed are: {allowed}")
     for key, value in layer["config"].items():
         if key in ("layer", "backward_layer") and class_name in _NESTING and value is not None:
@@ -112,7 +115,7 @@ def _is_allowed(layer: Mapping[str, Any]) -> bool:
     if registered in OWN_LAYERS:
         return bool(layer["class_name"] == OWN_LAYERS[registered].__name__)
     module = layer.get("module")
-    known = layer["class_name"] in ALLOWED_LAYERS and registered in (None, layer["class_name"])
+    known = layer["class_name"] in KERAS_LAYERS and registered in (None, layer["class_name"])
     return known and (module is None or module == "keras.layers")
 
 

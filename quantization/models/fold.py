@@ -8,15 +8,15 @@ from typing import Any, Final
 import keras
 from keras import ops
 
+from costmodel.fold import FOLDED
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.base import PACKAGE
 from quantization.layers.folded import NORMALIZATION_ARGUMENTS, FoldedLayer
-from quantization.models.convert import PLAIN_LAYERS
+from quantization.models.convert import plain_class
 from quantization.models.description import build, described_layers, description, layer_name
 
-#: Layers that can take up the batch normalization after them.
-FOLDABLE: Final = frozenset({"Dense", "Conv1D", "Conv2D", "DepthwiseConv2D"})
-_SUFFIX: Final = "BatchNormalization"
+#: Class with a batch normalization folded in -> the class without.
+_UNFOLDED: Final = {into: plain for plain, into in FOLDED.items()}
 
 
 def foldable_pairs(model: keras.Model) -> dict[str, str]:
@@ -42,7 +42,7 @@ def fold(
     how = {"folding_mode": folding_mode, "ema_freeze_delay": ema_freeze_delay}
     for name, normalization in pairs.items():
         arguments = {key: layers[normalization]["config"][key] for key in NORMALIZATION_ARGUMENTS}
-        _become(layers[name], _plain(layers[name]) + _SUFFIX)
+        _become(layers[name], FOLDED[_plain(layers[name])])
         layers[name]["config"].update(arguments, **how)
         _remove(described, normalization, name)
     folded = build(described)
@@ -59,9 +59,9 @@ def unfold(model: keras.Model) -> keras.Model:
     """The model with every folded layer as the plain quantized one, whose weights are the folded ones."""
     described = description(model)
     for layer in described_layers(described["config"]):
-        plain = _plain(layer)
-        if plain.endswith(_SUFFIX) and plain != _SUFFIX:
-            _become(layer, plain.removesuffix(_SUFFIX))
+        plain = _UNFOLDED.get(_plain(layer))
+        if plain is not None:
+            _become(layer, plain)
             for key in (*NORMALIZATION_ARGUMENTS, "axis", "folding_mode", "ema_freeze_delay"):
                 layer["config"].pop(key, None)
             layer["config"]["use_bias"] = True
@@ -141,12 +141,12 @@ def _references(value: Any) -> Iterator[list[Any]]:
 def _is_linear(layer: Mapping[str, Any]) -> bool:
     config = layer["config"]
     quantized = (config.get("quantizers") or {}).get("activation") is not None
-    return _plain(layer) in FOLDABLE and config.get("activation") in (None, "linear") and not quantized
+    return _plain(layer) in FOLDED and config.get("activation") in (None, "linear") and not quantized
 
 
 def _normalizes(layer: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
     """Whether a layer is a normalization along the channels of the one before it."""
-    if _plain(layer) != _SUFFIX or layer["config"].get("renorm"):
+    if _plain(layer) != "BatchNormalization" or layer["config"].get("renorm"):
         return False
     rank = {"Dense": None, "Conv1D": 2}.get(_plain(before), 3)
     first = before["config"].get("data_format") == "channels_first"
@@ -155,8 +155,7 @@ def _normalizes(layer: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
 
 
 def _plain(layer: Mapping[str, Any]) -> str:
-    name = str(layer["class_name"])
-    return PLAIN_LAYERS.get(name, name)
+    return plain_class(str(layer["class_name"]))
 
 
 def _become(layer: dict[str, Any], plain: str) -> None:

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.layers.base import FUNCTION_SLOTS, effective_spec
+from costmodel.layer_classes import FUNCTION_SLOTS
+from quantization.layers.base import effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import EVERYWHERE, channels_of
 from quantization.quantizers.rounding import kept_within, straight_within

@@ -12,8 +12,8 @@ from costmodel.costs import UNITS, CostSettings, network_cost
 from costmodel.energy import EnergyReport, LayerEnergy, Prepared, prepare, price, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.explain import Explanation, explain
-from costmodel.network import Network, width_field
-from costmodel.slots import slots_of
+from costmodel.layer_classes import priced_slots, width_field
+from costmodel.network import Network
 from costmodel.type_map import data_type_map
 from costmodel.work import Slots
 from search.errors import InvalidSpec, Problem
@@ -186,7 +186,7 @@ def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
     changed = {
         name: width
         for name, width in spec.widths.items()
-        if layer(name).config[width_field(layer(name)) or ""] != width
+        if layer(name).config[width_field(layer(name).class_name) or ""] != width
     }
     try:
         return prepared.resized(changed)
@@ -211,7 +211,7 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
         if name not in known:
             problems.append(Problem(f"/quantizers/{escaped(name)}", _no_layer(name, known)))
             continue
-        layer, allowed = known[name], slots_of(known[name])
+        layer, allowed = known[name], priced_slots(known[name])
         problems += [
             Problem(
                 f"/quantizers/{escaped(name)}/{escaped(slot)}",
@@ -224,7 +224,7 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
 
 
 def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
-    wide = {layer.name: layer for layer in network.layers if width_field(layer) is not None}
+    wide = {layer.name: layer for layer in network.layers if width_field(layer.class_name) is not None}
     return [
         Problem(f"/widths/{escaped(name)}", _no_layer(name, wide, " with filters or units"))
         for name in spec.widths

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from costmodel.network import Layer, Network
+from costmodel.layer import Layer
+from costmodel.layer_classes import SEARCHED_LAYERS
+from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
 from search.errors import InvalidSpec, Problem
 from search.history import Assignment
 from search.space import widths
-from search.space.slots import NEVER_QUANTIZED, QUANTIZABLE, allows, slots_of
+from search.space.slots import NEVER_QUANTIZED, allows, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
 from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
 from search.spec.quantizers import Candidate
@@ -141,7 +143,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
         slots=tuple(slots.values()),
         widths=found,
         quantized=tuple(rules),
-        base_widths=widths.of(network),
+        base_widths=widths.widths_of(network),
         warnings=(*_absent_classes(spec, network), *_left_float(network, rules), *width_warnings),
         learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
     )
@@ -153,7 +155,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
 def _quantizable(layer: Layer) -> bool:
     if layer.class_name == "Activation":
         return layer.config.get("activation") not in NEVER_QUANTIZED
-    return layer.class_name in QUANTIZABLE
+    return layer.class_name in SEARCHED_LAYERS
 
 
 def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
@@ -177,10 +179,10 @@ def _unknown_classes(spec: SearchSpec) -> list[Problem]:
     return [
         Problem(
             f"/limits/by_class/{_escaped(name)}",
-            f"layers of class {name!r} cannot be quantized; possible are {', '.join(QUANTIZABLE)}",
+            f"layers of class {name!r} cannot be quantized; possible are {', '.join(SEARCHED_LAYERS)}",
         )
         for name in spec.limits.by_class
-        if name not in QUANTIZABLE
+        if name not in SEARCHED_LAYERS
     ]
 
 
@@ -229,7 +231,7 @@ def _left_float(network: Network, rules: Mapping[str, _Rule]) -> list[str]:
 
 def _add_slots(slots: dict[str, Slot], spec: SearchSpec, layer: Layer, rule: _Rule) -> list[Problem]:
     problems = []
-    for slot, own_field in slots_of(layer):
+    for slot, own_field in searched_slots(layer):
         if own_field == "state" and not spec.quantizers.state:
             continue  # states stay as they are unless candidates are given
         field = _shared_field(spec, rule, own_field)
@@ -300,7 +302,7 @@ def _widths(
     excepted = {
         name
         for pattern in spec.filters.exceptions
-        for name in widths.of(network)
+        for name in widths.widths_of(network)
         if re.fullmatch(pattern, name)
     }
     problems = [
@@ -309,7 +311,7 @@ def _widths(
             f"the pattern {pattern!r} matches the whole name of no layer with filters or units",
         )
         for index, pattern in enumerate(spec.filters.exceptions)
-        if not any(re.fullmatch(pattern, name) for name in widths.of(network))
+        if not any(re.fullmatch(pattern, name) for name in widths.widths_of(network))
     ]
     free = [group for group in groups if quantized.issuperset(group) and not excepted.intersection(group)]
     if spec.filters.by == "block" and free:

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from costmodel.network import Layer, Network
-
-#: Class -> the field of its config that is its width.
-WIDTH_FIELDS: Final = {
-    "Dense": "units",
-    "Conv1D": "filters",
-    "Conv2D": "filters",
-    "Conv1DTranspose": "filters",
-    "Conv2DTranspose": "filters",
-    "SeparableConv1D": "filters",
-    "SeparableConv2D": "filters",
-}
-
-#: Merges whose inputs must have one width.
-_EQUAL_INPUTS: Final = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
+from costmodel.layer import Layer
+from costmodel.layer_classes import LAYER_CLASSES, ChannelRule, width_field
+from costmodel.network import Network
 
 
-def of(network: Network) -> dict[str, int]:
-    """Width of every layer that has one."""
+def widths_of(network: Network) -> dict[str, int]:
+    """Width (units, filters) of every layer whose width a search may change."""
     return {
-        layer.name: int(layer.config[WIDTH_FIELDS[layer.class_name]])
+        layer.name: int(layer.config[field])
         for layer in network.layers
-        if layer.class_name in WIDTH_FIELDS
+        if LAYER_CLASSES[layer.class_name].tunable and (field := width_field(layer.class_name)) is not None
     }
 
 
@@ -43,16 +29,16 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
     shaped = set()
     for layer in network.layers:
         if layer.class_name == "Reshape" or int(layer.config.get("groups", 1) or 1) > 1:
-            shaped |= _incoming(layer, sources) | ({layer.name} & set(of(network)))
+            shaped |= _incoming(layer, sources) | ({layer.name} & set(widths_of(network)))
     ties = _ties(network, sources)
     fixed = _closure(fixed | shaped, ties)
     groups: list[tuple[str, ...]] = []
     seen: set[str] = set()
-    for name in of(network):
+    for name in widths_of(network):
         if name not in fixed and name not in seen:
             group = _closure({name}, ties)
             seen |= group
-            groups.append(tuple(other for other in of(network) if other in group))
+            groups.append(tuple(other for other in widths_of(network) if other in group))
     kept = sorted((shaped & fixed) - {""})
     warnings = [f"widths kept for a Reshape or a grouped convolution: {', '.join(kept)}"] if kept else []
     return groups, warnings
@@ -67,7 +53,7 @@ def _sources(network: Network, layer: Layer) -> set[str]:
         if current.name in seen:
             continue
         seen.add(current.name)
-        if current.class_name in WIDTH_FIELDS:
+        if LAYER_CLASSES[current.class_name].tunable:
             found.add(current.name)
         elif not current.inbound:
             found.add("")
@@ -81,7 +67,11 @@ def _incoming(layer: Layer, sources: dict[str, set[str]]) -> set[str]:
 
 
 def _ties(network: Network, sources: dict[str, set[str]]) -> list[set[str]]:
-    return [_incoming(layer, sources) for layer in network.layers if layer.class_name in _EQUAL_INPUTS]
+    return [_incoming(layer, sources) for layer in network.layers if _merges(layer)]
+
+
+def _merges(layer: Layer) -> bool:
+    return LAYER_CLASSES[layer.class_name].channels is ChannelRule.MERGED
 
 
 def _closure(start: set[str], ties: list[set[str]]) -> set[str]:

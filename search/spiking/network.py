@@ -16,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.errors import CostError
-from costmodel.network import INPUT, Layer, Network
+from costmodel.layer import Layer
+from costmodel.layer_classes import INPUT
+from costmodel.network import Network
 from costmodel.spiking import PopulationEnergy, PopulationWork, population_energy
 from costmodel.technology import Technology, load_profile
 from quantization.spiking import METHODS

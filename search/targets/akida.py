@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from costmodel.network import INPUT, Layer
+from costmodel.layer import Layer
+from costmodel.layer_classes import INPUT
 from quantization.specs.parse import QuantizerSpec
 from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax, symmetric
 

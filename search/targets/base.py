@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from costmodel.network import INPUT, TRAINING_ONLY, Layer, Network
+from costmodel.layer import Layer
+from costmodel.layer_classes import INPUT, TRAINING_ONLY
+from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
 from search.errors import Problem
 

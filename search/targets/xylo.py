@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
-from costmodel.network import INPUT, Layer
+from costmodel.layer import Layer
+from costmodel.layer_classes import INPUT
 from quantization.specs.parse import QuantizerSpec
 from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from quantization.export import export_integers
-from quantization.models.convert import plain_description, read_quantizers
+from quantization.models.convert import plain_description, read_quantizers, width_of
 from search.data import Dataset
 from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, WEIGHTS_FILE
 
@@ -71,7 +71,7 @@ def quantizer_document(model: keras.Model) -> dict[str, Any]:
             {
                 "name": layer.name,
                 "class_name": type(layer).__name__,
-                "width": getattr(layer, "filters", None) or getattr(layer, "units", None),
+                "width": width_of(layer),
                 "quantizers": {
                     slot: None
                     if spec is None

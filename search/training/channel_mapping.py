@@ -13,30 +13,14 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from costmodel.network import INPUT, Layer, Network
+from costmodel.layer import Layer
+from costmodel.layer_classes import INPUT, LAYER_CLASSES, ChannelRule
+from costmodel.network import Network
 from search.space import widths
 
 #: For each channel the one it is in the other network; NEW where there is none.
 Channels: TypeAlias = NDArray[np.int64]
 NEW: Final = -1
-
-#: Layers whose outputs are channels of their own, whatever they read.
-_PRODUCERS: Final = frozenset(
-    {
-        *widths.WIDTH_FIELDS,
-        *("Conv3D", "Conv3DTranspose", "DenseBatchNormalization", "Conv1DBatchNormalization"),
-        *("Conv2DBatchNormalization", "SimpleRNN", "LSTM", "GRU", "Bidirectional", "Embedding"),
-        "MultiHeadAttention",
-    }
-)
-_DEPTHWISE: Final = frozenset({"DepthwiseConv1D", "DepthwiseConv2D", "DepthwiseConv2DBatchNormalization"})
-_MERGES: Final = frozenset({"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"})
-_PASSING: Final = (
-    *("Pooling1D", "Pooling2D", "Pooling3D", "Padding1D", "Padding2D", "Padding3D", "Dropout", "Noise"),
-    *("Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D"),
-    *("Dropout1D", "Dropout2D", "Dropout3D", "Normalization", "Activation", "ReLU", "ELU", "Softmax"),
-    *("Shiftmax", "ActivityRegularization"),
-)
 
 
 @dataclass(frozen=True)
@@ -94,12 +78,12 @@ class _Walk:
         self.found[layer.name] = Slice(inputs, self._output(layer, there, inputs))
 
     def _output(self, layer: Layer, there: Layer, inputs: Sequence[Channels | None]) -> Channels | None:
-        name, size = layer.class_name, layer.output_shape[-1]
-        if name == INPUT:
+        size = layer.output_shape[-1]
+        if layer.class_name == INPUT:
             return np.arange(size)
         if layer.config.get("data_format") == "channels_first" and not all(map(is_identity, inputs)):
             return None
-        if name in _PRODUCERS:
+        if LAYER_CLASSES[layer.class_name].channels is ChannelRule.OWN:
             return self._chosen(layer.name, there.output_shape[-1], size)
         if any(each is None for each in inputs):
             return None
@@ -119,21 +103,21 @@ class _Walk:
 
 def _passed(layer: Layer, there: Layer, inputs: Sequence[Channels]) -> Channels | None:
     """The output's channels of a layer that makes none of its own."""
-    name, first = layer.class_name, inputs[0]
-    if name in _DEPTHWISE:
+    rule, first = LAYER_CLASSES[layer.class_name].channels, inputs[0]
+    if rule is ChannelRule.MULTIPLIED:
         return spread(first, int(layer.config.get("depth_multiplier", 1) or 1))
-    if name == "Flatten":
+    if rule is ChannelRule.FLATTENED:
         places = there.output_shape[-1] // max(there.input_shapes[0][-1], 1)
         steps = np.arange(places)[:, None] * there.input_shapes[0][-1]
         return np.where(first[None, :] == NEW, NEW, first[None, :] + steps).reshape(-1)
-    if name == "Concatenate" and layer.config.get("axis", -1) in (-1, len(layer.output_shape)):
+    if rule is ChannelRule.JOINED and layer.config.get("axis", -1) in (-1, len(layer.output_shape)):
         ends = np.cumsum([0, *(shape[-1] for shape in there.input_shapes)])
         parts = zip(inputs, ends, strict=False)
         return np.concatenate([np.where(each == NEW, NEW, each + start) for each, start in parts])
-    if name in _MERGES or name == "Concatenate":
+    if rule in (ChannelRule.MERGED, ChannelRule.JOINED):
         full = [each for each in inputs if len(each) == layer.output_shape[-1]]
         return full[0] if full and all(np.array_equal(each, full[0]) for each in full) else None
-    if name.endswith(_PASSING):
+    if rule is ChannelRule.SAME:
         return first
     if layer.output_shape == there.output_shape and all(map(is_identity, inputs)):
         return np.arange(layer.output_shape[-1])

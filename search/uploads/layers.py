@@ -11,17 +11,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from costmodel.network import INPUT, MAX_LAYERS, SUPPORTED_LAYERS
+from costmodel.layer_classes import INPUT, KERAS_LAYERS, LAYER_CLASSES
+from costmodel.network import MAX_LAYERS
 from search.uploads.faults import UploadFault, shown
-
-#: Classes of layers that may stand in an upload: those with a price that Keras itself has.
-LAYERS: Final = frozenset(SUPPORTED_LAYERS) - {
-    "Shiftmax",
-    "DenseBatchNormalization",
-    "Conv1DBatchNormalization",
-    "Conv2DBatchNormalization",
-    "DepthwiseConv2DBatchNormalization",
-}
 
 #: Objects that may stand inside a layer, and the modules Keras writes for them.
 _INITIALIZERS: Final = (
@@ -78,7 +70,6 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _FIELD: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _TEXT: Final = re.compile(r"[A-Za-z0-9_. -]{0,128}")
 _NESTED: Final = ("layer", "backward_layer")
-_RECURRENT: Final = frozenset({"SimpleRNN", "LSTM", "GRU"})
 _MAX_DEPTH: Final = 16
 _SPECIAL: Final = ("class_name", "module", "registered_name")
 
@@ -140,7 +131,7 @@ def _put_input(
     )
 
 
-def _layer(item: Any, where: str, inside: frozenset[str] = LAYERS) -> dict[str, Any]:
+def _layer(item: Any, where: str, inside: frozenset[str] = KERAS_LAYERS) -> dict[str, Any]:
     """A layer of one of the classes `inside`, written anew."""
     if not isinstance(item, dict) or not isinstance(item.get("config"), dict):
         raise UploadFault(where, "must be an object with a config")
@@ -155,11 +146,12 @@ def _layer(item: Any, where: str, inside: frozenset[str] = LAYERS) -> dict[str, 
         )
     if item.get("name", name) != name:
         raise UploadFault(f"{where}/name", f"is not the name in the layer's config, {name!r}")
+    inner = frozenset(LAYER_CLASSES[class_name].inner)
     config = {}
     for key, value in item["config"].items():
         path = f"{where}/config/{_field(key, where)}"
-        if class_name == "Bidirectional" and key in _NESTED and value is not None:
-            config[key] = _layer(value, path, _RECURRENT)
+        if inner and key in _NESTED and value is not None:
+            config[key] = _layer(value, path, inner)
         else:
             config[key] = _value(value, path, 0)
     cleaned = {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from costmodel.errors import InvalidNetwork
-from costmodel.lowering import PLANS, plan
+from costmodel.layer import Layer
+from costmodel.layer_classes import lower
 from costmodel.network import Network, read_network
 from search.uploads.archive import LOCAL, Archive, open_archive
 from search.uploads.documents import read_document
@@ -186,8 +187,9 @@ def _layers(architecture: dict[str, Any]) -> tuple[LayerInfo, ...]:
     return layers
 
 
-def _parameters(layer: Any) -> int:
-    return sum(each.elements for each in plan(layer).parameters) if layer.class_name in PLANS else 0
+def _parameters(layer: Layer) -> int:
+    lowering = lower(layer)
+    return 0 if lowering is None else sum(parameter.elements for parameter in lowering.parameters)
 
 
 def _check_weights(archive: Archive) -> None:

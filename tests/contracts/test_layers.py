@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from keras import ops
 
+from costmodel.layer_classes import KERAS_LAYERS, LAYER_CLASSES, SEARCHED_LAYERS, slots_of
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.outputs import AdaptiveActivation
-from quantization.models.convert import quantize, read_quantizers
+from quantization.models.convert import quantize, read_quantizers, width_of
 from quantization.specs.parse import parse_quantizer
 
 _L: Final = keras.layers
@@ -128,6 +129,35 @@ def test_every_quantized_layer_is_shown() -> None:
     assert set(_LAYERS) | folded | {"Shiftmax"} == set(QUANTIZED_LAYERS)
 
 
+@pytest.mark.parametrize("name", QUANTIZED_LAYERS)
+class TestTheTableOfLayers:
+    """What the plain table says of a class is what its quantized layer does."""
+
+    def test_it_names_the_slots_of_the_quantized_layer(self, name: str) -> None:
+        assert {slot.name for slot in LAYER_CLASSES[name].slots} == set(QUANTIZED_LAYERS[name].SLOTS)
+
+    @pytest.mark.parametrize("flag", ["use_bias", "scale", "center"])
+    @pytest.mark.parametrize("value", [True, False])
+    def test_a_slot_exists_where_the_quantized_layer_has_it(self, name: str, flag: str, value: bool) -> None:
+        inner = {"class_name": "SimpleRNN", "config": {flag: value}}
+        config = {"layer": inner} if name == "Bidirectional" else {flag: value}
+        quantized = QUANTIZED_LAYERS[name]
+        exist = {slot for slot in quantized.SLOTS if quantized.configured(slot, config)}
+        assert {slot.name for slot in slots_of(name, config)} == exist
+
+
+def test_the_classes_of_keras_in_the_table_are_those_keras_has() -> None:
+    assert {name for name in LAYER_CLASSES if hasattr(keras.layers, name)} == KERAS_LAYERS
+
+
+def test_every_class_that_a_search_names_can_be_quantized() -> None:
+    assert set(SEARCHED_LAYERS) <= QUANTIZED_LAYERS.keys()
+
+
+def test_every_folded_class_has_a_quantized_layer() -> None:
+    assert {row.folded for row in LAYER_CLASSES.values()} - {None} <= QUANTIZED_LAYERS.keys()
+
+
 @pytest.mark.parametrize("name", _LAYERS)
 class TestEveryLayer:
     def test_without_quantizers_it_is_the_keras_layer_exactly(self, name: str) -> None:
@@ -153,6 +183,12 @@ class TestEveryLayer:
             np.testing.assert_array_equal(
                 (codes * scale.astype(np.float64)).astype(np.float32), _array(expected)
             )
+
+    def test_its_width_is_the_field_that_the_table_names(self, name: str) -> None:
+        layer: Any = _quantized(name, _model(name)).get_layer("layer")
+        fields = {"filters", "units"} & layer.get_config().keys()
+        assert fields == {LAYER_CLASSES[name].width} - {None}
+        assert width_of(layer) == (4 if fields else None)
 
     def test_its_configuration_reads_back(self, name: str) -> None:
         layer: Any = _quantized(name, _model(name)).get_layer("layer")

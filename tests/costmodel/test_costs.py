@@ -80,11 +80,13 @@ def test_corrected_bits_count_every_vector_of_a_normalization():
 )
 def test_every_parameter_counts_its_slots_bits(class_name, shapes, config):
     prepared = ready(class_name, *shapes, **config)
-    slots = {parameter.slot: INT4 for parameter in prepared.nodes[0].plan.parameters}
+    slots = {parameter.slot: INT4 for parameter in prepared.nodes[0].lowering.parameters}
 
     report = model_bits(prepared.network, {"x": slots}, BitsSettings())
 
-    assert report.parameters == 4 * sum(parameter.elements for parameter in prepared.nodes[0].plan.parameters)
+    assert report.parameters == 4 * sum(
+        parameter.elements for parameter in prepared.nodes[0].lowering.parameters
+    )
 
 
 def test_bytes_are_whole():

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from costmodel.config import elements
 from costmodel.datatypes import FLOAT32
 from costmodel.energy import prepare, price, price_many, price_reference
+from costmodel.layer import elements
 from costmodel.network import read_network
 from costmodel.settings import EnergySettings
 from costmodel.technology import PROFILES

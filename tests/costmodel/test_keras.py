@@ -11,18 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.config import Config
 from costmodel.energy import prepare
 from costmodel.errors import InvalidNetwork
-from costmodel.lowering import plan
+from costmodel.layer import Config
+from costmodel.layer_classes import KERAS_LAYERS, LAYER_CLASSES, lower
 from costmodel.network import read_network
-from costmodel.shapes import SHAPES
 from tests.costmodel.build import EXAMPLES
 
 #: Classes Keras does not have: normalization folded in, and softmax to the base 2.
-OURS = {name for name in SHAPES if name.endswith("BatchNormalization") and name != "BatchNormalization"} | {
-    "Shiftmax"
-}
+OURS = LAYER_CLASSES.keys() - KERAS_LAYERS
 KERAS = [example for example in EXAMPLES if example[0] not in OURS]
 MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
 
@@ -64,9 +61,10 @@ def test_the_shape_of_every_layer_is_what_keras_says(class_name, shapes, config)
 def test_every_layer_has_the_parameters_keras_gives_it(class_name, shapes, config):
     model = keras_model(class_name, shapes, config)
 
-    found = plan(read(model).layers[-1]).parameters
+    lowering = lower(read(model).layers[-1])
 
-    assert sum(parameter.elements for parameter in found) == model.count_params()
+    assert lowering is not None
+    assert sum(parameter.elements for parameter in lowering.parameters) == model.count_params()
 
 
 @pytest.mark.parametrize(("class_name", "shapes", "config"), KERAS, ids=[example[0] for example in KERAS])
@@ -145,7 +143,7 @@ def test_any_configuration_has_the_shape_keras_computes_or_is_refused_by_both(da
     rank, configs = CONFIGS[class_name]
     shape, config = data.draw(st.tuples(*[sizes] * rank)), data.draw(configs)
     try:
-        ours = SHAPES[class_name](Config("x", config), (shape,))
+        ours = LAYER_CLASSES[class_name].shape(Config("x", config), (shape,))
     except InvalidNetwork:
         ours = None
 
@@ -177,7 +175,7 @@ def test_broadcasting_merges_have_the_shape_keras_computes(class_name, shape, fl
     if class_name == "Subtract":
         shapes = shapes[:2]
 
-    ours = SHAPES[class_name](Config("x", {}), tuple(shapes))
+    ours = LAYER_CLASSES[class_name].shape(Config("x", {}), tuple(shapes))
 
     assert ours == computed(class_name, {}, shapes)
 
@@ -189,7 +187,7 @@ def test_dot_has_the_shape_keras_gives(first, width, axes):
     second = [width, width]
     second[pair[1] - 1 if pair[1] > 0 else 1] = first[pair[0] - 1 if pair[0] > 0 else 1]
 
-    ours = SHAPES["Dot"](Config("x", {"axes": axes}), (first, tuple(second)))
+    ours = LAYER_CLASSES["Dot"].shape(Config("x", {"axes": axes}), (first, tuple(second)))
 
     given_shapes = [keras.KerasTensor((2, *first)), keras.KerasTensor((2, *second))]
     assert ours == keras.layers.Dot(axes)(given_shapes).shape[1:]
@@ -239,4 +237,4 @@ def test_the_work_of_a_kernel_is_the_products_that_make_its_output():
 
     products = np.sum(model([np.ones((1, 8, 8, 4), "float32")]))
 
-    assert prepare(read(model)).nodes[0].plan.macs == products == 36 * 6 * 9 * 2
+    assert prepare(read(model)).nodes[0].lowering.macs == products == 36 * 6 * 9 * 2

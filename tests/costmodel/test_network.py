@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costmodel.errors import InvalidNetwork, UnsupportedLayer
-from costmodel.network import SUPPORTED_LAYERS, TRAINING_ONLY, read_network, width_field, with_widths
+from costmodel.layer_classes import LAYER_CLASSES, TRAINING_ONLY, width_field
+from costmodel.network import read_network, with_widths
 from tests.costmodel.build import EXAMPLES, functional, layer, single, source, tensor
 
 
@@ -61,7 +62,7 @@ def test_an_unknown_layer_is_named_with_those_supported():
     with pytest.raises(UnsupportedLayer, match=r"'magic'.*Lambda has no price.*supported: .*Dense") as caught:
         read_network(described)
 
-    assert caught.value.supported == tuple(sorted(SUPPORTED_LAYERS))
+    assert caught.value.supported == tuple(sorted(LAYER_CLASSES))
 
 
 @pytest.mark.parametrize("class_name", ["Functional", "Sequential"])
@@ -298,7 +299,7 @@ def test_widths_that_make_no_sense_are_refused(widths, says):
 def test_only_units_and_filters_are_widths():
     network = read_network(chain())
 
-    assert [width_field(entry) for entry in network.layers] == [None, "filters", None, "units"]
+    assert [width_field(entry.class_name) for entry in network.layers] == [None, "filters", None, "units"]
 
 
 @pytest.mark.parametrize(
@@ -313,6 +314,6 @@ def test_reading_changes_nothing_of_what_it_reads(class_name, shapes, config):
 
 
 def test_there_is_an_example_of_every_supported_class_that_runs_at_inference():
-    missing = SUPPORTED_LAYERS - TRAINING_ONLY - {example[0] for example in EXAMPLES}
+    missing = LAYER_CLASSES.keys() - TRAINING_ONLY - {example[0] for example in EXAMPLES}
 
     assert missing == {"InputLayer"}

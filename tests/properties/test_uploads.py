@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from costmodel.layer_classes import KERAS_LAYERS
 from search.uploads import UploadFault, check_data, check_model, read_architecture
-from search.uploads.layers import LAYERS, OBJECTS
+from search.uploads.layers import OBJECTS
 from tests.security.models import architecture, keras_file, members
 from tests.security.test_hostile_data import arrays, member, npz
 from tests.security.zips import Entry, zipped
@@ -76,7 +77,7 @@ def named(value: Any) -> Iterator[tuple[str, str | None]]:
 
 def is_allowed(class_name: str, module: str | None) -> bool:
     return (
-        (class_name in LAYERS and module == "keras.layers")
+        (class_name in KERAS_LAYERS and module == "keras.layers")
         or (class_name in OBJECTS and module in OBJECTS[class_name])
         or (class_name in ("__keras_tensor__", "__tuple__") and module is None)
         or (class_name in ("Functional", "Sequential") and module == "keras")

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import keras
 
-from quantization.models.convert import quantize
+from quantization.models.convert import quantize, width_of
 from quantization.specs.parse import QuantizerSpec
 from quantization.switching.quantizer import can_switch, switch
 from search.data import Dataset
@@ -143,7 +143,7 @@ def _open_shapes(
 ) -> list[tuple[int | None, ...]] | None:
     """Shapes of the floating variables, None where they depend on a width that is searched."""
     layers = {layer.name: layer for layer in model.layers}
-    now = {name: _width(layers[name]) for name in network.tuned}
+    now = {name: width_of(layers[name]) or 0 for name in network.tuned}
     other = quantize(
         network.architecture,
         assignment.quantizers,
@@ -159,10 +159,6 @@ def _open_shapes(
 def _floats(model: keras.Model) -> list[Any]:
     found = variables_of(model)
     return [*found["trainable"], *found["statistics"]]
-
-
-def _width(layer: Any) -> int:
-    return int(getattr(layer, "filters", None) or layer.units)
 
 
 def _loosen(model: keras.Model, tuned: Sequence[str]) -> None:

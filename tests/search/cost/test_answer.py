@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from costmodel.costs import COSTS
+from costmodel.layer_classes import LAYER_CLASSES, priced_slots
 from costmodel.network import read_network
-from costmodel.slots import slots_of
 from search.cost.answer import NetworkCost, price_network
 from search.cost.pricing import Pricer
 from search.cost.profiles import built_in
@@ -20,8 +20,7 @@ from search.errors import InvalidSpec
 from search.networks.architecture import priceable
 from search.networks.zoo import zoo_config
 from search.plans.base import plan
-from search.space.slots import SLOTS
-from search.space.slots import slots_of as slots_of_a_search
+from search.space.slots import searched_slots
 from search.spec.cost import COST_NAMES, CostSpec, goal_options
 from search.spec.job import BitsGoal, EnergyGoal, Goal, ZooModel
 from tests.search.conftest import small_spec
@@ -321,14 +320,13 @@ def test_a_job_is_priced_as_its_goal_says(goal: Goal) -> None:
 @pytest.mark.parametrize("name", ["mnist_convblock", "fashion_mnist_convblock", "jet_mlp"])
 def test_every_slot_a_search_can_quantize_can_be_priced(name: str) -> None:
     for each in read_network(zoo_config(name)).layers:
-        wanted = slots_of_a_search(each) if each.class_name in SLOTS else ()
-        assert {slot for slot, _ in wanted} <= set(slots_of(each))
+        assert {slot for slot, _ in searched_slots(each)} <= set(priced_slots(each))
 
 
 def test_a_recurrent_layer_takes_every_slot_a_search_gives_it() -> None:
     config = functional((6, 3), [layer("LSTM", "lstm", ["input"], units=4)])
     (lstm,) = [each for each in read_network(config).layers if each.name == "lstm"]
-    assert set(SLOTS["LSTM"]) <= set(slots_of(lstm))
+    assert {slot.name for slot in LAYER_CLASSES["LSTM"].slots} <= set(priced_slots(lstm))
 
 
 def test_every_built_in_profile_tells_the_source_of_every_figure() -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import keras
 import pytest
 
+from costmodel.layer_classes import SEARCHED_LAYERS
 from costmodel.network import read_network
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.models.convert import quantize, read_quantizers
 from search.space.choices import Choices, choices
-from search.space.slots import SLOTS, slots_of
+from search.space.slots import searched_slots
 from search.spec.job import SearchSpec
 
 L = keras.layers
@@ -53,7 +54,7 @@ def space_of(model: keras.Model, class_name: str, **quantizers: Any) -> Choices:
 
 
 def test_every_quantizable_class_is_tried() -> None:
-    assert set(LAYERS) == set(SLOTS)
+    assert set(LAYERS) == set(SEARCHED_LAYERS)
 
 
 @pytest.mark.parametrize("class_name", LAYERS)
@@ -61,7 +62,7 @@ def test_the_search_knows_the_slots_that_the_layer_has(class_name: str) -> None:
     model = model_of(class_name)
     layer = quantize(model, {"x": {}}).get_layer("x")
     assert isinstance(layer, QUANTIZED_LAYERS[class_name])
-    known = {slot for slot, _ in slots_of(read_network(model.get_config()).layer("x"))}
+    known = {slot for slot, _ in searched_slots(read_network(model.get_config()).layer("x"))}
     # a layer can also quantize its linear output and BatchNormalization's parameters; a search does not choose them
     beyond = {"gamma", "beta", "mean", "variance", "inverse"}
     if class_name == "MultiHeadAttention":

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from quantization.models.description import ALLOWED_LAYERS
 from search.training.uploaded_weights import rebuilt
 from search.uploads import check_model, read_architecture, write_weights
-from search.uploads.layers import LAYERS, OBJECTS
+from search.uploads.layers import OBJECTS
 from worker.sandbox import child
 
 
@@ -107,10 +106,6 @@ def test_parameters_are_counted_as_keras_counts_them(tmp_path: Path) -> None:
     model = residual()
     model.save(tmp_path / "model.keras")
     assert check_model(tmp_path / "model.keras").parameters == model.count_params()
-
-
-def test_the_layers_that_may_be_uploaded_are_those_that_may_be_built() -> None:
-    assert LAYERS == ALLOWED_LAYERS
 
 
 def test_every_object_that_may_stand_in_a_layer_is_one_of_keras() -> None:

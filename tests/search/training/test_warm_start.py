@@ -14,7 +14,7 @@ from costmodel.network import read_network
 from quantization.models.convert import float_model, quantize, read_quantizers
 from quantization.specs.parse import parse_quantizer
 from search.networks.zoo import zoo_config
-from search.space.widths import of, tunable_groups
+from search.space.widths import tunable_groups, widths_of
 from search.training.channel_mapping import slices
 from search.training.warm_start import adopt_weights, calibrate
 
@@ -55,7 +55,7 @@ def called(model: keras.Model, x: np.ndarray) -> np.ndarray:
 def resized(config: Mapping[str, Any], multiple: float) -> dict[str, int]:
     network = read_network(config)
     groups, _ = tunable_groups(network)
-    return {name: max(int(of(network)[name] * multiple), 1) for group in groups for name in group}
+    return {name: max(int(widths_of(network)[name] * multiple), 1) for group in groups for name in group}
 
 
 def silence(model: keras.Model, config: Mapping[str, Any], widths: Mapping[str, int]) -> None:
@@ -102,7 +102,7 @@ def test_the_filters_of_the_largest_magnitude_are_kept_in_their_order_and_tied_l
         read_network(config),
         read_network(quantize(config, {}, resized(config, 0.5)).get_config()),
     )
-    weighed = {name: np.ones(width) for name, width in of(source).items()}
+    weighed = {name: np.ones(width) for name, width in widths_of(source).items()}
     weighed["a"] = np.array([0, 9, 0, 0, 8, 0, 7, 6.0])
     found = slices(source, target, weighed.__getitem__)
     assert found["a"].output is not None

@@ -1,10 +1,10 @@
-"""Typed reading of the untrusted configuration of one layer."""
+"""One layer of a network as plain data, and typed reading of its untrusted configuration."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from costmodel.errors import InvalidNetwork
@@ -90,6 +90,23 @@ class Config:
         if not least <= value <= MAX_LENGTH:
             raise self.error(field, f"must lie in {least}..{MAX_LENGTH}, is {_show(value)}")
         return value
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer: its Keras class, configuration, whose outputs it takes, and shapes without the batch."""
+
+    name: str
+    class_name: str
+    config: Mapping[str, Any] = field(hash=False)
+    inbound: tuple[str, ...]
+    input_shapes: tuple[Shape, ...]
+    output_shape: Shape
+
+    @property
+    def reader(self) -> Config:
+        """Typed access to the configuration."""
+        return Config(self.name, self.config)
 
 
 def elements(shape: Shape) -> int:

@@ -1,0 +1,301 @@
+"""The table of layers: one row for each class of Keras layer, with all that the product knows of it. Plain.
+
+A new class of layers takes one row of `LAYER_CLASSES`, a rule for the shape of its output (`costmodel.shapes`,
+`costmodel.windows`) and a function that counts its work (`costmodel.lowering`); a class whose arithmetic is new also
+takes a `Family` and a rule that prices it (`costmodel.operators`). If the class can be quantized, its quantized twin
+goes into `quantization.layers.QUANTIZED_LAYERS`: a test demands that the slots of the twin are those of the row.
+
+Shapes, prices, widths, slots, what may be uploaded and built, which channels a narrower network keeps and which batch
+normalizations can be folded are all read from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+from costmodel import lowering, shapes, windows
+from costmodel.layer import Config, Layer
+from costmodel.lowering import Lowering
+from costmodel.windows import ShapeRule
+
+LoweringRule: TypeAlias = Callable[[Layer, Config], Lowering]
+
+INPUT: Final = "InputLayer"
+#: The slot of a layer's output, or of its function.
+OUTPUT_SLOT: Final = "activation"
+#: Slots that hold a function; all others hold a tensor.
+FUNCTION_SLOTS: Final = frozenset({OUTPUT_SLOT, "recurrent_activation"})
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSlot:
+    """A tensor or function of a layer that a quantizer can be given for.
+
+    `field`: the part of a search space its candidates come from, None where a search leaves it alone. `needs`: the
+    flag of the configuration without which it does not exist. `in_loop`: it acts inside a loop over time, where no
+    random number can be drawn.
+    """
+
+    name: str
+    field: str | None = None
+    needs: str | None = None
+    in_loop: bool = False
+
+
+class ChannelRule(StrEnum):
+    """What the channels (last axis) of a layer's output are."""
+
+    OWN = "own"  #: made by the layer, whatever it reads
+    SAME = "same"  #: those of its input
+    MULTIPLIED = "multiplied"  #: each of its input's, `depth_multiplier` times
+    MERGED = "merged"  #: those of all its inputs, which must agree
+    JOINED = "joined"  #: those of its inputs one after the other, if it joins the last axis
+    FLATTENED = "flattened"  #: those of every position, one position after the other
+    UNKNOWN = "unknown"  #: in no fixed relation to its inputs'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerClass:
+    """What is known of one class of layers.
+
+    `shape`: the shape of its output. `lower`: its work; None where it does nothing at inference. `slots`: what can be
+    quantized, in the order of a search. `priced`: further tensors whose type a price takes; the output
+    ("activation") is one of every class. `width`: the field of the configuration that holds its width.
+    `tunable`: a search may change that width. `searched`: a job may name the class in its limits. `linear`: sums
+    products with a kernel, so a batch normalization after it vanishes into it at inference. `folded`: the class that
+    is this one with a batch normalization folded in. `inner`: classes of the layer it runs. `keras`: one of Keras'
+    own classes, which may be uploaded and built; the others are defined here.
+    """
+
+    shape: ShapeRule
+    lower: LoweringRule | None = None
+    channels: ChannelRule = ChannelRule.SAME
+    slots: tuple[LayerSlot, ...] = ()
+    priced: tuple[str, ...] = ()
+    width: str | None = None
+    tunable: bool = False
+    searched: bool = False
+    linear: bool = False
+    folded: str | None = None
+    inner: tuple[str, ...] = ()
+    keras: bool = True
+
+
+_KERNEL: Final = LayerSlot("kernel", "kernel")
+_BIAS: Final = LayerSlot("bias", "bias", needs="use_bias")
+_ACTIVATION: Final = LayerSlot("activation", "activation")
+_SUMS: Final = (_KERNEL, _BIAS, _ACTIVATION)
+_DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel"), _BIAS, _ACTIVATION)
+_SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kernel"))
+_FOLDED: Final = (_KERNEL, LayerSlot("bias", "bias"), _ACTIVATION)  # the normalization gives it a bias
+_OUTPUT: Final = (_ACTIVATION,)
+_AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
+_SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center"))
+_BATCH_NORM: Final = (*_SCALE, LayerSlot("mean"), LayerSlot("variance"), LayerSlot("inverse"))
+_RECURRENT: Final = (
+    _KERNEL,
+    LayerSlot("recurrent_kernel", "recurrent_kernel"),
+    _BIAS,
+    LayerSlot("activation", "activation", in_loop=True),
+    LayerSlot("state", "state", in_loop=True),
+)
+_GATED: Final = (*_RECURRENT, LayerSlot("recurrent_activation", "recurrent_activation", in_loop=True))
+_PROJECTIONS: Final = ("query", "key", "value", "output")
+_ATTENTION: Final = (
+    *(LayerSlot(f"{name}_kernel", "kernel") for name in _PROJECTIONS),
+    *(LayerSlot(f"{name}_bias", "bias", needs="use_bias") for name in _PROJECTIONS),
+    LayerSlot("kernel"),  # of all projections that are not named themselves
+    LayerSlot("bias", needs="use_bias"),
+    LayerSlot("activation"),
+)
+_RANKS: Final = (1, 2, 3)
+
+
+def _moved(shape: ShapeRule, channels: ChannelRule = ChannelRule.SAME) -> LayerClass:
+    return LayerClass(shape=shape, lower=lowering.rearranged, channels=channels)
+
+
+_DENSE: Final = LayerClass(
+    shape=shapes.dense,
+    lower=lowering.dense,
+    channels=ChannelRule.OWN,
+    slots=_SUMS,
+    width="units",
+    tunable=True,
+    searched=True,
+    linear=True,
+    folded="DenseBatchNormalization",
+)
+_CONV: Final = replace(_DENSE, lower=lowering.conv, width="filters", folded=None)
+_DEPTHWISE_CONV: Final = LayerClass(
+    shape=windows.depthwise(2),
+    lower=lowering.depthwise,
+    channels=ChannelRule.MULTIPLIED,
+    slots=_DEPTHWISE,
+    searched=True,
+    linear=True,
+)
+_LSTM: Final = LayerClass(
+    shape=shapes.recurrent,
+    lower=lowering.recurrent,
+    channels=ChannelRule.OWN,
+    slots=_GATED,
+    width="units",
+    searched=True,
+)
+_FUNCTION: Final = LayerClass(shape=shapes.same, lower=lowering.activation)
+_MERGE: Final = LayerClass(
+    shape=shapes.merged(), lower=lowering.merge, channels=ChannelRule.MERGED, slots=_OUTPUT
+)
+#: What folding adds to the row of the layer before: a bias in any case; no search, no upload.
+_AS_FOLDED: Final[Mapping[str, Any]] = {
+    "lower": lowering.folded,
+    "slots": _FOLDED,
+    "tunable": False,
+    "searched": False,
+    "folded": None,
+    "keras": False,
+}
+
+#: Class of layer -> its row.
+LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
+    INPUT: LayerClass(shape=shapes.source, channels=ChannelRule.OWN),
+    # --- a kernel multiplied in and summed up
+    "Dense": _DENSE,
+    "Conv1D": replace(_CONV, shape=windows.conv(1), folded="Conv1DBatchNormalization"),
+    "Conv2D": replace(_CONV, shape=windows.conv(2), folded="Conv2DBatchNormalization"),
+    "Conv3D": replace(_CONV, shape=windows.conv(3), tunable=False, searched=False),
+    "Conv1DTranspose": replace(_CONV, shape=windows.transposed(1), lower=lowering.transposed),
+    "Conv2DTranspose": replace(_CONV, shape=windows.transposed(2), lower=lowering.transposed),
+    "Conv3DTranspose": replace(
+        _CONV, shape=windows.transposed(3), lower=lowering.transposed, tunable=False, searched=False
+    ),
+    "DepthwiseConv1D": replace(_DEPTHWISE_CONV, shape=windows.depthwise(1)),
+    "DepthwiseConv2D": replace(_DEPTHWISE_CONV, folded="DepthwiseConv2DBatchNormalization"),
+    "SeparableConv1D": replace(_CONV, shape=windows.separable(1), lower=lowering.separable, slots=_SEPARABLE),
+    "SeparableConv2D": replace(_CONV, shape=windows.separable(2), lower=lowering.separable, slots=_SEPARABLE),
+    "DenseBatchNormalization": replace(_DENSE, **_AS_FOLDED),
+    "Conv1DBatchNormalization": replace(_CONV, shape=windows.conv(1), **_AS_FOLDED),
+    "Conv2DBatchNormalization": replace(_CONV, shape=windows.conv(2), **_AS_FOLDED),
+    "DepthwiseConv2DBatchNormalization": replace(_DEPTHWISE_CONV, **_AS_FOLDED),
+    # --- pooling
+    **{
+        f"MaxPooling{rank}D": LayerClass(shape=windows.pooling(rank), lower=lowering.pool_max)
+        for rank in _RANKS
+    },
+    **{
+        f"GlobalMaxPooling{rank}D": LayerClass(shape=windows.global_pooling(rank), lower=lowering.pool_max)
+        for rank in _RANKS
+    },
+    **{
+        f"AveragePooling{rank}D": LayerClass(
+            shape=windows.pooling(rank), lower=lowering.pool_average, slots=_AVERAGE
+        )
+        for rank in _RANKS
+    },
+    **{
+        f"GlobalAveragePooling{rank}D": LayerClass(
+            shape=windows.global_pooling(rank), lower=lowering.pool_average, slots=_AVERAGE
+        )
+        for rank in _RANKS
+    },
+    # --- normalization
+    "BatchNormalization": LayerClass(
+        shape=shapes.same, lower=lowering.batch_norm, slots=_BATCH_NORM, searched=True
+    ),
+    "LayerNormalization": LayerClass(shape=shapes.same, lower=lowering.layer_norm, slots=_SCALE),
+    # --- sequences
+    "SimpleRNN": replace(_LSTM, slots=_RECURRENT),
+    "LSTM": _LSTM,
+    "GRU": _LSTM,
+    "Bidirectional": replace(
+        _LSTM, shape=shapes.bidirectional, lower=lowering.bidirectional, width=None, inner=shapes.RECURRENT
+    ),
+    "Embedding": LayerClass(
+        shape=shapes.embedding,
+        lower=lowering.embedding,
+        channels=ChannelRule.OWN,
+        slots=(LayerSlot("embeddings", "embeddings"),),
+        priced=("kernel",),
+        searched=True,
+    ),
+    "MultiHeadAttention": LayerClass(
+        shape=shapes.attention,
+        lower=lowering.attention,
+        channels=ChannelRule.OWN,
+        slots=_ATTENTION,
+        priced=("query", "key", "value", "scores", "context"),
+        searched=True,
+    ),
+    # --- a function of every number
+    "Activation": replace(_FUNCTION, slots=_OUTPUT, searched=True),
+    "PReLU": replace(_FUNCTION, priced=("alpha",)),
+    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "Softmax"), _FUNCTION),
+    "Shiftmax": replace(_FUNCTION, slots=_OUTPUT, keras=False),
+    # --- numbers moved, none computed
+    "Flatten": _moved(shapes.flatten, ChannelRule.FLATTENED),
+    "Reshape": _moved(shapes.reshape, ChannelRule.UNKNOWN),
+    "Permute": _moved(shapes.permute, ChannelRule.UNKNOWN),
+    "RepeatVector": _moved(shapes.repeat, ChannelRule.UNKNOWN),
+    **{f"ZeroPadding{rank}D": _moved(windows.padded(rank)) for rank in _RANKS},
+    **{f"Cropping{rank}D": _moved(windows.cropped(rank)) for rank in _RANKS},
+    **{f"UpSampling{rank}D": _moved(windows.upsampled(rank)) for rank in _RANKS},
+    # --- several inputs
+    **dict.fromkeys(("Add", "Multiply", "Average", "Maximum", "Minimum"), _MERGE),
+    "Subtract": replace(_MERGE, shape=shapes.merged(2, 2)),
+    "Concatenate": replace(_MERGE, shape=shapes.concatenated, channels=ChannelRule.JOINED),
+    "Dot": LayerClass(shape=shapes.dot, lower=lowering.dot, channels=ChannelRule.UNKNOWN),
+    # --- nothing at inference
+    **dict.fromkeys(
+        (
+            *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
+            *("GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+        ),
+        LayerClass(shape=shapes.same),
+    ),
+}
+
+#: Classes that only act while training.
+TRAINING_ONLY: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.lower is None) - {INPUT}
+#: Keras' own classes: those that may be uploaded, and built.
+KERAS_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.keras)
+#: Classes that a job may name in its limits.
+SEARCHED_LAYERS: Final = tuple(sorted(name for name, row in LAYER_CLASSES.items() if row.searched))
+
+
+def lower(layer: Layer) -> Lowering | None:
+    """The work of one layer; None where it does nothing at inference. Raises `InvalidNetwork`."""
+    rule = LAYER_CLASSES[layer.class_name].lower
+    return None if rule is None else rule(layer, layer.reader)
+
+
+def width_field(class_name: str) -> str | None:
+    """The field of the configuration that holds the width of a layer of this class; None where it has none."""
+    row = LAYER_CLASSES.get(class_name)
+    return None if row is None else row.width
+
+
+def unwrapped(class_name: str, config: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Class and configuration of the layer that holds the tensors: the inner one of a Bidirectional."""
+    if LAYER_CLASSES[class_name].inner:
+        return config["layer"]["class_name"], config["layer"]["config"]
+    return class_name, config
+
+
+def slots_of(class_name: str, config: Mapping[str, Any]) -> tuple[LayerSlot, ...]:
+    """What can be quantized of a layer of this class and configuration."""
+    class_name, config = unwrapped(class_name, config)
+    slots = LAYER_CLASSES[class_name].slots
+    return tuple(slot for slot in slots if slot.needs is None or config.get(slot.needs, True))
+
+
+def priced_slots(layer: Layer) -> tuple[str, ...]:
+    """Names of the tensors whose type the price of a layer takes; none where it does nothing at inference."""
+    row = LAYER_CLASSES[layer.class_name]
+    if row.lower is None:
+        return ()
+    names = [slot.name for slot in slots_of(layer.class_name, layer.config)]
+    return tuple(dict.fromkeys((*names, *row.priced, OUTPUT_SLOT)))
