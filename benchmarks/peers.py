@@ -184,7 +184,7 @@ def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, flo
             return
         [trial] = proposal.trials
         measured = run_trial(
-            job.spec, trial.assignment, job.data, plan.pricer, Silent(), out, seed=seed * 1000 + trial.number
+            plan.job, trial.assignment, job.data, plan.pricer, Silent(), out, seed=seed * 1000 + trial.number
         )
         record = TrialRecord(
             number=trial.number,

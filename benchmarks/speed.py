@@ -46,7 +46,7 @@ WARM_UP = 20
 def run_one(job: Work, assignment: Assignment, folder: Path, seed: int) -> float:
     """One trial as a worker runs it; seconds."""
     began = time.perf_counter()
-    run_trial(job.spec, assignment, job.data, job.plan.pricer, Silent(), folder, seed=seed)
+    run_trial(job.plan.job, assignment, job.data, job.plan.pricer, Silent(), folder, seed=seed)
     return time.perf_counter() - began
 
 

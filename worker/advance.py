@@ -17,7 +17,6 @@ from service.store.lifecycle import OPEN
 from service.store.models import Job, now
 from worker import preparation
 from worker.runtime import Runtime
-from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ def _advance(runtime: Runtime, job_id: str) -> None:
 
 
 def _search_on(runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int, spent: bool) -> None:
-    spec = spec_of(runtime, job)
+    spec = preparation.specification(job)
     late = is_late(job, spec)
     wanted = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
     if wanted > 0 and not job.exhausted and not late and not spent:

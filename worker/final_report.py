@@ -18,7 +18,6 @@ from service.store.models import Artifact, Job
 from worker import preparation
 from worker.runtime import Runtime
 from worker.scratch import scratch
-from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -64,10 +63,9 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
 def _measure_on_test(
     runtime: Runtime, job: Job, files: Mapping[str, Artifact], folder: Path
 ) -> dict[str, float]:
-    spec = spec_of(runtime, job)
-    prepared = preparation.plan(runtime, job.id, spec)
-    data = preparation.dataset(runtime, spec, prepared)
-    if isinstance(spec.model, XyloModel):
+    prepared = preparation.plan(runtime, job.id, preparation.specification(job))
+    data = preparation.dataset(runtime, prepared)
+    if isinstance(prepared.job.model, XyloModel):
         return spiking_trial.evaluate(
             runtime.blobs.path(files[NETWORK_FILE].sha256), data.x_test, data.y_test
         )

@@ -24,7 +24,6 @@ from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
 from worker.scratch import scratch
-from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -78,15 +77,15 @@ def _train(runtime: Runtime, held: FinalTrainingClaim, holder: _Holder, folder: 
         row = trials.get(session, held.job_id, held.number)
         files = {each.name: each.sha256 for each in trials.artifacts(session, row)}
         job = jobs.get(session, held.job_id)
-    spec, record = final_spec(spec_of(runtime, job)), trials.record(row)
+    spec, record = final_spec(preparation.specification(job)), trials.record(row)
     prepared = preparation.plan(runtime, held.job_id, spec)
-    data = preparation.dataset(runtime, spec, prepared)
+    data = preparation.dataset(runtime, prepared)
     start = folder / "start" / MODEL_FILE
     start.parent.mkdir()
     shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), start)
     done = record.epochs or spec.training.epochs
     measured = run_trial(
-        spec,
+        prepared.job,
         record.assignment,
         data,
         prepared.pricer,

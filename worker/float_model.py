@@ -21,7 +21,7 @@ from service.store import jobs
 from worker import preparation
 from worker.recorder import Recorder
 from worker.runtime import Runtime
-from worker.uploads import gives_weights, write_given_float
+from worker.uploads import uploaded_weights, write_uploaded_float
 
 if TYPE_CHECKING:
     from search.training.trial import Reporter  # loads Keras
@@ -54,7 +54,7 @@ def float_model(
     """
     folder = runtime.settings.home / "float" / _recipe(spec)
     if not (folder / "metric.json").exists():
-        _train(folder, spec, prepared, data, recorder)
+        _train(folder, prepared, data, recorder)
     found = FloatModel(folder / MODEL_FILE, json.loads((folder / "metric.json").read_text()))
     with runtime.database.transaction() as session:
         jobs.note_float_metric(session, job_id, found.metric)
@@ -67,29 +67,30 @@ def _recipe(spec: SearchSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _train(folder: Path, spec: SearchSpec, prepared: Plan, data: Dataset, recorder: Recorder) -> None:
+def _train(folder: Path, prepared: Plan, data: Dataset, recorder: Recorder) -> None:
     """Train into a folder of its own and move it into place whole."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     try:
-        if gives_weights(spec):
-            write_given_float(new, spec, prepared, data)
+        weights = uploaded_weights(prepared)
+        if weights is not None:
+            write_uploaded_float(new, weights, prepared, data)
         else:
-            train_float(new, spec, prepared, data, _OnlyCancels(recorder))
+            train_float(new, prepared, data, _OnlyCancels(recorder))
         if not folder.exists():
             os.rename(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def train_float(
-    folder: Path, spec: SearchSpec, prepared: Plan, data: Dataset, reporter: Reporter
-) -> FloatModel:
+def train_float(folder: Path, prepared: Plan, data: Dataset, reporter: Reporter) -> FloatModel:
     """Train the float model by the job's recipe, with its own files and its metric in `folder`."""
     from search.training.trial import run_trial  # loads Keras
 
     folder.mkdir(parents=True, exist_ok=True)
-    measured = run_trial(spec, NOTHING, data, prepared.pricer, reporter, folder, seed=spec.seed)
+    measured = run_trial(
+        prepared.job, NOTHING, data, prepared.pricer, reporter, folder, seed=prepared.spec.seed
+    )
     (folder / "metric.json").write_text(json.dumps(measured.metric))
     return FloatModel(folder / MODEL_FILE, measured.metric)
 

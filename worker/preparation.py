@@ -1,13 +1,16 @@
-"""What trials of one job share, kept in the process between trials: the plan and the data."""
+"""What the trials of a job share, cached per process: its specification, its plan, its data and their checksums."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import platform
-from collections import OrderedDict
-from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import version
-from typing import Any, Final
+from threading import Condition
+from typing import Final
+
+from cachetools import LRUCache, cached
 
 from search.data import Dataset, load
 from search.plans.base import Plan
@@ -15,72 +18,62 @@ from search.plans.base import plan as make_plan
 from search.results.recipe import fingerprint as fingerprint_of
 from search.spec.job import SearchSpec
 from service.store.models import Job
+from service.store.references import BlobLookup
 from worker.runtime import Runtime
 
-#: Specifications, plans and data sets kept per process: more would only cost memory, jobs mostly follow one another.
-_KEPT: Final = 2
+#: Entries per cache. Trials of one job mostly follow one another, so more would only cost memory.
+_SIZE: Final = 2
 
-_specifications: OrderedDict[str, tuple[Mapping[str, Any], SearchSpec]] = OrderedDict()
-_plans: OrderedDict[str, Plan] = OrderedDict()
-_data: OrderedDict[str, Dataset] = OrderedDict()
-_fingerprints: OrderedDict[str, dict[str, str]] = OrderedDict()
+Key = tuple[str, str]
 
 
+def _job_key(job: Job) -> Key:
+    return job.id, _digest(json.dumps(job.spec, sort_keys=True))
+
+
+def _plan_key(_: Runtime, job_id: str, spec: SearchSpec) -> Key:
+    # Of the job too: a new job reads the headers of its data again.
+    return job_id, _digest(spec.model_dump_json())
+
+
+def _data_key(_: Runtime, plan: Plan) -> Key:
+    # Of the data alone: jobs on the same data share the arrays.
+    return plan.spec.data.model_dump_json(), f"{plan.spec.seed} {plan.data.input_shape} {plan.task.heads}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cached(LRUCache[Key, SearchSpec](_SIZE), key=_job_key, condition=Condition())
 def specification(job: Job) -> SearchSpec:
-    """The job's specification as it is stored; every trial asks for it several times."""
-    kept = _specifications.get(job.id)
-    if kept is None or kept[0] != job.spec:
-        kept = _specifications[job.id] = (job.spec, SearchSpec.model_validate(job.spec))
-        _trim(_specifications)
-    _specifications.move_to_end(job.id)
-    return kept[1]
+    """The job's specification as it is stored now."""
+    return SearchSpec.model_validate(job.spec)
 
 
+@cached(LRUCache[Key, Plan](_SIZE), key=_plan_key, condition=Condition())
 def plan(runtime: Runtime, job_id: str, spec: SearchSpec) -> Plan:
-    """The job's network, choices and prices."""
-    if job_id not in _plans:
-        _plans[job_id] = make_plan(spec, runtime.settings.data_folder)
-        _trim(_plans)
-    _plans.move_to_end(job_id)
-    return _plans[job_id]
+    """The plan of a job under a specification. `InvalidSpec` for an upload whose content is missing."""
+    return make_plan(spec, runtime.settings.data_folder, BlobLookup(runtime.blobs))
 
 
-def dataset(runtime: Runtime, spec: SearchSpec, prepared: Plan) -> Dataset:
-    """The job's data, split and scaled."""
-    key = _key(spec, prepared)
-    if key not in _data:
-        _data[key] = load(
-            spec.data, runtime.settings.data_folder, spec.seed, prepared.data.input_shape, prepared.task.heads
-        )
-        _trim(_data)
-    _data.move_to_end(key)
-    return _data[key]
+@cached(LRUCache[Key, Dataset](_SIZE), key=_data_key, condition=Condition())
+def dataset(runtime: Runtime, plan: Plan) -> Dataset:
+    """The data of a plan, split and scaled."""
+    folder, heads = runtime.settings.data_folder, plan.task.heads
+    return load(plan.job.data, folder, plan.spec.seed, plan.data.input_shape, heads)
 
 
-def fingerprint(runtime: Runtime, spec: SearchSpec, prepared: Plan) -> dict[str, str]:
-    """The checksums of the job's data; worked out once."""
-    key = _key(spec, prepared)
-    if key not in _fingerprints:
-        _fingerprints[key] = fingerprint_of(dataset(runtime, spec, prepared))
-        _trim(_fingerprints)
-    return _fingerprints[key]
+@cached(LRUCache[Key, dict[str, str]](_SIZE), key=_data_key, condition=Condition())
+def fingerprint(runtime: Runtime, plan: Plan) -> dict[str, str]:
+    """The checksums of a plan's data."""
+    return fingerprint_of(dataset(runtime, plan))
 
 
-def _key(spec: SearchSpec, prepared: Plan) -> str:
-    return f"{spec.data.model_dump_json()} {spec.seed} {prepared.data.input_shape} {prepared.task.heads}"
-
-
-def _trim(kept: OrderedDict[str, Any]) -> None:
-    while len(kept) > _KEPT:
-        kept.popitem(last=False)
-
-
-def forget() -> None:
-    """Drop what is kept."""
-    _specifications.clear()
-    _plans.clear()
-    _data.clear()
-    _fingerprints.clear()
+def clear() -> None:
+    """Empty the caches."""
+    for function in (specification, plan, dataset, fingerprint):
+        function.cache_clear()
 
 
 @cache

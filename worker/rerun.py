@@ -22,10 +22,10 @@ from search.spec.spiking import XyloModel
 from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
 from service.settings import Settings
 from service.store.blobs import BlobStore
-from service.store.references import opened
+from service.store.references import BlobLookup
 from worker import preparation
 from worker.float_model import train_float
-from worker.uploads import gives_weights, write_given_float
+from worker.uploads import uploaded_weights, write_uploaded_float
 
 
 class NotRerun(Exception):
@@ -91,7 +91,6 @@ def _trained(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measu
     from search.training.trial import run_trial  # loads Keras
 
     prepared, data = _prepared(recipe, data_dir)
-    spec = prepared.spec
     start = None
     if recipe.start == "parent":
         if not (folder / PARENT_MODEL_FILE).exists():
@@ -104,13 +103,14 @@ def _trained(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measu
     elif recipe.start == "float":
         start = place / "float" / MODEL_FILE
         start.parent.mkdir()
-        if gives_weights(spec):
-            write_given_float(start.parent, spec, prepared, data)
+        weights = uploaded_weights(prepared)
+        if weights is not None:
+            write_uploaded_float(start.parent, weights, prepared, data)
         else:
-            train_float(start.parent, spec, prepared, data, Quiet())
+            train_float(start.parent, prepared, data, Quiet())
     (place / "trial").mkdir()
     return run_trial(
-        spec,
+        prepared.job,
         recipe.assignment,
         data,
         prepared.pricer,
@@ -135,9 +135,9 @@ def _simulated(recipe: Recipe, model: XyloModel, data_dir: Path, place: Path) ->
 
 def _prepared(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:
     """The plan and the data of a recipe; uploads are looked for among this machine's own."""
-    spec = opened(recipe.spec, BlobStore(Settings().blob_folder))
-    prepared = plan(spec, data_dir)
-    data = load(spec.data, data_dir, spec.seed, prepared.data.input_shape, prepared.task.heads)
+    spec = recipe.spec
+    prepared = plan(spec, data_dir, BlobLookup(BlobStore(Settings().blob_folder)))
+    data = load(prepared.job.data, data_dir, spec.seed, prepared.data.input_shape, prepared.task.heads)
     _check_data(recipe, fingerprint(data))
     return prepared, data
 

@@ -33,7 +33,6 @@ from worker.advance import is_late
 from worker.float_model import FloatModel, float_model, is_needed
 from worker.recorder import Judged, LeaseLost, Recorder
 from worker.runtime import Runtime
-from worker.uploads import spec_of
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,11 @@ def measure(
         row = trials.get(session, held.job_id, held.number)
     if job.status in UNWANTED:
         raise Cancelled(f"the job is {job.status}")
-    spec = spec_of(runtime, job)
+    spec = preparation.specification(job)
     if is_late(job, spec):
         raise Cancelled(f"the time budget of {spec.budget.seconds:g} s was used up before the trial began")
     plan = preparation.plan(runtime, job.id, spec)
-    data = preparation.dataset(runtime, spec, plan)
+    data = preparation.dataset(runtime, plan)
     trial = Trial(held, job, spec, trials.record(row), row.seed, plan, data)
     whole = float_model(runtime, job.id, spec, plan, data, recorder) if is_needed(spec) else None
     judge = _judge_of(trial, None if whole is None else whole.metric)
@@ -150,7 +149,7 @@ def _trained(
     recorder.stop_by(spec.objective, rule, (record.epochs or spec.training.epochs) - 1)
     looks = beginning.start == "float" and not isinstance(spec.post_training, NoPostTraining)
     return run_trial(
-        spec,
+        trial.plan.job,
         record.assignment,
         trial.data,
         trial.plan.pricer,
@@ -214,7 +213,7 @@ def _tell(
         start=beginning.start,
         shares=beginning.shares,
         versions=versions,
-        data=preparation.fingerprint(runtime, trial.spec, trial.plan),
+        data=preparation.fingerprint(runtime, trial.plan),
     )
     for name, document in ((REPORT_FILE, report), (RECIPE_FILE, recipe.to_json())):
         (folder / name).write_text(report_text(document))

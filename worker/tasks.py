@@ -24,7 +24,6 @@ from worker.recorder import Judged, LeaseLost, Recorder
 from worker.run_trial import measure
 from worker.runtime import Runtime, is_surely_dead
 from worker.scratch import remove_abandoned, scratch
-from worker.uploads import spec_of
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +132,7 @@ def _judge(runtime: Runtime, held: Claim, judged: Judged) -> None:
     cost = None
     with runtime.database.reading() as session:
         record = trials.record(trials.get(session, held.job_id, held.number))
-        spec = spec_of(runtime, jobs.get(session, held.job_id))
+        spec = preparation.specification(jobs.get(session, held.job_id))
     if judged.metric is not None:
         cost = preparation.plan(runtime, held.job_id, spec).pricer.price(record.assignment)
     with runtime.database.transaction() as session:

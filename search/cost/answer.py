@@ -19,7 +19,8 @@ from costmodel.work import Slots
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.spec.cost import CostSpec
-from search.spec.job import Model, ZooModel
+from search.spec.job import ZooModel
+from search.spec.resolved import NO_UPLOADS, ResolvedModel, UploadLookup, resolve_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,7 @@ class Priced:
     """A priced network, ready to be asked."""
 
     spec: CostSpec
+    model: ResolvedModel
     prepared: Prepared
     settings: CostSettings
     types: Mapping[str, Slots] | None
@@ -97,7 +99,7 @@ class Priced:
         layers = tuple(self._layer(layer, share) for layer, share in self._shares())
         sums = {f"{part}_pj": sum(layer.counted_pj(part) for layer in layers) for part in parts}
         return NetworkCost(
-            model=_title(self.spec.model),
+            model=_title(self.model),
             profile=technology.name,
             profile_title=technology.title,
             accounting=str(report.settings.accounting),
@@ -146,9 +148,10 @@ class Priced:
         )
 
 
-def price_network(spec: CostSpec) -> Priced:
+def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     """Price a network. Raises `InvalidSpec` with a pointer for every fault that can be told at once."""
-    network = models.priceable(spec.model)
+    model = resolve_model(spec.model, uploads)
+    network = models.priceable(model)
     settings = spec.settings.settings()
     own = spec.settings if spec.reference is None else spec.reference
     reference_settings = own.settings("/settings" if spec.reference is None else "/reference")
@@ -172,7 +175,7 @@ def price_network(spec: CostSpec) -> Priced:
         raise InvalidSpec([_endless(spec)]) from error
     if not math.isfinite(report.total_pj + reference.total_pj):
         raise InvalidSpec([_endless(spec)])
-    return Priced(spec, prepared, settings, types, report, reference)
+    return Priced(spec, model, prepared, settings, types, report, reference)
 
 
 def _endless(spec: CostSpec) -> Problem:
@@ -244,7 +247,7 @@ def _listed(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + rest
 
 
-def _title(model: Model) -> str:
+def _title(model: ResolvedModel) -> str:
     if isinstance(model, ZooModel):
         return model.name
     config = models.architecture(model)

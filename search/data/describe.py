@@ -17,15 +17,8 @@ from search.data.split import SplitFault, share, sizes
 from search.data.targets import StoredTargets, array_names, fits, unfit
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
-from search.spec.job import (
-    Data,
-    DiabetesData,
-    DigitsData,
-    MnistData,
-    NpzData,
-    SpikingDigitsData,
-    UploadedData,
-)
+from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
+from search.spec.resolved import DataFile, ResolvedData
 from search.task import Head, Task, classification
 
 MNIST_FILE: Final = "mnist.npz"
@@ -52,7 +45,7 @@ class _Source:
     targets: tuple[StoredTargets, ...]
 
 
-def describe(data: Data, data_dir: Path, network: Network, job_task: Task | None = None) -> DataInfo:
+def describe(data: ResolvedData, data_dir: Path, network: Network, job_task: Task | None = None) -> DataInfo:
     """The data of a job on this network. Reads headers and labels only. Without a task: for a classifier.
 
     Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
@@ -89,9 +82,9 @@ def pointer(data: Data) -> str:
     return {"npz": "/data/file", "uploaded": "/data/id"}.get(data.kind, "/data/kind")
 
 
-def data_file(data: MnistData | NpzData | UploadedData, data_dir: Path) -> Path:
+def data_file(data: MnistData | NpzData | DataFile, data_dir: Path) -> Path:
     """The file of the data. Raises `DataFault` if there is no such file, or its path leads out of the folder."""
-    if isinstance(data, UploadedData):
+    if isinstance(data, DataFile):
         return data.file
     if isinstance(data, MnistData):
         try:
@@ -135,7 +128,7 @@ def _single_output(
     return (stored,)
 
 
-def _npz(data: MnistData | NpzData | UploadedData, data_dir: Path, heads: Sequence[Head]) -> _Source:
+def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, heads: Sequence[Head]) -> _Source:
     path = data_file(data, data_dir)
     stored = [] if data.targets == "inputs" else [array_names(heads, part) for part in ("train", "test")]
     headers = read_headers(path, arrays_of(stored))

@@ -16,15 +16,8 @@ from search.data.files import DataFault, read_array
 from search.data.split import SplitFault, order, share, sizes
 from search.data.targets import CLASS_NUMBERS, TargetScaling, array_names, fits, scaled_targets, standardized
 from search.errors import InvalidSpec, Problem
-from search.spec.job import (
-    Data,
-    DiabetesData,
-    DigitsData,
-    MnistData,
-    NpzData,
-    SpikingDigitsData,
-    UploadedData,
-)
+from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
+from search.spec.resolved import DataFile, ResolvedData
 from search.task import Head
 
 Floats = NDArray[np.float32]
@@ -74,7 +67,11 @@ class _StoredData:
 
 
 def load(
-    data: Data, data_dir: Path, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head] = CLASS_NUMBERS
+    data: ResolvedData,
+    data_dir: Path,
+    seed: int,
+    input_shape: tuple[int, ...],
+    heads: Sequence[Head] = CLASS_NUMBERS,
 ) -> Dataset:
     """The data of a job. The same seed gives the same parts; scaling is computed on the training part alone.
 
@@ -184,9 +181,7 @@ def _parted(
     return _StoredData(x[train], [y[train]], x[test], [y[test]], largest)
 
 
-def _npz(
-    data: MnistData | NpzData | UploadedData, data_dir: Path, _: int, heads: Sequence[Head]
-) -> _StoredData:
+def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Sequence[Head]) -> _StoredData:
     path = data_file(data, data_dir)
     x_train, x_test = (_finite(read_array(path, name), name) for name in ("x_train", "x_test"))
     y_train, y_test = ([], []) if data.targets == "inputs" else _npz_targets(path, heads)

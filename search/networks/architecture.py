@@ -10,14 +10,15 @@ from costmodel.network import Network, read_network
 from search.errors import InvalidSpec, Problem
 from search.networks.builder import Config
 from search.networks.zoo import ZOO, zoo_config
-from search.spec.job import ArchitectureModel, Model, UploadedModel, ZooModel
+from search.spec.job import ArchitectureModel, ZooModel
+from search.spec.resolved import ModelFile, ResolvedModel
 from search.spec.spiking import XyloModel
 from search.task import Output, output
 
 __all__ = ["Output", "architecture", "input_shape", "network", "output", "priceable"]
 
 
-def architecture(model: Model) -> Config:
+def architecture(model: ResolvedModel) -> Config:
     """The float network as Keras writes it (`json.loads(model.to_json())`).
 
     Raises `InvalidSpec` for a network that is not in the zoo. A given architecture is returned as it is; `network`
@@ -33,15 +34,15 @@ def architecture(model: Model) -> Config:
             return zoo_config(name, dropout_rate)
         case ArchitectureModel(config=config):
             return config
-        case UploadedModel():
-            return model.given.architecture
+        case ModelFile(architecture=config):
+            return config
         case XyloModel():
             raise InvalidSpec([Problem("/model/kind", "a spiking network has no layers of Keras")])
         case _:
             assert_never(model)
 
 
-def priceable(model: Model) -> Network:
+def priceable(model: ResolvedModel) -> Network:
     """The network as plain data, whatever it is for.
 
     Raises `InvalidSpec`, pointing to the layer, for what the cost model cannot price.
@@ -53,7 +54,7 @@ def priceable(model: Model) -> Network:
         raise InvalidSpec([Problem(_pointer(model, config, error), str(error))]) from error
 
 
-def network(model: Model) -> Network:
+def network(model: ResolvedModel) -> Network:
     """The network as plain data, fit for a search.
 
     Raises `InvalidSpec` as `priceable` does, and for more than one input and outputs of one layer. What its outputs
@@ -76,11 +77,11 @@ def input_shape(plain: Network) -> tuple[int, ...]:
     return plain.layer(plain.inputs[0]).output_shape
 
 
-def _base(model: Model) -> str:
+def _base(model: ResolvedModel) -> str:
     return {"architecture": "/model/config", "uploaded": "/model/id"}.get(model.kind, "/model/name")
 
 
-def _pointer(model: Model, config: Config, error: InvalidNetwork) -> str:
+def _pointer(model: ResolvedModel, config: Config, error: InvalidNetwork) -> str:
     """JSON pointer to the layer (and field of it) that an error is about."""
     base = _base(model)
     if not isinstance(model, ArchitectureModel):

@@ -15,8 +15,9 @@ from search.history import Cost
 from search.networks import architecture as models
 from search.schedules import Stage, stages
 from search.space.choices import Choices, choices
-from search.spec.job import SearchSpec, UploadedModel
+from search.spec.job import SearchSpec
 from search.spec.oracle import oracle_warnings
+from search.spec.resolved import NO_UPLOADS, ModelFile, Resolved, UploadLookup, resolve
 from search.spec.spiking import XyloModel
 from search.targets import TARGETS
 from search.task import Task, task
@@ -26,9 +27,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Plan:
-    """A job that can run: its network, its choices and when each is made, its data, and what its reference costs."""
+    """A job that can run: its network, its choices and when each is made, its data, and what its reference costs.
 
-    spec: SearchSpec
+    `job` is what it was made from; its model and data are read from there.
+    """
+
+    job: Resolved
     network: Network
     task: Task
     choices: Choices
@@ -38,41 +42,48 @@ class Plan:
     stages: tuple[Stage, ...]
     warnings: tuple[str, ...]
 
+    @property
+    def spec(self) -> SearchSpec:
+        """The job as its user states it."""
+        return self.job.spec
 
-def plan(spec: SearchSpec, data_dir: Path) -> Plan:
+
+def plan(spec: SearchSpec, data_dir: Path, uploads: UploadLookup = NO_UPLOADS) -> Plan:
     """Check a job against its model and its data. Plain: reads no more of the data than headers and labels.
 
     Raises InvalidSpec with every fault found; faults of the model hide those of the rest, which stand on it.
     """
-    if isinstance(spec.model, XyloModel):
+    job = resolve(spec, uploads)
+    if isinstance(job.model, XyloModel):
         from search.plans.spiking import spiking_plan  # which stands on this module
 
-        return spiking_plan(spec, data_dir)
-    network = models.network(spec.model)
+        return spiking_plan(job, job.model, data_dir)
+    network = models.network(job.model)
     problems: list[Problem] = []
     found = _collect(problems, lambda: choices(spec, network))
     own_task = _collect(problems, lambda: task(spec, network))
-    data = _collect(problems, lambda: describe(spec.data, data_dir, network, own_task)) if own_task else None
+    data = _collect(problems, lambda: describe(job.data, data_dir, network, own_task)) if own_task else None
     pricer = _collect(problems, lambda: Pricer(spec.goal, network))
     if found is not None:
         problems += TARGETS[spec.target].check(network, found)
     if problems or found is None or own_task is None or data is None or pricer is None:
         raise InvalidSpec(problems)
-    return assembled(spec, network, own_task, found, data, pricer)
+    return assembled(job, network, own_task, found, data, pricer)
 
 
 def assembled(
-    spec: SearchSpec, network: Network, own_task: Task, found: Choices, data: DataInfo, pricer: Pricer
+    job: Resolved, network: Network, own_task: Task, found: Choices, data: DataInfo, pricer: Pricer
 ) -> Plan:
     """The plan of these parts: with its reference, its stages and what its user should know."""
+    spec = job.spec
     reference = pricer.reference()
     about_oracle = oracle_warnings(
         spec.oracle, spec.budget.trials, spec.training.epochs, len(found.dimensions())
     )
-    about_job = (*_budget_warnings(spec, found), *_weights_warnings(spec))
+    about_job = (*_budget_warnings(spec, found), *_weights_warnings(job))
     warnings = (*found.warnings, *about_job, *about_oracle, *pricer.warnings)
     return Plan(
-        spec, network, own_task, found, data, pricer, reference, stages(spec, found, reference), warnings
+        job, network, own_task, found, data, pricer, reference, stages(spec, found, reference), warnings
     )
 
 
@@ -84,15 +95,15 @@ def _collect(problems: list[Problem], make: Callable[[], T]) -> T | None:
         return None
 
 
-def _weights_warnings(spec: SearchSpec) -> list[str]:
+def _weights_warnings(job: Resolved) -> list[str]:
     """Weights that were trained elsewhere meet examples as the job prepares them."""
-    own = isinstance(spec.model, UploadedModel) and spec.model.gives_weights
-    prepared = getattr(spec.data, "preprocessing", "none")
-    if not own or spec.training.start == "scratch" or prepared == "none":
+    uploaded = isinstance(job.model, ModelFile) and job.model.gives_weights
+    preprocessing = job.data.preprocessing
+    if not uploaded or job.spec.training.start == "scratch" or preprocessing == "none":
         return []
     return [
-        f"the uploaded weights get examples with preprocessing {prepared!r}: set data.preprocessing to how they were "
-        "trained"
+        f"the uploaded weights get examples with preprocessing {preprocessing!r}: set data.preprocessing to how"
+        " they were trained"
     ]
 
 

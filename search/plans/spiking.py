@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from quantization.spiking.specification import SpecificationError, XyloSpecification
-from search.data import DataInfo, Dataset, describe, load
+from quantization.spiking.specification import SpecificationError
+from search.data import Dataset, describe, load
 from search.data.describe import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.plans.base import Plan, assembled
 from search.spec.job import SearchSpec
+from search.spec.resolved import Resolved
 from search.spec.spiking import XyloModel
 from search.spiking.network import SpikingPricer, event_shape, specification, spiking_choices, stand_in
 from search.task import Head, Output, Task
@@ -28,29 +29,28 @@ _REFUSED: Final = {
 }
 
 
-def spiking_plan(spec: SearchSpec, data_dir: Path) -> Plan:
+def spiking_plan(job: Resolved, model: XyloModel, data_dir: Path) -> Plan:
     """Check a spiking job. Raises InvalidSpec with every fault found."""
+    spec = job.spec
     problems = spiking_problems(spec)
-    if problems or not isinstance(spec.model, XyloModel):
+    if problems:
         raise InvalidSpec(problems)
-    given = specification(spec.model, data_dir)
-    shape = event_shape(spec.data, data_dir)
-    if shape[1] != given.weights_in.shape[0]:
-        reason = f"events of {shape[1]} inputs; the network has {given.weights_in.shape[0]}"
+    weights = specification(model, data_dir)
+    shape = event_shape(job.data, data_dir)
+    if shape[1] != weights.weights_in.shape[0]:
+        reason = f"events of {shape[1]} inputs; the network has {weights.weights_in.shape[0]}"
         raise InvalidSpec([Problem(pointer(spec.data), reason)])
-    network = stand_in(given, shape)
-    readouts = given.weights_out.shape[1]
+    network = stand_in(weights, shape)
+    readouts = weights.weights_out.shape[1]
     own_task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
-    info = describe(spec.data, data_dir, network, own_task)
-    data = load(spec.data, data_dir, spec.seed, shape, own_task.heads)
-    pricer = SpikingPricer(spec.goal, given, data.x_train)
-    _check_events(spec, given, info, data, pricer)
-    return assembled(spec, network, own_task, spiking_choices(spec.spiking), info, pricer)
+    info = describe(job.data, data_dir, network, own_task)
+    data = load(job.data, data_dir, spec.seed, shape, own_task.heads)
+    pricer = SpikingPricer(spec.goal, weights, data.x_train)
+    _check_events(spec, data, pricer)
+    return assembled(job, network, own_task, spiking_choices(spec.spiking), info, pricer)
 
 
-def _check_events(
-    spec: SearchSpec, given: XyloSpecification, info: DataInfo, data: Dataset, pricer: SpikingPricer
-) -> None:
+def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> None:
     """InvalidSpec unless the reference can be simulated on the events."""
     try:
         pricer.check(data.x_train, data.x_validation, data.x_test)

@@ -6,11 +6,9 @@ matches no layer, shapes that do not fit) is checked by `search.space.choices` a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from quantization.specs.parse import Quantizer
 from search.spec.base import Frozen, kind_name
@@ -60,15 +58,6 @@ class ArchitectureModel(Frozen):
     config: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class GivenModel:
-    """An uploaded model as the service hands it to a search: its network, checked and written anew, and its file."""
-
-    architecture: dict[str, Any]
-    file: Path
-    has_weights: bool
-
-
 class UploadedModel(Frozen):
     """A model of one's own that was uploaded before; `fewbits upload` prints its id."""
 
@@ -82,25 +71,6 @@ class UploadedModel(Frozen):
         description="the float model has the weights of the file, if it holds any; false: it is trained by the job's"
         " recipe",
     )
-    _given: GivenModel | None = PrivateAttr(None)
-
-    @property
-    def given(self) -> GivenModel:
-        """What was uploaded. RuntimeError before the service has looked it up."""
-        if self._given is None:
-            raise RuntimeError(f"the uploaded model {self.id} was not looked up")
-        return self._given
-
-    def of(self, given: GivenModel) -> UploadedModel:
-        """The same model, looked up. What is handed over here is in no document that anybody sends or stores."""
-        found = self.model_copy()
-        found._given = given
-        return found
-
-    @property
-    def gives_weights(self) -> bool:
-        """True if the float model has the file's weights."""
-        return self.weights and self.given.has_weights
 
 
 def _zoo_name(value: Any) -> Any:
@@ -192,20 +162,6 @@ class UploadedData(_Data):
     sha256: str | None = Field(
         None, pattern=SHA256, description="of the file; filled in when the job is submitted"
     )
-    _file: Path | None = PrivateAttr(None)
-
-    @property
-    def file(self) -> Path:
-        """What was uploaded. RuntimeError before the service has looked it up."""
-        if self._file is None:
-            raise RuntimeError(f"the uploaded data {self.id} were not looked up")
-        return self._file
-
-    def of(self, file: Path) -> UploadedData:
-        """The same data, looked up."""
-        found = self.model_copy()
-        found._file = file
-        return found
 
 
 #: A word alone is a kind with its defaults.

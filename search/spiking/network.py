@@ -36,7 +36,8 @@ from search.data.files import DataFault, inside, read_array, read_headers
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost, LayerCost
 from search.space.choices import Choices, Label
-from search.spec.job import BitsGoal, Data, EnergyGoal, Goal, NpzData, SpikingDigitsData, UploadedData
+from search.spec.job import BitsGoal, EnergyGoal, Goal, NpzData, SpikingDigitsData
+from search.spec.resolved import DataFile, ResolvedData
 from search.spec.spiking import SpikingSpace, XyloModel
 
 #: Examples of the training part that are simulated to price an assignment.
@@ -84,11 +85,11 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return found
 
 
-def event_shape(data: Data, data_dir: Path) -> tuple[int, int]:
+def event_shape(data: ResolvedData, data_dir: Path) -> tuple[int, int]:
     """Steps and inputs of one example. InvalidSpec for what is no spike data."""
     if isinstance(data, SpikingDigitsData):
         return data.steps, spiking_digits.INPUTS
-    if not isinstance(data, NpzData | UploadedData):
+    if not isinstance(data, NpzData | DataFile):
         raise InvalidSpec(
             [Problem("/data/kind", "a spiking network needs events: spiking_digits, or a .npz")]
         )

@@ -28,6 +28,7 @@ from search.process import collect_sometimes, freeze_imports
 from search.space.choices import choices
 from search.spec.job import SearchSpec
 from search.spec.objective import MAXIMIZE
+from search.spec.resolved import Resolved
 from search.task import Task, classification, task
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model
@@ -59,7 +60,7 @@ class Reporter(Protocol):
 
 
 def run_trial(
-    spec: SearchSpec,
+    job: Resolved,
     assignment: Assignment,
     data: Dataset,
     pricer: Pricer,
@@ -91,13 +92,14 @@ def run_trial(
     loss or metric is not finite, `Infeasible` when no network can be built, `OutOfMemory` when memory runs out,
     ValueError when there is no epoch to train, and whatever the reporter raises.
     """
+    spec = job.spec
     epochs = spec.training.epochs if epochs is None else epochs
     if not 0 <= initial_epoch < epochs:
         raise ValueError(f"no epoch to train from {initial_epoch} to {epochs}")
     freeze_imports()
     trial = None
     try:
-        trial = _Trial(spec, assignment, data, reporter, folder, seed, shares)
+        trial = _Trial(job, assignment, data, reporter, folder, seed, shares)
         return trial.run(pricer, range(initial_epoch, epochs), start_from, look)
     except Exception as error:
         if _is_out_of_memory(error):
@@ -120,7 +122,7 @@ class _Trial:
 
     def __init__(
         self,
-        spec: SearchSpec,
+        job: Resolved,
         assignment: Assignment,
         data: Dataset,
         reporter: Reporter,
@@ -130,11 +132,11 @@ class _Trial:
     ) -> None:
         self.shares = shares
         self.held_bytes = 0  #: by its models and their optimizers
-        self._spec, self._assignment, self._data = spec, assignment, data
+        self._spec, self._assignment, self._data = job.spec, assignment, data
         self._reporter, self._folder, self._seed = reporter, folder, seed
-        self._architecture = models.architecture(spec.model)
+        self._architecture = models.architecture(job.model)
         self._network = read_network(self._architecture)
-        self._task = task(spec, self._network)
+        self._task = task(job.spec, self._network)
         self._durations = dict.fromkeys(("build", "compile", "train", "evaluate", "save"), 0.0)
         self._weights = ExitStack()  # of trained models, quantized once to be measured and saved
 

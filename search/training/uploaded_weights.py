@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from search.data import Dataset
 from search.history import Assignment
 from search.networks import architecture as models
-from search.spec.job import SearchSpec
+from search.spec.resolved import Resolved
 from search.task import Task
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model
@@ -27,15 +27,13 @@ _NOTHING: Final = Assignment(values={}, quantizers={})
 _TEMPLATE: Final = "template.weights.h5"
 
 
-def float_from_weights(
-    spec: SearchSpec, wanted: Task, data: Dataset, read: ReadWeights, folder: Path
-) -> float:
+def float_from_weights(job: Resolved, task: Task, data: Dataset, read: ReadWeights, folder: Path) -> float:
     """Write the float model with the weights `read` gives, as a trial writes its model; its metric on validation."""
-    model = rebuilt(models.architecture(spec.model), spec.seed, read, folder)
-    compile_model(model, spec.training, wanted)
+    model = rebuilt(models.architecture(job.model), job.spec.seed, read, folder)
+    compile_model(model, job.spec.training, task)
     model.optimizer.build(model.trainable_variables)
     save(model, data, folder)
-    return float(evaluate(folder / MODEL_FILE, data.x_validation, data.y_validation, wanted)["metric"])
+    return float(evaluate(folder / MODEL_FILE, data.x_validation, data.y_validation, task)["metric"])
 
 
 def rebuilt(architecture: Mapping[str, Any], seed: int, read: ReadWeights, folder: Path) -> keras.Model:

@@ -14,6 +14,7 @@ from search.results.analysis import Analysis, analyse, box_of
 from search.scoring.forgiving_factor import MAXIMIZE, factor_of
 from search.space.choices import Choices, choices
 from search.spec.job import SearchSpec
+from search.spec.resolved import resolve_model
 from search.spec.spiking import XyloModel
 from search.spiking.network import spiking_choices
 from service.api.deps import READS, BlobsDep, JobId, SessionDep
@@ -22,7 +23,7 @@ from service.schemas.analysis import AnalysisView
 from service.store import jobs, learning
 from service.store.blobs import BlobStore
 from service.store.models import Job
-from service.store.references import opened
+from service.store.references import BlobLookup
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"], dependencies=[READS])
 
@@ -55,7 +56,7 @@ def _space(spec: SearchSpec, blobs: BlobStore) -> Choices:
     if isinstance(spec.model, XyloModel):
         return spiking_choices(spec.spiking)
     try:
-        return choices(spec, models.network(opened(spec, blobs).model))
+        return choices(spec, models.network(resolve_model(spec.model, BlobLookup(blobs))))
     except InvalidSpec:
         return Choices(slots=(), widths=(), quantized=(), base_widths={})
 

@@ -7,10 +7,11 @@ from fastapi import APIRouter
 from search.cost import profiles
 from search.cost.answer import price_network
 from search.errors import InvalidSpec
-from service.api.deps import READS, CostDep
+from service.api.deps import READS, BlobsDep, CostDep
 from service.api.responses import problem_responses
 from service.parsing import refused
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
+from service.store.references import BlobLookup
 
 router = APIRouter(prefix="/v1", tags=["cost"], dependencies=[READS])
 
@@ -29,10 +30,10 @@ _REFUSED = problem_responses(
 
 
 @router.post("/cost", openapi_extra=_BODY, responses=_REFUSED)
-def cost(question: CostDep) -> NetworkCostView:
+def cost(question: CostDep, blobs: BlobsDep) -> NetworkCostView:
     """What one inference of a network costs, quantized as given or as it is. Nothing is stored or trained."""
     try:
-        answer = price_network(question.spec).answer()
+        answer = price_network(question.spec, BlobLookup(blobs)).answer()
     except InvalidSpec as error:
         raise refused(error, question.document) from None
     return NetworkCostView.model_validate(answer)

@@ -7,6 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import structlog
@@ -14,7 +15,6 @@ from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
-from service.api.resolving import resolved
 from service.auth.authenticator import Authenticator, Presented
 from service.auth.scopes import Caller, Scope
 from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
@@ -22,6 +22,7 @@ from service.parsing import Question, Submission, parse_question, parse_submissi
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
+from service.store.references import pinned
 from service.store.session import Database
 from service.store.tenancy import LOCAL
 from service.store.upload_parts import Incoming
@@ -170,8 +171,9 @@ def _submission(body: BodyDep) -> Submission:
 SubmissionDep = Annotated[Submission, Depends(_submission)]
 
 
-def _question(body: BodyDep, database: DatabaseDep, blobs: BlobsDep) -> Question:
-    return resolved(parse_question(body), database, blobs)
+def _question(body: BodyDep, database: DatabaseDep) -> Question:
+    question = parse_question(body)
+    return replace(question, spec=pinned(question.spec, database))
 
 
 #: The network of the request's body, whose cost is asked for.

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from search.errors import InvalidSpec
 from search.plans.base import Plan, plan
+from search.spec.resolved import NO_UPLOADS, UploadLookup
 from service.parsing import Submission, refused
 
 
-def plan_of(submission: Submission, data_dir: Path) -> Plan:
+def plan_of(submission: Submission, data_dir: Path, uploads: UploadLookup = NO_UPLOADS) -> Plan:
     """What the search would do; InvalidRequest with a pointer for every fault that model or data reveal."""
     try:
-        return plan(submission.spec, data_dir)
+        return plan(submission.spec, data_dir, uploads)
     except InvalidSpec as error:
         raise refused(error, submission.document) from None

@@ -13,6 +13,7 @@ from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.results.rescoring import Measured, rescore
 from search.spec.job import SearchSpec
+from search.spec.resolved import resolve_model
 from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
@@ -20,7 +21,7 @@ from service.parsing import Stated, parse_json, problems, refused
 from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
 from service.store import jobs, learning
-from service.store.references import opened
+from service.store.references import BlobLookup
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
@@ -60,10 +61,10 @@ def rescore_job(
     """The measured trials ranked under another goal. Nothing is trained, nothing is stored."""
     job = jobs.get(session, job_id)
     goal = wanted.spec.goal
-    spec = opened(SearchSpec.model_validate(job.spec), blobs)
+    spec = SearchSpec.model_validate(job.spec)
     measured = [Measured(*each) for each in learning.assignments(session, job_id)]
     try:
-        network = models.network(spec.model)
+        network = models.network(resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec as error:
         reason = f"the job's network cannot be priced: {error}"
         raise InvalidRequest([Problem("", reason)]) from None

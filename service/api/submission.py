@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
 from search.cost.pricing import cost_unit
+from search.plans.base import Plan
 from service.api.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
 from service.api.planning import plan_of
-from service.api.resolving import resolved
 from service.parsing import Submission
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.store import idempotency, jobs, quotas, uploads
 from service.store.blobs import BlobStore
 from service.store.idempotency import Request, Taken
+from service.store.references import BlobLookup, pinned
 from service.store.session import Database
 from service.views import jobs as job_views
 
@@ -84,7 +85,8 @@ class Intake:
             if isinstance(taken, str):
                 response.headers["Idempotency-Replayed"] = "true"
                 return self._view(taken, response)
-            new = _new_job(resolved(submission, self.database, self.blobs), self.settings)
+            pinned_job = replace(submission, spec=pinned(submission.spec, self.database))
+            new = _new_job(plan_of(pinned_job, self.settings.data_folder, BlobLookup(self.blobs)))
             with self.database.transaction() as session:
                 trials = submission.spec.budget.trials
                 quotas.check_submission(session, self.settings, self.tenant, trials)
@@ -116,13 +118,11 @@ class Intake:
             return job_views.job_view(session, jobs.get(session, job_id))
 
 
-def _new_job(submission: Submission, settings: Settings) -> jobs.NewJob:
-    spec = submission.spec
-    plan = plan_of(submission, settings.data_folder)
+def _new_job(plan: Plan) -> jobs.NewJob:
     return jobs.NewJob(
-        name=spec.name,
-        spec=spec.model_dump(mode="json"),
-        cost_unit=cost_unit(spec.goal),
+        name=plan.spec.name,
+        spec=plan.spec.model_dump(mode="json"),
+        cost_unit=cost_unit(plan.spec.goal),
         reference_cost=plan.reference.value,
         reference=asdict(plan.reference),
         space_size=plan.choices.size(),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter
 
 from service.api.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
 from service.api.jobs import JOB_BODY, REFUSED
 from service.api.planning import plan_of
-from service.api.resolving import resolved
 from service.schemas.dry_run import DryRun
 from service.store import workers
+from service.store.references import BlobLookup, pinned
 from service.views.dry_run import dry_run
 
 router = APIRouter(tags=["jobs"], dependencies=[READS])
@@ -22,7 +24,7 @@ def validate(
     """Dry run: size of the space, reference cost, candidates, the cheapest and the most expensive network, an estimate
     of the time, warnings. Nothing is stored.
     """
-    found = resolved(submission, database, blobs)
-    plan = plan_of(found, settings.data_folder)
+    pinned_job = replace(submission, spec=pinned(submission.spec, database))
+    plan = plan_of(pinned_job, settings.data_folder, BlobLookup(blobs))
     with database.reading() as session:
-        return dry_run(session, found.spec, plan, workers.alive(session, settings.heartbeat))
+        return dry_run(session, plan.spec, plan, workers.alive(session, settings.heartbeat))

@@ -57,7 +57,7 @@ def trial(tmp_path: Path) -> Path:
 def bench(home: Path) -> Iterator[Bench]:
     """A worker on the saved home."""
     worker = Bench(home)
-    preparation.forget()
+    preparation.clear()
     yield worker
     worker.database.dispose()
 

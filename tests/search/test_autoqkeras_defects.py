@@ -43,6 +43,7 @@ from search.scoring.pareto import Point, dominates, front
 from search.space.choices import choices
 from search.spec.job import EnergyGoal, SearchSpec
 from search.spec.oracle import MedianStopping
+from search.spec.resolved import resolve
 from search.training.build import assemble
 from search.training.trial import run_trial
 from service.settings import Settings
@@ -75,7 +76,9 @@ def trained(
     spec = small_plan.spec.model_copy(
         update={"training": small_plan.spec.training.model_copy(update={"epochs": 1})}
     )
-    return folder, run_trial(spec, first.assignment, digits, small_plan.pricer, Silent(), folder, seed=1)
+    return folder, run_trial(
+        resolve(spec), first.assignment, digits, small_plan.pricer, Silent(), folder, seed=1
+    )
 
 
 def job(**changes: Any) -> SearchSpec:

@@ -19,7 +19,7 @@ from service.store import jobs
 from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
 from service.store.migrate import upgrade
-from service.store.references import opened
+from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
 from worker import advance, final_report, final_training, preparation, tasks
 from worker.runtime import Runtime, worker_name
@@ -65,8 +65,8 @@ class Bench:
 
     def submit(self, **changes: Any) -> str:
         """Store a job as the API does."""
-        spec = opened(SearchSpec.model_validate(tiny_job() | changes), self.runtime.blobs)
-        checked = plan(spec, self.settings.data_folder)
+        spec = SearchSpec.model_validate(tiny_job() | changes)
+        checked = plan(spec, self.settings.data_folder, BlobLookup(self.runtime.blobs))
         with self.database.transaction() as session:
             job = jobs.create(
                 session,
@@ -140,6 +140,6 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     """A worker without a broker, on an empty database, with data."""
     found = Bench(tmp_path)
     write_data(found.settings.data_folder)
-    preparation.forget()
+    preparation.clear()
     yield found
     found.database.dispose()

@@ -34,7 +34,7 @@ FEW = {  # what is compiled grows with the kinds
 def job(name, together, broken=()):
     bench = Bench(Path(sys.argv[1]) / name)
     write_data(bench.settings.data_folder)
-    preparation.forget()
+    preparation.clear()
     bench.settings.__dict__["trials_together"] = together
     job_id = bench.submit(
         budget={"trials": 3}, parallel_trials=3, training={"epochs": 2, "batch_size": 60}, quantizers=FEW

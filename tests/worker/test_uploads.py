@@ -17,16 +17,17 @@ import numpy as np
 import pytest
 
 from search.history import JobStatus, TrialStatus
+from search.plans.base import Plan
 from search.spec.job import SearchSpec
 from service.api.upload_reception import DATASETS, MODELS, Resource
 from service.store import jobs, trials, uploads
-from service.store.models import now
+from service.store.models import Job, now
 from service.store.upload_parts import Incoming
 from service.store.uploads import NewUpload, UploadKind
 from tests.worker.conftest import Bench, tiny_job
 from worker import float_model, preparation, tasks
 from worker.advance import advance_job
-from worker.uploads import gives_weights, spec_of
+from worker.uploads import uploaded_weights
 
 
 def model(seed: int = 1) -> keras.Model:
@@ -83,12 +84,15 @@ def history(bench: Bench, job_id: str) -> Any:
         return jobs.get(session, job_id), trials.history(session, job_id)
 
 
+def plan_of(bench: Bench, job: Job) -> Plan:
+    return preparation.plan(bench.runtime, job.id, preparation.specification(job))
+
+
 def evaluated(found: keras.Model, bench: Bench, job_id: str) -> float:
     """Accuracy of a model on the job's validation data."""
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
-    spec = spec_of(bench.runtime, job)
-    data = preparation.dataset(bench.runtime, spec, preparation.plan(bench.runtime, job_id, spec))
+    data = preparation.dataset(bench.runtime, plan_of(bench, job))
     (y,) = data.y_validation if isinstance(data.y_validation, tuple | list) else (data.y_validation,)
     return float(found.evaluate(data.x_validation, y, verbose=0)[1])
 
@@ -112,17 +116,17 @@ def test_a_job_starts_from_the_uploaded_weights(bench: Bench, tmp_path: Path) ->
         assert np.array_equal(ours, theirs), ours.path
 
 
-def given(bench: Bench, job_id: str) -> bool:
+def takes_uploaded_weights(bench: Bench, job_id: str) -> bool:
     with bench.database.reading() as session:
-        return gives_weights(spec_of(bench.runtime, jobs.get(session, job_id)))
+        return uploaded_weights(plan_of(bench, jobs.get(session, job_id))) is not None
 
 
 def test_whose_weights_the_float_model_has(bench: Bench, tmp_path: Path) -> None:
     whole, bare = put(bench, MODELS, saved(model(), tmp_path)), put(bench, MODELS, model().to_json().encode())
-    assert given(bench, submit(bench, whole))
-    assert not given(bench, submit(bench, whole, model={"weights": False}))
-    assert not given(bench, submit(bench, bare))
-    assert not given(bench, bench.submit())
+    assert takes_uploaded_weights(bench, submit(bench, whole))
+    assert not takes_uploaded_weights(bench, submit(bench, whole, model={"weights": False}))
+    assert not takes_uploaded_weights(bench, submit(bench, bare))
+    assert not takes_uploaded_weights(bench, bench.submit())
 
 
 def with_weights(data: bytes, change: Callable[[h5py.File], object]) -> bytes:
@@ -220,12 +224,3 @@ def test_jobs_on_other_content_do_not_share_a_float_model() -> None:
         tiny_job() | {"model": {"kind": "uploaded", "id": "0" * 16, "sha256": "1" * 64}}
     )
     assert float_model._recipe(spec) != float_model._recipe(other)
-
-
-def test_a_job_that_is_changed_is_read_anew(bench: Bench) -> None:
-    job_id = bench.submit(budget={"trials": 3})
-    with bench.database.reading() as session:
-        job = jobs.get(session, job_id)
-    assert spec_of(bench.runtime, job).budget.trials == 3
-    job.spec = {**job.spec, "budget": {"trials": 5}}
-    assert spec_of(bench.runtime, job).budget.trials == 5

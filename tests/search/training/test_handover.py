@@ -69,7 +69,7 @@ def test_layers_learn_at_their_share_of_the_rate(tmp_path: Path, share: float) -
     for name, shares in (("before", {"fc1": 0.0, "fc2": 0.0}), ("after", {"fc1": share})):
         folder = tmp_path / name
         folder.mkdir()
-        run_trial(spec, assignment, data, made.pricer, Silent(), folder, seed=3, shares=shares)
+        run_trial(made.job, assignment, data, made.pricer, Silent(), folder, seed=3, shares=shares)
         models.append(keras.models.load_model(folder / "model.keras"))
     before, after = models
     assert np.array_equal(kernel(before, "fc1"), kernel(after, "fc1")) == (share == 0.0)

@@ -153,7 +153,7 @@ def first(prepared: Plan) -> Assignment:
 
 
 def run(prepared: Plan, folder: Path, assignment: Assignment, reporter: Reports) -> Measurement:
-    return run_trial(prepared.spec, assignment, loaded(prepared), prepared.pricer, reporter, folder, seed=11)
+    return run_trial(prepared.job, assignment, loaded(prepared), prepared.pricer, reporter, folder, seed=11)
 
 
 def test_the_epoch_with_the_least_error_is_kept_and_measures_as_reported(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from search.history import Assignment, EpochReport, Measurement
 from search.networks.zoo import conv_block_network
 from search.plans.base import Plan, plan
 from search.spec.job import SearchSpec
+from search.spec.resolved import resolve
 from search.spec.training import Training
 from search.training.trial import evaluate, run_trial
 from tests.search.conftest import small_spec
@@ -77,7 +78,7 @@ def run(
     spec: SearchSpec | None = None,
 ) -> Measurement:
     return run_trial(
-        spec or prepared.spec,
+        resolve(spec or prepared.spec),
         first_assignment(prepared),
         data,
         prepared.pricer,

@@ -325,7 +325,7 @@ def test_a_job_may_not_name_what_is_incomplete(http: TestClient) -> None:
     place = declare(http, MODEL)
     answer = http.post("/v1/jobs", json=job_of({"id": place.rpartition("/")[2]}, data))
     assert answer.status_code == 422
-    assert "to its end" in answer.json()["errors"][0]["detail"]
+    assert "is not complete" in answer.json()["errors"][0]["detail"]
 
 
 def test_a_job_may_say_which_content_it_means(http: TestClient) -> None:
