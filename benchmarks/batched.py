@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from search.data import Dataset
 from search.history import Assignment
 from search.spec.training import Training
-from search.training.build import assemble
+from search.training.build import assemble, rate_of
+from search.training.epochs import order_of_examples
 from search.training.program.cache import Network, on_device, program_for
 from search.training.program.program import Program
 from search.training.program.state import State, Totals
@@ -54,7 +54,7 @@ def train_together(
         assemble(assignment, network.architecture, seed)
         for assignment, seed in zip(assignments, seeds, strict=True)
     ]
-    rates = [training.base_rate if each.learning_rate is None else each.learning_rate for each in assignments]
+    rates = [rate_of(training, assignment.learning_rate) for assignment in assignments]
     epochs, states = _run(found[0], models, seeds, rates, training, data)
     for model, state in zip(models, states, strict=True):
         found[0].store(state, model)
@@ -77,7 +77,7 @@ def _run(
     train, validation = on_device(data, "train"), on_device(data, "validation")
     epochs: list[list[Epoch]] = [[] for _ in models]
     for epoch in range(training.epochs):
-        orders = np.stack([_order(seed, epoch, len(train)) for seed in seeds])
+        orders = np.stack([order_of_examples(seed, epoch, len(train)) for seed in seeds])
         share = training.rate_share(epoch, training.epochs)
         arguments = stacked([one.at_share(share).tensors() for one in each])
         states, losses, tallies = together.train(arguments, states, train, orders, size)
@@ -86,8 +86,3 @@ def _run(
             totals = Totals(float(losses[trial]), tallies[trial], len(train), -(-len(train) // size))
             found.append(Epoch(totals, measured[trial]))
     return epochs, [together.state_of(states, trial) for trial in range(len(models))]
-
-
-def _order(seed: int, epoch: int, count: int) -> NDArray[np.int32]:
-    """As `search.training.trial` orders the examples."""
-    return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int32)

@@ -29,24 +29,15 @@ from rich.table import Table
 from benchmarks.batched import train_together
 from benchmarks.workload import JOBS, Work, data_folder, work
 from search.history import Assignment
-from search.networks import architecture as models
+from search.networks.architecture import architecture
 from search.training.build import assemble
 from search.training.program.cache import Network
 from search.training.program.vmap import how_many
+from search.training.trial import program_network
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
 LEAST = 4.0
 MEMORY_BYTES = 8 * 2**30
-
-
-def network(job: Work) -> Network:
-    """What the trials of a job share; widths stay as they are."""
-    candidates: dict[str, dict[str, Any]] = {}
-    for slot in job.plan.choices.slots:
-        for layer in slot.layers:
-            candidates.setdefault(layer, {})[slot.slot] = slot.candidates
-    architecture = models.architecture(job.spec.model)
-    return Network(architecture, job.plan.task, job.spec.training.optimizer, candidates)
 
 
 def timed(job: Work, shared: Network, assignments: list[Assignment]) -> tuple[float, list[float]]:
@@ -75,7 +66,7 @@ def measure(names: list[str], quick: bool) -> dict[str, Any]:
 
 
 def rows(job: Work, counts: int, quick: bool) -> list[dict[str, Any]]:
-    shared, drawn = network(job), job.assignments()
+    shared, drawn = program_network(job.plan, architecture(job.spec.model)), job.assignments()
     first = next(job.assignments())
     model = assemble(first, shared.architecture, 1)
     most = how_many(model, job.spec.training.batch_size, MEMORY_BYTES)

@@ -33,6 +33,7 @@ from search.networks import architecture as models
 from search.process import freeze_imports
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.quantizers import NOTEBOOK_SPACE
+from search.training.request import TrainingRequest
 from search.training.trial import run_trial
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fewbits"
@@ -174,7 +175,8 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
 
 def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
     """The trials of a search, one after the other, and the seconds each took with its proposal."""
-    plan, history, state = job.plan, [], None
+    plan, state = job.plan, None
+    history: list[TrialRecord] = []
     reference = plan.pricer.reference().value
     while True:
         began = time.perf_counter()
@@ -183,9 +185,8 @@ def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, flo
         if not proposal.trials:
             return
         [trial] = proposal.trials
-        measured = run_trial(
-            plan.job, trial.assignment, job.data, plan.pricer, Silent(), out, seed=seed * 1000 + trial.number
-        )
+        request = TrainingRequest(trial.assignment, seed * 1000 + trial.number)
+        measured = run_trial(plan, request, job.data, Silent(), out)
         record = TrialRecord(
             number=trial.number,
             assignment=trial.assignment,

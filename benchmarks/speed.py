@@ -32,6 +32,7 @@ from search.networks import architecture as models
 from search.training.build import assemble
 from search.training.program import cache as program_cache
 from search.training.program.program import Program
+from search.training.request import FLOAT, TrainingRequest
 from search.training.trial import run_trial
 
 QAT_LIMIT = 1.15
@@ -46,7 +47,7 @@ WARM_UP = 20
 def run_one(job: Work, assignment: Assignment, folder: Path, seed: int) -> float:
     """One trial as a worker runs it; seconds."""
     began = time.perf_counter()
-    run_trial(job.plan.job, assignment, job.data, job.plan.pricer, Silent(), folder, seed=seed)
+    run_trial(job.plan, TrainingRequest(assignment, seed), job.data, Silent(), folder)
     return time.perf_counter() - began
 
 
@@ -83,7 +84,7 @@ class Stepper:
     def __init__(self, job: Work, assignment: Assignment | None) -> None:
         training = job.spec.training
         architecture = models.architecture(job.spec.model)
-        model = assemble(assignment or Assignment({}, {}), architecture, 1)
+        model = assemble(assignment or FLOAT, architecture, 1)
         self._program = Program(model, job.plan.task, training.optimizer)
         self._arguments = self._program.arguments(model, training.base_rate, training.batch_size)
         self._state = self._program.state(model)

@@ -63,14 +63,14 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
 def _measure_on_test(
     runtime: Runtime, job: Job, files: Mapping[str, Artifact], folder: Path
 ) -> dict[str, float]:
-    prepared = preparation.plan(runtime, job.id, preparation.specification(job))
-    data = preparation.dataset(runtime, prepared)
-    if isinstance(prepared.job.model, XyloModel):
+    plan = preparation.plan(runtime, job.id, preparation.specification(job))
+    data = preparation.dataset(runtime, plan)
+    if isinstance(plan.job.model, XyloModel):
         return spiking_trial.evaluate(
             runtime.blobs.path(files[NETWORK_FILE].sha256), data.x_test, data.y_test
         )
-    from search.training.trial import evaluate  # loads Keras
+    from search.training.evaluate import evaluate_file  # loads Keras
 
     path = folder / MODEL_FILE  # Keras tells the format by the name
     shutil.copyfile(runtime.blobs.path(files[MODEL_FILE].sha256), path)
-    return dict(evaluate(path, data.x_test, data.y_test, prepared.task))
+    return evaluate_file(path, data.x_test, data.y_test, plan.task)

@@ -1,4 +1,4 @@
-"""The final training of a chosen trial: it goes on with the trial's weights, and is measured on validation and test."""
+"""The final training of a chosen trial: continues from the trial's weights; measured on validation and test data."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from search.history import EpochReport, Measurement
 from search.results.report import build_report, report_text
 from search.schedules import learning_rate_shares
 from search.spec.job import SearchSpec
+from search.training.request import TrainingRequest
 from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName
 from service.store import final_trainings, jobs, trials, workers
@@ -29,87 +30,83 @@ log = logging.getLogger(__name__)
 
 
 def train_finally(runtime: Runtime, trial_id: int) -> None:
-    """Claim a final training, do it, store the outcome. Does nothing if it is not queued."""
+    """Claim a final training, run it, store the outcome. Does nothing if it is not queued."""
     with runtime.database.transaction() as session:
-        held = final_trainings.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
+        claim = final_trainings.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
         workers.seen(session, runtime.worker)
-    if held is None:
+    if claim is None:
         return
     with scratch() as folder:
-        _attempt(runtime, held, folder)
+        _attempt(runtime, claim, folder)
 
 
 def sweep(runtime: Runtime) -> None:
-    """Take back what dead workers held, and send again the messages that may have been lost."""
+    """Requeue the claims of dead workers, and resend the messages that may have been lost."""
     settings = runtime.settings
     with runtime.database.transaction() as session:
-        for held in final_trainings.expired(session, is_surely_dead):
-            final_trainings.release(session, held, "the worker died", max_attempts=settings.max_attempts)
-            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
+        for claim in final_trainings.expired(session, is_surely_dead):
+            final_trainings.release(session, claim, "the worker died", max_attempts=settings.max_attempts)
+            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, claim.trial_id)
         for trial_id in final_trainings.resend(session, now() - settings.resend):
             runtime.queue.enqueue(TaskName.TRAIN_FINALLY, trial_id)
 
 
-def _attempt(runtime: Runtime, held: FinalTrainingClaim, folder: Path) -> None:
+def _attempt(runtime: Runtime, claim: FinalTrainingClaim, folder: Path) -> None:
     try:
-        with _Holder(runtime, held) as holder:
-            _train(runtime, held, holder, folder)
+        with _FinalReporter(runtime, claim) as reporter:
+            _train(runtime, claim, reporter, folder)
     except (LeaseLost, Cancelled):
-        log.warning("final training of trial %s: another worker has it, nothing is stored", held.trial_id)
+        log.warning("final training of trial %s: another worker has it, nothing is stored", claim.trial_id)
     except (Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory) as error:
         with runtime.database.transaction() as session:
-            final_trainings.fail(session, held, str(error))
+            final_trainings.fail(session, claim, str(error))
     except (Retryable, OSError) as error:
-        log.warning("final training of trial %s goes back to the queue", held.trial_id, exc_info=True)
+        log.warning("final training of trial %s goes back to the queue", claim.trial_id, exc_info=True)
         with runtime.database.transaction() as session:
-            final_trainings.release(session, held, str(error), max_attempts=runtime.settings.max_attempts)
-            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, held.trial_id)
+            final_trainings.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
+            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, claim.trial_id)
     except Exception as error:
-        log.exception("final training of trial %s failed", held.trial_id)
+        log.exception("final training of trial %s failed", claim.trial_id)
         with runtime.database.transaction() as session:
-            final_trainings.fail(session, held, f"{type(error).__name__}: {error}")
+            final_trainings.fail(session, claim, f"{type(error).__name__}: {error}")
 
 
-def _train(runtime: Runtime, held: FinalTrainingClaim, holder: _Holder, folder: Path) -> None:
-    from search.training.trial import evaluate, run_trial  # loads Keras
+def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter, folder: Path) -> None:
+    from search.training.evaluate import evaluate_file
+    from search.training.trial import run_trial  # both load Keras
 
     with runtime.database.reading() as session:
-        row = trials.get(session, held.job_id, held.number)
-        files = {each.name: each.sha256 for each in trials.artifacts(session, row)}
-        job = jobs.get(session, held.job_id)
+        row = trials.get(session, claim.job_id, claim.number)
+        files = {artifact.name: artifact.sha256 for artifact in trials.artifacts(session, row)}
+        job = jobs.get(session, claim.job_id)
     spec, record = final_spec(preparation.specification(job)), trials.record(row)
-    prepared = preparation.plan(runtime, held.job_id, spec)
-    data = preparation.dataset(runtime, prepared)
+    plan = preparation.plan(runtime, job.id, spec)
+    data = preparation.dataset(runtime, plan)
     start = folder / "start" / MODEL_FILE
     start.parent.mkdir()
     shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), start)
     done = record.epochs or spec.training.epochs
-    measured = run_trial(
-        prepared.job,
+    request = TrainingRequest(
         record.assignment,
-        data,
-        prepared.pricer,
-        holder,
-        folder,
-        seed=row.seed,
-        epochs=done + held.epochs,
+        row.seed,
+        epochs=done + claim.epochs,
         initial_epoch=done,
         start_from=start,
-        shares=learning_rate_shares(spec, prepared.stages, record),
+        rate_shares=learning_rate_shares(spec, plan.stages, record),
     )
-    test = dict(evaluate(folder / MODEL_FILE, data.x_test, data.y_test, prepared.task))
-    trained = replace(record, epochs=done + held.epochs, initial_epoch=done)
+    measurement = run_trial(plan, request, data, reporter, folder)
+    test = evaluate_file(folder / MODEL_FILE, data.x_test, data.y_test, plan.task)
     report = build_report(
         spec,
-        trained,
-        measured,
-        prepared.reference,
+        replace(record, epochs=request.epochs, initial_epoch=done),
+        measurement,
+        plan.reference,
         seed=row.seed,
         versions=preparation.versions(),
         test=test,
     )
     (folder / REPORT_FILE).write_text(report_text(report))
-    _save(runtime, held, measured, test, folder)
+    _save(runtime, claim, measurement, test, folder)
 
 
 def final_spec(spec: SearchSpec) -> SearchSpec:
@@ -118,25 +115,29 @@ def final_spec(spec: SearchSpec) -> SearchSpec:
 
 
 def _save(
-    runtime: Runtime, held: FinalTrainingClaim, measured: Measurement, test: dict[str, float], folder: Path
+    runtime: Runtime,
+    claim: FinalTrainingClaim,
+    measurement: Measurement,
+    test: dict[str, float],
+    folder: Path,
 ) -> None:
-    """Bytes first, then the row that names them."""
+    """Stores the files first, then the row that names them."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     blobs = {FINAL_PREFIX + path.name: runtime.blobs.put(path) for path in paths}
     with runtime.database.transaction() as session:
         versions = preparation.versions()
-        if not final_trainings.finish(session, held, measured, test, artifacts=blobs, versions=versions):
+        if not final_trainings.finish(session, claim, measurement, test, artifacts=blobs, versions=versions):
             raise LeaseLost
 
 
-class _Holder:
+class _FinalReporter:
     """The `Reporter` of a final training; inside its `with` block a thread renews the lease."""
 
-    def __init__(self, runtime: Runtime, held: FinalTrainingClaim) -> None:
-        self._runtime, self._held = runtime, held
+    def __init__(self, runtime: Runtime, claim: FinalTrainingClaim) -> None:
+        self._runtime, self._claim = runtime, claim
         self._lost = False
         every_s = runtime.settings.heartbeat.total_seconds()
-        self._heartbeat = Heartbeat(self._renew, every_s, f"the final training of trial {held.trial_id}")
+        self._heartbeat = Heartbeat(self._renew, every_s, f"the final training of trial {claim.trial_id}")
 
     def __enter__(self) -> Self:
         self._heartbeat.__enter__()
@@ -150,15 +151,15 @@ class _Holder:
     def batch(self) -> None:
         """LeaseLost when another worker has the training, or its job is gone."""
         if self._lost:
-            raise LeaseLost(f"the final training of trial {self._held.trial_id} has a newer attempt")
+            raise LeaseLost(f"the final training of trial {self._claim.trial_id} has a newer attempt")
 
     def epoch(self, report: EpochReport) -> None:
-        """Note how far the training is."""
+        """Store how far the training is."""
         self._renew(epochs_done=report.epoch + 1)
         self.batch()
 
     def _renew(self, **progress: int) -> None:
         with self._runtime.database.transaction() as session:
-            held = final_trainings.renew(session, self._held, self._runtime.settings.lease, **progress)
+            is_held = final_trainings.renew(session, self._claim, self._runtime.settings.lease, **progress)
             workers.seen(session, self._runtime.worker)
-        self._lost = self._lost or not held
+        self._lost = self._lost or not is_held

@@ -9,25 +9,23 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from search.data import Dataset
-from search.history import Assignment, EpochReport
+from search.history import EpochReport
 from search.plans.base import Plan
 from search.spec.job import SearchSpec
 from search.spec.oracle import FloatBound
+from search.training.request import FLOAT, Reporter, TrainingRequest
 from search.trial_files import MODEL_FILE
 from service.store import jobs
 from worker import preparation
-from worker.recorder import Recorder
+from worker.recorder import TrialRecorder
 from worker.runtime import Runtime
 from worker.uploads import uploaded_weights, write_uploaded_float
 
-if TYPE_CHECKING:
-    from search.training.trial import Reporter  # loads Keras
-
-#: No layer quantized, no width changed: the float model is the trial of this assignment.
-NOTHING: Final = Assignment(values={}, quantizers={})
+#: Beside the files of a float model: its metric on the validation data.
+_METRIC_FILE: Final = "metric.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +43,34 @@ def is_needed(spec: SearchSpec) -> bool:
 
 
 def float_model(
-    runtime: Runtime, job_id: str, spec: SearchSpec, prepared: Plan, data: Dataset, recorder: Recorder
+    runtime: Runtime, job_id: str, plan: Plan, data: Dataset, recorder: TrialRecorder
 ) -> FloatModel:
     """The job's float model; trained now if no worker of this machine has done so.
 
-    Jobs of one recipe (model, data, training, seed, versions) share it. Two workers that begin at once train it twice
-    and find the same. Raises what training raises, and Cancelled through the recorder.
+    Jobs of one recipe (model, data, training, seed, versions) share it. Two workers that begin at once train it twice,
+    with the same result. Raises what training raises, and Cancelled through the recorder.
     """
-    folder = runtime.settings.home / "float" / _recipe(spec)
-    if not (folder / "metric.json").exists():
-        _train(folder, prepared, data, recorder)
-    found = FloatModel(folder / MODEL_FILE, json.loads((folder / "metric.json").read_text()))
+    folder = runtime.settings.home / "float" / _recipe(plan.spec)
+    if not (folder / _METRIC_FILE).exists():
+        _write_whole(plan, data, _OnlyCancels(recorder), folder)
+    metric = json.loads((folder / _METRIC_FILE).read_text())
     with runtime.database.transaction() as session:
-        jobs.note_float_metric(session, job_id, found.metric)
-    return found
+        jobs.note_float_metric(session, job_id, metric)
+    return FloatModel(folder / MODEL_FILE, metric)
+
+
+def write_float(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) -> float:
+    """Write the job's float model, uploaded or trained by the job's recipe, with the files of a trial.
+
+    Returns its metric on the validation data. Raises what training raises, and Fatal for uploaded weights that are
+    refused.
+    """
+    weights = uploaded_weights(plan)
+    if weights is not None:
+        return write_uploaded_float(weights, plan, data, folder)
+    from search.training.trial import run_trial  # loads Keras
+
+    return run_trial(plan, TrainingRequest(FLOAT, plan.spec.seed), data, reporter, folder).metric
 
 
 def _recipe(spec: SearchSpec) -> str:
@@ -67,39 +79,24 @@ def _recipe(spec: SearchSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _train(folder: Path, prepared: Plan, data: Dataset, recorder: Recorder) -> None:
-    """Train into a folder of its own and move it into place whole."""
+def _write_whole(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) -> None:
+    """Write into a temporary folder and rename it, so that `folder` exists only with all files in it."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
     try:
-        weights = uploaded_weights(prepared)
-        if weights is not None:
-            write_uploaded_float(new, weights, prepared, data)
-        else:
-            train_float(new, prepared, data, _OnlyCancels(recorder))
+        metric = write_float(plan, data, reporter, new)
+        (new / _METRIC_FILE).write_text(json.dumps(metric))
         if not folder.exists():
             os.rename(new, folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def train_float(folder: Path, prepared: Plan, data: Dataset, reporter: Reporter) -> FloatModel:
-    """Train the float model by the job's recipe, with its own files and its metric in `folder`."""
-    from search.training.trial import run_trial  # loads Keras
-
-    folder.mkdir(parents=True, exist_ok=True)
-    measured = run_trial(
-        prepared.job, NOTHING, data, prepared.pricer, reporter, folder, seed=prepared.spec.seed
-    )
-    (folder / "metric.json").write_text(json.dumps(measured.metric))
-    return FloatModel(folder / MODEL_FILE, measured.metric)
-
-
 @dataclass(frozen=True)
 class _OnlyCancels:
-    """A reporter for a training that is no trial: its epochs are nobody's, but the user may end it."""
+    """A reporter for a training that is no trial: its epochs are not stored, but the user may end it."""
 
-    recorder: Recorder
+    recorder: TrialRecorder
 
     def batch(self) -> None:
         """Raise Cancelled or LeaseLost."""

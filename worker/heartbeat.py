@@ -1,4 +1,4 @@
-"""A call that is repeated beside long work: how a worker keeps what it holds."""
+"""A call repeated in a thread beside long work, with which a worker renews its lease."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """Calls `beat` every `every_s` seconds in a thread, inside its `with` block.
 
-    What the database refuses is logged and missed. `name`: of the thread, and in the log.
+    Errors of the database are logged, and that call is skipped. `name`: of the thread, and in the log.
     """
 
     def __init__(self, beat: Callable[[], None], every_s: float, name: str) -> None:

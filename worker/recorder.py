@@ -1,4 +1,4 @@
-"""Binds a running trial to the store: epochs, heartbeats, the user's wish to stop."""
+"""Binds a running trial to the store: epochs, heartbeats, cancellation by the user."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from service.store.leases import Claim, LeaseStatus
 from service.store.session import Database
 from worker.heartbeat import Heartbeat
 
-#: How often a trial learns whether it is still wanted: a cancelled one must end within 5 s.
-_LOOK_S: Final = 1.0
+#: How often a trial checks whether it was cancelled: one that was must end within 5 s.
+_CHECK_S: Final = 1.0
 
-#: Epochs that end within so many seconds are stored in one transaction.
-_TOGETHER_S: Final = 1.0
+#: Epochs that end within this time are stored in one transaction.
+_FLUSH_S: Final = 1.0
 
 
 class LeaseLost(Exception):
-    """Somebody else has the trial: stop, and store nothing."""
+    """Another worker has the trial: stop, and store nothing."""
 
 
 class Judged(Exception):
-    """The trial needs no (further) training; why is in `verdict`, and what it reached in `metric`."""
+    """The trial needs no (further) training. `verdict` says why; `metric` is its best so far, None before training."""
 
     def __init__(self, verdict: Verdict, metric: float | None = None) -> None:
         super().__init__(verdict.reason)
@@ -39,16 +39,16 @@ class Judged(Exception):
         self.metric = metric
 
 
-class Recorder:
-    """The `Reporter` of a trial. Inside its `with` block a thread renews the lease; it may miss some writes.
+class TrialRecorder:
+    """The `Reporter` of a trial. Inside its `with` block a thread renews the lease.
 
     Epochs that end within a second are stored together, at the latest at the end of the block; where other
     trials are compared with this one, each is stored as it ends. `batch()` and `epoch()` raise Cancelled when the user
-    ended the job, LeaseLost when another worker has the trial; `epoch()` raises Judged when the rule of `stop_by` gives
-    the training up.
+    ended the job, LeaseLost when another worker has the trial; `epoch()` raises Judged when the rule of `stop_by` stops
+    the training.
     """
 
-    def __init__(self, database: Database, settings: Settings, held: Claim, worker: str) -> None:
+    def __init__(self, database: Database, settings: Settings, claim: Claim, worker: str) -> None:
         self._rule: StoppingRule = NeverStop(NoStopping())
         self._last_epoch = 0
         self._objective = Objective()
@@ -57,12 +57,12 @@ class Recorder:
         self._stored_at = time.monotonic()
         self._database = database
         self._settings = settings
-        self._held = held
+        self._claim = claim
         self._worker = worker
-        self._state = LeaseStatus.HELD
+        self._lease = LeaseStatus.HELD
         self._renewed_at = time.monotonic()
         self._heartbeat = Heartbeat(
-            self._beat, min(settings.heartbeat.total_seconds(), _LOOK_S), f"trial {held.trial_id}"
+            self._beat, min(settings.heartbeat.total_seconds(), _CHECK_S), f"trial {claim.trial_id}"
         )
 
     def __enter__(self) -> Self:
@@ -73,34 +73,34 @@ class Recorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.__exit__(kind, error, trace)
-        if self._state is not LeaseStatus.LOST:
+        if self._lease is not LeaseStatus.LOST:
             with contextlib.suppress(Cancelled, LeaseLost):
                 self.flush()
 
     def batch(self) -> None:
-        """Called between batches; costs nothing."""
-        self.heed(self._state)
+        """Called between batches; makes no query."""
+        self.check(self._lease)
 
-    def heed(self, lease: LeaseStatus) -> None:
-        """Raise Cancelled or LeaseLost where the lease says so."""
+    def check(self, lease: LeaseStatus) -> None:
+        """Raise Cancelled or LeaseLost for a lease that is not held any more."""
         if lease is LeaseStatus.CANCELLED:
             raise Cancelled("the job was cancelled")
         if lease is LeaseStatus.LOST:
-            raise LeaseLost(f"trial {self._held.trial_id} has a newer attempt than {self._held.attempt}")
+            raise LeaseLost(f"trial {self._claim.trial_id} has a newer attempt than {self._claim.attempt}")
 
     def epoch(self, report: EpochReport) -> None:
-        """Store the epoch and learn whether to go on."""
+        """Store the epoch, now or with the next ones; raise as the class says."""
         self._unstored.append(report)
-        if self._is_compared or time.monotonic() - self._stored_at >= _TOGETHER_S:
+        if self._is_compared or time.monotonic() - self._stored_at >= _FLUSH_S:
             self.flush()
         self.batch()
         self._compare(report)
 
     def flush(self) -> None:
-        """Store the epochs that are not stored yet, and learn whether to go on."""
+        """Store the epochs that are not stored yet; raise Cancelled or LeaseLost."""
         if self._unstored:
             with self._database.transaction(lasting=False) as session:
-                self._state = claims.add_epochs(session, self._held, self._unstored, self._settings.lease)
+                self._lease = claims.add_epochs(session, self._claim, self._unstored, self._settings.lease)
             self.note_stored()
         self.batch()
 
@@ -110,7 +110,7 @@ class Recorder:
         return tuple(self._unstored)
 
     def note_stored(self) -> None:
-        """To be called when they are."""
+        """To be called once `unstored` is stored."""
         self._unstored, self._stored_at = [], time.monotonic()
 
     @property
@@ -134,23 +134,23 @@ class Recorder:
 
     def _other_curves(self) -> list[list[float]]:
         with self._database.reading() as session:
-            return claims.curves(session, self._held, self._metric())
+            return claims.curves(session, self._claim, self._metric())
 
     def _beat(self) -> None:
-        """Renew the lease at every heartbeat; in between only look whether the user ended the job."""
+        """Renew the lease at every heartbeat; in between only check whether the user ended the job."""
         if time.monotonic() - self._renewed_at < self._settings.heartbeat.total_seconds():
-            self._look()
+            self._read_lease()
         else:
             self._renewed_at = time.monotonic()
             self._renew()
 
-    def _look(self) -> None:
+    def _read_lease(self) -> None:
         with self._database.reading() as session:
-            found = claims.lease_status(session, self._held)
-        if found is not LeaseStatus.HELD:
-            self._state = found
+            lease = claims.lease_status(session, self._claim)
+        if lease is not LeaseStatus.HELD:
+            self._lease = lease
 
     def _renew(self) -> None:
         with self._database.transaction(lasting=False) as session:
-            self._state = claims.renew(session, self._held, self._settings.lease)
+            self._lease = claims.renew(session, self._claim, self._settings.lease)
             workers.seen(session, self._worker)

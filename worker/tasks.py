@@ -20,7 +20,7 @@ from service.store.leases import Claim, LeaseStatus
 from service.store.models import now
 from service.store.session import on_commit
 from worker import preparation, uploads
-from worker.recorder import Judged, LeaseLost, Recorder
+from worker.recorder import Judged, LeaseLost, TrialRecorder
 from worker.run_trial import measure
 from worker.runtime import Runtime, is_surely_dead
 from worker.scratch import remove_abandoned, scratch
@@ -66,7 +66,7 @@ def _run(runtime: Runtime, held: Claim) -> bool:
 
 def _attempt(runtime: Runtime, held: Claim, folder: Path) -> bool:
     try:
-        with Recorder(runtime.database, runtime.settings, held, runtime.worker) as recorder:
+        with TrialRecorder(runtime.database, runtime.settings, held, runtime.worker) as recorder:
             measurement, verdict = measure(runtime, held, recorder, folder)
             _save(runtime, held, recorder, measurement, verdict, folder)
     except LeaseLost:
@@ -99,7 +99,7 @@ def _attempt(runtime: Runtime, held: Claim, folder: Path) -> bool:
 def _save(
     runtime: Runtime,
     held: Claim,
-    recorder: Recorder,
+    recorder: TrialRecorder,
     measurement: Measurement,
     verdict: Verdict | None,
     folder: Path,
@@ -124,7 +124,7 @@ def _save(
                 raise LeaseLost
             on_commit(recorder.note_stored)
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, held.job_id)
-    recorder.heed(lease)
+    recorder.check(lease)
 
 
 def _judge(runtime: Runtime, held: Claim, judged: Judged) -> None:

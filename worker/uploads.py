@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ def uploaded_weights(plan: Plan) -> Path | None:
     return model.file if isinstance(model, ModelFile) and model.gives_weights else None
 
 
-def write_uploaded_float(folder: Path, file: Path, plan: Plan, data: Dataset) -> None:
-    """Write the float model with the weights of an uploaded file, and its metric, into `folder`.
+def write_uploaded_float(file: Path, plan: Plan, data: Dataset, folder: Path) -> float:
+    """Write the float model with the weights of an uploaded file into `folder`; returns its metric on validation data.
 
     Raises `Fatal`, with the reason, if the weights are refused: no trial can start from them.
     """
@@ -41,10 +40,9 @@ def write_uploaded_float(folder: Path, file: Path, plan: Plan, data: Dataset) ->
             return read_weights(file, expected, sandbox)
 
         try:
-            metric = float_from_weights(plan.job, plan.task, data, read, folder)
+            return float_from_weights(plan, data, read, folder)
         except UploadFault as error:
             raise Fatal(f"the uploaded weights are refused: {error}") from error
-    (folder / "metric.json").write_text(json.dumps(metric))
 
 
 def sweep(runtime: Runtime) -> None:

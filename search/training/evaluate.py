@@ -3,39 +3,64 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import keras
+from numpy.typing import NDArray
 
+import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
+from search.errors import Diverged
 from search.task import Task
 from search.training.losses import batch_loss, targets_of
-from search.training.metrics import tally
+from search.training.metrics import metric_value, tally
 from search.training.program.state import NOTHING, DeviceData, Totals
 
 Tensor = Any
 
-#: A plain model quantizes its weights anew for every batch, so it measures as many examples as have this many numbers,
+#: A plain model quantizes its weights again for every batch, so a batch has as many examples as hold this many numbers,
 #: within these bounds. Fixed by the shape of an example: the order of sums may show in the last digit of a loss.
-_PLAIN_NUMBERS: Final = 2**21
-_PLAIN_EXAMPLES: Final = (1024, 16384)
+_NUMBERS: Final = 2**21
+_EXAMPLES: Final = (1024, 16384)
 
 
 def scores_of(outputs: Any) -> Sequence[Tensor]:
-    """What a call of a model gave, output by output."""
+    """What a call of a model returned, output by output."""
     return tuple(keras.tree.flatten(outputs))
 
 
 def tally_of(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:
-    """The sums of the task's metric over a batch: of the output that is judged."""
+    """The sums of the task's metric over a batch, at the output that the metric is measured at."""
     return tally(task, targets_of(task, y)[task.judged], scores[task.judged])
 
 
-def evaluate_plainly(model: keras.Model, task: Task, data: DeviceData) -> Totals:
-    """Loss and metric of a model as it is, without tracing anything."""
+def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, float]:
+    """`metric` and `loss` of a saved model on these examples. Raises `Diverged` if one is not finite."""
+    return evaluate_model(keras.models.load_model(path), task, DeviceData.of(x, y))
+
+
+def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, float]:
+    """`metric` and `loss` of a model as it is, without tracing. Raises `Diverged` if one is not finite."""
+    totals = _totals(model, task, data)
+    result = {"metric": metric_value(task, totals.tally, totals.examples), "loss": totals.loss}
+    check_finite(result, "evaluation")
+    return result
+
+
+def check_finite(metrics: Mapping[str, Any], where: str) -> None:
+    """Raise `Diverged`, with the name, for the first value that is not finite."""
+    for name, value in metrics.items():
+        if not math.isfinite(float(value)):
+            raise Diverged(
+                f"{name} became {float(value)} in {where}: lower the learning rate or widen the quantizers"
+            )
+
+
+def _totals(model: keras.Model, task: Task, data: DeviceData) -> Totals:
     total = NOTHING
-    least, most = _PLAIN_EXAMPLES
-    size = min(max(_PLAIN_NUMBERS // math.prod(data.x.shape[1:]), least), most)
+    least, most = _EXAMPLES
+    size = min(max(_NUMBERS // math.prod(data.x.shape[1:]), least), most)
     for start in range(0, len(data), size):
         x, y = data.part(start, start + size)
         scores = scores_of(model(x, training=False))

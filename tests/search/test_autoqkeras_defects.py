@@ -43,8 +43,8 @@ from search.scoring.pareto import Point, dominates, front
 from search.space.choices import choices
 from search.spec.job import EnergyGoal, SearchSpec
 from search.spec.oracle import MedianStopping
-from search.spec.resolved import resolve
 from search.training.build import assemble
+from search.training.request import TrainingRequest
 from search.training.trial import run_trial
 from service.settings import Settings
 from tests.search.nets import functional, layer
@@ -73,12 +73,8 @@ def trained(
     """The files and the measurement of a trained trial."""
     folder = tmp_path_factory.mktemp("trial")
     [first] = Search(small_plan.spec, small_plan.choices).propose(1).trials
-    spec = small_plan.spec.model_copy(
-        update={"training": small_plan.spec.training.model_copy(update={"epochs": 1})}
-    )
-    return folder, run_trial(
-        resolve(spec), first.assignment, digits, small_plan.pricer, Silent(), folder, seed=1
-    )
+    request = TrainingRequest(first.assignment, seed=1, epochs=1)
+    return folder, run_trial(small_plan, request, digits, Silent(), folder)
 
 
 def job(**changes: Any) -> SearchSpec:

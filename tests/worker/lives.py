@@ -26,12 +26,15 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 import search.schedules.propose
+import search.training.evaluate
 import search.training.trial
 from search.history import JOB_ENDED, EpochReport, Measurement
+from search.plans.base import Plan
+from search.training.request import Reporter, TrainingRequest
 from service.store import jobs
 from tests.worker.conftest import Bench
 from worker import tasks
-from worker.recorder import Recorder
+from worker.recorder import TrialRecorder
 
 #: Rounds of sweeping and working after which a job that does not end is stuck.
 PATIENCE = 200
@@ -58,7 +61,7 @@ class Life:
         event.listen(engine, "begin", lambda _: self.step("begin"))
         event.listen(engine, "commit", lambda _: self.step("commit"))
         event.listen(engine, "before_cursor_execute", self._statement)
-        _before(Recorder, "epoch", lambda: self.step("epoch"))
+        _before(TrialRecorder, "epoch", lambda: self.step("epoch"))
         _before(type(bench.runtime.blobs), "put", lambda: self.step("file"))
 
     def _statement(self, _: Any, __: Any, statement: str, *___: Any) -> None:
@@ -77,35 +80,29 @@ def _before(owner: type, name: str, action: Callable[[], None]) -> None:
 
 
 def made_up_training(
-    spec: Any,
-    assignment: Any,
-    data: Any,
-    pricer: Any,
-    reporter: Any,
-    folder: Path,
-    *,
-    seed: int,
-    epochs: int | None = None,
-    initial_epoch: int = 0,
-    start_from: Path | None = None,
-    **_: Any,
+    plan: Plan, request: TrainingRequest, data: Any, reporter: Reporter, folder: Path, **_: Any
 ) -> Measurement:
     """In place of `run_trial`: a metric and a model that depend on all that a real one's depend on."""
-    epochs = epochs or spec.training.epochs
-    assert (start_from is not None) or initial_epoch == 0, "a trial goes on without its parent's model"
-    before = b"" if start_from is None else start_from.read_bytes()
-    model = hashlib.sha256(before + f"{assignment.key} {seed} {initial_epoch} {epochs}".encode()).hexdigest()
+    first, epochs = request.initial_epoch, request.epochs or plan.spec.training.epochs
+    assert request.start_from is not None or first == 0, "a trial goes on without its parent's model"
+    before = b"" if request.start_from is None else request.start_from.read_bytes()
+    trained = f"{request.assignment.key} {request.seed} {first} {epochs}"
+    model = hashlib.sha256(before + trained.encode()).hexdigest()
     metric = int(model[:6], 16) / 16**6
-    for epoch in range(initial_epoch, epochs):
+    for epoch in range(first, epochs):
         reporter.epoch(EpochReport(epoch, {"val_accuracy": metric, "val_loss": 1 - metric}, 0.0))
     (folder / "model.keras").write_text(model)
     return Measurement(
-        metric=metric, loss=1 - metric, cost=pricer.price(assignment), durations_s={}, best_epoch=epochs - 1
+        metric=metric,
+        loss=1 - metric,
+        cost=plan.pricer.price(request.assignment),
+        durations_s={},
+        best_epoch=epochs - 1,
     )
 
 
 def made_up_test(*_: Any, **__: Any) -> dict[str, float]:
-    """In place of `search.training.trial.evaluate`."""
+    """In place of `evaluate_file`."""
     return {"metric": 0.5, "loss": 0.5}
 
 
@@ -131,10 +128,8 @@ def obey(order: dict[str, Any]) -> dict[str, Any]:
     if pid == 0:
         try:
             if not order["trains"]:
-                search.training.trial.run_trial, search.training.trial.evaluate = (
-                    made_up_training,
-                    made_up_test,
-                )
+                search.training.trial.run_trial = made_up_training
+                search.training.evaluate.evaluate_file = made_up_test
             life = Life(order["dies_at"], note)
             live(home, order["job"], life)
             note.write_text(json.dumps({"steps": life.steps}))

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from search.data import Dataset
 from search.history import JobStatus, TrialStatus
+from search.plans.base import Plan
+from search.training.request import Reporter
 from service.store import jobs, trials
 from tests.worker.conftest import Bench
 from worker import float_model
@@ -15,15 +18,15 @@ from worker import float_model
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders of float models trained during the test."""
-    seen: list[Path] = []
-    train = float_model._train
+    folders: list[Path] = []
+    write = float_model.write_float
 
-    def counted(folder: Path, *rest: object) -> None:
-        seen.append(folder)
-        train(folder, *rest)  # type: ignore[arg-type]
+    def counted(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) -> float:
+        folders.append(folder)
+        return write(plan, data, reporter, folder)
 
-    monkeypatch.setattr(float_model, "_train", counted)
-    return seen
+    monkeypatch.setattr(float_model, "write_float", counted)
+    return folders
 
 
 def metrics(bench: Bench, job_id: str) -> list[float | None]:
@@ -65,9 +68,9 @@ def test_a_drop_below_the_float_model_s_metric_is_infeasible(bench: Bench) -> No
     bench.work()
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
-        found = trials.page(session, job_id, limit=100)
+        rows = trials.page(session, job_id, limit=100)
     assert job.float_metric is not None
     assert job.status in (JobStatus.FAILED, JobStatus.DONE)
-    for trial in found:
-        kept = (trial.metric or 0.0) >= job.float_metric
-        assert trial.status == (TrialStatus.DONE if kept else TrialStatus.INFEASIBLE), trial.reason
+    for trial in rows:
+        is_feasible = (trial.metric or 0.0) >= job.float_metric
+        assert trial.status == (TrialStatus.DONE if is_feasible else TrialStatus.INFEASIBLE), trial.reason

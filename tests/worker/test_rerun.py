@@ -63,7 +63,7 @@ def test_a_trial_that_went_on_with_another_one_is_trained_again_from_that_one(
     assert (recipe.start, recipe.parent) == ("parent", later.parent)
     assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
     (tmp_path / PARENT_MODEL_FILE).unlink()
-    with pytest.raises(rerun.NotRerun, match="whose model is not there"):
+    with pytest.raises(rerun.NotRerun, match="whose model is missing"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
 

@@ -18,11 +18,8 @@ from search.networks import architecture as models
 from search.plans.base import Plan
 from search.spec.training import Training
 from search.task import Output, classification
-from search.training.build import OPTIMIZERS, assemble, build, compile_model
-from tests.search.conftest import small_spec
+from search.training.build import OPTIMIZERS, assemble, compile_model
 from tests.search.searches import Search
-
-TRAINING = Training(learning_rate=0.125)
 
 
 def assignments(plan: Plan, count: int) -> list[Assignment]:
@@ -84,8 +81,8 @@ def test_an_assignment_of_another_network_is_infeasible(small_plan: Plan) -> Non
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_optimizer_is_the_one_asked_for(small_plan: Plan, assignment: Assignment, name: Any) -> None:
-    spec = small_spec(training={"optimizer": name, "learning_rate": 0.125})
-    model = build(spec, assignment, models.architecture(spec.model), 0)
+    model = assembled(small_plan, assignment)
+    compile_model(model, Training(optimizer=name), small_plan.task, 0.125)
     assert isinstance(model.optimizer, OPTIMIZERS[name])
     assert float(model.optimizer.learning_rate) == 0.125
 
@@ -101,11 +98,11 @@ def measured(output: Output, scores: list[list[float]], labels: list[int]) -> di
     """Loss and accuracy of a model that gives back what it is given."""
     inputs = keras.Input((len(scores[0]),))
     model = keras.Model(inputs, keras.layers.Activation("linear")(inputs))
-    compile_model(model, TRAINING, classification(output))
-    found = model.evaluate(
+    compile_model(model, Training(), classification(output))
+    result = model.evaluate(
         np.array(scores, np.float32), np.array(labels, np.int32), verbose=0, return_dict=True
     )
-    return {name: float(value) for name, value in found.items()}
+    return {name: float(value) for name, value in result.items()}
 
 
 def test_probabilities_are_measured_as_such() -> None:

@@ -15,6 +15,7 @@ from search.history import Assignment, EpochReport
 from search.networks.zoo import zoo_config
 from search.plans.base import plan
 from search.spec.job import SearchSpec
+from search.training.request import TrainingRequest
 from search.training.trial import run_trial
 from search.training.warm_start import adopt_weights
 from tests.worker.conftest import tiny_job, write_data
@@ -62,14 +63,15 @@ def test_normalizations_hand_over_their_statistics() -> None:
 def test_layers_learn_at_their_share_of_the_rate(tmp_path: Path, share: float) -> None:
     write_data(tmp_path / "data")
     spec = SearchSpec.model_validate(tiny_job())
-    made = plan(spec, tmp_path / "data")
-    data = load(spec.data, tmp_path / "data", spec.seed, made.data.input_shape)
+    prepared = plan(spec, tmp_path / "data")
+    data = load(spec.data, tmp_path / "data", spec.seed, prepared.data.input_shape)
     assignment = Assignment(values={}, quantizers={"fc1": {"kernel": FOUR_BITS}})
     models = []
     for name, shares in (("before", {"fc1": 0.0, "fc2": 0.0}), ("after", {"fc1": share})):
         folder = tmp_path / name
         folder.mkdir()
-        run_trial(made.job, assignment, data, made.pricer, Silent(), folder, seed=3, shares=shares)
+        request = TrainingRequest(assignment, seed=3, rate_shares=shares)
+        run_trial(prepared, request, data, Silent(), folder)
         models.append(keras.models.load_model(folder / "model.keras"))
     before, after = models
     assert np.array_equal(kernel(before, "fc1"), kernel(after, "fc1")) == (share == 0.0)

@@ -20,12 +20,14 @@ from search.plans.base import Plan, plan
 from search.spec.job import SearchSpec
 from search.task import Head, Output, Task
 from search.training.build import assemble
+from search.training.evaluate import evaluate_file
 from search.training.metrics import metric_value
 from search.training.program import cache as program_cache
 from search.training.program.cache import Network, program_for
 from search.training.program.program import Program
 from search.training.program.state import DeviceData
-from search.training.trial import evaluate, execution_seeds, run_trial
+from search.training.request import TrainingRequest
+from search.training.trial import execution_seeds, run_trial
 from tests.search.searches import Search
 
 pytestmark = pytest.mark.filterwarnings(
@@ -53,8 +55,8 @@ def architecture(*units: int) -> dict[str, Any]:
     hidden = keras.layers.Dense(8, activation="relu", name="hidden")(inputs)
     outputs = [keras.layers.Dense(size, name=f"out{index}")(hidden) for index, size in enumerate(units)]
     model = keras.Model(inputs, outputs if len(outputs) > 1 else outputs[0])
-    found: dict[str, Any] = json.loads(model.to_json())
-    return found
+    config: dict[str, Any] = json.loads(model.to_json())
+    return config
 
 
 def head(index: int, size: int, loss: str, weight: float = 1.0) -> Head:
@@ -153,7 +155,7 @@ def first(prepared: Plan) -> Assignment:
 
 
 def run(prepared: Plan, folder: Path, assignment: Assignment, reporter: Reports) -> Measurement:
-    return run_trial(prepared.job, assignment, loaded(prepared), prepared.pricer, reporter, folder, seed=11)
+    return run_trial(prepared, TrainingRequest(assignment, seed=11), loaded(prepared), reporter, folder)
 
 
 def test_the_epoch_with_the_least_error_is_kept_and_measures_as_reported(tmp_path: Path) -> None:
@@ -166,8 +168,8 @@ def test_the_epoch_with_the_least_error_is_kept_and_measures_as_reported(tmp_pat
     assert measured.metric == pytest.approx(min(errors), abs=1e-6)
     assert measured.best_epoch == errors.index(min(errors))
     data = loaded(prepared)
-    found = evaluate(tmp_path / "model.keras", data.x_validation, data.y_validation, prepared.task)
-    assert found == {"metric": measured.metric, "loss": measured.loss}
+    result = evaluate_file(tmp_path / "model.keras", data.x_validation, data.y_validation, prepared.task)
+    assert result == {"metric": measured.metric, "loss": measured.loss}
     saved = keras.models.load_model(tmp_path / "model.keras")
     theirs = saved.evaluate(data.x_validation, data.y_validation, verbose=0, return_dict=True)
     assert theirs["mae"] == pytest.approx(measured.metric, abs=1e-6)
@@ -206,8 +208,8 @@ def test_executions_differ_by_their_seeds_and_their_mean_counts(tmp_path: Path) 
     best = measured.best_execution
     assert best is not None and best.metric == min(metrics)  # noqa: PT018 -- one fact: which is kept
     data = loaded(prepared)
-    kept = evaluate(tmp_path / "model.keras", data.x_validation, data.y_validation, prepared.task)
-    assert kept["metric"] == best.metric
+    stored = evaluate_file(tmp_path / "model.keras", data.x_validation, data.y_validation, prepared.task)
+    assert stored["metric"] == best.metric
     apart = spread(metrics)
     assert apart is not None
     assert (apart.min, apart.max, apart.std) == (

@@ -24,7 +24,9 @@ from search.plans.base import Plan, plan
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve
 from search.spec.training import Training
-from search.training.trial import evaluate, run_trial
+from search.training.evaluate import evaluate_file
+from search.training.request import TrainingRequest
+from search.training.trial import run_trial
 from tests.search.conftest import small_spec
 from tests.search.searches import Search
 
@@ -37,7 +39,7 @@ FILES = {"model.keras", "quantizers.json", "weights.npz", "preprocessing.json"}
 
 
 @dataclass
-class Recorder:
+class Listener:
     """A reporter that remembers, and may raise."""
 
     on_batch: Callable[[int], None] = lambda _: None
@@ -73,19 +75,13 @@ def run(
     prepared: Plan,
     data: Dataset,
     folder: Path,
-    reporter: Recorder | None = None,
+    reporter: Listener | None = None,
     seed: int = 11,
     spec: SearchSpec | None = None,
 ) -> Measurement:
-    return run_trial(
-        resolve(spec or prepared.spec),
-        first_assignment(prepared),
-        data,
-        prepared.pricer,
-        reporter or Recorder(),
-        folder,
-        seed=seed,
-    )
+    request = TrainingRequest(first_assignment(prepared), seed)
+    changed = prepared if spec is None else replace(prepared, job=resolve(spec))
+    return run_trial(changed, request, data, reporter or Listener(), folder)
 
 
 @dataclass
@@ -93,14 +89,14 @@ class Finished:
     """A trial that was run once for many tests."""
 
     measurement: Measurement
-    reporter: Recorder
+    reporter: Listener
     folder: Path
     assignment: Assignment
 
 
 @pytest.fixture(scope="module")
 def finished(small_plan: Plan, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder, reporter = tmp_path_factory.mktemp("trial"), Recorder()
+    folder, reporter = tmp_path_factory.mktemp("trial"), Listener()
     measurement = run(small_plan, digits, folder, reporter)
     return Finished(measurement, reporter, folder, first_assignment(small_plan))
 
@@ -168,7 +164,7 @@ def test_the_same_seed_gives_the_same_measurement(
 def test_an_epoch_after_the_best_one_is_forgotten(small_plan: Plan, digits: Dataset, tmp_path: Path) -> None:
     misled = replace(digits, y_train=(digits.y_train + 1) % 10)  # the better it learns, the worse it does
     longer = small_spec(training={"epochs": 4, "batch_size": 32, "learning_rate": 0.01})
-    reporter = Recorder()
+    reporter = Listener()
     measurement = run(small_plan, misled, tmp_path, reporter, spec=longer)
     accuracies = [report.metrics["val_accuracy"] for report in reporter.epochs]
     assert accuracies[-1] < max(accuracies)
@@ -179,7 +175,7 @@ def test_a_decaying_learning_rate_starts_as_it_is_and_ends_near_nothing(
     finished: Finished, small_plan: Plan, digits: Dataset, tmp_path: Path
 ) -> None:
     training = {**small_plan.spec.training.model_dump(), "decay": "cosine"}
-    reporter = Recorder()
+    reporter = Listener()
     run(small_plan, digits, tmp_path, reporter, spec=small_spec(training=training))
     constant, decaying = finished.reporter.epochs, reporter.epochs
     assert decaying[0].metrics == pytest.approx(
@@ -206,7 +202,7 @@ def still_spec() -> SearchSpec:
 
 
 def test_of_equal_epochs_the_first_is_the_best(digits: Dataset, tmp_path: Path) -> None:
-    reporter = Recorder()
+    reporter = Listener()
     measurement = run(plan(still_spec(), Path()), digits, tmp_path, reporter)
     assert len({report.metrics["val_accuracy"] for report in reporter.epochs}) == 1
     assert measurement.best_epoch == 0
@@ -219,9 +215,12 @@ def test_the_files_of_a_trial_are_written(finished: Finished) -> None:
     assert {path.name for path in finished.folder.iterdir()} == FILES
 
 
-def test_the_saved_model_gives_exactly_the_reported_numbers(finished: Finished, digits: Dataset) -> None:
-    found = evaluate(finished.folder / "model.keras", digits.x_validation, digits.y_validation)
-    assert found == {"metric": finished.measurement.metric, "loss": finished.measurement.loss}
+def test_the_saved_model_gives_exactly_the_reported_numbers(
+    finished: Finished, small_plan: Plan, digits: Dataset
+) -> None:
+    path = finished.folder / "model.keras"
+    result = evaluate_file(path, digits.x_validation, digits.y_validation, small_plan.task)
+    assert result == {"metric": finished.measurement.metric, "loss": finished.measurement.loss}
 
 
 IN_ANOTHER_PROCESS = """
@@ -253,8 +252,8 @@ def test_the_saved_model_has_the_sampled_quantizers(finished: Finished) -> None:
 
 
 def layers_of(document: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(document.read_text())["layers"]
-    return found
+    layers: list[dict[str, Any]] = json.loads(document.read_text())["layers"]
+    return layers
 
 
 def test_the_quantizers_are_written_as_text_and_field_by_field(finished: Finished) -> None:
@@ -299,7 +298,7 @@ def test_the_scaling_of_the_inputs_is_written(finished: Finished, digits: Datase
 
 
 def test_a_cancelled_trial_stops_at_the_next_epoch(small_plan: Plan, digits: Dataset, tmp_path: Path) -> None:
-    reporter = Recorder(on_epoch=fails_at(0, Cancelled("enough")))
+    reporter = Listener(on_epoch=fails_at(0, Cancelled("enough")))
     with pytest.raises(Cancelled, match="enough"):
         run(small_plan, digits, tmp_path, reporter)
     assert len(reporter.epochs) == 1
@@ -308,7 +307,7 @@ def test_a_cancelled_trial_stops_at_the_next_epoch(small_plan: Plan, digits: Dat
 def test_a_cancelled_trial_stops_before_its_epoch_ends(
     small_plan: Plan, digits: Dataset, tmp_path: Path
 ) -> None:
-    reporter = Recorder(on_batch=fails_at(1, Cancelled("enough")))
+    reporter = Listener(on_batch=fails_at(1, Cancelled("enough")))
     with pytest.raises(Cancelled, match="enough"):
         run(small_plan, digits, tmp_path, reporter)
     assert (reporter.batches, reporter.epochs) == (1, [])
@@ -316,7 +315,7 @@ def test_a_cancelled_trial_stops_before_its_epoch_ends(
 
 def test_a_trial_that_did_not_end_leaves_no_files(small_plan: Plan, digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
-        run(small_plan, digits, tmp_path, Recorder(on_epoch=fails_at(1, Cancelled("enough"))))
+        run(small_plan, digits, tmp_path, Listener(on_epoch=fails_at(1, Cancelled("enough"))))
     assert not list(tmp_path.iterdir())
 
 
@@ -353,12 +352,12 @@ def test_running_out_of_memory_is_told_apart(
     small_plan: Plan, digits: Dataset, tmp_path: Path, error: Exception
 ) -> None:
     with pytest.raises(OutOfMemory, match="out of memory with batches of 32"):
-        run(small_plan, digits, tmp_path, Recorder(on_batch=fails_at(2, error)))
+        run(small_plan, digits, tmp_path, Listener(on_batch=fails_at(2, error)))
 
 
 def test_other_errors_are_passed_on(small_plan: Plan, digits: Dataset, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="disk is gone"):
-        run(small_plan, digits, tmp_path, Recorder(on_batch=fails_at(2, RuntimeError("disk is gone"))))
+        run(small_plan, digits, tmp_path, Listener(on_batch=fails_at(2, RuntimeError("disk is gone"))))
 
 
 def untouched(parts: Sequence[np.ndarray]) -> list[bytes]:
