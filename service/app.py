@@ -34,7 +34,7 @@ from service.api.event_hub import Watch
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import buckets
 from service.observability.metrics import Metrics
-from service.observability.middleware import Observed
+from service.observability.middleware import RequestObserver
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
@@ -70,7 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     openapi.install(app)
     app.add_middleware(middleware.Gate, settings=settings)
-    app.add_middleware(Observed, metrics=app.state.metrics)
+    app.add_middleware(RequestObserver, metrics=app.state.metrics, internal_error=problems.internal)
     app.add_middleware(middleware.AnswerHeaders)
     return app
 

@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from service.observability import trace
+from service.observability import tracing
 from service.settings import Settings
 from service.store.session import on_commit
 
@@ -94,7 +94,7 @@ class Queue:
         """Send now; False if the broker does not answer."""
         try:
             self._celery.send_task(
-                task.value, args=list(ids), headers=trace.headers(), ignore_result=True, retry=False
+                task.value, args=list(ids), headers=tracing.headers(), ignore_result=True, retry=False
             )
         except Exception:  # whatever the transport raises: the sweep repairs it
             log.warning("the broker did not take %s%s", task, ids, exc_info=True)

@@ -17,7 +17,7 @@ from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
 from search.process import freeze_imports, without_collections, without_scikit_learn
-from service.observability import telemetry, trace
+from service.observability import tracing
 from service.queue import TaskName, make_celery
 from service.settings import Settings
 from worker import final_training, loop, tasks
@@ -34,13 +34,13 @@ _OF_JOBS = frozenset({TaskName.ADVANCE_JOB, TaskName.FINALIZE_JOB})
 
 
 class TracedTask(Task):
-    """A task that goes on with the trace of the request it follows from; its log lines say so, and whose they are."""
+    """A task that continues the trace of the request it follows from; its log lines name trace, task and job."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the task."""
         about = {"job" if self.name in _OF_JOBS else "trial_id": arguments[0]} if arguments else {}
         with (
-            trace.joined(self.request.headers or {}, str(self.name)),
+            tracing.span(str(self.name), self.request.headers or {}),
             structlog.contextvars.bound_contextvars(task=self.name, **about),
         ):
             return super().__call__(*arguments, **options)
@@ -108,7 +108,7 @@ def _load_keras(**_: Any) -> None:
         import search.engine
         import search.training.trial  # noqa: F401
     freeze_imports()
-    telemetry.start(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
+    tracing.export(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 
 
 @worker_ready.connect(weak=False)

@@ -26,7 +26,7 @@ from service.errors import (
     ServiceError,
     Unavailable,
 )
-from service.observability import trace
+from service.observability import tracing
 from service.schemas.jobs import ProblemDocument, ProblemItem
 
 log = logging.getLogger(__name__)
@@ -68,9 +68,7 @@ def response(error: ServiceError) -> Response:
 
 
 def _render(document: ProblemDocument, headers: Mapping[str, str] | None = None) -> Response:
-    here = trace.current()
-    if here is not None:
-        document = document.model_copy(update={"trace_id": here.trace_id})
+    document = document.model_copy(update={"trace_id": tracing.trace_id()})
     body = document.model_dump_json(exclude_none=True, exclude=None if document.errors else {"errors"})
     return Response(body, document.status, dict(headers or {}), media_type=MEDIA_TYPE)
 

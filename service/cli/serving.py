@@ -17,7 +17,7 @@ import uvicorn
 from search.process import without_collections
 from service.auth import keys
 from service.cli.supervisor import Supervisor
-from service.observability import logs, telemetry
+from service.observability import logs, tracing
 from service.settings import Settings
 from service.store import workers
 from service.store.migrate import upgrade
@@ -38,7 +38,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
         update={name: value for name, value in given.items() if value is not None}
     )
     logs.configure(settings)
-    telemetry.start(settings, "fewbits-api")
+    tracing.export(settings, "fewbits-api")
     settings.home.mkdir(parents=True, exist_ok=True)
     migrate_database(settings)
     _refuse_without_keys(settings)
