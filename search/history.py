@@ -144,7 +144,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """Energy of one layer in picojoules, by part."""
+    """Energy of one layer in picojoules, by part. The parts named in `included` make up `included_pj`."""
 
     name: str
     class_name: str
@@ -152,7 +152,8 @@ class LayerCost:
     outputs_pj: float
     parameters_pj: float
     operations_pj: float
-    counted_pj: float  #: what enters the trial's energy
+    included_pj: float  #: what enters the network's energy
+    included: tuple[str, ...] = ()  #: of inputs, outputs, parameters and operations
 
 
 @dataclass(frozen=True, slots=True)

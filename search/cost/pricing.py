@@ -151,7 +151,8 @@ class Pricer:
                 outputs_pj=layer.outputs_pj,
                 parameters_pj=layer.parameters_pj,
                 operations_pj=layer.operations_pj,
-                counted_pj=layer.included_pj,
+                included_pj=layer.included_pj,
+                included=layer.included,
             )
             for layer in report.layers
         )

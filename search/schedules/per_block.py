@@ -28,7 +28,7 @@ def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stag
     ]
     if problems:
         raise InvalidSpec(problems)
-    counted = {layer.name: layer.counted_pj for layer in reference.layers}
+    counted = {layer.name: layer.included_pj for layer in reference.layers}
     costs = {name: sum(counted.get(layer, 0.0) for layer in layers) for name, layers in blocks.items()}
     order = list(blocks)
     if schedule.order == "cost":

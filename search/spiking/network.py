@@ -295,5 +295,6 @@ def _layer_cost(work: PopulationWork, energy: PopulationEnergy) -> LayerCost:
         outputs_pj=0.0,
         parameters_pj=energy.weights_pj,
         operations_pj=energy.operations_pj,
-        counted_pj=energy.total_pj,
+        included_pj=energy.total_pj,
+        included=("inputs", "parameters", "operations"),
     )

@@ -98,7 +98,7 @@ def _layer(name: str, a: TrialLayerView | None, b: TrialLayerView | None) -> Lay
         tensors=tuple(tensors),
         a_width=a.width if a else None,
         b_width=b.width if b else None,
-        energy_pj=Figure("energy_pj", a.counted_pj if a else None, b.counted_pj if b else None),
+        energy_pj=Figure("energy_pj", a.included_pj if a else None, b.included_pj if b else None),
     )
 
 

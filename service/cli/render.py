@@ -176,14 +176,14 @@ def dry_run(answer: DryRun) -> RenderableType:
         choices.add_row(
             Text(width.name), Text(", ".join(width.layers)), str(len(width.multipliers)), multiples
         )
-    layers = _table("layer", "class", ">inputs", ">outputs", ">parameters", ">operations", ">counted")
+    layers = _table("layer", "class", ">inputs", ">outputs", ">parameters", ">operations", ">included")
     for layer in answer.reference.layers:
         parts = (
             layer.inputs_pj,
             layer.outputs_pj,
             layer.parameters_pj,
             layer.operations_pj,
-            layer.counted_pj,
+            layer.included_pj,
         )
         layers.add_row(Text(layer.name), Text(layer.class_name), *(f"{part:,.0f}" for part in parts))
     data = answer.data

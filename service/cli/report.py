@@ -204,16 +204,16 @@ def _points_table(title: str, points: Sequence[PointView], job: JobView) -> str:
 def _layers(trial: TrialView | None) -> str:
     if trial is None:
         return ""
-    largest = max((layer.counted_pj or 0.0 for layer in trial.layers), default=0.0)
+    largest = max((layer.included_pj or 0.0 for layer in trial.layers), default=0.0)
     rows = []
     for layer in trial.layers:
         quantizers = "<br>".join(
             f"{escape(slot)} {escape(tensor.quantizer or 'float')}" for slot, tensor in layer.slots.items()
         )
-        bar = _bar(layer.counted_pj or 0.0, largest)
+        bar = _bar(layer.included_pj or 0.0, largest)
         rows.append(
             f"<tr><th>{escape(layer.name)}</th><td>{escape(layer.class_name or '')}</td>"
-            f'<td class="small">{quantizers}</td><td class="number">{escape(render.energy(layer.counted_pj))}</td>'
+            f'<td class="small">{quantizers}</td><td class="number">{escape(render.energy(layer.included_pj))}</td>'
             + "".join(_part(getattr(layer, f"{part}_pj")) for part in _PARTS)
             + f"<td>{bar}</td></tr>"
         )

@@ -11,7 +11,6 @@ const PARTS = [
   ["inputs_pj", "inputs"],
   ["outputs_pj", "outputs"],
 ];
-const ROUNDING_PJ = 0.03; // parts are rounded to 0.01 pJ each
 const FILES = {
   "model.keras": "trained Keras model",
   "quantizers.json": "quantizer of every tensor",
@@ -74,8 +73,8 @@ function files(trial) {
 
 function layers(trial) {
   if (trial.layers.length === 0) return null;
-  const isPriced = trial.layers.some((layer) => layer.counted_pj !== null);
-  const largest = Math.max(...trial.layers.map((layer) => layer.counted_pj ?? 0), 1e-12);
+  const isPriced = trial.layers.some((layer) => layer.included_pj !== null);
+  const largest = Math.max(...trial.layers.map((layer) => layer.included_pj ?? 0), 1e-12);
   return h("section", {}, h("h3", {}, "Layers"),
     isPriced ? h("p", { class: "legend small" }, PARTS.map(([part, label]) => h("span", { class: "key" }, h("i", { class: `swatch ${part}` }), label))) : null,
     h("div", { class: "scroll" }, h("table", { class: "rows layers small" },
@@ -89,7 +88,7 @@ function layerRow(layer, isPriced, largest) {
   return h("tr", {},
     h("th", { scope: "row" }, layer.name, h("div", { class: "muted" }, kind)),
     h("td", {}, tensors.length === 0 ? h("span", { class: "muted" }, "–") : tensors.map(([slot, tensor]) => quantizer(slot, tensor))),
-    isPriced ? h("td", { class: "energy" }, layer.counted_pj === null ? "–" : [energyBar(layer, largest), h("span", {}, format.energy(layer.counted_pj))]) : null);
+    isPriced ? h("td", { class: "energy" }, layer.included_pj === null ? "–" : [energyBar(layer, largest), h("span", {}, format.energy(layer.included_pj))]) : null);
 }
 
 function quantizer(slot, tensor) {
@@ -103,10 +102,10 @@ function bitsClass(bits) {
 }
 
 function energyBar(layer, largest) {
-  const all = PARTS.map(([part, label]) => `${label} ${format.energy(layer[part])}`).join(", ");
-  const title = `${all}; counted ${format.energy(layer.counted_pj)}`;
+  const all = PARTS.map(([part, label]) => `${label} ${format.energy(layer[part])}${isIncluded(layer, part) ? "" : " (not included)"}`).join(", ");
+  const title = `${all}; included ${format.energy(layer.included_pj)}`;
   const bar = h("div", { class: "stack", role: "img", "aria-label": title, title });
-  for (const part of countedParts(layer)) {
+  for (const part of layer.included ? PARTS.map(([name]) => name).filter((name) => isIncluded(layer, name)) : ["included_pj"]) {
     const piece = h("i", { class: part });
     piece.style.width = `${(100 * layer[part]) / largest}%`;
     bar.append(piece);
@@ -114,15 +113,9 @@ function energyBar(layer, largest) {
   return bar;
 }
 
-/** The parts that make up `counted_pj`: the cost model leaves some out by class, and says so only by the sum. */
-function countedParts(layer) {
-  const names = PARTS.map(([part]) => part);
-  for (let mask = 2 ** names.length - 1; mask >= 0; mask--) {
-    const kept = names.filter((_, index) => mask & (1 << index));
-    const sum = kept.reduce((total, part) => total + layer[part], 0);
-    if (Math.abs(sum - layer.counted_pj) <= ROUNDING_PJ) return kept;
-  }
-  return ["counted_pj"];
+/** Whether a part, such as `inputs_pj`, enters the energy of the network; true where an older version stored no parts. */
+function isIncluded(layer, part) {
+  return layer.included?.includes(part.replace("_pj", "")) ?? true;
 }
 
 function history(trial, job) {

@@ -19,6 +19,11 @@ Item = TypeVar("Item")
 #: `json_schema_extra` of a field that is sent under its old name for one minor version.
 DEPRECATED: Final[dict[str, JsonValue]] = {"deprecated": True}
 
+#: Describes the `included` parts of a layer's energy.
+INCLUDED: Final = (
+    "which of inputs, outputs, parameters, operations make up `included_pj`; null if stored by version 0.1.0"
+)
+
 
 class View(BaseModel):
     """A value the service sends. Fields a reader does not know are ignored, so that a client may be older."""
@@ -75,6 +80,7 @@ class LayerEnergyView(View):
     parameters_pj: float
     operations_pj: float
     included_pj: float = Field(validation_alias=_INCLUDED)
+    included: tuple[str, ...] | None = Field(None, description=INCLUDED)
 
     @computed_field(description="as `included_pj`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
     @property
@@ -205,6 +211,7 @@ class TrialLayerView(View):
     included_pj: float | None = Field(
         None, validation_alias=_INCLUDED, description="what enters the network's energy"
     )
+    included: tuple[str, ...] | None = Field(None, description=INCLUDED)
 
     @computed_field(description="as `included_pj`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
     @property

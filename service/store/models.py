@@ -230,7 +230,7 @@ class TrialEpoch(Base):
 
 
 class TrialLayer(Base):
-    """The energy of one layer of a trial's network, in picojoules."""
+    """The energy of one layer of a trial's network, in picojoules; `included` are the parts of `included_pj`."""
 
     __tablename__ = "layer_energies"
 
@@ -242,7 +242,8 @@ class TrialLayer(Base):
     outputs_pj: Mapped[float]
     parameters_pj: Mapped[float]
     operations_pj: Mapped[float]
-    counted_pj: Mapped[float]
+    included_pj: Mapped[float] = mapped_column("counted_pj")
+    included: Mapped[list[str] | None] = mapped_column(JSON)  #: None: stored by version 0.1.0
 
 
 class Artifact(Base):

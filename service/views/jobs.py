@@ -46,7 +46,7 @@ _GOAL: TypeAdapter[Any] = TypeAdapter(Goal)
 #: Trials that count as done; a cancelled one does not.
 _TRIED = TRIAL_ENDED - {TrialStatus.CANCELLED}
 
-_ENERGY_PARTS = ("inputs_pj", "outputs_pj", "parameters_pj", "operations_pj")
+_ENERGY_PARTS = ("inputs_pj", "outputs_pj", "parameters_pj", "operations_pj", "included_pj", "included")
 
 #: Score of a metric and a cost under a job's goal.
 Scorer = Callable[[float, float], float]
@@ -343,7 +343,6 @@ def _trial_layer(
         class_name=row.class_name,
         slots=tensors,
         width=width,
-        included_pj=row.counted_pj,
         **parts,
     )
 

@@ -77,7 +77,7 @@ def test_trials_are_numbered_once_and_hold_what_was_asked_for(server: Server, jo
     assert [trial["number"] for trial in found] == [0, 1, 2]
     detail = read(server, f"/v1/jobs/{job_id}/trials/0")
     assert [epoch["epoch"] for epoch in detail["epochs"]] == [0, 1]
-    assert sum(layer["counted_pj"] for layer in detail["layers"]) == pytest.approx(
+    assert sum(layer["included_pj"] for layer in detail["layers"]) == pytest.approx(
         detail["energy_pj"], abs=20
     )
     assert {"keras", "tensorflow", "fewbits"} <= set(detail["versions"])

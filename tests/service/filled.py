@@ -53,12 +53,12 @@ class Filler:
     def __init__(self, database: Database, blobs: BlobStore, folder: Path) -> None:
         self._database = database
         self._blobs = blobs
-        self._folder = folder
+        self.folder = folder
 
     def job(self, document: dict[str, Any] = JOB) -> Filled:
         """A job in status RUNNING, without trials."""
         spec = SearchSpec.model_validate(document)
-        planned = plan(spec, self._folder)
+        planned = plan(spec, self.folder)
         new = NewJob(
             name=spec.name,
             spec=spec.model_dump(mode="json"),
@@ -120,7 +120,7 @@ class Filler:
         )
         files = {}
         for name, content in (("model.keras", b"bytes of trial %d" % held.number), ("report.json", b"{}")):
-            path = self._folder / name
+            path = self.folder / name
             path.write_bytes(content)
             files[name] = self._blobs.put(path)
         with self._database.transaction() as session:

@@ -16,7 +16,7 @@ import json, sys
 from pathlib import Path
 
 import search.training.trial
-from search import programs
+from search.training.program import cache as programs
 from search.errors import Diverged
 from service.store import trials
 from tests.worker.conftest import Bench, write_data

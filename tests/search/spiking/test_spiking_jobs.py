@@ -87,7 +87,7 @@ def test_fewer_bits_cost_less(planned: Plan, method: str) -> None:
     assert [cost.energy_pj for cost in costs] == sorted(cost.energy_pj for cost in costs)
     assert [cost.bits for cost in costs] == sorted(cost.bits for cost in costs)
     for cost in costs:
-        assert cost.value == pytest.approx(sum(layer.counted_pj for layer in cost.layers))
+        assert cost.value == pytest.approx(sum(layer.included_pj for layer in cost.layers))
 
 
 def test_the_reference_is_what_rockpool_makes_by_default(planned: Plan) -> None:

@@ -146,7 +146,7 @@ def test_a_measured_trial_shows_all_that_was_stored(http: TestClient, filled: Fi
     layers = {layer["name"]: layer for layer in trial["layers"]}
     assert layers["dense"]["slots"]["kernel"]["bits"] <= 8
     assert layers["flatten"]["slots"] == {}
-    assert sum(layer["counted_pj"] for layer in trial["layers"]) == pytest.approx(trial["energy_pj"], abs=20)
+    assert sum(layer["included_pj"] for layer in trial["layers"]) == pytest.approx(trial["energy_pj"], abs=20)
     assert trial["versions"] == {"keras": "3.15.1"}
     assert trial["durations_s"] == {"build": 0.3, "train": 1.5}
     assert (trial["seed"], trial["attempt"], trial["best_epoch"]) == (0, 1, 2)
@@ -158,7 +158,7 @@ def test_a_running_trial_shows_its_quantizers_before_it_has_energies(
     trial = read(http, f"/v1/jobs/{filled.job_id}/trials/7")
     assert trial["status"] == TrialStatus.RUNNING
     assert trial["epochs_done"] == 2
-    assert {layer["counted_pj"] for layer in trial["layers"]} == {None}
+    assert {layer["included_pj"] for layer in trial["layers"]} == {None}
     assert any(layer["slots"] for layer in trial["layers"])
 
 

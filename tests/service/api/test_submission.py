@@ -33,7 +33,7 @@ def test_a_new_job_says_what_it_will_search(http: TestClient, job: dict[str, Any
     assert stored["progress"] == {"done": 0, "total": 20, "fraction": 0.0, "elapsed_s": None, "eta_s": None}
     assert stored["best"] is None
     assert stored["reference"]["energy_pj"] == stored["reference_cost"] > 0
-    assert sum(layer["counted_pj"] for layer in stored["reference"]["layers"]) > 0
+    assert sum(layer["included_pj"] for layer in stored["reference"]["layers"]) > 0
     assert stored["spec"]["seed"] == 42
 
 
@@ -113,7 +113,7 @@ def test_the_dry_run_names_the_ends_of_the_costs(http: TestClient, job: dict[str
     assert 0 < cheapest["cost"]["value"] < most_expensive["cost"]["value"]
     assert plan["dearest"] == most_expensive  # its name in 0.1
     assert set(cheapest["choices"]) == {choice["name"] for choice in plan["slots"] + plan["widths"]}
-    assert sum(layer["counted_pj"] for layer in cheapest["cost"]["layers"]) > 0
+    assert sum(layer["included_pj"] for layer in cheapest["cost"]["layers"]) > 0
 
 
 def test_the_dry_run_estimates_the_time_from_trials_of_the_same_model(

@@ -40,7 +40,7 @@ def new_trial(number: int) -> NewTrial:
 
 def measurement(metric: float = 0.9, cost: float = 100.0) -> Measurement:
     """What a trial achieved."""
-    layer = LayerCost("dense", "QDense", 1.0, 2.0, 3.0, 4.0, 8.0)
+    layer = LayerCost("dense", "QDense", 1.0, 2.0, 3.0, 4.0, 7.0, ("parameters", "operations"))
     return Measurement(
         metric=metric,
         loss=0.1,

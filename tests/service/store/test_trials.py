@@ -70,7 +70,10 @@ def test_a_finished_trial_keeps_metric_and_cost_apart(database: Database, held: 
     with database.reading() as session:
         row = trials.get(session, held.job_id, 0)
         assert (row.metric, row.cost, row.energy_pj, row.bits) == (0.9, 100.0, 100.0, 2**40)
-        assert [layer.counted_pj for layer in trials.layers(session, row)] == [8.0]
+        layers = trials.layers(session, row)
+        assert [(layer.included_pj, layer.included) for layer in layers] == [
+            (7.0, ["parameters", "operations"])
+        ]
 
 
 def test_an_old_attempt_cannot_finish_a_trial(database: Database, held: Claim) -> None:
