@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -127,6 +128,9 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
+    if cursor.execute("SELECT count(*) FROM pragma_function_list WHERE name = 'ln'").fetchone() == (0,):
+        # TensorFlow brings an SQLite without mathematics; a process that loads it first computes scores with that one.
+        connection.create_function("ln", 1, math.log, deterministic=True)
     cursor.close()
 
 
