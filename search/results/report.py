@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search.history import Cost, Measurement, TrialRecord, spread
+from search.history import Cost, LayerCost, Measurement, TrialRecord, spread
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 
@@ -74,5 +74,10 @@ def _cost(cost: Cost) -> dict[str, Any]:
         "value": cost.value,
         "energy_pj": cost.energy_pj,
         "bits": cost.bits,
-        "layers": [asdict(layer) for layer in cost.layers],
+        "layers": [_layer(layer) for layer in cost.layers],
     }
+
+
+def _layer(layer: LayerCost) -> dict[str, Any]:
+    """`counted_pj` is the name of `included_pj` in 0.1."""
+    return asdict(layer) | {"included": list(layer.included), "counted_pj": layer.included_pj}
