@@ -1,4 +1,4 @@
-"""The queue: what the service says to the workers. A message only wakes; rows decide."""
+"""The queue: messages from the service to the workers. A message only wakes; rows say what is to be done."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ log = logging.getLogger(__name__)
 
 
 class TaskName(StrEnum):
-    """The tasks a worker knows. Arguments are ids, in JSON."""
+    """The tasks of a worker; the values are the names on the wire. Arguments are ids, in JSON."""
 
     ADVANCE_JOB = "fewbits.advance_job"  #: (job id) propose trials, or end the job
     RUN_TRIAL = "fewbits.run_trial"  #: (trial id) claim, train and measure it
-    FINALIZE_JOB = "fewbits.finalize_job"  #: (job id) measure the best trial on the test data
-    TRAIN_FINALLY = "fewbits.train_finally"  #: (trial id) the final training of a chosen trial
-    SWEEP = "fewbits.sweep"  #: () take back what dead workers held, send lost messages again
+    WRITE_REPORT = (
+        "fewbits.finalize_job"  #: (job id) measure the best trial on the test data, and end the job
+    )
+    RUN_FINAL_TRAINING = "fewbits.train_finally"  #: (trial id) train a chosen trial on
+    SWEEP = "fewbits.sweep"  #: () return what dead workers had claimed, send lost messages again
 
 
-#: Seconds between two looks at the file broker's folder; kombu's default of 1 s makes each message that late.
+#: Seconds between polls of the file broker's folder; kombu's default of 1 s delays each message by as much.
 POLL_S: Final = 0.05
 
 
 def make_celery(settings: Settings) -> Celery:
-    """A Celery application that speaks JSON and keeps no results."""
+    """A Celery application whose messages are JSON and whose results are not stored."""
     from celery import Celery
 
     app = Celery("fewbits", broker=settings.broker_url or "filesystem://")
@@ -64,7 +66,7 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
-    """Where the embedded broker keeps its messages; made if they are not there."""
+    """The folders of the embedded broker; created if missing."""
     folders = {name: settings.home / "queue" / name for name in ("messages", "processed", "control")}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,7 @@ def _folders(settings: Settings) -> dict[str, Path]:
 
 
 class Queue:
-    """Sends messages once the transaction under way is committed."""
+    """Sends messages once the current transaction is committed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -80,13 +82,13 @@ class Queue:
 
     @cached_property
     def _celery(self) -> Celery:
-        """Made for the first message: a service that has just started answers sooner without it."""
+        """Created for the first message: without it a service that has just started answers sooner."""
         return make_celery(self._settings)
 
     def enqueue(self, task: TaskName, *ids: str | int) -> None:
-        """Have a worker do `task` after the commit; dropped if the transaction rolls back.
+        """Send a message after the commit; it is dropped if the transaction rolls back.
 
-        A broker that does not answer is logged, not raised: the rows are there, and the sweep sends the message again.
+        A broker that does not answer is logged, not raised: the rows are stored, and the sweep sends the message again.
         """
         on_commit(partial(self.send, task, *ids))
 
@@ -96,21 +98,23 @@ class Queue:
             self._celery.send_task(
                 task.value, args=list(ids), headers=tracing.headers(), ignore_result=True, retry=False
             )
-        except Exception:  # whatever the transport raises: the sweep repairs it
-            log.warning("the broker did not take %s%s", task, ids, exc_info=True)
+        except Exception:  # of any transport: the sweep sends the message again
+            log.warning("the broker did not accept %s%s", task, ids, exc_info=True)
             return False
         return True
 
     def check(self) -> None:
-        """PermissionError if the embedded broker's folder cannot be written; else what a broker's transport raises."""
+        """Raise if no message can be sent: PermissionError if the embedded broker's folder cannot be written, or what
+        the broker's transport raises.
+        """
         if self._folder is not None:
             if not os.access(self._folder, os.W_OK | os.X_OK):
-                raise PermissionError(f"{self._folder} cannot be written")
+                raise PermissionError(f"{self._folder} is not writable")
             return
         with self._celery.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Close the connection to the broker."""
         if "_celery" in vars(self):
             self._celery.close()

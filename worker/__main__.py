@@ -1,4 +1,4 @@
-"""`python -m worker`: a worker process that runs until it is told to stop."""
+"""`python -m worker`: a worker process that runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def main() -> None:
     """Parse the options and run the worker; never returns normally."""
     parser = argparse.ArgumentParser(prog="python -m worker", description=main.__doc__)
     parser.add_argument(
-        "--concurrency", type=int, default=1, help="trials trained at once, each in its own process"
+        "--concurrency",
+        type=int,
+        default=1,
+        help="number of trials trained in parallel, each in its own process",
     )
     parser.add_argument("--beat", action="store_true", help="also sweep for dead workers and lost messages")
     parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
@@ -23,7 +26,7 @@ def main() -> None:
     settings = Settings()
     logs.configure(settings)
     _share_cores(options.concurrency)
-    # read when Celery is imported: SIGTERM gives the trial under way back, instead of waiting for its end
+    # read when Celery is imported: SIGTERM returns the running trial to the queue, instead of waiting for its end
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     with without_collections():
         app = _make_app(settings)
@@ -35,7 +38,7 @@ def main() -> None:
     try:
         app.worker_main([*arguments, "--beat"] if options.beat else arguments)
     finally:
-        _give_back(settings)
+        _return_trials(settings)
 
 
 def _make_app(settings: Settings) -> Any:
@@ -47,18 +50,18 @@ def _make_app(settings: Settings) -> Any:
     return make_worker(settings)
 
 
-def _give_back(settings: Settings) -> None:
-    from worker.app import give_back
+def _return_trials(settings: Settings) -> None:
+    from worker.app import return_trials
 
-    give_back(settings)
+    return_trials(settings)
 
 
 def _keep_logging(**_: Any) -> None:
-    """Celery sets up no logging of its own where somebody listens to this signal."""
+    """Celery sets up no logging where this signal has a receiver."""
 
 
 def _share_cores(concurrency: int) -> None:
-    """Give each child its share of the cores, so that two trainings do not fight over the same ones."""
+    """Give each child its share of the cores, so that trainings do not compete for the same ones."""
     threads = str(max(1, (os.cpu_count() or 1) // max(1, concurrency)))
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, threads)

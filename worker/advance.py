@@ -127,7 +127,7 @@ def _end_search(
         )
     with runtime.database.transaction() as session:
         if final_reports.start(session, job.id, best.trial.number, reason, cause):
-            runtime.queue.enqueue(TaskName.FINALIZE_JOB, job.id)
+            runtime.queue.enqueue(TaskName.WRITE_REPORT, job.id)
 
 
 def _end_without_result(runtime: Runtime, job: Job) -> None:

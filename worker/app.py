@@ -26,11 +26,11 @@ from worker.runtime import Runtime, make_runtime
 log = logging.getLogger(__name__)
 
 
-#: How long a trial under way may go on after SIGTERM, and how long Celery's own shutdown may then take.
+#: Seconds a running trial may go on after SIGTERM, and seconds that Celery's own shutdown may then take.
 SOFT_SHUTDOWN_S, _SHUTDOWN_S = 5, 10
 
-#: Tasks whose one argument is the id of a job; that of the others is the id of a trial.
-_OF_JOBS = frozenset({TaskName.ADVANCE_JOB, TaskName.FINALIZE_JOB})
+#: Tasks whose argument is the id of a job; the others have the id of a trial.
+_OF_JOBS = frozenset({TaskName.ADVANCE_JOB, TaskName.WRITE_REPORT})
 
 
 class TracedTask(Task):
@@ -54,17 +54,17 @@ def make_worker(settings: Settings) -> Celery:
         worker_prefetch_multiplier=1,
         worker_max_tasks_per_child=settings.trials_per_process,
         worker_max_memory_per_child=settings.memory_per_process_mb * 1024,
-        worker_proc_alive_timeout=180,  # a child loads TensorFlow before it says that it is up
+        worker_proc_alive_timeout=180,  # a child loads TensorFlow before it reports that it is up
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
-        beat_scheduler="celery.beat:Scheduler",  # keeps no file: the sweep may run at any time
+        beat_scheduler="celery.beat:Scheduler",  # stores no file: the sweep may run at any time
         beat_schedule={
             "sweep": {
                 "task": TaskName.SWEEP.value,
                 "schedule": settings.sweep,
-                # busy workers must not come back to a heap of sweeps
+                # busy workers must not find many sweeps in the queue
                 "options": {"expires": settings.sweep.total_seconds(), "ignore_result": True},
             }
         },
@@ -76,24 +76,24 @@ def make_worker(settings: Settings) -> Celery:
 def _register(app: Celery, settings: Settings) -> None:
     @cache
     def runtime() -> Runtime:
-        """Made at the first task, so that every forked child opens connections of its own."""
+        """Created at the first task, so that every forked child opens its own connections."""
         return make_runtime(settings)
 
     @app.task(name=TaskName.ADVANCE_JOB.value)
     def advance_job(job_id: str) -> None:
-        loop.work(runtime(), TaskName.ADVANCE_JOB, job_id)
+        loop.run(runtime(), TaskName.ADVANCE_JOB, job_id)
 
     @app.task(name=TaskName.RUN_TRIAL.value)
     def run_trial(trial_id: int) -> None:
-        loop.work(runtime(), TaskName.RUN_TRIAL, trial_id)
+        loop.run(runtime(), TaskName.RUN_TRIAL, trial_id)
 
-    @app.task(name=TaskName.FINALIZE_JOB.value)
-    def finalize_job(job_id: str) -> None:
-        loop.work(runtime(), TaskName.FINALIZE_JOB, job_id)
+    @app.task(name=TaskName.WRITE_REPORT.value)
+    def write_report(job_id: str) -> None:
+        loop.run(runtime(), TaskName.WRITE_REPORT, job_id)
 
-    @app.task(name=TaskName.TRAIN_FINALLY.value)
-    def train_finally(trial_id: int) -> None:
-        final_training.train_finally(runtime(), trial_id)
+    @app.task(name=TaskName.RUN_FINAL_TRAINING.value)
+    def run_final_training(trial_id: int) -> None:
+        final_training.run_final_training(runtime(), trial_id)
 
     @app.task(name=TaskName.SWEEP.value)
     def sweep() -> None:
@@ -113,21 +113,23 @@ def _load_keras(**_: Any) -> None:
 
 @worker_ready.connect(weak=False)
 def _sweep_once(sender: Any, **_: Any) -> None:
-    """What a killed worker left behind is looked for at once, not at the beat's first tick."""
+    """What a killed worker had claimed is returned at once, not at the first tick of the beat."""
     sender.app.send_task(TaskName.SWEEP.value, ignore_result=True)
 
 
-def give_back(settings: Settings) -> None:
-    """Give back the trials whose children this process, which is about to end, has stopped."""
+def return_trials(settings: Settings) -> None:
+    """Return the trials to the queue whose children this process, which is about to end, has stopped."""
     try:
         tasks.sweep(make_runtime(settings))
-    except Exception:  # whatever is away: the leases run out
-        log.warning("trials under way could not be given back; their leases run out", exc_info=True)
+    except Exception:  # the database or broker is away: the leases expire
+        log.warning(
+            "running trials could not be returned to the queue; their leases will expire", exc_info=True
+        )
 
 
 @worker_shutting_down.connect(weak=False)
 def _end_in_time(**_: Any) -> None:
-    """Celery's pool may wait for ever for a thread of its own after its children are gone: then the end is forced."""
+    """Force the end after a time: Celery's pool may wait for ever for one of its threads once its children are gone."""
     timer = threading.Timer(SOFT_SHUTDOWN_S + _SHUTDOWN_S, _end_now)
     timer.daemon = True
     timer.start()
@@ -138,5 +140,5 @@ def _end_now() -> None:
     for child in children:
         child.kill()
     psutil.wait_procs(children, timeout=5)
-    give_back(Settings())
+    return_trials(Settings())
     os._exit(0)

@@ -22,7 +22,7 @@ from worker.scratch import scratch
 log = logging.getLogger(__name__)
 
 
-def finalize_job(runtime: Runtime, job_id: str) -> None:
+def write_report(runtime: Runtime, job_id: str) -> None:
     """Measure the best trial of a FINALIZING job on the test data and end the job. Does nothing in any other state."""
     with runtime.database.transaction() as session:
         attempt = final_reports.claim(

@@ -29,11 +29,11 @@ from worker.scratch import scratch
 log = logging.getLogger(__name__)
 
 
-def train_finally(runtime: Runtime, trial_id: int) -> None:
+def run_final_training(runtime: Runtime, trial_id: int) -> None:
     """Claim a final training, run it, store the outcome. Does nothing if it is not queued."""
     with runtime.database.transaction() as session:
         claim = final_trainings.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
-        workers.seen(session, runtime.worker)
+        workers.heartbeat(session, runtime.worker)
     if claim is None:
         return
     with scratch() as folder:
@@ -46,9 +46,9 @@ def sweep(runtime: Runtime) -> None:
     with runtime.database.transaction() as session:
         for claim in final_trainings.expired(session, is_surely_dead):
             final_trainings.release(session, claim, "the worker died", max_attempts=settings.max_attempts)
-            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, claim.trial_id)
+            runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
         for trial_id in final_trainings.resend(session, now() - settings.resend):
-            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, trial_id)
+            runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, trial_id)
 
 
 def _attempt(runtime: Runtime, claim: FinalTrainingClaim, folder: Path) -> None:
@@ -64,7 +64,7 @@ def _attempt(runtime: Runtime, claim: FinalTrainingClaim, folder: Path) -> None:
         log.warning("final training of trial %s goes back to the queue", claim.trial_id, exc_info=True)
         with runtime.database.transaction() as session:
             final_trainings.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
-            runtime.queue.enqueue(TaskName.TRAIN_FINALLY, claim.trial_id)
+            runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
     except Exception as error:
         log.exception("final training of trial %s failed", claim.trial_id)
         with runtime.database.transaction() as session:
@@ -161,5 +161,5 @@ class _FinalReporter:
     def _renew(self, **progress: int) -> None:
         with self._runtime.database.transaction() as session:
             is_held = final_trainings.renew(session, self._claim, self._runtime.settings.lease, **progress)
-            workers.seen(session, self._runtime.worker)
+            workers.heartbeat(session, self._runtime.worker)
         self._lost = self._lost or not is_held

@@ -1,8 +1,8 @@
-"""A shift: what a message asks for, and then at once what that led to, without waiting for the next message.
+"""The loop of one message: what the message asks for, then what follows from it, without waiting for the next message.
 
-A message only wakes; rows say what is to be done. So a process that has ended a trial brings its job on itself and
-takes the next queued trial. Messages go out for what others could do meanwhile, and for what is left when the shift
-ends.
+A message only wakes; rows say what is to be done. So a process that has ended a trial advances its job itself and
+claims the next queued trial. Messages are sent for work that other processes can do meanwhile, and for what is left
+when the loop ends.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ from worker import final_report, tasks
 from worker.advance import advance_job
 from worker.runtime import Runtime
 
-#: How long a process goes on with what it finds itself, before other messages have their turn.
-SHIFT_S: Final = 10.0
+#: Seconds a process goes on with work that follows from its message, before other messages have their turn.
+LOOP_S: Final = 10.0
 
-#: Names no trial: whichever is the oldest.
+#: The id of no trial: the oldest one is claimed.
 _ANY: Final = 0
 
-#: What a shift does itself.
-_OWN: Final = frozenset({TaskName.ADVANCE_JOB, TaskName.RUN_TRIAL, TaskName.FINALIZE_JOB})
+#: Tasks that the loop itself does; messages of others are sent.
+_LOCAL: Final = frozenset({TaskName.ADVANCE_JOB, TaskName.RUN_TRIAL, TaskName.WRITE_REPORT})
 
 Message = tuple[TaskName, tuple[str | int, ...]]
 
 
-def work(runtime: Runtime, task: TaskName, *ids: str | int) -> None:
-    """Do what a message about a job or trial asks for, and go on with what that led to, until nothing is left or the
-    shift is over.
+def run(runtime: Runtime, task: TaskName, *ids: str | int) -> None:
+    """Do what a message about a job or trial asks for, and go on with what follows, until nothing is left or the time
+    of the loop is over.
     """
-    end = time.monotonic() + SHIFT_S
+    end = time.monotonic() + LOOP_S
     with runtime.database.transaction(lasting=False) as session:
-        workers.seen(session, runtime.worker)
-    own = _OwnQueue(runtime.queue)
-    inside = replace(runtime, queue=own)
+        workers.heartbeat(session, runtime.worker)
+    queue = _LocalQueue(runtime.queue)
+    inside = replace(runtime, queue=queue)
     try:
         goes_on = _do(inside, task, *ids)
         while goes_on and time.monotonic() < end:
-            message = own.next()
+            message = queue.next()
             goes_on = (
                 tasks.run_trial(inside, _ANY) if message is None else _do(inside, message[0], *message[1])
             )
     finally:
-        own.hand_over()
+        queue.hand_over()
 
 
 def _do(runtime: Runtime, task: TaskName, *ids: str | int) -> bool:
@@ -57,37 +57,37 @@ def _do(runtime: Runtime, task: TaskName, *ids: str | int) -> bool:
     if task is TaskName.ADVANCE_JOB:
         advance_job(runtime, str(ids[0]))
     else:
-        final_report.finalize_job(runtime, str(ids[0]))
+        final_report.write_report(runtime, str(ids[0]))
     return True
 
 
-class _OwnQueue(Queue):
-    """Keeps what a shift's own work asks for. Of several new trials it keeps one, and sends for the others."""
+class _LocalQueue(Queue):
+    """Keeps the messages of the loop's own work. Of several new trials it keeps one, and sends the others."""
 
     def __init__(self, outside: Queue) -> None:
         self._outside = outside
-        self._kept: deque[Message] = deque()
+        self._messages: deque[Message] = deque()
 
     def send(self, task: TaskName, *ids: str | int) -> bool:
-        """Keep the message, or send it to whoever is free."""
+        """Keep the message, or send it to whichever process is free."""
         message = (task, ids)
-        if message in self._kept:
+        if message in self._messages:
             return True
-        enough = task is TaskName.RUN_TRIAL and any(kept is task for kept, _ in self._kept)
-        if enough or task not in _OWN:
+        has_trial = any(waiting is TaskName.RUN_TRIAL for waiting, _ in self._messages)
+        if task not in _LOCAL or (task is TaskName.RUN_TRIAL and has_trial):
             return self._outside.send(task, *ids)
-        self._kept.append(message)
+        self._messages.append(message)
         return True
 
     def next(self) -> Message | None:
         """What to do next. A trial is any trial: an older one may be waiting."""
-        if not self._kept:
+        if not self._messages:
             return None
-        task, ids = self._kept.popleft()
+        task, ids = self._messages.popleft()
         return (task, (_ANY,)) if task is TaskName.RUN_TRIAL else (task, ids)
 
     def hand_over(self) -> None:
         """Send what was not done."""
-        while self._kept:
-            task, ids = self._kept.popleft()
+        while self._messages:
+            task, ids = self._messages.popleft()
             self._outside.send(task, *ids)

@@ -153,4 +153,4 @@ class TrialRecorder:
     def _renew(self) -> None:
         with self._database.transaction(lasting=False) as session:
             self._lease = claims.renew(session, self._claim, self._settings.lease)
-            workers.seen(session, self._worker)
+            workers.heartbeat(session, self._worker)

@@ -28,7 +28,7 @@ from worker.scratch import remove_abandoned, scratch
 log = logging.getLogger(__name__)
 
 #: What brings a job in this state on.
-_NEXT_TASK = {JobStatus.FINALIZING: TaskName.FINALIZE_JOB}
+_NEXT_TASK = {JobStatus.FINALIZING: TaskName.WRITE_REPORT}
 
 
 # --- run -----------------------------------------------------------------------------------------------------------
@@ -156,7 +156,7 @@ def sweep(runtime: Runtime) -> None:
     """
     database, queue, settings = runtime.database, runtime.queue, runtime.settings
     with database.transaction() as session:
-        workers.seen(session, runtime.worker)
+        workers.heartbeat(session, runtime.worker)
     with database.reading() as session:
         expired = claims.expired(session, is_surely_dead)
     for held in expired:

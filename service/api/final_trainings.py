@@ -64,7 +64,7 @@ def finalize_trial(
     with database.transaction() as session:
         found, is_new = final_trainings.request(session, job_id, number, wanted.epochs)
         if is_new:
-            queue.enqueue(TaskName.TRAIN_FINALLY, found.trial_id)
+            queue.enqueue(TaskName.RUN_FINAL_TRAINING, found.trial_id)
         view = final_view(job_id, number, found)
     response.headers["Location"] = f"/v1/jobs/{job_id}/trials/{number}/final"
     return view

@@ -94,6 +94,6 @@ def worker_state(database: Database, settings: Settings) -> str:
     """OK if any worker was heard of lately."""
     with database.reading() as session:
         seen = workers.last_seen(session)
-    if seen is None or seen < workers.silent_since(settings.heartbeat):
+    if seen is None or seen < workers.dead_before(settings.heartbeat):
         return "none was heard of lately: run `fewbits worker`"
     return OK

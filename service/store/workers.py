@@ -1,4 +1,4 @@
-"""Which workers are alive: each notes, in the database, that it was there."""
+"""Which worker processes are alive: each one reports to the database now and then."""
 
 from __future__ import annotations
 
@@ -9,35 +9,34 @@ from sqlalchemy.orm import Session
 
 from service.store.models import Worker, now
 
-#: A worker silent for so long is forgotten.
+#: The row of a worker that was silent for longer is deleted.
 _FORGET = timedelta(days=1)
 
-#: A worker may be silent for so long and still be taken for alive.
+#: The least time of silence after which a worker counts as dead.
 _SILENCE = timedelta(seconds=30)
 
 
-def seen(session: Session, name: str) -> None:
+def heartbeat(session: Session, name: str) -> None:
     """Note that the worker is alive."""
     moment = now()
-    known = session.scalar(
+    updated = session.scalar(
         update(Worker).where(Worker.name == name).values(seen_at=moment).returning(Worker.name)
     )
-    if known is None:
+    if updated is None:
         session.execute(delete(Worker).where(Worker.seen_at < moment - _FORGET))
         session.add(Worker(name=name, started_at=moment, seen_at=moment))
 
 
 def last_seen(session: Session) -> datetime | None:
-    """When any worker was last heard of."""
+    """When a worker last reported; None if none ever did."""
     return session.scalar(select(func.max(Worker.seen_at)))
 
 
-def silent_since(heartbeat: timedelta) -> datetime:
-    """A worker that was last heard of before this moment is taken for dead."""
-    return now() - max(3 * heartbeat, _SILENCE)
+def dead_before(interval: timedelta) -> datetime:
+    """A worker that last reported before this moment counts as dead; `interval`: the time between heartbeats."""
+    return now() - max(3 * interval, _SILENCE)
 
 
-def alive(session: Session, heartbeat: timedelta) -> int:
-    """How many worker processes were heard of lately."""
-    heard_of = Worker.seen_at >= silent_since(heartbeat)
-    return session.scalar(select(func.count()).where(heard_of)) or 0
+def alive(session: Session, interval: timedelta) -> int:
+    """How many worker processes are alive; `interval`: the time between heartbeats."""
+    return session.scalar(select(func.count()).where(Worker.seen_at >= dead_before(interval))) or 0

@@ -101,8 +101,8 @@ class Bench:
 DO: dict[TaskName, Any] = {
     TaskName.ADVANCE_JOB: advance.advance_job,
     TaskName.RUN_TRIAL: tasks.run_trial,
-    TaskName.FINALIZE_JOB: final_report.finalize_job,
-    TaskName.TRAIN_FINALLY: final_training.train_finally,
+    TaskName.WRITE_REPORT: final_report.write_report,
+    TaskName.RUN_FINAL_TRAINING: final_training.run_final_training,
     TaskName.SWEEP: tasks.sweep,
 }
 

@@ -24,7 +24,7 @@ from worker import final_training
 def finalize(bench: Bench, job_id: str, number: int, epochs: int) -> None:
     with bench.database.transaction() as session:
         row, _ = final_trainings.request(session, job_id, number, epochs)
-        bench.queue.enqueue(TaskName.TRAIN_FINALLY, row.trial_id)
+        bench.queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
 
 
 def final_of(bench: Bench, job_id: str, number: int = 0) -> FinalTraining:

@@ -86,7 +86,7 @@ def test_a_service_without_a_worker_is_alive_and_not_ready(http: TestClient) -> 
 
 def test_a_service_with_a_worker_is_ready(http: TestClient, app: Any) -> None:
     with app.state.database.transaction() as session:
-        workers.seen(session, "host/1/0")
+        workers.heartbeat(session, "host/1/0")
     answer = http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["ready"] is True

@@ -129,7 +129,7 @@ def test_the_dry_run_estimates_the_time_from_trials_of_the_same_model(
     assert (estimate["workers"], estimate["based_on"], estimate["same_data"]) == (1, 2, True)
     with app.state.database.transaction() as session:
         for name in ("host/1/0", "host/2/0", "host/3/0"):
-            workers.seen(session, name)
+            workers.heartbeat(session, name)
     limited = job | {"budget": {"trials": 20, "seconds": 7}, "data": {"kind": "digits", "train_samples": 100}}
     estimate = http.post("/v1/jobs:validate", json=limited).json()["estimate"]
     assert (estimate["workers"], estimate["job_s"], estimate["same_data"]) == (2, 7, False)

@@ -103,7 +103,7 @@ def test_a_worker_that_was_not_heard_of_fails_its_check(
     assert CliRunner().invoke(command, ["worker", "--check"]).exit_code == 1
     database = Database(settings.database)
     with database.transaction() as session:
-        workers.seen(session, "host/1/0")
+        workers.heartbeat(session, "host/1/0")
     database.dispose()
     assert CliRunner().invoke(command, ["worker", "--check"]).exit_code == 0
 

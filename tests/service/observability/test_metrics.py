@@ -46,7 +46,7 @@ def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
     filler.measure(job, ids[0])
     filler.fail(ids[1], "loss became NaN")
     with app.state.database.transaction() as session:
-        workers.seen(session, "host/1/0")
+        workers.heartbeat(session, "host/1/0")
     found: dict[Any, float] = told(http)
     assert found["fewbits_trials", ("done", "done")] == 1
     assert found["fewbits_trials", ("failed", "failed")] == 1
