@@ -1,4 +1,4 @@
-"""The files a user gets of a trial, but for its report."""
+"""Writes the files of a trial but its report and recipe: model, quantizers, integer weights, preprocessing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from quantization.models.convert import plain_description, read_quantizers, widt
 from search.data import Dataset
 from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, WEIGHTS_FILE
 
-#: Kinds of objects that a model of ours is saved with.
+#: Keras' names for the kinds of objects that a model is saved with.
 _SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")
 
 
 def save(model: keras.Model, data: Dataset, folder: Path) -> None:
-    """The files a user gets of a trial, but for its report."""
-    _keep_skipsets()
+    """Write the trained model, its quantizers, its integer weights and the preprocessing of its inputs."""
+    _cache_saving_skiplists()
     model.save(folder / MODEL_FILE)
     _write_json(folder / QUANTIZERS_FILE, quantizer_document(model))
     arrays: dict[str, Any] = export_integers(model)
@@ -35,11 +35,11 @@ def save(model: keras.Model, data: Dataset, folder: Path) -> None:
     )
 
 
-def _keep_skipsets() -> None:
-    """Have Keras keep which attributes it skips in saving, by kind of object.
+def _cache_saving_skiplists() -> None:
+    """Store, by kind of object, which attributes Keras skips in saving.
 
-    Keras (3.15) keeps it under one name and looks for it under another, so every save makes an optimizer anew, whose
-    variables TensorFlow never lets go. Where a later Keras has no such names, nothing is done.
+    Keras (3.15) caches it under one name and looks it up under another, so every save creates a new optimizer, whose
+    variables TensorFlow never frees. Does nothing where a later Keras has no such names.
     """
     with contextlib.suppress(ImportError, AttributeError):
         from keras.src.backend.common import global_state
@@ -52,17 +52,17 @@ def _keep_skipsets() -> None:
 
 
 def _target_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:
-    """By output, what was done to its targets: what the model gives is in these units. Nothing if nothing was done."""
+    """By output, how its targets were scaled: the model's outputs are in these units. Empty without any scaling."""
     if not any(data.target_scaling):
         return {}
-    found = zip(model.output_names, data.target_scaling, strict=True)
-    return {"targets": {name: scaling and asdict(scaling) for name, scaling in found}}
+    outputs = zip(model.output_names, data.target_scaling, strict=True)
+    return {"targets": {name: scaling and asdict(scaling) for name, scaling in outputs}}
 
 
 def quantizer_document(model: keras.Model) -> dict[str, Any]:
-    """Every layer with its class, its width and the quantizers of its slots, as text and field by field.
+    """Every layer with its class, its width and the quantizers of its slots, as text and by field.
 
-    `architecture` is the float network at these widths, so that the file alone can be priced.
+    `architecture` is the float network at these widths, so that the cost can be computed from the file alone.
     """
     quantizers = read_quantizers(model)
     return {

@@ -1,4 +1,4 @@
-"""From an assignment to a compiled Keras model. What was chosen is what is built."""
+"""From an assignment to a compiled Keras model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def assemble(assignment: Assignment, architecture: Mapping[str, Any], seed: int)
     seed_everything(seed)
     try:
         model = quantize(architecture, assignment.quantizers, assignment.widths)
-    except ValueError as error:  # how Keras and the converter refuse shapes and slots
+    except ValueError as error:  # raised by Keras for shapes, by the converter for slots
         raise Infeasible(f"no network can be built: {error}") from error
     rescale_zero_kernels(model)
     return model

@@ -1,19 +1,19 @@
-"""Where a trial's training starts: the weights of a model trained before, and what is calibrated before the first step.
+"""Where a trial's training starts: the weights of a model trained before, and their calibration before the first step.
 
-The quantizers of a trial are its user's choice and are never touched. What is free, and may be calibrated, is
+The quantizers of a trial are fixed by its assignment and never changed. Calibration fits
 
 - the threshold of a `trainable_std` quantizer, which is a weight;
-- the scale of a kernel whose output goes into a batch normalization and nowhere else: the normalization takes a factor
-  per filter back out, so each filter is brought to where its quantizer, which has a fixed grid, loses least;
+- the scale of a kernel whose output is read by a batch normalization alone: the normalization divides by a factor per
+  filter again, so each filter is scaled to where its quantizer, which has a fixed grid, has the least squared error;
 - the moving statistics of batch normalizations, which describe the float network, not the quantized one;
-- biases, from which the mean shift that quantization causes in each channel is taken off
+- biases, from which the mean shift that quantization causes in each channel is subtracted
   (`quantization.models.calibration`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -27,13 +27,13 @@ from search.training.channel_mapping import NEW, Channels, Slice, slices, spread
 
 Floats = NDArray[Any]
 
-#: Examples calibration looks at: the first of the training part, which is shuffled.
+#: Examples used by calibration: the first of the training data, which are shuffled.
 CALIBRATION_EXAMPLES: Final = 256
 
 #: Thresholds of `trainable_std` that are tried, in standard deviations.
 _THRESHOLDS: Final = tuple(np.arange(1.0, 5.01, 0.25))
-#: Reaches of a filter that are tried, in largest levels of its quantizer.
-_REACHES: Final = tuple(2.0 ** (step / 4) for step in range(-4, 13))
+#: Largest magnitudes of a scaled filter that are tried, in units of the largest level of its quantizer.
+_LARGEST_MAGNITUDES: Final = tuple(2.0 ** (step / 4) for step in range(-4, 13))
 
 _IN, _OUT, _BETWEEN = "in", "out", "between"
 _CONVOLUTION: Final = {"kernel": {-2: _IN, -1: _OUT}, "bias": {-1: _OUT}}
@@ -49,7 +49,7 @@ _PER_CHANNEL: Final = {
 }
 _RECURRENT: Final = {"kernel": {-2: _IN}}
 
-#: Class of a layer -> name of a weight -> what its axes are.
+#: Class of a layer -> name of a weight -> axis -> which channels it has.
 _AXES: Final[Mapping[str, Mapping[str, Mapping[int, str]]]] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D"), _CONVOLUTION),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
@@ -64,26 +64,28 @@ _AXES: Final[Mapping[str, Mapping[str, Mapping[int, str]]]] = {
 
 
 def adopt_weights(source: keras.Model, target: keras.Model) -> list[str]:
-    """Give layers the weights of the layers of the same name; the names of those that got some.
+    """Copy weights into the layers of the same name; the names of the layers that got some.
 
-    Where widths differ, a layer gets those of the channels it keeps (`search.training.channel_mapping`): of the largest
-    sum of magnitudes, and their inputs wherever they are read.
-    A new channel keeps its new weights, and counts for nothing
-    where it is read until it is trained. A layer for which this cannot be told starts anew. What quantizers hold stays.
+    Where widths differ, a layer gets the weights of the channels it keeps (`search.training.channel_mapping`): those of
+    the largest sum of magnitudes, and their inputs wherever they are read. A new channel keeps its new weights; where
+    it is read its weights are 0 until they are trained. A layer whose channels are not known keeps its new weights.
+    The variables of quantizers are not copied.
     """
     pairs = _pairs(source, target)
-    if all(_shapes(one) == _shapes(two) for _, one, two in pairs):
-        for _, theirs, own in pairs:
-            _assign(own, [each.value for each in theirs])
-        return [layer.name for layer, _, _ in pairs]
-    here = read_network(plain_description(target))
-    found = slices(read_network(plain_description(source)), here, lambda name: _magnitudes(source, name))
+    if all(_shapes(pair.source) == _shapes(pair.target) for pair in pairs):
+        for pair in pairs:
+            _assign(pair.target, [variable.value for variable in pair.source])
+        return [pair.layer for pair in pairs]
+    network = read_network(plain_description(target))
+    kept_channels = slices(
+        read_network(plain_description(source)), network, lambda name: _magnitudes(source, name)
+    )
     adopted = []
-    for layer, theirs, own in pairs:
-        values = _sliced(here, layer.name, found.get(layer.name), theirs, own)
+    for pair in pairs:
+        values = _sliced(network, kept_channels.get(pair.layer), pair)
         if values is not None:
-            _assign(own, values)
-            adopted.append(layer.name)
+            _assign(pair.target, values)
+            adopted.append(pair.layer)
     return adopted
 
 
@@ -93,21 +95,36 @@ def is_alike(one: keras.Model, other: keras.Model) -> bool:
     return same and _shapes(one.trainable_variables) == _shapes(other.trainable_variables)
 
 
-def _pairs(source: keras.Model, target: keras.Model) -> list[tuple[Any, list[Any], list[Any]]]:
-    """The layers of the target that have weights in both models, with these weights."""
-    known = {layer.name: _floating(layer) for layer in source.layers}
-    found = [(layer, known.get(layer.name, []), _floating(layer)) for layer in target.layers]
-    return [pair for pair in found if pair[2] and len(pair[1]) == len(pair[2])]
+class _Pair(NamedTuple):
+    """The float variables of a layer in two models."""
+
+    layer: str
+    source: list[Any]
+    target: list[Any]
 
 
-def _floating(layer: Any) -> list[Any]:
-    """What training and statistics move: weights, without seeds and what quantizers hold."""
-    own = {id(each) for each in getattr(getattr(layer, "quantizer_state", None), "variables", ())}
-    return [each for each in layer.weights if id(each) not in own and "float" in str(each.dtype)]
+def _pairs(source: keras.Model, target: keras.Model) -> list[_Pair]:
+    """The layers of the target that have the same number of float variables in both models."""
+    sources = {layer.name: _float_variables(layer) for layer in source.layers}
+    pairs = [
+        _Pair(layer.name, sources.get(layer.name, []), _float_variables(layer)) for layer in target.layers
+    ]
+    return [pair for pair in pairs if pair.target and len(pair.source) == len(pair.target)]
+
+
+def _float_variables(layer: Any) -> list[Any]:
+    """Weights and statistics of a layer, without seeds and the variables of its quantizers."""
+    state = getattr(getattr(layer, "quantizer_state", None), "variables", ())
+    excluded = {id(variable) for variable in state}
+    return [
+        variable
+        for variable in layer.weights
+        if id(variable) not in excluded and "float" in str(variable.dtype)
+    ]
 
 
 def _shapes(variables: Sequence[Any]) -> list[tuple[int, ...]]:
-    return [tuple(each.shape) for each in variables]
+    return [tuple(variable.shape) for variable in variables]
 
 
 def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
@@ -120,18 +137,17 @@ def _magnitudes(model: keras.Model, name: str) -> NDArray[np.float64]:
     layer = model.get_layer(name)
     kernel = np.abs(_array(getattr(layer, "pointwise_kernel", getattr(layer, "kernel", None))))
     axis = kernel.ndim - (2 if "Transpose" in type(layer).__name__ else 1)
-    return np.asarray(kernel.sum(axis=tuple(each for each in range(kernel.ndim) if each != axis)), np.float64)
+    others = tuple(index for index in range(kernel.ndim) if index != axis)
+    return np.asarray(kernel.sum(axis=others), np.float64)
 
 
-def _sliced(
-    network: Network, name: str, slice_: Slice | None, theirs: Sequence[Any], own: Sequence[Any]
-) -> list[Any] | None:
-    """The weights a layer takes over; None if it starts anew."""
+def _sliced(network: Network, slice_: Slice | None, pair: _Pair) -> list[Any] | None:
+    """The values for the variables of a layer; None if it keeps its new weights."""
     if slice_ is None:
         return None
-    if slice_.is_whole and _shapes(theirs) == _shapes(own):
-        return [each.value for each in theirs]
-    layer = network.layer(name)
+    if slice_.is_whole and _shapes(pair.source) == _shapes(pair.target):
+        return [variable.value for variable in pair.source]
+    layer = network.layer(pair.layer)
     axes = _AXES.get(layer.class_name)
     if axes is None or slice_.output is None or slice_.inputs[0] is None:
         return None
@@ -142,17 +158,17 @@ def _sliced(
         _BETWEEN: spread(slice_.inputs[0], multiplier),
     }
     values = []
-    for old, new in zip(theirs, own, strict=True):
+    for old, new in zip(pair.source, pair.target, strict=True):
         kinds = {axis: channels[kind] for axis, kind in axes.get(new.name, {}).items()}
         if not _fits(old, new, kinds):
             return None
         inner = [axis for axis, kind in axes.get(new.name, {}).items() if kind != _OUT]
-        values.append(_taken(_array(old), _array(new), kinds, inner))
+        values.append(_merged(_array(old), _array(new), kinds, inner))
     return values
 
 
 def _fits(old: Any, new: Any, kinds: Mapping[int, Channels]) -> bool:
-    """Whether the axes that are no channels agree, and the others have as many as there are channels."""
+    """Whether axes without channels have equal sizes, and the others the size of their channels."""
     if len(old.shape) != len(new.shape):
         return False
     rank = len(new.shape)
@@ -165,25 +181,25 @@ def _fits(old: Any, new: Any, kinds: Mapping[int, Channels]) -> bool:
     )
 
 
-def _taken(old: Floats, new: Floats, kinds: Mapping[int, Channels], inner: Sequence[int]) -> Floats:
-    """`new`, with the numbers of `old` where its channels are known, and 0 where only an input is new."""
+def _merged(old: Floats, new: Floats, kinds: Mapping[int, Channels], inner: Sequence[int]) -> Floats:
+    """`new`, with the numbers of `old` where its channels are known, and 0 where only an input (`inner`) is new."""
     rank = new.ndim
-    chosen = {axis % rank: channels for axis, channels in kinds.items()}
-    every = [chosen.get(axis, np.arange(new.shape[axis])) for axis in range(rank)]
-    gathered = old[np.ix_(*(np.maximum(each, 0) for each in every))]
-    read = _any_new(every, [axis % rank for axis in inner])
-    made = _any_new(every, [axis for axis in chosen if axis - rank not in inner])
-    return np.where(made, new, np.where(read, 0.0, gathered)).astype(new.dtype)
+    by_axis = {axis % rank: channels for axis, channels in kinds.items()}
+    indexes = [by_axis.get(axis, np.arange(new.shape[axis])) for axis in range(rank)]
+    gathered = old[np.ix_(*(np.maximum(channels, 0) for channels in indexes))]
+    has_new_input = _any_new(indexes, [axis % rank for axis in inner])
+    is_new_output = _any_new(indexes, [axis for axis in by_axis if axis - rank not in inner])
+    return np.where(is_new_output, new, np.where(has_new_input, 0.0, gathered)).astype(new.dtype)
 
 
-def _any_new(every: Sequence[Channels], axes: Sequence[int]) -> Any:
+def _any_new(indexes: Sequence[Channels], axes: Sequence[int]) -> Any:
     """Where a channel of one of these axes is new, broadcastable."""
-    found: Any = np.zeros((1,) * len(every), bool)
+    mask: Any = np.zeros((1,) * len(indexes), bool)
     for axis in axes:
-        shape = [1] * len(every)
-        shape[axis] = len(every[axis])
-        found = found | (every[axis] == NEW).reshape(shape)
-    return found
+        shape = [1] * len(indexes)
+        shape[axis] = len(indexes[axis])
+        mask = mask | (indexes[axis] == NEW).reshape(shape)
+    return mask
 
 
 def _array(variable: Any) -> Floats:
@@ -194,33 +210,33 @@ def _array(variable: Any) -> Floats:
 
 
 def calibrate(model: keras.Model, x: Any) -> None:
-    """Fit what is free in a model with a float model's weights to its quantizers, on examples, in place.
+    """Fit a model with a float model's weights to its quantizers, in place; see the docstring of this module.
 
-    `x`: a few hundred training examples. See this module for what is free; the quantizers stay as they are.
+    `x`: a few hundred training examples.
     """
     network = read_network(plain_description(model))
     exact = float_model(plain_description(model))
     adopt_weights(model, exact)
     for layer in model.layers:
         _fit_thresholds(layer)
-        normalization = _own_normalization(network, model, layer)
+        normalization = _only_reader(network, model, layer)
         if normalization is not None:
             _fit_kernel(layer, normalization)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization) and _is_last_axis(layer):
-            _estimate(model, network, layer, x)
-        elif _shifts(layer) and _own_normalization(network, model, layer) is None:
+            _fit_statistics(model, network, layer, x)
+        elif _has_output_bias(layer) and _only_reader(network, model, layer) is None:
             correct_shift(exact, model, layer.name, x)
 
 
 def _fit_thresholds(layer: Any) -> None:
-    """Of the thresholds of `trainable_std` those with the least squared error."""
+    """Set the thresholds of `trainable_std` to those with the least squared error."""
     for slot in getattr(layer, "given_specs", {}):
         quantizer = layer.quantizer(slot)
         if getattr(getattr(quantizer, "spec", None), "kind", None) == "trainable_std":
             weight = layer.weight_of(slot)
             quantizer.threshold.assign(
-                min(_THRESHOLDS, key=lambda each: _error_at(quantizer, weight, float(each)))
+                min(_THRESHOLDS, key=lambda threshold: _error_at(quantizer, weight, float(threshold)))
             )
 
 
@@ -229,16 +245,17 @@ def _error_at(quantizer: Any, weight: Any, threshold: float) -> float:
     return float(ops.mean(ops.square(quantizer(weight) - weight)))
 
 
-def _own_normalization(network: Network, model: keras.Model, layer: Any) -> Any | None:
-    """The batch normalization that alone reads a linear layer, its kernel being quantized; None if there is none."""
+def _only_reader(network: Network, model: keras.Model, layer: Any) -> Any | None:
+    """The batch normalization that alone reads a linear layer with a quantized kernel; None if there is none."""
     if getattr(layer, "kernel", None) is None or not hasattr(layer, "quantizer"):
         return None
     linear = layer.activation in (None, keras.activations.linear) and layer.quantizer("activation") is None
-    readers = [each for each in network.layers if layer.name in each.inbound]
+    readers = [reader for reader in network.layers if layer.name in reader.inbound]
     if not linear or len(readers) != 1 or readers[0].class_name != "BatchNormalization":
         return None
-    found = model.get_layer(readers[0].name)
-    return found if layer.name not in network.outputs and _is_last_axis(found) else None
+    normalization = model.get_layer(readers[0].name)
+    is_free = layer.name not in network.outputs and _is_last_axis(normalization)
+    return normalization if is_free else None
 
 
 def _is_last_axis(normalization: Any) -> bool:
@@ -247,20 +264,22 @@ def _is_last_axis(normalization: Any) -> bool:
 
 
 def _fit_kernel(layer: Any, normalization: Any) -> None:
-    """Scale each filter to where its quantizer loses least, and let the normalization take the factor back out."""
+    """Scale each filter to the least squared error of its quantizer; the normalization divides by the factor again."""
     quantizer = layer.quantizer("kernel")
     kernel = _array(layer.kernel)
-    if quantizer is None or _axis_of(layer) is None or _follows_its_input(quantizer, kernel):
+    if quantizer is None or not _has_filters_last(layer) or _finds_its_scale(quantizer, kernel):
         return
     axes = tuple(range(kernel.ndim - 1))
     largest = np.abs(kernel).max(axis=axes)
     top = max(abs(level) for level in quantizer.range())
     factors = np.ones_like(largest)
     least = np.full(largest.shape, np.inf)
-    for reach in (None, *_REACHES):
-        tried = np.ones_like(largest) if reach is None else top * reach / np.where(largest > 0, largest, top)
-        loss = ((_array(quantizer(kernel * tried)) / tried - kernel) ** 2).sum(axis=axes)
-        factors, least = np.where(loss < least, tried, factors), np.minimum(loss, least)
+    for magnitude in (None, *_LARGEST_MAGNITUDES):
+        candidates = np.ones_like(largest)
+        if magnitude is not None:
+            candidates = top * magnitude / np.where(largest > 0, largest, top)
+        loss = ((_array(quantizer(kernel * candidates)) / candidates - kernel) ** 2).sum(axis=axes)
+        factors, least = np.where(loss < least, candidates, factors), np.minimum(loss, least)
     layer.kernel.assign(kernel * factors)
     if layer.use_bias:
         layer.bias.assign(layer.bias * factors)
@@ -268,30 +287,29 @@ def _fit_kernel(layer: Any, normalization: Any) -> None:
     normalization.moving_variance.assign(normalization.moving_variance * factors**2)
 
 
-def _axis_of(layer: Any) -> int | None:
-    """The axis of a kernel's filters, if it is the last one."""
-    name = type(layer).__name__
-    return None if "Transpose" in name or "Depthwise" in name or "Normalization" in name else -1
+def _has_filters_last(layer: Any) -> bool:
+    """Whether the last axis of a kernel is that of its filters."""
+    return not any(part in type(layer).__name__ for part in ("Transpose", "Depthwise", "Normalization"))
 
 
-def _follows_its_input(quantizer: Any, kernel: Floats) -> bool:
-    """Whether a quantizer finds its scale by itself, so that a factor would change nothing."""
+def _finds_its_scale(quantizer: Any, kernel: Floats) -> bool:
+    """Whether a quantizer derives its scale from the kernel, so that a factor would change nothing."""
     top, largest = max(abs(level) for level in quantizer.range()), np.abs(kernel).max()
     small = kernel * (0.4 * top / largest) if largest > 0 else kernel
     return bool(np.allclose(_array(quantizer(1.7 * small)), 1.7 * _array(quantizer(small)), rtol=1e-4))
 
 
-def _estimate(model: keras.Model, network: Network, normalization: Any, x: Any) -> None:
-    """The moving statistics of what the normalization reads in the quantized network."""
+def _fit_statistics(model: keras.Model, network: Network, normalization: Any, x: Any) -> None:
+    """Set the moving statistics to those of the normalization's input in the quantized network."""
     before = network.layer(normalization.name).inbound[0]
-    seen = outputs(model, [before], x)[before].astype(np.float64)
-    axes = tuple(range(seen.ndim - 1))
-    normalization.moving_mean.assign(seen.mean(axis=axes))
-    normalization.moving_variance.assign(seen.var(axis=axes))
+    values = outputs(model, [before], x)[before].astype(np.float64)
+    axes = tuple(range(values.ndim - 1))
+    normalization.moving_mean.assign(values.mean(axis=axes))
+    normalization.moving_variance.assign(values.var(axis=axes))
 
 
-def _shifts(layer: Any) -> bool:
-    """Whether a quantized layer has a bias that its output before any activation is moved by."""
+def _has_output_bias(layer: Any) -> bool:
+    """Whether a quantized layer adds a bias to its output with no activation after it."""
     if not hasattr(layer, "quantizer") or getattr(layer, "bias", None) is None:
         return False
     function = getattr(layer, "activation", None)
