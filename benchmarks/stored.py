@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from search.history import TrialStatus
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from service.store import jobs
 from service.store.jobs import NewJob

@@ -14,7 +14,8 @@ import numpy as np
 
 from search.data import Dataset, load
 from search.history import Assignment, EpochReport
-from search.plans.base import Plan, plan
+from search.plans.base import Plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 
 LIMITS = {"by_class": {"Dense": [8, 8, 4], "Conv2D": [4, 8, 4], "Activation": [4], "BatchNormalization": []}}

@@ -14,7 +14,7 @@ from cachetools import LRUCache, cached
 
 from search.data import Dataset, load
 from search.plans.base import Plan
-from search.plans.base import plan as make_plan
+from search.plans.kinds import plan as make_plan
 from search.results.recipe import fingerprint as fingerprint_of
 from search.spec.job import SearchSpec
 from service.store.models import Job

@@ -17,7 +17,7 @@ from search.data import Dataset, load
 from search.errors import SearchError
 from search.history import EpochReport, Measurement
 from search.plans.base import Plan
-from search.plans.base import plan as make_plan
+from search.plans.kinds import plan as make_plan
 from search.results.recipe import TOLERANCE, Recipe, fingerprint
 from search.spec.spiking import XyloModel
 from search.training.request import TrainingRequest

@@ -1,22 +1,24 @@
-"""A spiking job, checked against its network and its events. Plain; unlike other plans it reads the data, to price."""
+"""The plan of a job on a spiking network. Unlike other plans it reads the examples, to price assignments by them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from quantization.spiking.specification import SpecificationError
+from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import Dataset, describe, load
 from search.data.describe import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
-from search.plans.base import Plan, assembled
+from search.plans.base import Plan, plan_from
+from search.space.choices import Choices
 from search.spec.job import SearchSpec
-from search.spec.resolved import Resolved
+from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
-from search.spiking.network import SpikingPricer, event_shape, specification, spiking_choices, stand_in
+from search.spiking.network import SpikingPricer, event_shape, specification, stand_in
 from search.task import Head, Output, Task
 
-#: Fields that say nothing about a spiking network, and why.
+#: Fields that do not apply to a spiking network, and why.
 _REFUSED: Final = {
     "quantizers": "a spiking job searches `spiking`",
     "limits": "a spiking job searches `spiking`",
@@ -29,25 +31,50 @@ _REFUSED: Final = {
 }
 
 
-def spiking_plan(job: Resolved, model: XyloModel, data_dir: Path) -> Plan:
-    """Check a spiking job. Raises InvalidSpec with every fault found."""
+@dataclass(frozen=True)
+class SpikingPlan(Plan):
+    """The plan of a spiking job, and the float network that its trials quantize."""
+
+    float_network: XyloSpecification
+
+
+def spiking_choices(spec: SearchSpec, _: ResolvedModel) -> Choices:
+    """The space of a spiking job: how its weights and thresholds become integers."""
+    space = spec.spiking
+    return Choices(
+        slots=(),
+        widths=(),
+        quantized=(),
+        base_widths={},
+        settings={
+            "method": space.methods,
+            "bits_per_weight": space.bits_per_weight,
+            "bits_per_threshold": space.bits_per_threshold,
+        },
+    )
+
+
+def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
+    """Check a spiking job. Raises `InvalidSpec` with every fault."""
+    assert isinstance(job.model, XyloModel)  # it is what makes a job a spiking one
     spec = job.spec
     problems = spiking_problems(spec)
     if problems:
         raise InvalidSpec(problems)
-    weights = specification(model, data_dir)
+    float_network = specification(job.model, data_dir)
+    inputs, readouts = float_network.weights_in.shape[0], float_network.weights_out.shape[1]
     shape = event_shape(job.data, data_dir)
-    if shape[1] != weights.weights_in.shape[0]:
-        reason = f"events of {shape[1]} inputs; the network has {weights.weights_in.shape[0]}"
+    if shape[1] != inputs:
+        reason = f"events of {shape[1]} inputs; the network has {inputs}"
         raise InvalidSpec([Problem(pointer(spec.data), reason)])
-    network = stand_in(weights, shape)
-    readouts = weights.weights_out.shape[1]
-    own_task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
-    info = describe(job.data, data_dir, network, own_task)
-    data = load(job.data, data_dir, spec.seed, shape, own_task.heads)
-    pricer = SpikingPricer(spec.goal, weights, data.x_train)
+    network = stand_in(float_network, shape)
+    task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
+    info = describe(job.data, data_dir, network, task)
+    data = load(job.data, data_dir, spec.seed, shape, task.heads)
+    pricer = SpikingPricer(spec.goal, float_network, data.x_train)
     _check_events(spec, data, pricer)
-    return assembled(job, network, own_task, spiking_choices(spec.spiking), info, pricer)
+    plan = plan_from(job, network, task, spiking_choices(spec, job.model), info, pricer)
+    return SpikingPlan(**vars(plan), float_network=float_network)
 
 
 def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> None:
@@ -62,7 +89,7 @@ def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> Non
 
 
 def spiking_problems(spec: SearchSpec) -> list[Problem]:
-    """What a spiking job asks for that it cannot have."""
+    """The fields of a spiking job that do not apply to it."""
     defaults = SearchSpec.model_fields
     problems = [
         Problem(f"/{name}", f"{reason}: leave this out")

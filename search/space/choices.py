@@ -63,6 +63,9 @@ class Choices:
     base_widths: Mapping[str, int]  #: filters or units before tuning
     warnings: tuple[str, ...] = field(default=())
     learning_rates: tuple[float, ...] = ()  #: to choose from; empty where the rate is not searched
+    settings: Mapping[str, tuple[Label, ...]] = field(
+        default_factory=dict
+    )  #: choices about a whole network: name -> labels
 
     def dimensions(self) -> dict[str, tuple[Label, ...]]:
         """Name of each choice -> its labels, in order."""
@@ -70,6 +73,7 @@ class Choices:
             slot.name: tuple(self._by_label[slot.name]) for slot in self.slots
         }
         found |= {width.name: width.multipliers for width in self.widths}
+        found |= self.settings
         return found | ({LEARNING_RATE: self.learning_rates} if self.learning_rates else {})
 
     def size(self) -> int:
@@ -90,7 +94,8 @@ class Choices:
                 if count != self.base_widths[layer]:
                     changed[layer] = count
         rate = float(values[LEARNING_RATE]) if self.learning_rates else None
-        return Assignment(values=dict(values), quantizers=quantizers, widths=changed, learning_rate=rate)
+        settings = {name: values[name] for name in self.settings}
+        return Assignment(dict(values), quantizers, changed, rate, settings)
 
     def restricted(
         self, *, slots: tuple[Slot, ...], widths: tuple[Width, ...], quantized: Sequence[str]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,10 +34,10 @@ from search.data.describe import data_file, pointer
 from search.data.files import DataFault, inside, read_array, read_headers
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost, LayerCost
-from search.space.choices import Choices, Label
+from search.space.choices import Label
 from search.spec.job import BitsGoal, EnergyGoal, Goal, NpzData, SpikingDigitsData
 from search.spec.resolved import DataFile, ResolvedData
-from search.spec.spiking import SpikingSpace, XyloModel
+from search.spec.spiking import XyloModel
 
 #: Examples of the training part that are simulated to price an assignment.
 PRICED_EXAMPLES: Final = 64
@@ -112,38 +111,7 @@ def stand_in(given: XyloSpecification, shape: tuple[int, int]) -> Network:
     return Network((events, neurons), ("events",), ("neurons",))
 
 
-# --- choices -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class SpikingChoices(Choices):
-    """The space of a spiking job: how integers are made, and two widths."""
-
-    labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
-
-    def dimensions(self) -> dict[str, tuple[Label, ...]]:
-        """Name of each choice -> its labels, in order."""
-        return dict(self.labels)
-
-    def assignment(self, values: Mapping[str, Label]) -> Assignment:
-        """What the labels mean. KeyError for a choice that is not in the space."""
-        chosen = {name: values[name] for name in self.labels}
-        return Assignment(values=dict(values), quantizers={}, settings=chosen)
-
-
-def spiking_choices(space: SpikingSpace) -> SpikingChoices:
-    """The choices a job leaves open."""
-    return SpikingChoices(
-        slots=(),
-        widths=(),
-        quantized=(),
-        base_widths={},
-        labels={
-            "method": space.methods,
-            "bits_per_weight": space.bits_per_weight,
-            "bits_per_threshold": space.bits_per_threshold,
-        },
-    )
+# --- integers ------------------------------------------------------------------------------------------------------
 
 
 def quantized(given: XyloSpecification, settings: Mapping[str, Any]) -> XyloParameters:

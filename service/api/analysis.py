@@ -9,14 +9,12 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
 from search.errors import InvalidSpec
-from search.networks import architecture as models
+from search.plans.kinds import job_kind
 from search.results.analysis import Analysis, analyse, box_of
 from search.scoring.forgiving_factor import MAXIMIZE, factor_of
-from search.space.choices import Choices, choices
+from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
-from search.spec.spiking import XyloModel
-from search.spiking.network import spiking_choices
 from service.api.deps import READS, BlobsDep, JobId, SessionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.schemas.analysis import AnalysisView
@@ -53,10 +51,8 @@ def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
 
 def _space(spec: SearchSpec, blobs: BlobStore) -> Choices:
     """The job's choices; none if its model cannot be read any more."""
-    if isinstance(spec.model, XyloModel):
-        return spiking_choices(spec.spiking)
     try:
-        return choices(spec, models.network(resolve_model(spec.model, BlobLookup(blobs))))
+        return job_kind(spec).choices(spec, resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec:
         return Choices(slots=(), widths=(), quantized=(), base_widths={})
 

@@ -8,7 +8,6 @@ from search.cost.pricing import cost_unit
 from search.plans.base import Plan
 from search.space.extremes import Extreme, extremes
 from search.spec.job import SearchSpec
-from search.spiking.network import SpikingChoices
 from service.schemas.dry_run import CandidatesView, DataView, DryRun, EstimateView, ExtremeView, WidthView
 from service.schemas.jobs import CostView
 from service.store import pace
@@ -54,13 +53,11 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
 
 
 def _settings(plan: Plan) -> tuple[CandidatesView, ...]:
-    """The choices of a spiking network, which are about all of its neurons."""
-    if not isinstance(plan.choices, SpikingChoices):
-        return ()
+    """The choices about a whole network."""
     layers = tuple(layer.name for layer in plan.network.layers if layer.class_name != "InputLayer")
     return tuple(
         CandidatesView(name=name, layers=layers, slot=name, candidates=tuple(map(str, labels)))
-        for name, labels in plan.choices.labels.items()
+        for name, labels in plan.choices.settings.items()
     )
 
 
@@ -89,7 +86,7 @@ def _estimate(session: Session, spec: SearchSpec, trials: int, workers: int) -> 
 
 
 def _untouched(plan: Plan) -> tuple[str, ...]:
-    if isinstance(plan.choices, SpikingChoices):
+    if plan.choices.settings:
         return ()
     changed = {*plan.choices.quantized, *(name for width in plan.choices.widths for name in width.layers)}
     layers = (layer for layer in plan.network.layers if layer.class_name != "InputLayer")

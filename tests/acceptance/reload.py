@@ -15,7 +15,7 @@ import quantization.layers  # noqa: F401 -- registers the quantized layers
 from costmodel.energy import prepare, price
 from quantization.models import as_network
 from search.data.load import load
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 
 

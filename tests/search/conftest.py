@@ -9,7 +9,8 @@ import pytest
 
 from search.data import Dataset, load
 from search.networks.zoo import conv_block_network
-from search.plans.base import Plan, plan
+from search.plans.base import Plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 
 

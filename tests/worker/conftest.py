@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from service.queue import TaskName
 from service.settings import Settings

@@ -19,7 +19,7 @@ from search.cost.profiles import built_in
 from search.errors import InvalidSpec
 from search.networks.architecture import priceable
 from search.networks.zoo import zoo_config
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.space.slots import searched_slots
 from search.spec.cost import COST_NAMES, CostSpec, goal_options
 from search.spec.job import BitsGoal, EnergyGoal, Goal, ZooModel

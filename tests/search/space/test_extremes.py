@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from search.plans.base import Plan, plan
+from search.plans.base import Plan
+from search.plans.kinds import plan
 from search.space import extremes as module
 from search.space.extremes import extremes
 from search.spec.job import SearchSpec

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from search.history import TrialStatus
 from search.oracles import ORACLES
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.schedules.base import on_top_of
 from search.space.choices import LEARNING_RATE
 from search.spec.job import SearchSpec

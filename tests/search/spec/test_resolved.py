@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from search.cost.answer import price_network
 from search.errors import InvalidSpec
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.spec.cost import CostSpec
 from search.spec.job import SearchSpec, UploadedData, UploadedModel
 from search.spec.resolved import DataFile, ModelFile, resolve

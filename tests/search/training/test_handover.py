@@ -13,7 +13,7 @@ from quantization.specs.parse import parse_quantizer
 from search.data.load import load
 from search.history import Assignment, EpochReport
 from search.networks.zoo import zoo_config
-from search.plans.base import plan
+from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from search.training.request import TrainingRequest
 from search.training.trial import run_trial

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from search.errors import InvalidSpec
-from search.plans.base import Plan, plan
-from search.spec.job import SearchSpec
+from search.plans.base import Plan
+from search.plans.kinds import JOB_KINDS, job_kind, plan
+from search.spec.job import Model, SearchSpec
 
 SMALL: dict[str, Any] = {
     "model": "digits_cnn",
@@ -25,6 +26,18 @@ def pointers(**changes: Any) -> set[str]:
     with pytest.raises(InvalidSpec) as caught:
         made(**changes)
     return {problem.pointer for problem in caught.value.problems}
+
+
+def test_every_kind_of_model_has_a_kind_of_job() -> None:
+    models = get_args(get_args(Model)[0])
+    assert set(JOB_KINDS) == {model.model_fields["kind"].default for model in models}
+
+
+def test_the_space_of_a_job_is_that_of_its_plan() -> None:
+    for document in (SMALL, {"model": {"kind": "xylo", "name": "spiking_digits"}, "data": "spiking_digits"}):
+        planned = plan(SearchSpec.model_validate(document), Path("/nowhere"))
+        space = job_kind(planned.spec).choices(planned.spec, planned.job.model)
+        assert space.dimensions() == planned.choices.dimensions()
 
 
 def test_a_plan_knows_what_the_reference_costs() -> None:

@@ -1,0 +1,52 @@
+"""The plan of a job on a Keras network, whose layers are quantized and trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from search.cost.pricing import Pricer
+from search.data import describe
+from search.errors import InvalidSpec, Problem
+from search.networks.architecture import network as network_of
+from search.plans.base import Plan, plan_from
+from search.space.choices import Choices
+from search.space.choices import choices as choices_of
+from search.spec.job import SearchSpec
+from search.spec.resolved import Resolved, ResolvedModel
+from search.targets import TARGETS
+from search.task import task as task_of
+
+T = TypeVar("T")
+
+
+def layers_plan(job: Resolved, data_dir: Path) -> Plan:
+    """Check a job on layers. Reads headers and labels of the data, no examples.
+
+    Raises `InvalidSpec` with every fault; faults of the model hide those of the rest, which depends on it.
+    """
+    spec, network = job.spec, network_of(job.model)
+    problems: list[Problem] = []
+    choices = _collect(problems, lambda: choices_of(spec, network))
+    task = _collect(problems, lambda: task_of(spec, network))
+    data = None if task is None else _collect(problems, lambda: describe(job.data, data_dir, network, task))
+    pricer = _collect(problems, lambda: Pricer(spec.goal, network))
+    if choices is not None:
+        problems += TARGETS[spec.target].check(network, choices)
+    if problems or choices is None or task is None or data is None or pricer is None:
+        raise InvalidSpec(problems)
+    return plan_from(job, network, task, choices, data, pricer)
+
+
+def layers_choices(spec: SearchSpec, model: ResolvedModel) -> Choices:
+    """The space of a job on layers. Raises `InvalidSpec` for a model or limits that make none."""
+    return choices_of(spec, network_of(model))
+
+
+def _collect(problems: list[Problem], make: Callable[[], T]) -> T | None:
+    try:
+        return make()
+    except InvalidSpec as error:
+        problems += error.problems
+        return None
