@@ -1,4 +1,4 @@
-"""What to try next. A pure function of the job, its trials and the oracle's memory: rows in, proposals out."""
+"""Proposes a job's next trials. A pure function of the job, its trials and the oracle's state: rows in, trials out."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from search.history import TRIAL_ENDED, NewTrial, TrialRecord, TrialStatus, paid
 from search.oracles import ORACLES
 from search.oracles.base import (
     RESERVED,
+    CandidatePricer,
     DatabaseOracle,
-    Prices,
-    Setting,
+    Observation,
+    OracleContext,
     State,
-    Told,
-    ask,
-    awake,
-    end,
+    next_trial,
+    oracle_session,
+    report,
     restore,
     snapshot,
 )
@@ -32,28 +32,28 @@ from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.oracle import NoBound, NoPostTraining
 
-#: Proposals in a row that would build a network already proposed, after which a space counts as used up.
+#: Consecutive repeats of networks already proposed after which a space counts as exhausted.
 MAX_REPEATS: Final = 200
 
-#: Trials in a row that were judged without training, after which nothing better is believed to be left.
+#: Consecutive trials judged without training after which the search ends: nothing better is likely to be left.
 MAX_FREE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """New trials, the oracle's memory (JSON) to be stored with them, and whether there will never be more."""
+    """New trials, the state to store with them (JSON), and whether these are the last."""
 
     trials: tuple[NewTrial, ...]
     state: str
     exhausted: bool
 
 
-# A thousand trials are restored for a question; the collector's passes over them take longer than the question.
+# A thousand trials are restored for a proposal; the collector's passes over them take longer than the proposal.
 @without_collections()
 def propose(
     spec: SearchSpec,
     choices: Choices,
-    prices: Prices,
+    pricer: CandidatePricer,
     reference: float,
     history: Sequence[TrialRecord],
     state: str | None,
@@ -61,37 +61,40 @@ def propose(
 ) -> Proposal:
     """At most `count` new trials, numbered from 0 through the job; the same arguments give the same proposal.
 
-    `reference` is the reference cost, `history` all trials of the job so far, `state` the last proposal's (None at
-    first). No two trials build the same network, but that one may continue another. Fewer than `count` are proposed
-    where the budget or the space ends, and where the oracle first wants to know how running trials end. Trials judged
-    without training cost nothing of the budget.
+    `reference` is the cost of the float network, `history` all trials of the job so far, `state` that of the last
+    proposal (None at first). No two trials build the same network, except that one may continue another. Fewer than
+    `count` are proposed when the budget or the space is exhausted, or while the oracle waits for results of running
+    trials. Trials judged without training do not count against the budget.
     """
-    memory: State = json.loads(state) if state else {"oracle": None, "skipped": []}
+    stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
     records = sorted(history, key=lambda record: record.number)
+    context = _context(spec, choices, pricer, reference)
+    oracle = ORACLES[spec.oracle.kind](spec.oracle, context)
+    budget = _Budget(spec, records)
+    with oracle_session(oracle):
+        restore(oracle, stored["oracle"], _observations(records, stored["skipped"], context))
+        batch = _Batch(oracle, choices, budget, records, spec.seed)
+        hopeless = _is_hopeless(records)
+        trials = batch.new_trials(0 if hopeless else min(count, budget.trials))
+        stored = {"oracle": batch.state(), "skipped": [*stored["skipped"], *batch.skipped]}
+    all_tried = len(batch.seen) >= choices.size() and not batch.continues
+    exhausted = batch.stopped or all_tried or budget.is_spent or hopeless
+    return Proposal(trials, json.dumps(stored, allow_nan=False), exhausted)
+
+
+def _context(spec: SearchSpec, choices: Choices, pricer: CandidatePricer, reference: float) -> OracleContext:
     factor = factor_of(spec)
     best = spec.objective.info.best
-    setting = Setting(
+    return OracleContext(
         choices,
         spec.seed,
         spec.training.epochs,
-        prices,
+        pricer,
         factor,
         reference,
         spec.constraints,
         best_merit=None if best is None else factor.merit(best),
     )
-    oracle = ORACLES[spec.oracle.kind](spec.oracle, setting)
-    budget = _Budget(spec, records)
-    with awake(oracle):
-        told = _told(records, memory["skipped"], factor, reference)
-        restore(oracle, memory["oracle"], told)
-        asking = _Asking(oracle, choices, budget, records, spec.seed)
-        hopeless = _is_hopeless(records)
-        trials = asking.new_trials(0 if hopeless else min(count, budget.trials))
-        memory = {"oracle": asking.state(), "skipped": [*memory["skipped"], *asking.skipped]}
-    used_up = len(asking.seen) >= choices.size() and not asking.continues
-    exhausted = asking.stopped or used_up or budget.is_spent or hopeless
-    return Proposal(trials, json.dumps(memory, allow_nan=False), exhausted)
 
 
 def _is_hopeless(records: Sequence[TrialRecord]) -> bool:
@@ -99,7 +102,7 @@ def _is_hopeless(records: Sequence[TrialRecord]) -> bool:
 
 
 class _Budget:
-    """What is left of the budget. Trials under way count as if they were to train all of their epochs."""
+    """The remaining budget. Running trials count as if they trained all of their epochs."""
 
     def __init__(self, spec: SearchSpec, records: Sequence[TrialRecord]) -> None:
         self._whole = spec.training.epochs
@@ -108,9 +111,12 @@ class _Budget:
         self.trials = max(spec.budget.trials - len(counted), 0)
         used = sum(self._cost(record.epochs, record.initial_epoch) for record in counted)
         self.epochs = math.inf if spec.budget.epochs is None else spec.budget.epochs - used
-        # A trial that has not ended yet may turn out to be free.
-        looks = not isinstance(spec.post_training, NoPostTraining)
-        self._judges = looks or not isinstance(spec.bound, NoBound) or spec.constraints.limits_cost
+        # A trial that has not ended may still be judged without training, and then does not count.
+        self._judges = (
+            not isinstance(spec.post_training, NoPostTraining)
+            or not isinstance(spec.bound, NoBound)
+            or spec.constraints.limits_cost
+        )
         self._may_grow = self._judges and any(record.status not in TRIAL_ENDED for record in records)
 
     @property
@@ -122,8 +128,8 @@ class _Budget:
         """Epochs of a trial, in all of its executions."""
         return ((epochs or self._whole) - initial_epoch) * self._executions
 
-    def takes(self, epochs: int | None, initial_epoch: int) -> bool:
-        """Pay for a training; False if it is too long for what is left."""
+    def pay(self, epochs: int | None, initial_epoch: int) -> bool:
+        """Pay for a training; False if it is longer than the remaining budget."""
         cost = self._cost(epochs, initial_epoch)
         if self.trials < 1 or cost > self.epochs:
             return False
@@ -134,8 +140,8 @@ class _Budget:
 
 
 @dataclass
-class _Asking:
-    """One round of questions to an oracle."""
+class _Batch:
+    """The trials of one proposal, requested from the oracle one by one."""
 
     oracle: DatabaseOracle
     choices: Choices
@@ -151,42 +157,42 @@ class _Asking:
         self._numbers = {record.oracle_trial["trial_id"]: record.number for record in self.records}
         self._parents = {record.number: record.parent for record in self.records}
         self._next = self.records[-1].number + 1 if self.records else 0
-        self._taken_back: State | None = None
+        self._unpaid: State | None = None
 
     def state(self) -> State:
-        """The oracle's memory, without a trial that could not be paid for: under a larger budget it is asked again."""
-        return snapshot(self.oracle) if self._taken_back is None else self._taken_back
+        """The oracle's state, before a trial that could not be paid for: a larger budget has it proposed again."""
+        return snapshot(self.oracle) if self._unpaid is None else self._unpaid
 
     def new_trials(self, count: int) -> tuple[NewTrial, ...]:
         """Up to `count` trials: assignments that were not proposed before, or continued trials."""
-        found: list[NewTrial] = []
+        trials: list[NewTrial] = []
         repeats = 0
-        while len(found) < count and not self.stopped:
+        while len(trials) < count and not self.stopped:
             before = None if math.isinf(self.budget.epochs) else json.dumps(snapshot(self.oracle))
-            trial = ask(self.oracle)
-            if trial.status != OracleStatus.RUNNING:
-                self.stopped = trial.status == OracleStatus.STOPPED
+            oracle_trial = next_trial(self.oracle)
+            if oracle_trial.status != OracleStatus.RUNNING:
+                self.stopped = oracle_trial.status == OracleStatus.STOPPED
                 break
-            proposed = self._proposed(trial)
-            if proposed.parent is None and proposed.assignment.key in self.seen:
+            trial = self._new_trial(oracle_trial)
+            if trial.parent is None and trial.assignment.key in self.seen:
                 repeats += 1
-                self._skip(trial)
+                self._skip(oracle_trial)
                 self.stopped = repeats >= MAX_REPEATS
                 continue
-            if not self.budget.takes(proposed.epochs, proposed.initial_epoch):
+            if not self.budget.pay(trial.epochs, trial.initial_epoch):
                 self.stopped = True
-                self._taken_back = None if before is None else json.loads(before)
+                self._unpaid = None if before is None else json.loads(before)
                 break
             repeats = 0
-            self.seen.add(proposed.assignment.key)
-            self._numbers[trial.trial_id] = proposed.number
+            self.seen.add(trial.assignment.key)
+            self._numbers[oracle_trial.trial_id] = trial.number
             self._next += 1
-            found.append(proposed)
-        return tuple(found)
+            trials.append(trial)
+        return tuple(trials)
 
-    def _proposed(self, trial: Trial) -> NewTrial:
-        """The trial as the job's; how it is trained is among its values, under names of keras-tuner's own."""
-        values = trial.hyperparameters.values
+    def _new_trial(self, oracle_trial: Trial) -> NewTrial:
+        """The oracle's trial as one of the job; how it is trained is among its values, under keras-tuner's names."""
+        values = oracle_trial.hyperparameters.values
         chosen = {name: value for name, value in values.items() if not name.startswith(RESERVED)}
         epochs = values.get(f"{RESERVED}epochs")
         self.continues = self.continues or epochs is not None
@@ -195,47 +201,48 @@ class _Asking:
         return NewTrial(
             number=self._next,
             assignment=self.choices.assignment(chosen),
-            oracle_trial=_kept(trial),
+            oracle_trial=_document(oracle_trial),
             seed=trial_seed(self.seed, self._next, parent, self._parents),
             epochs=epochs,
             initial_epoch=values.get(f"{RESERVED}initial_epoch", 0),
             parent=parent,
         )
 
-    def _skip(self, trial: Trial) -> None:
-        """Other labels, the same network (widths that round to one): ended at once, so that it stays known."""
-        end(self.oracle, Told(trial.trial_id, trial.hyperparameters.values, ended=True))
-        self.skipped.append(_kept(trial))
+    def _skip(self, oracle_trial: Trial) -> None:
+        """End a trial at once whose labels differ but give a known network, such as widths that round to one number."""
+        values = oracle_trial.hyperparameters.values
+        report(self.oracle, Observation(oracle_trial.trial_id, values, ended=True))
+        self.skipped.append(_document(oracle_trial))
 
 
-def _kept(trial: Trial) -> State:
-    return {"trial_id": trial.trial_id, "values": dict(trial.hyperparameters.values)}
+def _document(oracle_trial: Trial) -> State:
+    return {"trial_id": oracle_trial.trial_id, "values": dict(oracle_trial.hyperparameters.values)}
 
 
-def _told(
-    records: Sequence[TrialRecord], skipped: Sequence[State], factor: ForgivingFactor, reference: float
-) -> list[Told]:
-    """Everything the oracle proposed, in its own order."""
-    told = [_lesson(record, factor, reference) for record in records]
-    told += [Told(each["trial_id"], each["values"], ended=True) for each in skipped]
-    return sorted(told, key=lambda each: int(each.trial_id))
+def _observations(
+    records: Sequence[TrialRecord], skipped: Sequence[State], context: OracleContext
+) -> list[Observation]:
+    """All that the oracle has proposed, in its order."""
+    observations = [_observation(record, context.factor, context.reference) for record in records]
+    observations += [Observation(trial["trial_id"], trial["values"], ended=True) for trial in skipped]
+    return sorted(observations, key=lambda observation: int(observation.trial_id))
 
 
-#: What was measured counts, also of a training that was given up.
+#: A metric counts, also that of a training that was given up.
 _MEASURED: Final = frozenset({TrialStatus.DONE, TrialStatus.PRUNED})
 
 
-def _lesson(record: TrialRecord, factor: ForgivingFactor, reference: float) -> Told:
-    """What an oracle may learn of a trial; numbers that are not finite make it a failed one."""
+def _observation(record: TrialRecord, factor: ForgivingFactor, reference: float) -> Observation:
+    """A trial as its oracle sees it. One with a metric or score that is not finite counts as failed."""
     trial_id, values = record.oracle_trial["trial_id"], record.oracle_trial["values"]
     if record.status not in TRIAL_ENDED:
-        return Told(trial_id, values, ended=False)
+        return Observation(trial_id, values, ended=False)
     if record.status not in _MEASURED or record.metric is None or record.cost is None:
-        return Told(trial_id, values, ended=True, outcome=record.status, bound=record.bound)
+        return Observation(trial_id, values, ended=True, outcome=record.status, bound=record.bound)
     score = factor.score(record.metric, record.cost, reference)
     if not (math.isfinite(score) and math.isfinite(record.metric)):
-        return Told(trial_id, values, ended=True, outcome=TrialStatus.FAILED)
-    return Told(
+        return Observation(trial_id, values, ended=True, outcome=TrialStatus.FAILED)
+    return Observation(
         trial_id,
         values,
         ended=True,

@@ -1,9 +1,9 @@
-"""Oracles propose trials. All of them are keras-tuner's, driven without its Tuner; see `search.oracles.base`."""
+"""Oracles propose trials. All extend keras-tuner's, used without its Tuner: see `search.oracles.base`."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from search.oracles.base import DatabaseOracle, Setting
+from search.oracles.base import DatabaseOracle, OracleContext
 from search.oracles.evolution import EvolutionOracle
 from search.oracles.frugal import FrugalOracle
 from search.oracles.grid import GridOracle
@@ -12,14 +12,14 @@ from search.oracles.random import RandomOracle
 from search.spec.oracle import BayesianOracleSpec
 
 
-def _bayesian(spec: BayesianOracleSpec, setting: Setting) -> DatabaseOracle:
-    from search.oracles.bayesian import BayesianOracle  # loads scikit-learn, which no other oracle needs
+def _bayesian(spec: BayesianOracleSpec, context: OracleContext) -> DatabaseOracle:
+    from search.oracles.bayesian import BayesianOracle  # loads scikit-learn, which only this oracle needs
 
-    return BayesianOracle(spec, setting)
+    return BayesianOracle(spec, context)
 
 
-#: By the `kind` of a job's `oracle`; called with that value and the setting.
-ORACLES: Final[Mapping[str, Callable[[Any, Setting], DatabaseOracle]]] = {
+#: By the `kind` of a job's `oracle`; called with that spec and the context.
+ORACLES: Final[Mapping[str, Callable[[Any, OracleContext], DatabaseOracle]]] = {
     "random": RandomOracle,
     "grid": GridOracle,
     "bayesian": _bayesian,

@@ -1,7 +1,7 @@
-"""A keras-tuner oracle without its Tuner, its folder and its chief.
+"""keras-tuner's oracles without its Tuner, project directory and chief process.
 
-An oracle lives for one call: it is built, given what happened so far (`restore`, `tell`), asked, and thrown away. Its
-memory between calls is `snapshot`, which is JSON, and the trials themselves.
+An oracle lives for one call: it is built, brought to the present (`restore`), asked for trials (`next_trial`) and
+discarded. Between calls its state is the JSON of `snapshot`, together with the trials themselves.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from search.spec.oracle import Constraints
 
 SCORE: Final = "score"
 
-#: keras-tuner stops by itself after this many failures, and cannot go on after that: the service has its own rules.
+#: Limit on failures, out of reach: keras-tuner stops for good at its limit, and the service has its own rules.
 NEVER: Final = 2**31
 
 #: Values that are keras-tuner's own, not choices of the network.
@@ -41,8 +41,8 @@ Values = Mapping[str, str | float | int | bool]
 State = dict[str, Any]
 
 
-class Prices(Protocol):
-    """What a network costs before it is trained."""
+class CandidatePricer(Protocol):
+    """Prices networks before they are trained."""
 
     def price_many(self, assignments: Sequence[Assignment]) -> Sequence[float | None]:
         """The cost of each assignment under the job's goal; None where no network can be built."""
@@ -52,17 +52,17 @@ class Prices(Protocol):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What an oracle may know of its job."""
+class OracleContext:
+    """What an oracle knows about its job."""
 
     choices: Choices
     seed: int
     epochs: int  #: of a whole training
-    prices: Prices
+    pricer: CandidatePricer
     factor: ForgivingFactor
     reference: float  #: cost of the float network
     constraints: Constraints
-    best_merit: float | None = 1.0  #: no trial has a larger one; None: there is no such bound
+    best_merit: float | None = 1.0  #: upper bound of a trial's merit; None where there is none
 
     @cached_property
     def space(self) -> keras_tuner.HyperParameters:
@@ -76,11 +76,11 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A trial as an oracle must know it. `score` is None for a trial that ended without one.
+class Observation:
+    """A trial as its oracle sees it: running, or ended. `score` is None for a trial that ended without one.
 
-    `outcome` is how it ended; None for an assignment that was never tried, because it gives a network tried before.
-    `merit` and `cost` are what the score was made of: the merit is the metric with the sign that makes larger better.
+    `outcome` is how it ended; None for an assignment that was skipped because it gives a network tried before. `merit`
+    and `cost` are what the score was computed from: the merit is the metric with the sign that makes larger better.
     `bound` is a score that the trial could not have exceeded.
     """
 
@@ -95,40 +95,47 @@ class Told:
 
 
 class DatabaseOracle(keras_tuner.Oracle):
-    """Mixed into an oracle of keras-tuner, before it: what that writes to files stays in memory.
+    """Base class, placed before an oracle of keras-tuner: what that writes to files stays in memory.
 
-    Further state an oracle needs to go on exactly where it was belongs into `get_state` and `set_state`.
+    Further state that an oracle needs to continue exactly where it was belongs in `get_state` and `set_state`.
     """
 
-    def __init__(self, setting: Setting, **arguments: Any) -> None:
+    def __init__(self, context: OracleContext, **arguments: Any) -> None:
         super().__init__(
             objective=keras_tuner.Objective(SCORE, "max"),
-            hyperparameters=setting.space,
-            seed=setting.seed + 1,  # keras-tuner draws one for 0
+            hyperparameters=context.space,
+            seed=context.seed + 1,  # keras-tuner draws a random seed for 0
             max_retries_per_trial=0,
             max_consecutive_failed_trials=NEVER,
             **arguments,
         )
-        self.setting = setting
-        self.known: dict[str, Told] = {}  #: trials that ended
+        self.context = context
+        self.observations: dict[str, Observation] = {}  #: the trials that ended, by id
 
     def save(self) -> None:
-        """Nothing: `snapshot` is asked for instead."""
+        """Does nothing: `snapshot` returns the state instead."""
 
     def _save_trial(self, trial: Trial) -> None:
-        """Nothing: trials are rows."""
+        """Does nothing: trials are rows of the database."""
 
-    def score_of(self, told: Told) -> float | None:
-        """What the oracle learns of a trial that ended; None: that it failed."""
-        return told.score
+    def score_of(self, observation: Observation) -> float | None:
+        """The score that the oracle is given for a trial that ended; None if the trial counts as failed."""
+        return observation.score
 
-    def random_of(self, trial_id: str) -> np.random.Generator:
-        """Chance for one proposal: it depends on the seed and the proposal's number only, so there is none to store."""
+    def by_number(self) -> list[tuple[str, Observation]]:
+        """Id and observation of the trials that ended, in the order in which they were proposed."""
+        return sorted(self.observations.items(), key=lambda entry: int(entry[0]))
+
+    def generator(self, trial_id: str) -> np.random.Generator:
+        """Random numbers for one proposal. They depend on the seed and the trial's id alone: no state is stored."""
         return np.random.default_rng([self.seed, int(trial_id)])
 
-    def untried(self) -> Values | None:
-        """The first combination not tried yet, from a random one on; looks at most at one more than were tried."""
-        dimensions = list(self.setting.dimensions.items())
+    def next_untried(self) -> Values | None:
+        """The first untried combination in order, from a random one on; None if all have been tried.
+
+        Checks at most one combination more than have been tried.
+        """
+        dimensions = list(self.context.dimensions.items())
         size = math.prod(len(labels) for _, labels in dimensions)
         start = random.Random(self._seed_state).randrange(size)
         self._seed_state += 1
@@ -141,25 +148,25 @@ class DatabaseOracle(keras_tuner.Oracle):
                 return values
         return None
 
-    def fresh(self) -> Values | None:
-        """Random values not tried yet; None when all have been."""
+    def random_untried(self) -> Values | None:
+        """Random values that have not been tried; None if all have been."""
         # keras-tuner gives up after a few collisions: a small space would never be tried completely.
         values: Values | None = self._random_values()
-        return self.untried() if values is None else values
+        return self.next_untried() if values is None else values
 
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """Of the libraries that are loaded; finding them takes 80 ms, so it is done once."""
+    """The thread pools of the loaded libraries. The look-up takes 80 ms, so it is done once."""
     return ThreadpoolController()
 
 
 @contextmanager
-def awake(oracle: DatabaseOracle) -> Iterator[None]:
-    """The time in which an oracle may be used. Afterwards keras-tuner's globals no longer hold it or its lock.
+def oracle_session(oracle: DatabaseOracle) -> Iterator[None]:
+    """The scope in which an oracle may be used. Afterwards keras-tuner's globals hold neither it nor its lock.
 
-    Matrices are multiplied on one thread: those of a search are small, threads that wait for each other on a busy
-    machine take fifty times as long, and the last digits of a sum do not depend on the number of cores.
+    BLAS runs on one thread: the matrices of a search are small, threads waiting for each other on a busy machine take
+    fifty times as long, and the last digits of a sum do not depend on the number of cores.
     """
     oracle.verbose = 0
     try:
@@ -172,87 +179,88 @@ def awake(oracle: DatabaseOracle) -> Iterator[None]:
         THREADS.pop(oracle, None)
 
 
-def restore(oracle: DatabaseOracle, state: State | None, trials: Sequence[Told]) -> None:
-    """Bring a new oracle to where `snapshot` left it; then tell it of the trials that ended since.
+def restore(oracle: DatabaseOracle, state: State | None, observations: Sequence[Observation]) -> None:
+    """Bring a new oracle to where `snapshot` left it, then report the trials that ended since.
 
-    Without a state the oracle starts afresh but knows the trials, so it repeats none.
+    Without a state the oracle starts anew, but all trials are registered with it, so it repeats none of them.
     """
     if state is None:
-        _adopt(oracle, trials)
+        _register(oracle, observations)
     else:
-        _set_state(oracle, state, trials)
-    known = set(oracle.end_order)
-    for told in trials:
-        if told.ended and told.trial_id not in known:
-            end(oracle, told)
+        _set_state(oracle, state, observations)
+    reported = set(oracle.end_order)
+    for observation in observations:
+        if observation.ended and observation.trial_id not in reported:
+            report(oracle, observation)
 
 
-def _set_state(oracle: DatabaseOracle, state: State, trials: Sequence[Told]) -> None:
-    # The order matters: `set_state` looks the ongoing trials up among the trials.
-    ended = set(state["oracle"]["end_order"])
-    for told in trials:
-        finished = told.trial_id in ended
-        oracle.trials[told.trial_id] = _trial(oracle, told, finished=finished)
+def _set_state(oracle: DatabaseOracle, state: State, observations: Sequence[Observation]) -> None:
+    # The order matters: `set_state` looks up the ongoing trials among the trials.
+    reported = set(state["oracle"]["end_order"])
+    for observation in observations:
+        finished = observation.trial_id in reported
+        oracle.trials[observation.trial_id] = _trial(oracle, observation, finished=finished)
         if finished:
-            oracle.known[told.trial_id] = told
+            oracle.observations[observation.trial_id] = observation
     oracle.set_state(state["oracle"])
     oracle.tuner_ids = set(state["tuner_ids"])
 
 
-def _adopt(oracle: DatabaseOracle, trials: Sequence[Told]) -> None:
-    for told in trials:
-        trial = _trial(oracle, told, finished=False)
-        oracle.trials[told.trial_id] = trial
-        oracle.start_order.append(told.trial_id)
-        oracle.ongoing_trials[_tuner(told.trial_id)] = trial
-        oracle.tuner_ids.add(_tuner(told.trial_id))
+def _register(oracle: DatabaseOracle, observations: Sequence[Observation]) -> None:
+    for observation in observations:
+        trial = _trial(oracle, observation, finished=False)
+        tuner_id = _tuner_id(observation.trial_id)
+        oracle.trials[observation.trial_id] = trial
+        oracle.start_order.append(observation.trial_id)
+        oracle.ongoing_trials[tuner_id] = trial
+        oracle.tuner_ids.add(tuner_id)
         oracle._record_values(trial)
 
 
-def _trial(oracle: DatabaseOracle, told: Told, *, finished: bool) -> Trial:
-    """A trial as it was: running, or with the end the oracle has already taken note of."""
-    # The space is shared by all trials and never changes; only the values are each trial's own. `copy.copy` would do
-    # the same ten times slower, and a thousand trials are restored for every question.
+def _trial(oracle: DatabaseOracle, observation: Observation, *, finished: bool) -> Trial:
+    """A trial of keras-tuner as it was: running, or `finished` with the result already reported to the oracle."""
+    # All trials share the space, which never changes; only the values are each trial's. `copy.copy` would do the same
+    # ten times slower, and a thousand trials are restored for every proposal.
     shared = oracle.hyperparameters
     space = object.__new__(type(shared))
-    space.__dict__ |= shared.__dict__ | {"values": dict(told.values)}
-    trial = Trial(space, trial_id=told.trial_id)
+    space.__dict__ |= shared.__dict__ | {"values": dict(observation.values)}
+    trial = Trial(space, trial_id=observation.trial_id)
     if finished:
-        trial.score = oracle.score_of(told)
+        trial.score = oracle.score_of(observation)
         trial.status = TrialStatus.FAILED if trial.score is None else TrialStatus.COMPLETED
     return trial
 
 
-def end(oracle: DatabaseOracle, told: Told) -> None:
-    """Tell the oracle how a trial ended."""
-    score = oracle.score_of(told)
+def report(oracle: DatabaseOracle, observation: Observation) -> None:
+    """Report the result of a trial that ended."""
+    score = oracle.score_of(observation)
     if score is not None:
-        oracle.update_trial(told.trial_id, {SCORE: score})
-    trial = oracle.trials[told.trial_id]
+        oracle.update_trial(observation.trial_id, {SCORE: score})
+    trial = oracle.trials[observation.trial_id]
     trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
-    oracle.known[told.trial_id] = told
+    oracle.observations[observation.trial_id] = observation
     oracle.end_trial(trial)
 
 
-def ask(oracle: DatabaseOracle) -> Trial:
-    """The next trial. Its status is RUNNING, IDLE (first others must end) or STOPPED (there is none)."""
-    # One tuner per trial: an oracle gives a tuner that has a trial the same trial again.
-    return oracle.create_trial(_tuner(str(len(oracle.trials))))
+def next_trial(oracle: DatabaseOracle) -> Trial:
+    """The oracle's next trial. Its status is RUNNING, IDLE (others must end first) or STOPPED (there is none left)."""
+    # One tuner per trial: an oracle returns a tuner's ongoing trial to it again.
+    return oracle.create_trial(_tuner_id(str(len(oracle.trials))))
 
 
-def _tuner(trial_id: str) -> str:
+def _tuner_id(trial_id: str) -> str:
     return f"tuner-{int(trial_id)}"
 
 
 def snapshot(oracle: DatabaseOracle) -> State:
-    """What `restore` needs besides the trials: JSON values, and the same ones for the same history."""
+    """What `restore` needs besides the trials: JSON values, equal for equal histories."""
     state = oracle.get_state()
     state["tried_so_far"] = sorted(state["tried_so_far"])
     return {"oracle": state, "tuner_ids": sorted(oracle.tuner_ids)}
 
 
 def proposal(values: Values | None) -> State:
-    """The answer of `populate_space`: values, or STOPPED where there are none."""
+    """The result of `populate_space`: these values, or STOPPED if there are none."""
     if values is None:
         return {"status": TrialStatus.STOPPED, "values": None}
     return {"status": TrialStatus.RUNNING, "values": dict(values)}

@@ -1,4 +1,4 @@
-"""Assignments as rows of indexes into the labels of each choice, and as numbers that a model can learn from."""
+"""Assignments as rows of indexes into the labels of each choice, and as features for a model."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from search.space.choices import Choices, Label
 Rows = NDArray[np.intp]  #: (assignments, choices)
 Floats = NDArray[np.float64]
 
-#: Weights of what tells two quantizers apart beside their bits: their kind, and the rest of their text.
+#: Weights of the features besides bits and rounding error: the quantizer's kind, and its identity.
 _KIND, _TEXT = 0.3, 0.15
 
 #: Weight of the sums over all choices.
 _SUM: Final = 1.0
 
-#: Logarithms of multiples and rates span no more than those of the widths from half to double.
+#: Largest span of the logarithms of multiples and rates: that of widths from half to double.
 _WIDEST_SPAN: Final = 2.0
 
-#: What half the width harms, in rounding errors: a binary weight has one of 1, one of 3 bits of 0.25.
+#: Harm of half the width, in units of rounding error: a binary weight has 1, a weight of 3 bits 0.25.
 _NARROW: Final = 0.25
 
 #: Widest quantizer; its logarithm scales the bits to [0, 1].
@@ -60,31 +60,32 @@ class Candidates:
         if not chosen:
             return [dict(self._fixed) for _ in rows]
         return [
-            {**self._fixed, **dict(zip(self.names, each, strict=True))} for each in zip(*chosen, strict=True)
+            {**self._fixed, **dict(zip(self.names, labels, strict=True))}
+            for labels in zip(*chosen, strict=True)
         ]
 
     def row(self, values: Values) -> Rows:
-        """The row of these labels; what is not a choice is left out."""
+        """The row of these labels; names that are not choices are ignored."""
         return np.array([places[values[name]] for name, places in self._places.items()], dtype=np.intp)
 
-    def random(self, count: int, chance: np.random.Generator) -> Rows:
+    def random(self, count: int, rng: np.random.Generator) -> Rows:
         """Rows drawn uniformly."""
-        return chance.integers(0, self.sizes, size=(count, len(self.sizes)), dtype=np.intp)
+        return rng.integers(0, self.sizes, size=(count, len(self.sizes)), dtype=np.intp)
 
     def neighbours(self, rows: Rows) -> Rows:
         """Every row that differs from one of these in one choice; each once."""
-        found = []
+        neighbours = []
         for dimension, size in enumerate(self.sizes):
             for shift in range(1, size):
                 other = rows.copy()
                 other[:, dimension] = (other[:, dimension] + shift) % size
-                found.append(other)
-        return np.unique(np.concatenate(found), axis=0)
+                neighbours.append(other)
+        return np.unique(np.concatenate(neighbours), axis=0)
 
     def encoded(self, rows: Rows) -> Floats:
         """(assignments, features): per choice its bits on a logarithmic scale, rounding error, kind and text.
 
-        Then the sums of bits and of errors, for what one choice teaches about the others.
+        Then the sums of bits and of errors, which carry over from one choice to the others.
         """
         if not self._tables:
             return np.zeros((len(rows), 1))
@@ -93,9 +94,9 @@ class Candidates:
         return np.concatenate([*parts, _SUM * sums], axis=1)
 
     def damage(self, rows: Rows) -> Floats:
-        """The sum of rounding errors: what is expected to harm the metric while no layer is known to matter more."""
-        found = sum((table[rows[:, i], 1] for i, table in enumerate(self._tables)), start=np.zeros(len(rows)))
-        return np.asarray(found)
+        """The sum of rounding errors: the expected harm as long as all layers seem equally sensitive."""
+        errors = (table[rows[:, i], 1] for i, table in enumerate(self._tables))
+        return np.asarray(sum(errors, start=np.zeros(len(rows))))
 
 
 def _tables(choices: Choices, free: Mapping[str, tuple[Label, ...]]) -> list[Floats]:
@@ -122,7 +123,7 @@ def _quantizers(specs: list[QuantizerSpec]) -> Floats:
 
 
 def _others(labels: tuple[Label, ...], *, is_width: bool) -> Floats:
-    """Widths, learning rates, words; the second column is what they are known to harm, as of quantizers."""
+    """Features of widths, learning rates and words; the second column is their harm, as for quantizers."""
     nothing = np.zeros((len(labels), 1))
     if any(isinstance(label, str) for label in labels):  # words without an order
         return np.concatenate([nothing, nothing, np.eye(len(labels))], axis=1)

@@ -9,114 +9,115 @@ from typing import Final
 import numpy as np
 
 from search.oracles.affordable import affordable
-from search.oracles.base import DatabaseOracle, Setting, State, Values, proposal
+from search.oracles.base import DatabaseOracle, OracleContext, State, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
 from search.scoring.pareto import Point, hypervolume, on_front
 from search.spec.oracle import EvolutionOracleSpec
 
-#: Children made before the space around the parents counts as used up.
+#: Attempts at a child before the space around the parents counts as exhausted.
 _CHILDREN: Final = 200
 
-#: Children among which one is chosen: their costs are known before any is trained.
-_LITTER: Final = 8
+#: Children from which one is selected: their costs are known before any is trained.
+_SELECTED_FROM: Final = 8
 
 
 class EvolutionOracle(DatabaseOracle):
-    """Children of the best trials by non-domination rank and crowding; every trial that ends may become a parent.
+    """Proposes children of the best trials by non-domination rank and crowding; any trial that ended may be a parent.
 
-    So it never waits for a generation, and any number of trials may be under way. The first trials are random. A child
-    that would break a constraint, or that was tried, is not born.
+    So it never waits for a generation, and any number of trials may run at once. The first trials are random. A child
+    that breaks a constraint or repeats a trial is discarded.
     """
 
-    def __init__(self, spec: EvolutionOracleSpec, setting: Setting) -> None:
-        super().__init__(setting, max_trials=None)
+    def __init__(self, spec: EvolutionOracleSpec, context: OracleContext) -> None:
+        super().__init__(context, max_trials=None)
         self._spec = spec
-        self._candidates = Candidates(setting.choices)
+        self._candidates = Candidates(context.choices)
 
     def populate_space(self, trial_id: str) -> State:
         """Random values for the first population, then a child."""
-        chance = self.random_of(trial_id)
+        rng = self.generator(trial_id)
         measured = [
-            (number, (-told.merit, told.cost))
-            for number, told in sorted(self.known.items(), key=lambda each: int(each[0]))
-            if told.merit is not None and told.cost is not None
+            (key, (-observation.merit, observation.cost))
+            for key, observation in self.by_number()
+            if observation.merit is not None and observation.cost is not None
         ]
         if len(self.trials) < self._spec.population or len(measured) < 2 or not len(self._candidates.sizes):
-            return proposal(self._random(chance))
+            return proposal(self._random(rng))
         points = np.array([point for _, point in measured])
         rows = np.array(
-            [self._candidates.row(self.trials[number].hyperparameters.values) for number, _ in measured]
+            [self._candidates.row(self.trials[key].hyperparameters.values) for key, _ in measured]
         )
         best = ranked(points, self._spec.population)
-        return proposal(self._child(rows[best], points[best], chance) or self._random(chance))
+        return proposal(self._child(rows[best], points[best], rng) or self._random(rng))
 
-    def _random(self, chance: np.random.Generator) -> Values | None:
-        """Random values that keep the constraints; where chance finds none, random ones made cheaper until they do."""
-        drawn = self._candidates.random(_CHILDREN, chance)
+    def _random(self, rng: np.random.Generator) -> Values | None:
+        """Random values that meet the constraints; if none are drawn, random ones made cheaper until they do."""
+        drawn = self._candidates.random(_CHILDREN, rng)
         for row in drawn:
             values = self._candidates.values(row)
             if self._is_viable(values):
                 return values
-        for row in affordable(self.setting, self._candidates, drawn, chance):
+        for row in affordable(self.context, self._candidates, drawn, rng):
             values = self._candidates.values(row)
             if not self._duplicate(values):
                 return values
-        return self.untried()
+        return self.next_untried()
 
-    def _child(self, parents: Rows, points: Floats, chance: np.random.Generator) -> Values | None:
-        """Of a litter the child that adds most area to the front if it inherits the mean merit of its parents."""
-        litter: list[tuple[Values, float]] = []
+    def _child(self, parents: Rows, points: Floats, rng: np.random.Generator) -> Values | None:
+        """Of several children the one that adds most area to the front if it inherits the mean merit of its parents."""
+        children: list[tuple[Values, float]] = []
         for _ in range(_CHILDREN):
-            row, merit = self._born(parents, points, chance)
+            row, merit = self._offspring(parents, points, rng)
             values = self._candidates.values(row)
             if self._is_viable(values):
-                litter.append((values, merit))
-            if len(litter) == _LITTER:
+                children.append((values, merit))
+            if len(children) == _SELECTED_FROM:
                 break
-        if not litter:
+        if not children:
             return None
-        gains = self._gains(litter, points)
-        return litter[int(np.argmax(gains))][0]
+        gains = self._gains(children, points)
+        return children[int(np.argmax(gains))][0]
 
-    def _gains(self, litter: Sequence[tuple[Values, float]], points: Floats) -> list[float]:
-        """The area of merit and log cost under the front with each child, up to the dearer of reference and parents.
+    def _gains(self, children: Sequence[tuple[Values, float]], points: Floats) -> list[float]:
+        """The area of merit and log cost under the front with each child.
 
-        From 0 on, or from the least merit of a parent if that is negative, as it is for errors.
+        Costs count up to that of the reference or of the most expensive parent, merits from 0, or from the least merit
+        of a parent if that is negative, as it is for errors.
         """
-        setting = self.setting
-        costs = setting.prices.price_many([setting.choices.assignment(values) for values, _ in litter])
-        ceiling = math.log(max(setting.reference, float(points[:, 1].max())))
-        known = [Point(i, -worth, math.log(cost)) for i, (worth, cost) in enumerate(points.tolist())]
+        context = self.context
+        costs = context.pricer.price_many([context.choices.assignment(values) for values, _ in children])
+        ceiling = math.log(max(context.reference, float(points[:, 1].max())))
+        parents = [Point(i, -loss, math.log(cost)) for i, (loss, cost) in enumerate(points.tolist())]
         floor = min(0.0, -float(points[:, 0].max()))
         return [
             0.0
             if cost is None
             else hypervolume(
-                [*known, Point(-1, merit, math.log(cost))], metric_floor=floor, cost_ceiling=ceiling
+                [*parents, Point(-1, merit, math.log(cost))], metric_floor=floor, cost_ceiling=ceiling
             )
-            for (_, merit), cost in zip(litter, costs, strict=True)
+            for (_, merit), cost in zip(children, costs, strict=True)
         ]
 
     def _is_viable(self, values: Values) -> bool:
         if self._duplicate(values):
             return False
-        assignment = self.setting.choices.assignment(values)
-        return self.setting.prices.keeps(assignment, self.setting.constraints)
+        assignment = self.context.choices.assignment(values)
+        return self.context.pricer.keeps(assignment, self.context.constraints)
 
-    def _born(self, parents: Rows, points: Floats, chance: np.random.Generator) -> tuple[Rows, float]:
-        """Two parents, each the better of two (the first ones are); their choices mixed, some of them changed.
+    def _offspring(self, parents: Rows, points: Floats, rng: np.random.Generator) -> tuple[Rows, float]:
+        """A child by binary tournaments (parents are sorted, best first), uniform crossover and mutation.
 
-        With the child comes the mean merit of its parents.
+        And the mean merit of its parents.
         """
-        one, other = chance.integers(0, len(parents), size=(2, 2)).min(axis=1)
-        if chance.random() >= self._spec.crossover:
+        one, other = rng.integers(0, len(parents), size=(2, 2)).min(axis=1)
+        if rng.random() >= self._spec.crossover:
             other = one
         child: Rows = parents[one].copy()
-        mask = chance.random(len(child)) < 0.5
+        mask = rng.random(len(child)) < 0.5
         child[mask] = parents[other][mask]
-        changes = chance.random(len(child)) < (self._spec.mutation or 1 / len(child))
-        drawn = self._candidates.random(1, chance)[0]
-        child[changes] = drawn[changes]
+        mutated = rng.random(len(child)) < (self._spec.mutation or 1 / len(child))
+        drawn = self._candidates.random(1, rng)[0]
+        child[mutated] = drawn[mutated]
         return child, -float(points[[one, other], 0].mean())
 
 

@@ -1,4 +1,4 @@
-"""A model of the metric: Gaussian processes that sum what each choice does and what they do together."""
+"""A model of the metric: Gaussian processes with an additive part per choice and a part for their interactions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.special import ndtr  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 
-#: Trials the hyperparameters are learned from: their cost grows with the cube.
+#: Trials from which the hyperparameters are learned: the cost grows with their cube.
 _LEARNED_FROM: Final = 150
 
 #: Share of the variance that is additive over the choices, length scale of the rest, variance of the noise.
@@ -22,7 +22,7 @@ _SHARES: Final = (0.2, 0.5, 0.8)
 _LENGTHS: Final = (0.5, 1.0, 2.0)
 _NOISES: Final = (1e-3, 1e-2, 5e-2)
 
-#: Kernels less likely than this, in terms of the likeliest, are left out of the average.
+#: Kernels with a smaller likelihood, relative to the likeliest, are left out of the average.
 _LEAST_LIKELY: Final = 0.05
 
 
@@ -37,17 +37,17 @@ class Kernel:
     def __call__(self, one: Floats, other: Floats) -> Floats:
         inner = one @ other.T
         squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None, :] - 2 * inner
-        together = np.exp(-np.maximum(squares, 0) / (2 * self.length**2))
-        return np.asarray(self.share * inner + (1 - self.share) * together)
+        interaction = np.exp(-np.maximum(squares, 0) / (2 * self.length**2))
+        return np.asarray(self.share * inner + (1 - self.share) * interaction)
 
     def diagonal(self, one: Floats) -> Floats:
-        """The variance before anything is known."""
+        """The prior variance of each row."""
         return np.asarray(self.share * (one**2).sum(axis=1) + (1 - self.share))
 
 
 @dataclass(frozen=True)
 class Process:
-    """A Gaussian process that has seen the trials; features and targets are scaled."""
+    """A Gaussian process conditioned on the trials; features and targets are scaled."""
 
     kernel: Kernel
     features: Floats
@@ -64,10 +64,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """What the trials say about the metric of any assignment. Made by `fit`.
+    """Predicts the metric of any assignment. Returned by `fit`.
 
-    A few trials do not tell which kernel is right: those that may be are averaged, each by its likelihood. Where they
-    contradict each other the deviation is larger than that of each.
+    A few trials do not determine the kernel: the likely ones are averaged, weighted by likelihood. Where they disagree,
+    the deviation is larger than that of each.
     """
 
     processes: tuple[Process, ...]
@@ -78,39 +78,41 @@ class Surrogate:
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the metric of each row of features."""
-        found = [process.predict(features / self.unit) for process in self.processes]
+        predictions = [process.predict(features / self.unit) for process in self.processes]
         mean = np.zeros(len(features))
         square = np.zeros(len(features))
-        for share, (own, variance) in zip(self.shares, found, strict=True):
-            mean += share * own
-            square += share * (variance + own**2)
+        for share, (average, variance) in zip(self.shares, predictions, strict=True):
+            mean += share * average
+            square += share * (variance + average**2)
         deviation = np.sqrt(np.maximum(square - mean**2, 1e-12))
         return self.mean + self.scale * mean, self.scale * deviation
 
 
 def fit(features: Floats, metrics: Floats, pending: Floats | None = None) -> Surrogate:
-    """The surrogate of measured trials. `pending`, features of trials under way, count as measured at their mean.
+    """The surrogate of measured trials. Running trials, with the features `pending`, count as measured at their mean.
 
-    The likelihood of a kernel is that of at most 150 trials, the latest. With more trials the likeliest stands alone:
-    they leave little open, and each further kernel costs as much as the first.
+    Kernels are compared by the likelihood of the latest 150 trials. With more trials only the likeliest is used: they
+    determine it well, and each further kernel costs as much as the first.
     """
     mean, scale = float(metrics.mean()), float(metrics.std()) or 1.0
     unit = math.sqrt(float((features**2).sum(axis=1).mean())) or 1.0
     scaled, targets = features / unit, (metrics - mean) / scale
     several = len(targets) <= _LEARNED_FROM
     kernels, shares = _likely(scaled[-_LEARNED_FROM:], targets[-_LEARNED_FROM:], several=several)
-    waiting = None if pending is None or not len(pending) else pending / unit
-    processes = tuple(_seen(kernel, scaled, targets, waiting) for kernel in kernels)
+    pending = None if pending is None or not len(pending) else pending / unit
+    processes = tuple(_conditioned(kernel, scaled, targets, pending) for kernel in kernels)
     return Surrogate(processes, shares, mean, scale, unit)
 
 
-def _seen(kernel: Kernel, features: Floats, targets: Floats, waiting: Floats | None) -> Process:
+def _conditioned(kernel: Kernel, features: Floats, targets: Floats, pending: Floats | None) -> Process:
     factor = _factor(kernel, features)
-    found = Process(kernel, features, factor, cho_solve((factor, True), targets, check_finite=False))
-    if waiting is None:
-        return found
-    imagined, _ = found.predict(waiting)
-    return _seen(kernel, np.concatenate([features, waiting]), np.concatenate([targets, imagined]), None)
+    process = Process(kernel, features, factor, cho_solve((factor, True), targets, check_finite=False))
+    if pending is None:
+        return process
+    predicted, _ = process.predict(pending)
+    return _conditioned(
+        kernel, np.concatenate([features, pending]), np.concatenate([targets, predicted]), None
+    )
 
 
 def _factor(kernel: Kernel, features: Floats) -> Floats:
@@ -120,15 +122,15 @@ def _factor(kernel: Kernel, features: Floats) -> Floats:
 
 
 def _likely(features: Floats, targets: Floats, *, several: bool) -> tuple[list[Kernel], tuple[float, ...]]:
-    """The likeliest kernel; with `several`, all that are not much less likely, and their shares."""
+    """The likeliest kernel; with `several`, all whose likelihood is not much smaller. And their shares."""
     kernels = [Kernel(*settings) for settings in itertools.product(_SHARES, _LENGTHS, _NOISES)]
     logs = np.array([_likelihood(kernel, features, targets) for kernel in kernels])
     if not several:
         return [kernels[int(logs.argmax())]], (1.0,)
     weights = np.exp(logs - logs.max())
-    kept = np.flatnonzero(weights >= _LEAST_LIKELY)
-    shares = weights[kept] / weights[kept].sum()
-    return [kernels[index] for index in kept], tuple(shares.tolist())
+    likely = np.flatnonzero(weights >= _LEAST_LIKELY)
+    shares = weights[likely] / weights[likely].sum()
+    return [kernels[index] for index in likely], tuple(shares.tolist())
 
 
 def _likelihood(kernel: Kernel, features: Floats, targets: Floats) -> float:
@@ -141,7 +143,7 @@ def _likelihood(kernel: Kernel, features: Floats, targets: Floats) -> float:
 # --- expected gains ------------------------------------------------------------------------------------------------
 
 
-def excess(level: Floats | float, mean: Floats, deviation: Floats) -> Floats:
+def expected_improvement(level: Floats | float, mean: Floats, deviation: Floats) -> Floats:
     """Expectation of max(metric - level, 0) of a normal metric (Jones et al., 1998)."""
     distance = (mean - level) / deviation
     density = np.exp(-0.5 * distance**2) / math.sqrt(2 * math.pi)

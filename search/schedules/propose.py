@@ -1,4 +1,4 @@
-"""What to try next when a job goes stage by stage: each stage asks an oracle of its own, on top of what is settled."""
+"""Proposes the next trials of a job that searches in stages, each with its oracle, on top of the best before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from search.engine import Proposal, propose
 from search.history import Assignment, NewTrial, TrialRecord, trial_seed
-from search.oracles.base import RESERVED, Prices
+from search.oracles.base import RESERVED, CandidatePricer
 from search.schedules import Stage, current_stage
 from search.schedules.base import on_top_of
 from search.scoring.best import best_trial
@@ -21,36 +21,36 @@ from search.spec.oracle import Constraints
 def propose_in_stages(
     spec: SearchSpec,
     stages: Sequence[Stage],
-    prices: Prices,
+    pricer: CandidatePricer,
     reference: float,
     history: Sequence[TrialRecord],
     state: str | None,
     count: int,
 ) -> Proposal:
-    """`propose`, for the stage under way; nothing until every trial of the stage before has ended.
+    """`propose`, for the current stage; nothing until every trial of the stage before has ended.
 
-    A trial of a later stage stands on the best trial of the one before: its assignment, and as `parent` its weights.
-    A stage without any measured trial settles nothing; the next one starts from what was settled before it.
+    A trial of a later stage builds on the best trial of the one before: its assignment and, as `parent`, its weights.
+    A stage without a measured trial settles nothing; the next one starts from what was settled before it.
     """
     if len(stages) == 1:
-        return propose(spec, stages[0].choices, prices, reference, history, state, count)
-    memory: dict[str, Any] = json.loads(state) if state else {"stage": -1, "oracle": None, "exhausted": []}
-    exhausted = frozenset(memory["exhausted"])
-    stage = current_stage(stages, history, exhausted)
+        return propose(spec, stages[0].choices, pricer, reference, history, state, count)
+    stored: dict[str, Any] = json.loads(state) if state else {"stage": -1, "oracle": None, "exhausted": []}
+    stage = current_stage(stages, history, frozenset(stored["exhausted"]))
     if stage is None:
-        return Proposal((), json.dumps(memory), exhausted=True)
-    if stage.index != memory["stage"]:
-        memory |= {"stage": stage.index, "oracle": None}
-    settled = _settled(spec, stages[: stage.index], reference, history)
-    found = _ask(spec, stage, settled, prices, reference, history, memory["oracle"], count)
-    memory["oracle"] = found.state
-    if found.exhausted:
-        memory["exhausted"] = sorted({*memory["exhausted"], stage.index})
-    over = len(memory["exhausted"]) == len(stages)
-    return Proposal(found.trials, json.dumps(memory), exhausted=over)
+        return Proposal((), json.dumps(stored), exhausted=True)
+    if stage.index != stored["stage"]:
+        stored |= {"stage": stage.index, "oracle": None}
+    base = _base_trial(spec, stages[: stage.index], reference, history)
+    search = _StageSearch(spec, stage, base, pricer, reference)
+    proposal = search.propose(history, stored["oracle"], count)
+    stored["oracle"] = proposal.state
+    if proposal.exhausted:
+        stored["exhausted"] = sorted({*stored["exhausted"], stage.index})
+    over = len(stored["exhausted"]) == len(stages)
+    return Proposal(proposal.trials, json.dumps(stored), exhausted=over)
 
 
-def _settled(
+def _base_trial(
     spec: SearchSpec, before: Sequence[Stage], reference: float, history: Sequence[TrialRecord]
 ) -> TrialRecord | None:
     """The best trial of the last stage that has one."""
@@ -62,65 +62,74 @@ def _settled(
     return None
 
 
-def _ask(
-    spec: SearchSpec,
-    stage: Stage,
-    settled: TrialRecord | None,
-    prices: Prices,
-    reference: float,
-    history: Sequence[TrialRecord],
-    state: str | None,
-    count: int,
-) -> Proposal:
-    """The stage's own search: its trials numbered from 0, its assignments without what is settled."""
-    base = None if settled is None else settled.assignment
-    own_spec = spec.model_copy(update={"budget": spec.budget.model_copy(update={"trials": stage.trials})})
-    own_history = [_inside(stage, record) for record in stage.records(history)]
-    on_top = _OnTop(prices, base)
-    found = propose(own_spec, stage.choices, on_top, reference, own_history, state, count)
-    parents = {record.number: record.parent for record in history}
-    trials = [_outside(stage, settled, trial) for trial in found.trials]
-    seeded = (
-        replace(trial, seed=trial_seed(spec.seed, trial.number, trial.parent, parents)) for trial in trials
-    )
-    return replace(found, trials=tuple(seeded))
+@dataclass(frozen=True)
+class _StageSearch:
+    """The search of one stage: trials numbered from 0, assignments without what earlier stages settled."""
 
+    spec: SearchSpec  #: the job's
+    stage: Stage
+    base: TrialRecord | None  #: the trial that the stage builds on
+    pricer: CandidatePricer
+    reference: float
 
-def _inside(stage: Stage, record: TrialRecord) -> TrialRecord:
-    """A trial of the job as the stage knows it."""
-    values = record.oracle_trial["values"]
-    chosen = {name: value for name, value in values.items() if not name.startswith(RESERVED)}
-    own_parent = record.parent is not None and record.parent >= stage.first
-    return replace(
-        record,
-        number=record.number - stage.first,
-        assignment=stage.choices.assignment(chosen),
-        parent=(record.parent or 0) - stage.first if own_parent else None,
-    )
+    def propose(self, history: Sequence[TrialRecord], state: str | None, count: int) -> Proposal:
+        """New trials of the job, given the trials of all stages."""
+        budget = self.spec.budget.model_copy(update={"trials": self.stage.trials})
+        proposal = propose(
+            self.spec.model_copy(update={"budget": budget}),
+            self.stage.choices,
+            _StagePricer(self.pricer, self._base_assignment),
+            self.reference,
+            [self._stage_record(record) for record in self.stage.records(history)],
+            state,
+            count,
+        )
+        parents = {record.number: record.parent for record in history}
+        trials = tuple(self._job_trial(trial, parents) for trial in proposal.trials)
+        return replace(proposal, trials=trials)
 
+    @property
+    def _base_assignment(self) -> Assignment | None:
+        return None if self.base is None else self.base.assignment
 
-def _outside(stage: Stage, settled: TrialRecord | None, trial: NewTrial) -> NewTrial:
-    """A trial of the stage as the job knows it, but for its seed."""
-    parent = None if settled is None else settled.number
-    return replace(
-        trial,
-        number=trial.number + stage.first,
-        assignment=on_top_of(None if settled is None else settled.assignment, trial.assignment),
-        parent=parent if trial.parent is None else trial.parent + stage.first,
-    )
+    def _stage_record(self, record: TrialRecord) -> TrialRecord:
+        """A trial of the job as one of the stage."""
+        values = record.oracle_trial["values"]
+        labels = {name: value for name, value in values.items() if not name.startswith(RESERVED)}
+        first = self.stage.first
+        return replace(
+            record,
+            number=record.number - first,
+            assignment=self.stage.choices.assignment(labels),
+            parent=None if record.parent is None or record.parent < first else record.parent - first,
+        )
+
+    def _job_trial(self, trial: NewTrial, parents: dict[int, int | None]) -> NewTrial:
+        """A trial of the stage as one of the job."""
+        number = trial.number + self.stage.first
+        parent = None if self.base is None else self.base.number
+        if trial.parent is not None:
+            parent = trial.parent + self.stage.first
+        return replace(
+            trial,
+            number=number,
+            assignment=on_top_of(self._base_assignment, trial.assignment),
+            seed=trial_seed(self.spec.seed, number, parent, parents),
+            parent=parent,
+        )
 
 
 @dataclass(frozen=True)
-class _OnTop:
-    """Prices of what a stage chooses, on top of what is settled."""
+class _StagePricer:
+    """Prices what a stage chooses as part of the whole network."""
 
-    prices: Prices
+    pricer: CandidatePricer
     base: Assignment | None
 
     def price_many(self, assignments: Sequence[Assignment]) -> Sequence[float | None]:
         """The cost of each whole network."""
-        return self.prices.price_many([on_top_of(self.base, each) for each in assignments])
+        return self.pricer.price_many([on_top_of(self.base, assignment) for assignment in assignments])
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
         """Whether the whole network keeps the constraints."""
-        return self.prices.keeps(on_top_of(self.base, assignment), constraints)
+        return self.pricer.keeps(on_top_of(self.base, assignment), constraints)

@@ -1,4 +1,4 @@
-"""What every oracle keeps to, whichever proposes."""
+"""The contract of every oracle."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
 from search.history import Assignment, TrialStatus
 from search.oracles import ORACLES
-from search.oracles.base import DatabaseOracle, Setting, Told, ask, awake, end, restore, snapshot
+from search.oracles.base import (
+    DatabaseOracle,
+    Observation,
+    OracleContext,
+    next_trial,
+    oracle_session,
+    report,
+    restore,
+    snapshot,
+)
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.job import SearchSpec
 from tests.search.searches import (
-    PRICES,
+    PRICER,
     REFERENCE,
     Outcome,
     Search,
@@ -38,8 +47,10 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 def build(spec: SearchSpec) -> DatabaseOracle:
     factor = forgiving_factor(spec.goal)
-    setting = Setting(LARGE, spec.seed, spec.training.epochs, PRICES, factor, REFERENCE, spec.constraints)
-    return ORACLES[spec.oracle.kind](spec.oracle, setting)
+    context = OracleContext(
+        LARGE, spec.seed, spec.training.epochs, PRICER, factor, REFERENCE, spec.constraints
+    )
+    return ORACLES[spec.oracle.kind](spec.oracle, context)
 
 
 def strict_json(text: str) -> Any:
@@ -86,25 +97,25 @@ def test_an_oracle_rebuilt_before_every_call_proposes_what_a_living_one_does(
 def living(spec: SearchSpec, parallel: int, outcome: Callable[[Assignment], Outcome]) -> list[dict[str, Any]]:
     """The same search with one oracle that is never taken down."""
     oracle, proposed, waiting = build(spec), [], []
-    with awake(oracle):
+    with oracle_session(oracle):
         while len(proposed) < spec.budget.trials or waiting:
             while len(waiting) < parallel and len(proposed) < spec.budget.trials:
-                trial = ask(oracle)
+                trial = next_trial(oracle)
                 proposed.append(dict(trial.hyperparameters.values))
                 waiting.append(trial)
             trial = waiting.pop(0)
-            end(oracle, lesson(trial, outcome))
+            report(oracle, observation(trial, outcome))
     return proposed
 
 
-def lesson(trial: Any, outcome: Callable[[Assignment], Outcome]) -> Told:
-    """What the engine would tell of a trial that ended."""
+def observation(trial: Any, outcome: Callable[[Assignment], Outcome]) -> Observation:
+    """What the engine reports of a trial that ended."""
     values = trial.hyperparameters.values
     status, metric, cost = outcome(LARGE.assignment(values))
     if metric is None or cost is None or metric == float("inf"):
-        return Told(trial.trial_id, values, ended=True, outcome=TrialStatus.FAILED)
+        return Observation(trial.trial_id, values, ended=True, outcome=TrialStatus.FAILED)
     score = forgiving_factor(make_spec().goal).score(metric, cost, REFERENCE)
-    return Told(trial.trial_id, values, True, status, score, metric, cost)
+    return Observation(trial.trial_id, values, True, status, score, metric, cost)
 
 
 def test_nothing_is_proposed_twice(kind: str) -> None:
@@ -133,12 +144,12 @@ def test_a_trial_is_known_to_its_oracle_by_plain_json(kind: str) -> None:
         assert json.loads(json.dumps(trial.oracle_trial)) == trial.oracle_trial
 
 
-def test_trials_under_way_stay_under_way_when_the_worker_restarts(kind: str) -> None:
+def test_running_trials_are_not_proposed_again_when_the_worker_restarts(kind: str) -> None:
     search = Search(make_spec(kind), LARGE)
     search.add(search.propose(3))
     later = search.propose(2)
-    assert not {each.assignment.key for each in later.trials} & set(search.keys())
-    assert [each.number for each in later.trials] == [3, 4]
+    assert not {trial.assignment.key for trial in later.trials} & set(search.keys())
+    assert [trial.number for trial in later.trials] == [3, 4]
 
 
 def test_an_oracle_leaves_nothing_in_the_globals_of_keras_tuner(kind: str) -> None:
@@ -149,8 +160,8 @@ def test_an_oracle_leaves_nothing_in_the_globals_of_keras_tuner(kind: str) -> No
 
 def test_an_oracle_leaves_nothing_behind_when_it_fails(kind: str) -> None:
     oracle = build(make_spec(kind))
-    with pytest.raises(KeyError), awake(oracle):
-        end(oracle, Told("0000", {}, ended=True))
+    with pytest.raises(KeyError), oracle_session(oracle):
+        report(oracle, Observation("0000", {}, ended=True))
     assert oracle not in LOCKS
     assert oracle not in THREADS
 
@@ -159,15 +170,15 @@ def test_what_is_restored_gives_the_same_snapshot(kind: str) -> None:
     search = Search(make_spec(kind, trials=14), LARGE).run()
     assert search.state is not None
     state = json.loads(search.state)["oracle"]
-    told = [
-        Told(trial.oracle_trial["trial_id"], trial.oracle_trial["values"], ended=True, score=1.0)
+    observations = [
+        Observation(trial.oracle_trial["trial_id"], trial.oracle_trial["values"], ended=True, score=1.0)
         for trial in search.history
     ]
     first, second = build(make_spec(kind)), build(make_spec(kind, trials=14, seed=77))
-    with awake(first), awake(second):
-        restore(first, state, told)
+    with oracle_session(first), oracle_session(second):
+        restore(first, state, observations)
         again = json.loads(json.dumps(snapshot(first)))
-        restore(second, again, told)
+        restore(second, again, observations)
         assert json.loads(json.dumps(snapshot(second))) == again
 
 

@@ -18,7 +18,7 @@ from search.spec.oracle import Constraints
 REFERENCE = 1000.0
 
 
-class PricesByBits:
+class PricerByBits:
     """Ten for every bit; what `measured` says it costs."""
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
@@ -30,7 +30,7 @@ class PricesByBits:
         return constraints.max_bits is None or bits(assignment) <= constraints.max_bits
 
 
-PRICES = PricesByBits()
+PRICER = PricerByBits()
 
 Outcome = tuple[TrialStatus, float | None, float | None]
 
@@ -113,7 +113,7 @@ class Search:
 
     def propose(self, wanted: int) -> Proposal:
         """Ask, without storing the answer."""
-        return propose(self.spec, self.choices, PRICES, REFERENCE, self.history, self.state, wanted)
+        return propose(self.spec, self.choices, PRICER, REFERENCE, self.history, self.state, wanted)
 
     def add(self, proposal: Proposal) -> None:
         """Store an answer."""

@@ -8,7 +8,7 @@ import pytest
 
 from search.engine import propose
 from search.history import TrialStatus
-from tests.search.searches import PRICES, REFERENCE, Search, failed, make_choices, make_spec
+from tests.search.searches import PRICER, REFERENCE, Search, failed, make_choices, make_spec
 
 LARGE = make_choices(7, 7, 5, 5, 3)
 ROUNDING = ((1, (0.5, 0.75, 1.0, 1.5, 2.0)),)  # one filter: 0.5, 0.75, 1 and 1.5 times it are one filter
@@ -111,5 +111,5 @@ def test_a_trial_that_goes_on_has_the_seed_it_began_with() -> None:
 def test_a_lost_state_repeats_no_trial() -> None:
     search = Search(make_spec(trials=40), LARGE)
     search.add(search.propose(20))
-    proposal = propose(search.spec, LARGE, PRICES, REFERENCE, search.history, None, 20)
+    proposal = propose(search.spec, LARGE, PRICER, REFERENCE, search.history, None, 20)
     assert not {each.assignment.key for each in proposal.trials} & set(search.keys())

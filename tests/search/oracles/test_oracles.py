@@ -15,13 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search.history import Assignment, TrialRecord, TrialStatus
-from search.oracles.base import Told, ask, awake, end
+from search.oracles.base import Observation, OracleContext, next_trial, oracle_session, report
 from search.oracles.candidates import Candidates
 from search.oracles.evolution import crowding_distance, fronts, ranked
+from search.oracles.frugal import score_improvement
+from search.scoring.forgiving_factor import ForgivingFactor
 from search.scoring.pareto import Point, dominates, front, hypervolume
+from search.spec.objective import Direction
 from search.spec.oracle import BayesianOracleSpec, EvolutionOracleSpec, HyperbandOracleSpec, oracle_warnings
 from tests.contracts.test_oracles import LARGE, build, living, strict_json
 from tests.search.searches import (
+    PRICER,
+    REFERENCE,
     Outcome,
     Search,
     bits,
@@ -227,18 +232,18 @@ def test_defect_26_hyperband_promotes_in_a_space_smaller_than_its_bracket() -> N
 def test_trap_6_the_lock_is_free_after_an_error_inside() -> None:
     spec = make_spec()
     oracle = build(spec)
-    with pytest.raises(KeyError), awake(oracle):
-        end(oracle, Told("0000", {}, ended=True))
-    found: list[str] = []
+    with pytest.raises(KeyError), oracle_session(oracle):
+        report(oracle, Observation("0000", {}, ended=True))
+    statuses: list[str] = []
 
     def other_thread() -> None:
-        with awake(oracle):
-            found.append(ask(oracle).status)
+        with oracle_session(oracle):
+            statuses.append(next_trial(oracle).status)
 
     thread = threading.Thread(target=other_thread, daemon=True)
     thread.start()
     thread.join(timeout=60)
-    assert found == ["RUNNING"]
+    assert statuses == ["RUNNING"]
 
 
 @pytest.mark.parametrize("kind", ["random", "bayesian", "hyperband", "evolution", "frugal"])
@@ -258,7 +263,7 @@ def test_trap_8_trials_under_way_at_a_crash_are_neither_lost_nor_asked_for_again
     state = json.loads(search.state or "")["oracle"]["oracle"]
     assert sorted(state["ongoing_trials"].values()) == ["0000", "0001", "0002", "0003"]
     assert state["retry_queue"] == []
-    assert not set(search.keys()) & {each.assignment.key for each in search.propose(3).trials}
+    assert not set(search.keys()) & {trial.assignment.key for trial in search.propose(3).trials}
 
 
 def test_trap_9_an_endless_hyperband_has_no_infinity_in_its_state() -> None:
@@ -276,9 +281,9 @@ POINTS = st.lists(
 
 @given(POINTS)
 def test_the_first_front_is_the_pareto_front(points: list[tuple[float, float]]) -> None:
-    found = next(fronts(np.array(points)))
+    first = next(fronts(np.array(points)))
     best = front(Point(i, -metric, cost) for i, (metric, cost) in enumerate(points))
-    assert sorted(found) == sorted(point.number for point in best)
+    assert sorted(first) == sorted(point.number for point in best)
 
 
 @given(POINTS)
@@ -369,6 +374,52 @@ def test_frugal_finds_the_best_of_those_that_do_not_fail() -> None:
     assert min(bits(trial.assignment) for trial in history if trial.status is TrialStatus.DONE) == 5 + 4 * 2
 
 
+@pytest.mark.parametrize("gain", ["score", "front"])
+def test_running_trials_of_frugal_count_as_measured_at_their_prediction(gain: str) -> None:
+    """So the next proposal keeps away from them, unlike from a cancelled trial, which is only known to be tried."""
+
+    def next_proposal(status: TrialStatus, seed: int) -> tuple[Assignment, Assignment]:
+        oracle = {"kind": "frugal", "gain": gain, "candidates": 60, "initial_points": 5}
+        search = Search(make_spec(oracle=oracle, trials=30, seed=seed), LARGE)
+        for _ in range(8):
+            search.add(search.propose(1))
+            search.end_first()
+        search.add(search.propose(1))
+        search.history[-1] = replace(search.history[-1], status=status)
+        return search.history[-1].assignment, search.propose(1).trials[0].assignment
+
+    def distance(one: Assignment, other: Assignment) -> int:
+        pairs = [(one.quantizers[f"layer{i}"], other.quantizers[f"layer{i}"]) for i in range(5)]
+        return sum(a != b for a, b in pairs)
+
+    seeds = range(6)
+    running = [next_proposal(TrialStatus.RUNNING, seed) for seed in seeds]
+    ignored = [next_proposal(TrialStatus.CANCELLED, seed) for seed in seeds]
+    assert [first for first, _ in running] == [first for first, _ in ignored]
+    far, near = ([distance(*pair) for pair in pairs] for pairs in (running, ignored))
+    assert sum(far) > sum(near)
+
+
+merits = st.floats(0.01, 1)
+
+
+@given(merits, merits, st.floats(1, 1e6), st.sampled_from(["max", "min"]))
+def test_what_frugal_expects_of_a_certain_metric_is_the_gain_of_its_score(
+    metric: float, best_metric: float, cost: float, direction: Direction
+) -> None:
+    """Without uncertainty the expected improvement is the difference of two scores, by the one rule of scores."""
+    spec = make_spec("frugal")
+    factor = ForgivingFactor(direction=direction)
+    best_merit = 1.0 if direction == "max" else 0.0
+    context = OracleContext(LARGE, 1, 1, PRICER, factor, REFERENCE, spec.constraints, best_merit)
+    incumbent = factor.score(best_metric, 300.0, REFERENCE)
+    improvement = score_improvement(
+        context, incumbent, np.array([cost]), np.array([factor.merit(metric)]), np.array([1e-9])
+    )
+    expected = max(factor.score(metric, cost, REFERENCE) - incumbent, 0.0)
+    assert improvement[0] == pytest.approx(expected, abs=1e-6)
+
+
 def error_of_bits(assignment: Assignment) -> Outcome:
     """An error that falls with the bits, at one cost for all."""
     return TrialStatus.DONE, 100.0 / bits(assignment), 500.0
@@ -386,7 +437,7 @@ def test_a_metric_that_is_better_when_smaller_is_searched_downwards(oracle: dict
     spec = make_spec(oracle=oracle, trials=30, objective="mse")
     history = Search(spec, LARGE, error_of_bits).run().history
     random = Search(make_spec(trials=30, objective="mse"), LARGE, error_of_bits).run().history
-    late, chance = ([bits(trial.assignment) for trial in found[15:]] for found in (history, random))
+    late, chance = ([bits(trial.assignment) for trial in trials[15:]] for trials in (history, random))
     assert np.mean(late) > np.mean(chance) + 2
     assert max(late) >= max(chance)
 

@@ -211,12 +211,14 @@ def test_free_trials_do_not_make_a_finite_search_endless() -> None:
 
 
 def test_the_bayesian_oracle_learns_the_bound_of_a_pruned_trial() -> None:
-    from search.oracles.base import Told
+    from search.oracles.base import Observation
     from tests.contracts.test_oracles import build
 
     oracle = build(make_spec("bayesian"))
-    assert oracle.score_of(Told("0000", {}, ended=True, outcome=TrialStatus.PRUNED, bound=1.25)) == 1.25
-    assert build(make_spec("random")).score_of(Told("0000", {}, ended=True, bound=1.25)) is None
+    assert (
+        oracle.score_of(Observation("0000", {}, ended=True, outcome=TrialStatus.PRUNED, bound=1.25)) == 1.25
+    )
+    assert build(make_spec("random")).score_of(Observation("0000", {}, ended=True, bound=1.25)) is None
 
 
 # --- metrics that are better when smaller --------------------------------------------------------------------

@@ -11,7 +11,7 @@ from search.schedules import Stage
 from search.schedules.propose import propose_in_stages
 from search.space.choices import Choices
 from search.spec.job import SearchSpec
-from tests.search.searches import PRICES, REFERENCE, make_choices, make_spec
+from tests.search.searches import PRICER, REFERENCE, make_choices, make_spec
 
 
 def two_stages(first: int = 4, second: int = 3) -> tuple[Stage, Stage]:
@@ -46,7 +46,7 @@ def play(
     history: list[TrialRecord] = []
     state = None
     for _ in range(100):
-        found = propose_in_stages(spec, stages, PRICES, REFERENCE, history, state, at_once)
+        found = propose_in_stages(spec, stages, PRICER, REFERENCE, history, state, at_once)
         state = found.state
         history += [finished(new, *outcome(new.number)) for new in found.trials]
         if found.exhausted:
@@ -76,10 +76,10 @@ def test_a_later_stage_stands_on_the_best_trial_before_it() -> None:
 @pytest.mark.parametrize("order", [1, -1])
 def test_of_equal_trials_a_later_stage_stands_on_the_first(order: int) -> None:
     stages, spec = two_stages(), make_spec(trials=7)
-    proposal = propose_in_stages(spec, stages, PRICES, REFERENCE, [], None, 4)
+    proposal = propose_in_stages(spec, stages, PRICER, REFERENCE, [], None, 4)
     metrics = {0: 0.1, 1: 0.9, 2: 0.9, 3: 0.9}
     history = [finished(new, metrics[new.number]) for new in proposal.trials][::order]
-    [trial] = propose_in_stages(spec, stages, PRICES, REFERENCE, history, proposal.state, 1).trials
+    [trial] = propose_in_stages(spec, stages, PRICER, REFERENCE, history, proposal.state, 1).trials
     assert trial.parent == 1
     assert trial.assignment.quantizers["layer0"] == proposal.trials[1].assignment.quantizers["layer0"]
 
@@ -89,7 +89,7 @@ def test_a_trial_has_the_seed_of_the_one_its_training_began_with() -> None:
     history: list[TrialRecord] = []
     state, seeds = None, {}
     while len(history) < 5:
-        proposal = propose_in_stages(spec, stages, PRICES, REFERENCE, history, state, 1)
+        proposal = propose_in_stages(spec, stages, PRICER, REFERENCE, history, state, 1)
         state = proposal.state
         for new in proposal.trials:
             history.append(finished(new, {1: 0.9}.get(new.number, 0.5)))
@@ -100,14 +100,14 @@ def test_a_trial_has_the_seed_of_the_one_its_training_began_with() -> None:
 
 def test_a_stage_waits_for_the_trials_of_the_one_before() -> None:
     stages, spec = two_stages(), make_spec(trials=7)
-    found = propose_in_stages(spec, stages, PRICES, REFERENCE, [], None, 4)
+    found = propose_in_stages(spec, stages, PRICER, REFERENCE, [], None, 4)
     running = [finished(new, 0.5) for new in found.trials[:3]]
     running.append(
         TrialRecord(
             3, found.trials[3].assignment, TrialStatus.RUNNING, oracle_trial=found.trials[3].oracle_trial
         )
     )
-    waiting = propose_in_stages(spec, stages, PRICES, REFERENCE, running, found.state, 4)
+    waiting = propose_in_stages(spec, stages, PRICER, REFERENCE, running, found.state, 4)
     assert waiting.trials == ()
     assert not waiting.exhausted
 
