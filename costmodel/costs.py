@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits
-from costmodel.energy import EnergyReport, LayerEnergy, Node, Prepared, price, price_reference
+from costmodel.energy import EnergyReport, Node, Prepared, PricedLayer, price, price_reference
 from costmodel.errors import InvalidSettings
 from costmodel.layer import elements
 from costmodel.lowering import Family
@@ -75,7 +75,7 @@ def ebops(report: EnergyReport, prepared: Prepared) -> float:
     return total
 
 
-def _operand_bits(node: Node, layer: LayerEnergy) -> tuple[int, int]:
+def _operand_bits(node: Node, layer: PricedLayer) -> tuple[int, int]:
     if node.lowering.family is Family.DOT:
         return layer.input_types[0].bits, layer.input_types[1].bits
     return layer.input_types[0].bits, layer.work.parameters[0][1].bits

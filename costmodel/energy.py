@@ -16,6 +16,7 @@ from costmodel.errors import InvalidTypes
 from costmodel.fold import foldable
 from costmodel.layer import Layer, elements
 from costmodel.layer_classes import TRAINING_ONLY, lower
+from costmodel.layer_energy import LayerEnergy
 from costmodel.lowering import Family, Lowering
 from costmodel.memory import Access
 from costmodel.network import Network, with_widths
@@ -28,35 +29,29 @@ MAX_REMEMBERED: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class LayerEnergy:
-    """One layer's energy in pJ, and what it was computed from.
+class PricedLayer:
+    """One layer's energy, and what it was computed from."""
 
-    `included_pj` is what counts towards the network: the parts named by `included`. The others are shown but assumed
-    to happen on the way (an output handed on to the layer behind it, for one).
-    """
-
-    name: str
-    class_name: str
-    inputs_pj: float
-    outputs_pj: float
-    parameters_pj: float
-    operations_pj: float
-    included_pj: float
+    energy: LayerEnergy
     operation_count: int
-    included: tuple[str, ...]
     quantized: bool
     input_types: tuple[DataType, ...]
     work: Work
     accesses: tuple[Access, ...]
 
     @property
-    def total_pj(self) -> float:
-        """All parts."""
-        return self.inputs_pj + self.outputs_pj + self.parameters_pj + self.operations_pj
+    def name(self) -> str:
+        """The layer's name."""
+        return self.energy.name
+
+    @property
+    def class_name(self) -> str:
+        """The layer's Keras class."""
+        return self.energy.class_name
 
     @property
     def output_type(self) -> DataType:
-        """The type the layer gives."""
+        """The type of the layer's output."""
         return self.work.output
 
 
@@ -67,13 +62,13 @@ class EnergyReport:
     In QTools' accounting every part is rounded to 0.01 pJ and the sums are cut to whole pJ, as there.
     """
 
-    layers: tuple[LayerEnergy, ...]
+    layers: tuple[PricedLayer, ...]
     energy_pj: float
     total_pj: float
     settings: EnergySettings
     source_types: tuple[DataType, ...]
 
-    def layer(self, name: str) -> LayerEnergy:
+    def layer(self, name: str) -> PricedLayer:
         """The layer of this name; `KeyError` if it has none or costs nothing at inference."""
         for layer in self.layers:
             if layer.name == name:
@@ -82,8 +77,8 @@ class EnergyReport:
 
     def shares(self) -> dict[str, float]:
         """Each layer's share of the network's energy, from 0 to 1; they sum to 1 unless everything is free."""
-        whole = sum(layer.included_pj for layer in self.layers)
-        return {layer.name: layer.included_pj / whole if whole else 0.0 for layer in self.layers}
+        whole = sum(layer.energy.included_pj for layer in self.layers)
+        return {layer.name: layer.energy.included_pj / whole if whole else 0.0 for layer in self.layers}
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ class Prepared:
 
     network: Network
     nodes: tuple[Node, ...]
-    _remembered: dict[_Key, list[dict[_Key, LayerEnergy]]] = field(
+    _remembered: dict[_Key, list[dict[_Key, PricedLayer]]] = field(
         default_factory=dict, init=False, repr=False, compare=False, hash=False
     )
 
@@ -118,7 +113,7 @@ class Prepared:
         """The same network with other widths; itself if there are none. Raises as `with_widths`."""
         return prepare(with_widths(self.network, widths)) if widths else self
 
-    def remembered(self, settings: EnergySettings, reference: bool) -> list[dict[_Key, LayerEnergy]]:
+    def remembered(self, settings: EnergySettings, reference: bool) -> list[dict[_Key, PricedLayer]]:
         """For each node the prices already worked out under these settings."""
         key = (settings, reference)
         found = self._remembered.get(key)
@@ -189,7 +184,7 @@ def price_many(
     totals = []
     for types in assignments:
         layers = _layers(prepared, settings, types, sources, remembered, False)
-        totals.append(_sum([layer.included_pj for layer in layers], settings))
+        totals.append(_sum([layer.energy.included_pj for layer in layers], settings))
     return totals
 
 
@@ -212,8 +207,8 @@ def _report(
     sources = settings.sources(len(prepared.network.inputs), reference)
     remembered = prepared.remembered(settings, reference)
     layers = tuple(_layers(prepared, settings, types, sources, remembered, reference))
-    energy_pj = _sum([layer.included_pj for layer in layers], settings)
-    total_pj = _sum([layer.total_pj for layer in layers], settings)
+    energy_pj = _sum([layer.energy.included_pj for layer in layers], settings)
+    total_pj = _sum([layer.energy.total_pj for layer in layers], settings)
     return EnergyReport(layers, energy_pj, total_pj, settings, sources)
 
 
@@ -227,11 +222,11 @@ def _layers(
     settings: EnergySettings,
     types: Mapping[str, Slots],
     sources: tuple[DataType, ...],
-    remembered: list[dict[_Key, LayerEnergy]],
+    remembered: list[dict[_Key, PricedLayer]],
     reference: bool,
-) -> list[LayerEnergy]:
+) -> list[PricedLayer]:
     """Every layer's energy, each worked out once for the types it meets."""
-    done: list[LayerEnergy] = []
+    done: list[PricedLayer] = []
     for node, known in zip(prepared.nodes, remembered, strict=True):
         given = [sources[i] if is_input else done[i].work.output for is_input, i in node.sources]
         slots = None if reference else types.get(node.layer.name)
@@ -247,7 +242,7 @@ def _layers(
 
 def _layer(
     node: Node, given: tuple[DataType, ...], slots: Slots | None, settings: EnergySettings, reference: bool
-) -> LayerEnergy:
+) -> PricedLayer:
     mode = Mode.REFERENCE if reference else Mode.FLOAT if slots is None else Mode.QUANTIZED
     case = Case(
         layer=node.layer,
@@ -272,17 +267,18 @@ def _layer(
     }
     if settings.qtools:
         parts = {name: round(value, 2) for name, value in parts.items()}
-    included = included_parts(node, settings.qtools)
-    return LayerEnergy(
+    energy = LayerEnergy(
         name=node.layer.name,
         class_name=node.layer.class_name,
         inputs_pj=parts["inputs"],
         outputs_pj=parts["outputs"],
         parameters_pj=parts["parameters"],
         operations_pj=parts["operations"],
-        included_pj=sum([parts[name] for name in included]),
+        included=included_parts(node, settings.qtools),
+    )
+    return PricedLayer(
+        energy=energy,
         operation_count=done.operation_count,
-        included=included,
         quantized=slots is not None,
         input_types=given,
         work=done,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from costmodel.case import Operation
-from costmodel.energy import EnergyReport, LayerEnergy, gate_pj
+from costmodel.energy import EnergyReport, PricedLayer, gate_pj
 from costmodel.memory import Access, Place
 from costmodel.settings import EnergySettings
 from costmodel.work import DataType, Kind
@@ -111,7 +111,7 @@ def explain(report: EnergyReport, name: str) -> Explanation:
         types=tuple(types),
         operation_count=layer.operation_count,
         lines=tuple(lines),
-        included_pj=layer.included_pj,
+        included_pj=layer.energy.included_pj,
         share=report.shares()[name],
         profile=settings.technology.name,
         accounting=str(settings.accounting),
@@ -137,7 +137,7 @@ def _sign(data_type: DataType) -> str:
     return "signed" if data_type.signed else "unsigned"
 
 
-def _moved(access: Access, layer: LayerEnergy, settings: EnergySettings) -> Line:
+def _moved(access: Access, layer: PricedLayer, settings: EnergySettings) -> Line:
     part, _, tensor = access.tensor.partition(":")
     way = {"inputs": "read input", "outputs": "write output", "parameters": "read"}[part]
     what = f"{way} {tensor}: {access.elements} numbers, {access.bits} bits, {access.place}"
@@ -152,7 +152,7 @@ def _moved(access: Access, layer: LayerEnergy, settings: EnergySettings) -> Line
         count=count,
         each_pj=access.energy_pj / count,
         energy_pj=access.energy_pj,
-        included=part in layer.included,
+        included=part in layer.energy.included,
         source=source,
         second_hand=figure.second_hand and access.place is not Place.FIXED,
     )
@@ -170,7 +170,7 @@ def _memory_formula(access: Access, words: int, settings: EnergySettings) -> str
     return f"{dram} + {sram}" if settings.rd_wr_on_io else dram
 
 
-def _computed(operation: Operation, layer: LayerEnergy, settings: EnergySettings) -> Line:
+def _computed(operation: Operation, layer: PricedLayer, settings: EnergySettings) -> Line:
     gate = operation.gate
     each_pj = gate_pj(operation, settings)
     fixed = "fixed_multiply" if gate.op == "mul" else "fixed_add"
@@ -183,7 +183,7 @@ def _computed(operation: Operation, layer: LayerEnergy, settings: EnergySettings
         count=operation.count,
         each_pj=each_pj,
         energy_pj=operation.count * each_pj,
-        included="operations" in layer.included,
+        included="operations" in layer.energy.included,
         source=figure.source,
         second_hand=figure.second_hand,
     )

@@ -14,7 +14,9 @@ cost nothing. Sending events, clocks and leakage are not counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from costmodel.layer_energy import LayerEnergy
 from costmodel.technology import Technology
 
 
@@ -44,24 +46,18 @@ class PopulationWork:
         return self.neurons * (self.threshold_bits + self.weight_bits * self.has_bias)
 
 
-@dataclass(frozen=True, slots=True)
-class PopulationEnergy:
-    """Energy of one inference in picojoules, by part."""
-
-    weights_pj: float  #: reading weights
-    states_pj: float  #: reading and writing currents and membranes, reading thresholds and biases
-    operations_pj: float  #: additions
-
-    @property
-    def total_pj(self) -> float:
-        """Everything."""
-        return self.weights_pj + self.states_pj + self.operations_pj
+#: The class under which a population stands among the layers of other networks.
+POPULATION: Final = "SpikingNeurons"
+#: Parts a population has: states (currents, membranes, thresholds and biases) are what its inputs are there.
+_PARTS: Final = ("inputs", "parameters", "operations")
 
 
 def population_energy(
     work: PopulationWork, technology: Technology, min_sram_size_bits: int = 0
-) -> PopulationEnergy:
-    """The energy of a population in one inference. No memory is priced smaller than `min_sram_size_bits`."""
+) -> LayerEnergy:
+    """The energy of a population in one inference: reading weights (parameters), reading and writing states (inputs),
+    and additions (operations). No memory is priced smaller than `min_sram_size_bits`.
+    """
 
     def per_bit(held_bits: int) -> float:
         return technology.sram(max(held_bits, min_sram_size_bits, 1)) / technology.sram_access_bits
@@ -72,10 +68,14 @@ def population_energy(
     state_add = technology.operation_pj("add", work.state_bits)
     compare = technology.operation_pj("add", max(work.threshold_bits, work.state_bits))
     constants = work.threshold_bits + work.weight_bits * work.has_bias
-    return PopulationEnergy(
-        weights_pj=work.synaptic_operations * work.weight_bits * per_bit(work.weights_held_bits),
-        states_pj=updates
+    return LayerEnergy(
+        name=work.name,
+        class_name=POPULATION,
+        parameters_pj=work.synaptic_operations * work.weight_bits * per_bit(work.weights_held_bits),
+        inputs_pj=updates
         * (2 * states * work.state_bits * per_bit(held) + constants * per_bit(work.constants_held_bits)),
         operations_pj=work.synaptic_operations * state_add
         + updates * ((states + work.currents + work.has_bias) * state_add + compare),
+        outputs_pj=0.0,
+        included=_PARTS,
     )

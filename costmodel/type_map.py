@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from costmodel.case import Work
 from costmodel.datatypes import accumulate, add, shifted_scales
-from costmodel.energy import EnergyReport, LayerEnergy, Prepared
+from costmodel.energy import EnergyReport, Prepared, PricedLayer
 from costmodel.layer import Layer, Shape
 from costmodel.lowering import Family
 from costmodel.windows import spatial_rank
@@ -39,22 +39,22 @@ def data_type_map(
     """
     shifts = scale_exponents or {}
     result: dict[str, Any] = {"source_quantizers": [quantizer(t) for t in report.source_types]}
-    for node, energy in zip(prepared.nodes, report.layers, strict=True):
+    for node, priced in zip(prepared.nodes, report.layers, strict=True):
         entry: dict[str, Any] = {
-            "layer_type": f"Q{energy.class_name}" if energy.quantized else energy.class_name,
-            "input_quantizer_list": [quantizer(t) for t in energy.input_types],
-            "output_quantizer": quantizer(energy.output_type, (-1, *node.layer.output_shape)),
+            "layer_type": f"Q{priced.class_name}" if priced.quantized else priced.class_name,
+            "input_quantizer_list": [quantizer(t) for t in priced.input_types],
+            "output_quantizer": quantizer(priced.output_type, (-1, *node.layer.output_shape)),
         }
         if node.lowering.family is Family.BATCH_NORM:
-            entry |= _norm_fields(energy.work)
+            entry |= _norm_fields(priced.work)
         elif node.lowering.family is Family.POOL_AVERAGE:
-            entry |= _pool_fields(energy.work)
+            entry |= _pool_fields(priced.work)
         elif node.lowering.family is Family.MERGE:
-            entry[f"{energy.class_name}_quantizer"] = _gated(energy.work, "multiplier")
+            entry[f"{priced.class_name}_quantizer"] = _gated(priced.work, "multiplier")
         elif node.lowering.family in (Family.MAC, Family.SEPARABLE):
-            entry |= _kernel_fields(node.layer, energy, node.lowering.terms, shifts.get(energy.name))
-        entry["operation_count"] = energy.operation_count
-        result[energy.name] = entry
+            entry |= _kernel_fields(node.layer, priced, node.lowering.terms, shifts.get(priced.name))
+        entry["operation_count"] = priced.operation_count
+        result[priced.name] = entry
     return result
 
 
@@ -114,9 +114,9 @@ def _pool_fields(work: Work) -> dict[str, Any]:
 
 
 def _kernel_fields(
-    layer: Layer, energy: LayerEnergy, terms: int, scale_exponents: tuple[int, int] | None
+    layer: Layer, priced: PricedLayer, terms: int, scale_exponents: tuple[int, int] | None
 ) -> dict[str, Any]:
-    work, shape = energy.work, kernel_shape(layer)
+    work, shape = priced.work, kernel_shape(layer)
     fields = {"weight_quantizer": quantizer(work.types["weight"], shape)}
     if "bias" in work.types:
         fields["bias_quantizer"] = quantizer(work.types["bias"], shape[-1])

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
+from costmodel.layer_energy import LayerEnergy
 from quantization.specs.parse import QuantizerSpec, parse_quantizer
 
 
@@ -143,27 +144,13 @@ class Assignment:
 
 
 @dataclass(frozen=True, slots=True)
-class LayerCost:
-    """Energy of one layer in picojoules, by part. The parts named in `included` make up `included_pj`."""
-
-    name: str
-    class_name: str
-    inputs_pj: float
-    outputs_pj: float
-    parameters_pj: float
-    operations_pj: float
-    included_pj: float  #: what enters the network's energy
-    included: tuple[str, ...] = ()  #: of inputs, outputs, parameters and operations
-
-
-@dataclass(frozen=True, slots=True)
 class Cost:
     """What one inference costs. `value` is what the goal names: `energy_pj`, or `bits`."""
 
     value: float
     energy_pj: float
     bits: int
-    layers: tuple[LayerCost, ...] = ()
+    layers: tuple[LayerEnergy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from costmodel.costs import UNITS, CostSettings, network_cost
-from costmodel.energy import EnergyReport, LayerEnergy, Prepared, prepare, price, price_reference
+from costmodel.energy import EnergyReport, Prepared, PricedLayer, prepare, price, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.explain import Explanation, explain
 from costmodel.layer_classes import priced_slots, width_field
@@ -40,7 +40,7 @@ class LayerPrice:
     share: float
     operation_count: int
 
-    def counted_pj(self, part: str) -> float:
+    def included_part_pj(self, part: str) -> float:
         """A part ("inputs", ...) as far as it counts."""
         return float(getattr(self, f"{part}_pj")) if part in self.included else 0.0
 
@@ -97,7 +97,7 @@ class Priced:
         report, technology = self.report, self.report.settings.technology
         parts = ("inputs", "parameters", "operations", "outputs")
         layers = tuple(self._layer(layer, share) for layer, share in self._shares())
-        sums = {f"{part}_pj": sum(layer.counted_pj(part) for layer in layers) for part in parts}
+        sums = {f"{part}_pj": sum(layer.included_part_pj(part) for layer in layers) for part in parts}
         return NetworkCost(
             model=_title(self.model),
             profile=technology.name,
@@ -126,23 +126,23 @@ class Priced:
             raise InvalidSpec([Problem("/explain", _no_layer(layer, known, " that has a price"))])
         return explain(self.report, layer)
 
-    def _shares(self) -> Iterable[tuple[LayerEnergy, float]]:
+    def _shares(self) -> Iterable[tuple[PricedLayer, float]]:
         shares = self.report.shares()
         return ((layer, shares[layer.name]) for layer in self.report.layers)
 
-    def _layer(self, layer: LayerEnergy, share: float) -> LayerPrice:
+    def _layer(self, layer: PricedLayer, share: float) -> LayerPrice:
         given = (self.spec.quantizers or {}).get(layer.name, {})
         return LayerPrice(
             name=layer.name,
             class_name=layer.class_name,
             output_shape=self.prepared.network.layer(layer.name).output_shape,
             quantizers={slot: str(quantizer) for slot, quantizer in given.items() if quantizer is not None},
-            inputs_pj=layer.inputs_pj,
-            parameters_pj=layer.parameters_pj,
-            operations_pj=layer.operations_pj,
-            outputs_pj=layer.outputs_pj,
-            included=layer.included,
-            included_pj=layer.included_pj,
+            inputs_pj=layer.energy.inputs_pj,
+            parameters_pj=layer.energy.parameters_pj,
+            operations_pj=layer.energy.operations_pj,
+            outputs_pj=layer.energy.outputs_pj,
+            included=layer.energy.included,
+            included_pj=layer.energy.included_pj,
             share=share,
             operation_count=layer.operation_count,
         )

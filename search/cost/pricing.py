@@ -16,7 +16,7 @@ from costmodel.network import Network
 from costmodel.settings import EnergySettings
 from costmodel.work import Slots
 from search.errors import Infeasible, InvalidSpec, Problem
-from search.history import Assignment, Cost, LayerCost
+from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
 from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
 from search.spec.oracle import Constraints
@@ -143,19 +143,7 @@ class Pricer:
         return network_cost(self._goal.kind, prepared, types, CostSettings(energy=energy, bits=self._bits))
 
     def _cost(self, report: EnergyReport, bits: BitsReport, count: float | None) -> Cost:
-        layers = tuple(
-            LayerCost(
-                name=layer.name,
-                class_name=layer.class_name,
-                inputs_pj=layer.inputs_pj,
-                outputs_pj=layer.outputs_pj,
-                parameters_pj=layer.parameters_pj,
-                operations_pj=layer.operations_pj,
-                included_pj=layer.included_pj,
-                included=layer.included,
-            )
-            for layer in report.layers
-        )
+        layers = tuple(layer.energy for layer in report.layers)
         value = report.energy_pj if isinstance(self._goal, EnergyGoal) else float(bits.total)
         value = value if count is None else count
         return Cost(value=value, energy_pj=report.energy_pj, bits=bits.total, layers=layers)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from search.history import Cost, LayerCost, Measurement, TrialRecord, spread
+from costmodel.layer_energy import LayerEnergy
+from search.history import Cost, Measurement, TrialRecord, spread
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 
@@ -78,6 +79,6 @@ def _cost(cost: Cost) -> dict[str, Any]:
     }
 
 
-def _layer(layer: LayerCost) -> dict[str, Any]:
-    """`counted_pj` is the name of `included_pj` in 0.1."""
-    return asdict(layer) | {"included": list(layer.included), "counted_pj": layer.included_pj}
+def _layer(energy: LayerEnergy) -> dict[str, Any]:
+    """`counted_pj` is what `included_pj` was called in 0.1."""
+    return asdict(energy) | {"included": list(energy.included), "counted_pj": energy.included_pj}

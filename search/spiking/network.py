@@ -18,7 +18,7 @@ from costmodel.errors import CostError
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
 from costmodel.network import Network
-from costmodel.spiking import PopulationEnergy, PopulationWork, population_energy
+from costmodel.spiking import PopulationWork, population_energy
 from costmodel.technology import Technology, load_profile
 from quantization.spiking import METHODS
 from quantization.spiking.simulator import XyloActivity, XyloLimits, simulate
@@ -33,7 +33,7 @@ from search.data import spiking_digits
 from search.data.describe import data_file, pointer
 from search.data.files import DataFault, inside, read_array, read_headers
 from search.errors import Infeasible, InvalidSpec, Problem
-from search.history import Assignment, Cost, LayerCost
+from search.history import Assignment, Cost
 from search.space.choices import Label
 from search.spec.job import BitsGoal, EnergyGoal, Goal, NpzData, SpikingDigitsData
 from search.spec.resolved import DataFile, ResolvedData
@@ -244,25 +244,11 @@ class SpikingPricer(Pricer):
         energies = [
             population_energy(work, self._technology, self._min_sram_size_bits) for work in populations
         ]
-        energy_pj = sum(energy.total_pj for energy in energies)
+        energy_pj = sum(energy.included_pj for energy in energies)
         bits = sum(work.weights_held_bits + work.constants_held_bits for work in populations)
         return Cost(
             value=energy_pj if isinstance(self._goal, EnergyGoal) else float(bits),
             energy_pj=energy_pj,
             bits=bits,
-            layers=tuple(map(_layer_cost, populations, energies)),
+            layers=tuple(energies),
         )
-
-
-def _layer_cost(work: PopulationWork, energy: PopulationEnergy) -> LayerCost:
-    """As the layers of other networks are shown; states are what its inputs are there."""
-    return LayerCost(
-        name=work.name,
-        class_name="SpikingNeurons",
-        inputs_pj=energy.states_pj,
-        outputs_pj=0.0,
-        parameters_pj=energy.weights_pj,
-        operations_pj=energy.operations_pj,
-        included_pj=energy.total_pj,
-        included=("inputs", "parameters", "operations"),
-    )

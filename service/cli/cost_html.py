@@ -116,7 +116,7 @@ def _layers(cost: NetworkCost) -> str:
 def _layer(layer: LayerPrice, largest: float) -> str:
     quantizers = "<br>".join(f"{escape(slot)} {escape(text)}" for slot, text in layer.quantizers.items())
     parts = "".join(_number(getattr(layer, f"{part}_pj"), part in layer.included) for part in PARTS)
-    bar = _bar([layer.counted_pj(part) for part in PARTS], largest)
+    bar = _bar([layer.included_part_pj(part) for part in PARTS], largest)
     return (
         f'<tr><th>{escape(layer.name)}</th><td>{escape(layer.class_name)}</td><td class="small">{quantizers}</td>'
         f'{parts}{_number(layer.included_pj)}<td class="number">{percent(layer.share)}</td><td>{bar}</td></tr>'

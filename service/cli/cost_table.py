@@ -44,7 +44,7 @@ class Bar:
         """The bar, at most `width` characters; rounding the ends, not the pieces, keeps its length right."""
         bar, drawn, reached = Text(), 0, 0.0
         for part, (character, colour) in PARTS.items():
-            reached += self.layer.counted_pj(part)
+            reached += self.layer.included_part_pj(part)
             end = round(width * reached / self.largest) if self.largest else 0
             bar.append(character * (end - drawn), style=colour)
             drawn = end

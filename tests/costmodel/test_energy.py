@@ -1,12 +1,14 @@
 """Prices of whole networks and of every layer."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
 from costmodel.datatypes import FLOAT32
 from costmodel.energy import prepare, price, price_many, price_reference
 from costmodel.layer import elements
+from costmodel.layer_energy import PARTS, LayerEnergy
 from costmodel.network import read_network
 from costmodel.settings import EnergySettings
 from costmodel.technology import PROFILES
@@ -79,7 +81,8 @@ QKERAS = EnergySettings(
 )
 
 
-def parts(energy):
+def parts(priced_layer):
+    energy = priced_layer.energy
     return (energy.inputs_pj, energy.outputs_pj, energy.parameters_pj, energy.operations_pj)
 
 
@@ -173,7 +176,7 @@ def test_quantizing_a_layer_to_four_bits_saves_energy(class_name, shapes, config
 def test_a_layer_trained_with_only_is_not_priced():
     report = price_reference(conv_block(), QKERAS)
 
-    assert not [energy for energy in report.layers if energy.class_name == "Dropout"]
+    assert not [priced_layer for priced_layer in report.layers if priced_layer.class_name == "Dropout"]
 
 
 def test_shares_sum_to_one():
@@ -183,7 +186,9 @@ def test_shares_sum_to_one():
 def test_the_network_is_the_sum_of_its_layers():
     report = price(conv_block(), {"conv_1": {"kernel": INT4}}, EnergySettings(source=INT8))
 
-    assert report.energy_pj == pytest.approx(sum(energy.included_pj for energy in report.layers))
+    assert report.energy_pj == pytest.approx(
+        sum(priced_layer.energy.included_pj for priced_layer in report.layers)
+    )
 
 
 def test_a_batch_of_prices_is_the_prices_of_the_batch():
@@ -218,7 +223,7 @@ def test_resizing_prices_the_narrower_network():
 def test_a_normalization_that_folds_costs_its_parameters_only():
     report = price_reference(conv_block(), EnergySettings())
 
-    assert report.layer("bn_0").included == ("parameters",)
+    assert report.layer("bn_0").energy.included == ("parameters",)
 
 
 def test_a_normalization_that_cannot_fold_is_computed():
@@ -232,10 +237,10 @@ def test_a_normalization_that_cannot_fold_is_computed():
         )
     )
 
-    energy = price_reference(prepared, EnergySettings()).layer("x")
+    priced_layer = price_reference(prepared, EnergySettings()).layer("x")
 
-    assert energy.included == ("parameters", "operations")
-    assert energy.operations_pj > 0
+    assert priced_layer.energy.included == ("parameters", "operations")
+    assert priced_layer.energy.operations_pj > 0
 
 
 def test_a_function_inside_a_layer_costs_what_the_layer_behind_it_would():
@@ -256,25 +261,27 @@ def test_a_function_inside_a_layer_costs_what_the_layer_behind_it_would():
 def test_an_unquantized_kernel_of_a_quantized_layer_is_priced_as_float():
     prepared = ready("Dense", (12,), units=7)
 
-    energy = price(prepared, {"x": {"kernel": None, "bias": INT8}}, EnergySettings(source=INT8)).layer("x")
+    priced_layer = price(prepared, {"x": {"kernel": None, "bias": INT8}}, EnergySettings(source=INT8)).layer(
+        "x"
+    )
 
-    assert energy.work.types["weight"] == FLOAT32
+    assert priced_layer.work.types["weight"] == FLOAT32
 
 
 def test_qtools_takes_an_unquantized_kernel_for_eight_bits():
     prepared = ready("Dense", (12,), units=7)
 
-    energy = price(prepared, {"x": {"kernel": None}}, EnergySettings("horowitz-qkeras", source=INT8)).layer(
-        "x"
-    )
+    priced_layer = price(
+        prepared, {"x": {"kernel": None}}, EnergySettings("horowitz-qkeras", source=INT8)
+    ).layer("x")
 
-    assert energy.work.types["weight"] == INT8
+    assert priced_layer.work.types["weight"] == INT8
 
 
 def test_parameters_wired_into_the_circuit_cost_nothing_to_read():
     report = price_reference(conv_block(), EnergySettings(parameters_on_memory="fixed"))
 
-    assert all(energy.parameters_pj == 0 for energy in report.layers)
+    assert all(priced_layer.energy.parameters_pj == 0 for priced_layer in report.layers)
 
 
 def test_dram_costs_more_than_sram():
@@ -305,11 +312,11 @@ def test_a_tensor_larger_than_the_chips_memory_is_in_dram():
 
 def test_operands_used_few_times_are_fetched_more_often():
     prepared = ready("Conv2D", (8, 8, 3), filters=4, kernel_size=3)
-    energy = price(prepared, {}, EnergySettings(source=INT8, reuse=10)).layer("x")
+    priced_layer = price(prepared, {}, EnergySettings(source=INT8, reuse=10)).layer("x")
 
-    read = {access.tensor: access.elements for access in energy.accesses}
-    assert read["parameters:kernel"] == energy.operation_count // 10 + 1
-    assert read["inputs:0"] == energy.operation_count // 10 + 1
+    read = {access.tensor: access.elements for access in priced_layer.accesses}
+    assert read["parameters:kernel"] == priced_layer.operation_count // 10 + 1
+    assert read["inputs:0"] == priced_layer.operation_count // 10 + 1
 
 
 def test_operands_used_often_enough_are_fetched_once():
@@ -342,20 +349,43 @@ def test_embedding_tables_are_read_row_by_row():
     )
 
     reads = [
-        next(a for a in energy.accesses if a.tensor == "parameters:embeddings") for energy in (small, large)
+        next(a for a in priced_layer.accesses if a.tensor == "parameters:embeddings")
+        for priced_layer in (small, large)
     ]
     assert reads[0].bits == reads[1].bits
     assert reads[1].energy_pj > reads[0].energy_pj
 
 
 def test_every_direction_of_a_recurrent_layer_has_its_own_state():
-    energy = price_reference(ready("LSTM", (10, 5), units=6), EnergySettings()).layer("x")
+    priced_layer = price_reference(ready("LSTM", (10, 5), units=6), EnergySettings()).layer("x")
 
-    moved = {access.tensor: access.elements for access in energy.accesses}
+    moved = {access.tensor: access.elements for access in priced_layer.accesses}
     assert (moved["inputs:state read"], moved["inputs:state write"]) == (120, 120)
 
 
 def test_the_outputs_shape_matches_its_memory_access():
-    for energy in price_reference(conv_block(), EnergySettings()).layers:
-        shape = conv_block().network.layer(energy.name).output_shape
-        assert energy.accesses[-1].elements == elements(shape)
+    for priced_layer in price_reference(conv_block(), EnergySettings()).layers:
+        shape = conv_block().network.layer(priced_layer.name).output_shape
+        assert priced_layer.accesses[-1].elements == elements(shape)
+
+
+def test_the_included_parts_make_up_the_energy_that_counts():
+    energy = LayerEnergy("x", "Dense", 1.0, 2.0, 4.0, 8.0, ("inputs", "operations"))
+
+    assert (energy.included_pj, energy.total_pj) == (9.0, 15.0)
+    assert [energy.part_pj(part) for part in PARTS] == [1.0, 4.0, 8.0, 2.0]
+
+
+def test_the_energy_of_a_layer_is_plain_data():
+    energy = LayerEnergy("x", "Dense", 1.0, 2.0, 4.0, 8.0, ("inputs", "operations"))
+
+    assert json.loads(json.dumps(asdict(energy))) == {
+        "name": "x",
+        "class_name": "Dense",
+        "inputs_pj": 1.0,
+        "outputs_pj": 2.0,
+        "parameters_pj": 4.0,
+        "operations_pj": 8.0,
+        "included": ["inputs", "operations"],
+        "included_pj": 9.0,
+    }

@@ -30,7 +30,7 @@ def test_the_lines_of_an_explanation_sum_to_the_layers_energy(class_name, shapes
 
     found = explain(report, "x")
 
-    assert sum(line.energy_pj for line in found.lines) == pytest.approx(report.layer("x").total_pj)
+    assert sum(line.energy_pj for line in found.lines) == pytest.approx(report.layer("x").energy.total_pj)
     assert sum(line.energy_pj for line in found.lines if line.included) == pytest.approx(found.included_pj)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from costmodel.energy import LayerEnergy, price
+from costmodel.energy import PricedLayer, price
 from costmodel.settings import EnergySettings
 from costmodel.work import DataType, Kind
 from tests.costmodel.build import ready
@@ -18,15 +18,15 @@ def settings(profile: str = "horowitz") -> EnergySettings:
     return EnergySettings(profile=profile, source=INPUT, internal="int8", accumulator="int32")
 
 
-def priced(class_name: str, *shapes: tuple[int, ...], slots: Any = None, **config: Any) -> LayerEnergy:
+def priced(class_name: str, *shapes: tuple[int, ...], slots: Any = None, **config: Any) -> PricedLayer:
     """One layer, quantized to 4 bits."""
     given = {"x": WEIGHTS if slots is None else slots}
     return price(ready(class_name, *shapes, **config), given, settings()).layer("x")
 
 
-def counts(energy: LayerEnergy) -> dict[str, int]:
-    return {operation.label: operation.count for operation in energy.work.operations}
+def counts(priced_layer: PricedLayer) -> dict[str, int]:
+    return {operation.label: operation.count for operation in priced_layer.work.operations}
 
 
-def weights(energy: LayerEnergy) -> dict[str, int]:
-    return {parameter.slot: parameter.elements for parameter, _ in energy.work.parameters}
+def weights(priced_layer: PricedLayer) -> dict[str, int]:
+    return {parameter.slot: parameter.elements for parameter, _ in priced_layer.work.parameters}

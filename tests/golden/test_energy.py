@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from costmodel.energy import EnergyReport, LayerEnergy, gate_pj
+from costmodel.energy import EnergyReport, PricedLayer, gate_pj
 from costmodel.work import DataType, Kind
 from tests.golden import energy_case, files
 
@@ -54,7 +54,7 @@ def expected_layer(name: str, case: dict[str, Any], model: dict[str, Any]) -> di
     return expected
 
 
-def priced_by_peer(report: EnergyReport, case: dict[str, Any]) -> list[LayerEnergy]:
+def priced_by_peer(report: EnergyReport, case: dict[str, Any]) -> list[PricedLayer]:
     """The layers the peer gives a figure for."""
     gaps = case["expected"].get("gap_layers", ())
     return [layer for layer in report.layers if layer.name not in gaps]
@@ -69,7 +69,7 @@ def test_energy_of_each_layer(case, model):
         slack = 2 if layer.name in randomly_paired(case) else 1
         for name, attribute in FIELDS.items():
             if expected[name] is not None:
-                assert getattr(layer, attribute) == near(expected[name], slack), (layer.name, name)
+                assert getattr(layer.energy, attribute) == near(expected[name], slack), (layer.name, name)
 
 
 @every_case
@@ -96,7 +96,7 @@ def test_energy_sums(case, model):
     for name in randomly_paired(case):
         fixed = expected_layer(name, case, model)
         wanted += fixed["inputs"] - expected["layers"][name]["inputs"]
-    assert sum(layer.included_pj for layer in layers) == pytest.approx(wanted, abs=1.01)
+    assert sum(layer.energy.included_pj for layer in layers) == pytest.approx(wanted, abs=1.01)
     if len(layers) == len(report.layers) and not randomly_paired(case):
         assert report.energy_pj == pytest.approx(expected["sum"], abs=1)
         assert report.total_pj == pytest.approx(expected["total_cost"], abs=1, rel=1e-6)

@@ -61,7 +61,7 @@ def test_energy_corrected_figure(case, model, flag):
 
     layer = price(prepared, types, settings).layer(flag["layer"])
 
-    found = getattr(layer, f"{flag['field']}_pj")
+    found = layer.energy.part_pj(flag["field"])
     if flag["field"] == "outputs":  # all the numbers written, at the width QTools gives them
         written = layer.accesses[-1]
         bits = written.elements * case["expected"]["layers"][flag["layer"]]["types"]["output"]["bits"]
@@ -73,7 +73,7 @@ def test_energy_corrected_figure(case, model, flag):
 def test_energy_bit_compatible_figure_keeps_the_defect(case, model, flag):
     layer = energy_case.report(case, model).layer(flag["layer"])
 
-    assert getattr(layer, f"{flag['field']}_pj") == pytest.approx(flag["peer"], abs=0.0101, rel=1e-6)
+    assert layer.energy.part_pj(flag["field"]) == pytest.approx(flag["peer"], abs=0.0101, rel=1e-6)
 
 
 @every_defect

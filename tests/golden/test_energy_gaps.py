@@ -21,25 +21,25 @@ PROFILES = ("horowitz", "horowitz-qkeras")
 
 
 def average_2d(n: dict[str, Any]) -> None:
-    energy = priced("AveragePooling2D", tuple(n["input"]), pool_size=n["pool"], strides=n["strides"])
-    assert counts(energy) == {"accumulate": n["adds"]}
-    assert energy.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
+    priced_layer = priced("AveragePooling2D", tuple(n["input"]), pool_size=n["pool"], strides=n["strides"])
+    assert counts(priced_layer) == {"accumulate": n["adds"]}
+    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
 
 
 def average_global(n: dict[str, Any]) -> None:
-    energy = priced("GlobalAveragePooling2D", tuple(n["input"]))
-    assert counts(energy) == {"accumulate": n["adds"]}
-    assert energy.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
+    priced_layer = priced("GlobalAveragePooling2D", tuple(n["input"]))
+    assert counts(priced_layer) == {"accumulate": n["adds"]}
+    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
 
 
 def average_1d(n: dict[str, Any]) -> None:
-    energy = priced("AveragePooling1D", tuple(n["input"]), pool_size=n["pool"])
-    assert counts(energy) == {"accumulate": n["adds"]}
-    assert energy.work.types["pool_sum_accumulator"].bits == INPUT.bits + 1
+    priced_layer = priced("AveragePooling1D", tuple(n["input"]), pool_size=n["pool"])
+    assert counts(priced_layer) == {"accumulate": n["adds"]}
+    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + 1
 
 
 def separable(n: dict[str, Any]) -> None:
-    energy = priced(
+    priced_layer = priced(
         "SeparableConv2D",
         tuple(n["input"]),
         filters=n["filters"],
@@ -47,9 +47,9 @@ def separable(n: dict[str, Any]) -> None:
         depth_multiplier=n["depth_multiplier"],
         padding=n["padding"],
     )
-    assert counts(energy)["depthwise multiply"] == n["depthwise_macs"]
-    assert counts(energy)["pointwise multiply"] == n["pointwise_macs"]
-    found = weights(energy)
+    assert counts(priced_layer)["depthwise multiply"] == n["depthwise_macs"]
+    assert counts(priced_layer)["pointwise multiply"] == n["pointwise_macs"]
+    found = weights(priced_layer)
     assert (found["kernel"], found["pointwise_kernel"], found["bias"]) == tuple(n["weights"].values())
 
 
@@ -60,24 +60,24 @@ def transposed(n: dict[str, Any]) -> None:
         "strides": n["strides"],
         "padding": n["padding"],
     }
-    energy = priced("Conv2DTranspose", tuple(n["input"]), **config)
-    assert energy.operation_count == n["macs"]
-    assert weights(energy) == n["weights"]
+    priced_layer = priced("Conv2DTranspose", tuple(n["input"]), **config)
+    assert priced_layer.operation_count == n["macs"]
+    assert weights(priced_layer) == n["weights"]
     product = multiply(KERNEL, INPUT)[1]
-    assert accumulate(product, 2 * 2 * 3).bits + 1 == energy.work.types["accumulator"].bits
+    assert accumulate(product, 2 * 2 * 3).bits + 1 == priced_layer.work.types["accumulator"].bits
 
 
 def steps(class_name: str) -> Callable[[dict[str, Any]], None]:
     def check(n: dict[str, Any]) -> None:
         config = {"units": n["units"], "reset_after": False}
-        energy = priced(class_name, (n["timesteps"], n["input_dim"]), **config)
-        found = counts(energy)
-        assert energy.operation_count == n["macs"]
+        priced_layer = priced(class_name, (n["timesteps"], n["input_dim"]), **config)
+        found = counts(priced_layer)
+        assert priced_layer.operation_count == n["macs"]
         assert (found["elementwise multiply"], found["elementwise add"]) == (
             n["elementwise_mul"],
             n["elementwise_add"],
         )
-        assert tuple(weights(energy).values()) == tuple(n["weights"].values())
+        assert tuple(weights(priced_layer).values()) == tuple(n["weights"].values())
         both = priced(
             "Bidirectional", (n["timesteps"], n["input_dim"]), layer=recurrent(class_name, **config)
         )
@@ -88,10 +88,10 @@ def steps(class_name: str) -> Callable[[dict[str, Any]], None]:
 
 def folded_conv(n: dict[str, Any]) -> None:
     config = {"filters": n["filters"], "kernel_size": n["kernel"], "padding": n["padding"]}
-    energy = priced("Conv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
+    priced_layer = priced("Conv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
     plain = priced("Conv2D", tuple(n["input"]), use_bias=True, **config)
-    assert (energy.operation_count, weights(energy)) == (n["macs"], n["weights"])
-    assert energy.included_pj == plain.included_pj
+    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
+    assert priced_layer.energy.included_pj == plain.energy.included_pj
     without = priced("Conv2DBatchNormalization", tuple(n["input"]), slots={"kernel": KERNEL}, **config)
     total = accumulate(multiply(KERNEL, INPUT)[1], 27)
     assert without.work.types["bias"] == total
@@ -100,21 +100,21 @@ def folded_conv(n: dict[str, Any]) -> None:
 
 def folded_depthwise(n: dict[str, Any]) -> None:
     config = {"kernel_size": n["kernel"], "padding": n["padding"]}
-    energy = priced("DepthwiseConv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
+    priced_layer = priced("DepthwiseConv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
     plain = priced("DepthwiseConv2D", tuple(n["input"]), use_bias=True, **config)
-    assert (energy.operation_count, weights(energy)) == (n["macs"], n["weights"])
-    assert energy.included_pj == plain.included_pj
+    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
+    assert priced_layer.energy.included_pj == plain.energy.included_pj
 
 
 def folded_dense(n: dict[str, Any]) -> None:
-    energy = priced("DenseBatchNormalization", (n["in"],), use_bias=False, units=n["units"])
-    assert (energy.operation_count, weights(energy)) == (n["macs"], n["weights"])
+    priced_layer = priced("DenseBatchNormalization", (n["in"],), use_bias=False, units=n["units"])
+    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
 
 
 def dense_on_sequence(n: dict[str, Any]) -> None:
-    energy = priced("Dense", tuple(n["input"]), units=n["units"])
-    assert energy.operation_count == n["macs"]
-    assert weights(energy)["kernel"] == n["input"][-1] * n["units"]
+    priced_layer = priced("Dense", tuple(n["input"]), units=n["units"])
+    assert priced_layer.operation_count == n["macs"]
+    assert weights(priced_layer)["kernel"] == n["input"][-1] * n["units"]
 
 
 def grouped(n: dict[str, Any]) -> None:
@@ -128,36 +128,36 @@ def depth_multiplier(n: dict[str, Any]) -> None:
 
 
 def depthwise_bias(_: Any) -> None:
-    energy = priced("DepthwiseConv2D", (8, 8, 3), kernel_size=3, depth_multiplier=2)
-    assert weights(energy)["bias"] == 6
+    priced_layer = priced("DepthwiseConv2D", (8, 8, 3), kernel_size=3, depth_multiplier=2)
+    assert weights(priced_layer)["bias"] == 6
 
 
 def absent_vectors(_: Any) -> None:
     for scale in (True, False):
         for center in (True, False):
-            energy = priced("BatchNormalization", (6, 6, 5), slots={}, scale=scale, center=center)
-            assert len(energy.work.parameters) == 2 + scale + center
+            priced_layer = priced("BatchNormalization", (6, 6, 5), slots={}, scale=scale, center=center)
+            assert len(priced_layer.work.parameters) == 2 + scale + center
 
 
 def norm_first(_: Any) -> None:
-    energy = priced("BatchNormalization", (20,), slots={"activation": INPUT})
-    assert energy.accesses[-1].bits == 20 * INPUT.bits
+    priced_layer = priced("BatchNormalization", (20,), slots={"activation": INPUT})
+    assert priced_layer.accesses[-1].bits == 20 * INPUT.bits
 
 
 def layer_norm(n: dict[str, Any]) -> None:
-    energy = priced("LayerNormalization", tuple(n["input"]), slots={"gamma": KERNEL, "beta": KERNEL})
-    found, total = counts(energy), n["N"]
+    priced_layer = priced("LayerNormalization", tuple(n["input"]), slots={"gamma": KERNEL, "beta": KERNEL})
+    found, total = counts(priced_layer), n["N"]
     assert found["sum"] + found["sum squares"] == 2 * total
     assert found["subtract mean"] == total
     assert found["square"] + found["normalize"] == 2 * total
     assert (found["scale"], found["shift"], found["reciprocal root"]) == (total, total, n["input"][0])
-    assert sum(weights(energy).values()) == n["params"]
+    assert sum(weights(priced_layer).values()) == n["params"]
 
 
 def attention(n: dict[str, Any]) -> None:
     shape = (n["S"], n["D"])
-    energy = priced("MultiHeadAttention", shape, shape, num_heads=n["heads"], key_dim=n["key_dim"])
-    found = counts(energy)
+    priced_layer = priced("MultiHeadAttention", shape, shape, num_heads=n["heads"], key_dim=n["key_dim"])
+    found = counts(priced_layer)
     assert (
         sum(found[f"{name} multiply"] for name in ("query", "key", "value", "output"))
         == n["macs_projections"]
@@ -165,29 +165,29 @@ def attention(n: dict[str, Any]) -> None:
     assert (found["scores multiply"], found["context multiply"]) == (n["macs_scores"], n["macs_context"])
     assert found["divide"] == n["softmax_elements"]
     width = n["heads"] * n["key_dim"]
-    assert sum(weights(energy).values()) == 4 * n["D"] * width + 3 * width + n["D"]
+    assert sum(weights(priced_layer).values()) == 4 * n["D"] * width + 3 * width + n["D"]
 
 
 def embedding(n: dict[str, Any]) -> None:
-    energy = priced(
+    priced_layer = priced(
         "Embedding", (n["tokens"],), input_dim=1000, output_dim=n["dim"], slots={"embeddings": KERNEL}
     )
-    read = next(access for access in energy.accesses if access.tensor == "parameters:embeddings")
+    read = next(access for access in priced_layer.accesses if access.tensor == "parameters:embeddings")
     assert (read.elements, read.bits) == (n["elements_read"], n["elements_read"] * KERNEL.bits)
 
 
 def conv_3d(n: dict[str, Any]) -> None:
-    energy = priced(
+    priced_layer = priced(
         "Conv3D", tuple(n["input"]), filters=n["filters"], kernel_size=n["kernel"], padding="same"
     )
-    assert energy.operation_count == n["macs"]
+    assert priced_layer.operation_count == n["macs"]
 
 
 def subtract_dot(n: dict[str, Any]) -> None:
     shape = tuple(n["input"])
-    energy = priced("Subtract", shape, shape, slots={})
-    assert counts(energy) == {"subtract": n["subtract_adds"]}
-    assert (energy.output_type.bits, energy.output_type.signed) == (INPUT.bits + 1, True)
+    priced_layer = priced("Subtract", shape, shape, slots={})
+    assert counts(priced_layer) == {"subtract": n["subtract_adds"]}
+    assert (priced_layer.output_type.bits, priced_layer.output_type.signed) == (INPUT.bits + 1, True)
     assert priced("Dot", shape, shape, axes=1, slots={}).operation_count == n["dot_macs"]
 
 
@@ -206,9 +206,9 @@ def maximum_minimum_average(_: Any) -> None:
 
 
 def max_pooling(n: dict[str, Any]) -> None:
-    energy = priced("MaxPooling2D", tuple(n["input"]), pool_size=n["pool"])
-    assert counts(energy) == {"compare": n["comparisons"]}
-    assert energy.work.operations[0].gate.factor == 0.2
+    priced_layer = priced("MaxPooling2D", tuple(n["input"]), pool_size=n["pool"])
+    assert counts(priced_layer) == {"compare": n["comparisons"]}
+    assert priced_layer.work.operations[0].gate.factor == 0.2
 
 
 def priced_net(*layers: dict[str, Any]) -> EnergyReport:
@@ -226,8 +226,11 @@ def pairing(_: Any) -> None:
     two = (DataType(Kind.FIXED, 4, 0), DataType(Kind.FIXED, 8, 0))
     prepared = ready("Concatenate", (100,), (300,), axis=-1)
     for types in (two, two[::-1]):
-        energy = price(prepared, {}, replace(settings(), source=types)).layer("x")
-        assert [access.bits for access in energy.accesses[:2]] == [100 * types[0].bits, 300 * types[1].bits]
+        priced_layer = price(prepared, {}, replace(settings(), source=types)).layer("x")
+        assert [access.bits for access in priced_layer.accesses[:2]] == [
+            100 * types[0].bits,
+            300 * types[1].bits,
+        ]
 
 
 def shared(n: dict[str, Any]) -> None:
@@ -262,9 +265,12 @@ def float_sum_of_selected(_: Any) -> None:
         accumulator=FLOAT32,
         accounting="qtools",
     )
-    energy = price(ready("Dense", (12,), units=4), {}, ternary).layer("x")
-    assert (energy.work.gates["multiplier"].op, energy.work.gates["multiplier"].float_bits) == ("mux", 0)
-    assert energy.operations_pj == pytest.approx(48 * (0.6 * 0.003125 * 8 + 0.9), abs=0.01)
+    priced_layer = price(ready("Dense", (12,), units=4), {}, ternary).layer("x")
+    assert (priced_layer.work.gates["multiplier"].op, priced_layer.work.gates["multiplier"].float_bits) == (
+        "mux",
+        0,
+    )
+    assert priced_layer.energy.operations_pj == pytest.approx(48 * (0.6 * 0.003125 * 8 + 0.9), abs=0.01)
 
 
 def pass_through(_: Any) -> None:
@@ -278,21 +284,23 @@ def pass_through(_: Any) -> None:
 
 def tanh(_: Any) -> None:
     """A hyperbolic tangent of b bits has none of them integer: b - 1 fraction bits."""
-    energy = priced("Activation", (8,), activation="tanh", slots={"activation": DataType(Kind.FIXED, 5, 0)})
-    assert energy.output_type.fraction_bits == 4
+    priced_layer = priced(
+        "Activation", (8,), activation="tanh", slots={"activation": DataType(Kind.FIXED, 5, 0)}
+    )
+    assert priced_layer.output_type.fraction_bits == 4
 
 
 def unsupported_quantizers(_: Any) -> None:
     """A linear, sigmoid or h-swish quantizer is fixed point and priced as such."""
     for signed in (True, False):
         slots = {"activation": DataType(Kind.FIXED, 4, 0, signed)}
-        energy = priced("Activation", (8,), activation="sigmoid", slots=slots)
-        assert energy.accesses[-1].bits == 8 * 4
+        priced_layer = priced("Activation", (8,), activation="sigmoid", slots=slots)
+        assert priced_layer.accesses[-1].bits == 8 * 4
 
 
 def uncalled(_: Any) -> None:
     """The price asks for types only: no weights, no scale."""
-    assert priced("Dense", (12,), units=2).included_pj > 0
+    assert priced("Dense", (12,), units=2).energy.included_pj > 0
 
 
 def function_layers(_: Any) -> None:
@@ -300,22 +308,22 @@ def function_layers(_: Any) -> None:
     for class_name, function in (("ReLU", "relu"), ("Softmax", "softmax"), ("ELU", "elu")):
         own = priced(class_name, (8,), slots={"activation": INPUT})
         general = priced("Activation", (8,), activation=function, slots={"activation": INPUT})
-        assert own.included_pj == general.included_pj
-        assert "outputs" in own.included
+        assert own.energy.included_pj == general.energy.included_pj
+        assert "outputs" in own.energy.included
 
 
 def moving(_: Any) -> None:
     for name in ("UpSampling2D", "ZeroPadding2D", "Cropping2D"):
-        energy = priced(name, (8, 8, 2), slots={})
-        assert energy.operations_pj == 0
-        assert energy.included_pj == energy.inputs_pj > 0
+        priced_layer = priced(name, (8, 8, 2), slots={})
+        assert priced_layer.energy.operations_pj == 0
+        assert priced_layer.energy.included_pj == priced_layer.energy.inputs_pj > 0
 
 
 def functions(_: Any) -> None:
     """Nothing in the bit-compatible profile; a price each in the others."""
     prepared = ready("Activation", (8,), activation="softmax")
-    assert price(prepared, {}, settings("horowitz-qkeras")).layer("x").operations_pj == 0
-    assert price(prepared, {}, settings("horowitz")).layer("x").operations_pj > 0
+    assert price(prepared, {}, settings("horowitz-qkeras")).layer("x").energy.operations_pj == 0
+    assert price(prepared, {}, settings("horowitz")).layer("x").energy.operations_pj > 0
 
 
 def reference_width(_: Any) -> None:
@@ -385,6 +393,6 @@ def test_energy_gap_is_counted_as_a_correct_model_counts_it(gap):
 def test_energy_of_a_gru_with_both_biases():
     network = single("GRU", (10, 5), units=6)
 
-    energy = price(prepare(network), {"x": WEIGHTS}, settings()).layer("x")
+    priced_layer = price(prepare(network), {"x": WEIGHTS}, settings()).layer("x")
 
-    assert weights(energy)["bias"] == 2 * 3 * 6
+    assert weights(priced_layer)["bias"] == 2 * 3 * 6

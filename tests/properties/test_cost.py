@@ -119,7 +119,7 @@ def test_splitting_the_output_channels_in_two_halves_keeps_the_energy_of_the_pro
 
     def products(filters):
         prepared = ready("Conv2D", (6, 6, 3), filters=filters, kernel_size=3)
-        return price(prepared, slots, where).layer("x").operations_pj
+        return price(prepared, slots, where).layer("x").energy.operations_pj
 
     assert products(2 * half) == pytest.approx(2 * products(half))
 
@@ -134,10 +134,12 @@ def test_energies_are_additive_over_layers(where, kernel):
         where,
     )
 
-    assert report.energy_pj == pytest.approx(sum(energy.included_pj for energy in report.layers))
-    for energy in report.layers:
-        assert energy.included_pj == pytest.approx(
-            sum(getattr(energy, f"{part}_pj") for part in energy.included)
+    assert report.energy_pj == pytest.approx(
+        sum(priced_layer.energy.included_pj for priced_layer in report.layers)
+    )
+    for priced_layer in report.layers:
+        assert priced_layer.energy.included_pj == pytest.approx(
+            sum(getattr(priced_layer.energy, f"{part}_pj") for part in priced_layer.energy.included)
         )
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from search.history import Assignment, Cost, LayerCost, Measurement, TrialRecord, TrialStatus
+from costmodel.layer_energy import LayerEnergy
+from search.history import Assignment, Cost, Measurement, TrialRecord, TrialStatus
 from search.plans.base import Plan
 from search.results.report import build_report
 from search.spec.job import SearchSpec
 from tests.search.searches import Search
 
-COST = Cost(
-    250.0, 250.0, 4000, (LayerCost("dense", "Dense", 1.0, 2.0, 3.0, 4.0, 7.0, ("parameters", "operations")),)
-)
+DENSE = LayerEnergy("dense", "Dense", 1.0, 2.0, 3.0, 4.0, ("parameters", "operations"))
+COST = Cost(250.0, 250.0, 4000, (DENSE,))
 REFERENCE = Cost(1000.0, 1000.0, 32000)
 MEASUREMENT = Measurement(0.75, 0.5, COST, {"train": 1.5}, best_epoch=1)
 VERSIONS = {"python": "3.11.7", "keras": "3.15.1"}
@@ -57,8 +57,8 @@ def test_the_energy_is_broken_down_by_layer(report: dict[str, Any]) -> None:
             "outputs_pj": 2.0,
             "parameters_pj": 3.0,
             "operations_pj": 4.0,
-            "included_pj": 7.0,
             "included": ["parameters", "operations"],
+            "included_pj": 7.0,
             "counted_pj": 7.0,
         }
     ]

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from costmodel.layer_energy import LayerEnergy
 from quantization.specs.parse import parse_quantizer
-from search.history import Assignment, Cost, LayerCost, Measurement, NewTrial
+from search.history import Assignment, Cost, Measurement, NewTrial
 from service.store import claims, jobs, trials
 from service.store.jobs import NewJob
 from service.store.leases import Claim
@@ -40,7 +41,7 @@ def new_trial(number: int) -> NewTrial:
 
 def measurement(metric: float = 0.9, cost: float = 100.0) -> Measurement:
     """What a trial achieved."""
-    layer = LayerCost("dense", "QDense", 1.0, 2.0, 3.0, 4.0, 7.0, ("parameters", "operations"))
+    layer = LayerEnergy("dense", "QDense", 1.0, 2.0, 3.0, 4.0, ("parameters", "operations"))
     return Measurement(
         metric=metric,
         loss=0.1,
