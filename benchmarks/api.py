@@ -60,7 +60,7 @@ STREAMS = 200
 
 
 @dataclass(frozen=True)
-class Figure:
+class ResponseTimes:
     """Times of one question in milliseconds."""
 
     database: str
@@ -77,12 +77,12 @@ class Figure:
         return self.target_ms is not None and self.p95_ms >= self.target_ms
 
 
-def figure(database: str, question: str, times_s: list[float], cpu_s: float) -> Figure:
+def percentiles(database: str, question: str, times_s: list[float], cpu_s: float) -> ResponseTimes:
     """The percentiles of these times; `cpu_s` is the processor time of one."""
     ordered = sorted(times_s)
     p95 = ordered[max(0, math.ceil(0.95 * len(ordered)) - 1)]
     p50 = ordered[len(ordered) // 2]
-    return Figure(
+    return ResponseTimes(
         database, question, len(ordered), 1000 * p50, 1000 * p95, 1000 * cpu_s, TARGETS.get(question)
     )
 
@@ -91,22 +91,22 @@ def figure(database: str, question: str, times_s: list[float], cpu_s: float) -> 
 
 
 @contextmanager
-def databases(home: Path, wanted: list[str]) -> Iterator[dict[str, str]]:
+def databases(home: Path, kinds: list[str]) -> Iterator[dict[str, str]]:
     """Addresses of the databases there are; what was made of them is removed."""
-    found = {"SQLite": f"sqlite:///{home / 'fewbits.db'}"} if "sqlite" in wanted else {}
+    addresses = {"SQLite": f"sqlite:///{home / 'fewbits.db'}"} if "sqlite" in kinds else {}
     server = os.environ.get("FEWBITS_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
     schema = f"fewbits_bench_{uuid.uuid4().hex[:12]}"
     try:
-        if "postgresql" in wanted:
+        if "postgresql" in kinds:
             with psycopg.connect(server, autocommit=True, connect_timeout=3) as connection:
                 connection.execute(f'CREATE SCHEMA "{schema}"')
-            found["PostgreSQL"] = f"{server}?options=-csearch_path%3D{schema}"
+            addresses["PostgreSQL"] = f"{server}?options=-csearch_path%3D{schema}"
     except psycopg.OperationalError:
         print("no PostgreSQL server: left out", file=sys.stderr)
     try:
-        yield found
+        yield addresses
     finally:
-        if "PostgreSQL" in found:
+        if "PostgreSQL" in addresses:
             with psycopg.connect(server, autocommit=True) as connection:
                 connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
 
@@ -171,7 +171,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 def questions(
     name: str, url: str, process: psutil.Process, ids: dict[str, str], repeats: int
-) -> Iterator[Figure]:
+) -> Iterator[ResponseTimes]:
     """Everything but the events."""
     trials, points = f"/v1/jobs/{ids['large']}/trials", f"/v1/jobs/{ids['large']}/points"
     with httpx.Client(base_url=url, timeout=60) as http:
@@ -201,7 +201,7 @@ def questions(
         for question, ask, status in plans:
             before = cpu_s(process)
             times = timed(repeats, ask, status)
-            yield figure(name, question, times, (cpu_s(process) - before) / (repeats + 2))
+            yield percentiles(name, question, times, (cpu_s(process) - before) / (repeats + 2))
 
 
 # --- events --------------------------------------------------------------------------------------------------------
@@ -209,12 +209,12 @@ def questions(
 
 def event_figures(
     name: str, url: str, process: psutil.Process, database: Database, job_id: str, repeats: int
-) -> Iterator[Figure]:
+) -> Iterator[ResponseTimes]:
     """How late an event arrives, at one stream and at many."""
     for question, streams in (("an event after its commit", 1), ("an event, 200 streams open", STREAMS)):
         before = cpu_s(process)
         times = asyncio.run(_late(url, database, job_id, streams, repeats))
-        yield figure(name, question, times, (cpu_s(process) - before) / len(times))
+        yield percentiles(name, question, times, (cpu_s(process) - before) / len(times))
 
 
 async def _late(url: str, database: Database, job_id: str, streams: int, repeats: int) -> list[float]:
@@ -267,12 +267,12 @@ async def _late(url: str, database: Database, job_id: str, streams: int, repeats
 # --- all of it -----------------------------------------------------------------------------------------------------
 
 
-def measure(wanted: list[str], repeats: int, event_repeats: int) -> Iterator[Figure]:
+def measure(kinds: list[str], repeats: int, event_repeats: int) -> Iterator[ResponseTimes]:
     """Every figure on every database."""
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as folder:
         home = Path(folder)
-        with databases(home, wanted) as found:
-            for name, url in found.items():
+        with databases(home, kinds) as addresses:
+            for name, url in addresses.items():
                 database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
                 upgrade(database.engine)
                 print(f"{name}: storing 100,000 trials ...", file=sys.stderr)
@@ -294,11 +294,11 @@ def settle(database: Database) -> None:
             session.execute(text("ANALYZE"))
 
 
-def table(figures: list[Figure]) -> str:
+def table(figures: list[ResponseTimes]) -> str:
     """The figures as a Markdown table, a column for each database."""
-    names = list(dict.fromkeys(found.database for found in figures))
-    by = {(found.database, found.question): found for found in figures}
-    questions_asked = dict.fromkeys(found.question for found in figures)
+    names = list(dict.fromkeys(figure.database for figure in figures))
+    by = {(figure.database, figure.question): figure for figure in figures}
+    questions_asked = dict.fromkeys(figure.question for figure in figures)
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     head = "".join(f" {name} p50 | p95 | CPU |" for name in names)
     lines = [f"100,000 trials stored, milliseconds; {machine}", "", f"| question | target |{head}"]
@@ -306,8 +306,10 @@ def table(figures: list[Figure]) -> str:
     for question in questions_asked:
         target = TARGETS.get(question)
         shown = "-" if target is None else f"< {target:g}"
-        found = [by[name, question] for name in names]
-        cells = "".join(f" {each.p50_ms:.1f} | {each.p95_ms:.1f} | {each.cpu_ms:.1f} |" for each in found)
+        row = [by[name, question] for name in names]
+        cells = "".join(
+            f" {figure.p50_ms:.1f} | {figure.p95_ms:.1f} | {figure.cpu_ms:.1f} |" for figure in row
+        )
         lines.append(f"| {question} | {shown} |{cells}")
     return "\n".join(lines)
 
@@ -323,13 +325,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was begun is removed then, too
-    wanted = options.database or ["sqlite", "postgresql"]
+    kinds = options.database or ["sqlite", "postgresql"]
     repeats, event_repeats = (12, 4) if options.quick else (100, 20)
-    figures = list(measure(wanted, repeats, event_repeats))
-    print(json.dumps([asdict(found) for found in figures], indent=2) if options.json else table(figures))
-    missed = [found for found in figures if found.missed]
-    for found in missed:
-        print(f"missed: {found.database}: {found.question}: {found.p95_ms:.1f} ms", file=sys.stderr)
+    figures = list(measure(kinds, repeats, event_repeats))
+    print(json.dumps([asdict(figure) for figure in figures], indent=2) if options.json else table(figures))
+    missed = [figure for figure in figures if figure.missed]
+    for figure in missed:
+        print(f"missed: {figure.database}: {figure.question}: {figure.p95_ms:.1f} ms", file=sys.stderr)
     return 1 if options.check and missed else 0
 
 

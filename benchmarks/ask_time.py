@@ -32,7 +32,7 @@ class _Bits:
     """Prices by the sum of all bits."""
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
-        return [float(_bits(each)) for each in assignments]
+        return [float(_bits(assignment)) for assignment in assignments]
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
         return True
@@ -54,7 +54,7 @@ def p95(oracle: str, asks: int) -> float:
         proposal = propose(job, space, _Bits(), 1000.0, history, state, 1)
         seconds.append(time.process_time() - began)
         state = proposal.state
-        history += [_measured(each, len(history)) for each in proposal.trials]
+        history += [_measured(trial, len(history)) for trial in proposal.trials]
     return statistics.quantiles(seconds[1:], n=20)[-1]  # the first took the trials over
 
 
@@ -74,12 +74,12 @@ def _job(oracle: str) -> SearchSpec:
 def _trials() -> list[TrialRecord]:
     """Of a random search, which any oracle may take over."""
     proposal = propose(_job("random"), _space(), _Bits(), 1000.0, [], None, TRIALS)
-    return [_measured(each, number) for number, each in enumerate(proposal.trials)]
+    return [_measured(trial, number) for number, trial in enumerate(proposal.trials)]
 
 
-def _measured(each: Any, seed: int) -> TrialRecord:
+def _measured(trial: Any, seed: int) -> TrialRecord:
     noise = np.random.default_rng([1, seed]).normal(0, 0.01)
-    cost = float(_bits(each.assignment))
+    cost = float(_bits(trial.assignment))
     metric = float(np.clip(1 - 0.5 * np.exp(-cost / 40) + noise, 0, 1))
-    done = TrialRecord(each.number, each.assignment, TrialStatus.DONE, metric, cost, each.oracle_trial)
-    return replace(done, epochs=each.epochs, initial_epoch=each.initial_epoch, parent=each.parent)
+    done = TrialRecord(trial.number, trial.assignment, TrialStatus.DONE, metric, cost, trial.oracle_trial)
+    return replace(done, epochs=trial.epochs, initial_epoch=trial.initial_epoch, parent=trial.parent)

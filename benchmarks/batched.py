@@ -25,7 +25,7 @@ from search.training.program.vmap import stacked, together_of
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochTotals:
     """What one trial achieved in one epoch."""
 
     train: Totals
@@ -38,26 +38,26 @@ def train_together(
     seeds: Sequence[int],
     training: Training,
     data: Dataset,
-) -> list[tuple[list[Epoch], keras.Model]]:
+) -> list[tuple[list[EpochTotals], keras.Model]]:
     """Train assignments of equal widths at once: each one's epochs, and its model with the weights after the last.
 
     Raises ValueError where the backend is not JAX, and for assignments of different widths or that cannot be switched.
     """
     if keras.backend.backend() != "jax":
         raise ValueError("trials are trained together on the JAX backend only: set KERAS_BACKEND=jax")
-    if len({tuple(sorted(each.widths.items())) for each in assignments}) != 1:
+    if len({tuple(sorted(assignment.widths.items())) for assignment in assignments}) != 1:
         raise ValueError("only assignments of the same widths can be trained together")
-    found = [program_for(network, each) for each in assignments]
-    if any(program is not found[0] for program in found):
+    programs = [program_for(network, assignment) for assignment in assignments]
+    if any(program is not programs[0] for program in programs):
         raise ValueError("these assignments share no program: a quantizer is not among the candidates")
     models = [
         assemble(assignment, network.architecture, seed)
         for assignment, seed in zip(assignments, seeds, strict=True)
     ]
     rates = [rate_of(training, assignment.learning_rate) for assignment in assignments]
-    epochs, states = _run(found[0], models, seeds, rates, training, data)
+    epochs, states = _run(programs[0], models, seeds, rates, training, data)
     for model, state in zip(models, states, strict=True):
-        found[0].store(state, model)
+        programs[0].store(state, model)
     return list(zip(epochs, models, strict=True))
 
 
@@ -68,21 +68,23 @@ def _run(
     rates: Sequence[float],
     training: Training,
     data: Dataset,
-) -> tuple[list[list[Epoch]], list[State]]:
+) -> tuple[list[list[EpochTotals]], list[State]]:
     """Train plain models of one shape; each one's epochs and its state after the last."""
     together = together_of(program)
     size = training.batch_size
-    each = [program.arguments(model, rate, size) for model, rate in zip(models, rates, strict=True)]
+    arguments_of_trials = [
+        program.arguments(model, rate, size) for model, rate in zip(models, rates, strict=True)
+    ]
     states = stacked([program.state(model).tensors() for model in models])
     train, validation = on_device(data, "train"), on_device(data, "validation")
-    epochs: list[list[Epoch]] = [[] for _ in models]
+    epochs: list[list[EpochTotals]] = [[] for _ in models]
     for epoch in range(training.epochs):
         orders = np.stack([order_of_examples(seed, epoch, len(train)) for seed in seeds])
         share = training.rate_share(epoch, training.epochs)
-        arguments = stacked([one.at_share(share).tensors() for one in each])
+        arguments = stacked([one.at_share(share).tensors() for one in arguments_of_trials])
         states, losses, tallies = together.train(arguments, states, train, orders, size)
         measured = together.validate(arguments, states, validation)
-        for trial, found in enumerate(epochs):
+        for trial, curve in enumerate(epochs):
             totals = Totals(float(losses[trial]), tallies[trial], len(train), -(-len(train) // size))
-            found.append(Epoch(totals, measured[trial]))
+            curve.append(EpochTotals(totals, measured[trial]))
     return epochs, [together.state_of(states, trial) for trial in range(len(models))]

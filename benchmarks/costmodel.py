@@ -62,7 +62,7 @@ ACTIVATIONS = (
 
 
 @dataclass(frozen=True)
-class Result:
+class PricingTimes:
     """What was measured; times are medians of `repeats`, the peer and ours in turn."""
 
     peer: str
@@ -85,14 +85,14 @@ class Result:
     @property
     def missed(self) -> list[str]:
         """Targets that were not met."""
-        found = []
+        faults = []
         if self.ratio < SPEED_RATIO:
-            found.append(f"{self.ratio:.0f} times faster than the peer; target {SPEED_RATIO}")
+            faults.append(f"{self.ratio:.0f} times faster than the peer; target {SPEED_RATIO}")
         if self.batch_layers_per_s < BATCH_RATE:
-            found.append(f"{self.batch_layers_per_s:,.0f} layers/s in a batch; target {BATCH_RATE:,}")
+            faults.append(f"{self.batch_layers_per_s:,.0f} layers/s in a batch; target {BATCH_RATE:,}")
         if abs(self.energy_pj - self.peer_energy_pj) > 1 + 1e-4 * self.peer_energy_pj:
-            found.append(f"{self.energy_pj} pJ, but the peer says {self.peer_energy_pj}")
-        return found
+            faults.append(f"{self.energy_pj} pJ, but the peer says {self.peer_energy_pj}")
+        return faults
 
 
 def network() -> Network:
@@ -223,7 +223,7 @@ def batch_rate(count: int) -> float:
     return count * len(prepared.nodes) / seconds(lambda: price_many(prepared, assignments, SETTINGS))
 
 
-def measure(repeats: int, batch: int) -> Result:
+def measure(repeats: int, batch: int) -> PricingTimes:
     """Ours and the peer's in turn."""
     described, types, draw = network(), four_bits(), random.Random(0)
     searched: Prepared = prepare(described)
@@ -239,8 +239,8 @@ def measure(repeats: int, batch: int) -> Result:
         drawn = random_types(draw)
         times["new"].append(seconds(lambda drawn=drawn: price(searched, drawn, SETTINGS)))  # type: ignore[misc]
     peer.close()
-    ms = {name: 1000 * statistics.median(found) for name, found in times.items()}
-    return Result(
+    ms = {name: 1000 * statistics.median(values) for name, values in times.items()}
+    return PricingTimes(
         peer=PEER,
         network="ConvBlock for MNIST",
         layers=len(described.layers),
@@ -260,7 +260,7 @@ def measure(repeats: int, batch: int) -> Result:
     )
 
 
-def table(result: Result) -> str:
+def table(result: PricingTimes) -> str:
     """The result as a Markdown table."""
     rows = [
         (f"QTools ({result.peer})", result.peer_ms, 1.0),

@@ -19,7 +19,7 @@ def draw(tables: Mapping[str, Mapping[str, Any]], trials: int) -> str:
     panels, height = [], 0
     for name, modes in tables.items():
         for column, kind in enumerate(TITLES):
-            curves = {mode: found[kind] for mode, found in modes.items()}
+            curves = {mode: numbers[kind] for mode, numbers in modes.items()}
             moved = f'<g transform="translate({column * (WIDTH + 20)} {height})">'
             panels.append(f"{moved}{_panel(f'{name}: {TITLES[kind]}', curves, trials)}</g>")
         height += HEIGHT

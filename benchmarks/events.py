@@ -47,32 +47,32 @@ async def listen(
                 ready.set()
 
 
-def epoch(database: Database, held: Claim, number: int) -> tuple[int, float]:
+def epoch(database: Database, claim: Claim, number: int) -> tuple[int, float]:
     """One epoch reported, as a worker does; the event's id, and the moment after the commit."""
     with database.transaction() as session:
-        claims.add_epochs(session, held, [EpochReport(number, {"loss": 1.0}, 0.1)], LEASE)
+        claims.add_epochs(session, claim, [EpochReport(number, {"loss": 1.0}, 0.1)], LEASE)
     committed = time.perf_counter()
     with database.reading() as session:
-        return jobs.get(session, held.job_id).version, committed
+        return jobs.get(session, claim.job_id).version, committed
 
 
 async def measure(
-    url: str, database: Database, held: Claim, streams: int, events: int, server: psutil.Process
+    url: str, database: Database, claim: Claim, streams: int, events: int, server: psutil.Process
 ) -> None:
-    """Open the streams, write the events, print what was found."""
-    path = f"{url}/v1/jobs/{held.job_id}/events"
+    """Open the streams, write the events, print the figures."""
+    path = f"{url}/v1/jobs/{claim.job_id}/events"
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=600, limits=limits, headers={"host": "127.0.0.1"}) as client:
         seen: dict[int, list[float]] = {}
         ready = [asyncio.Event() for _ in range(streams)]
-        tasks = [asyncio.create_task(listen(client, path, seen, each)) for each in ready]
-        await asyncio.gather(*(each.wait() for each in ready))
+        tasks = [asyncio.create_task(listen(client, path, seen, event)) for event in ready]
+        await asyncio.gather(*(event.wait() for event in ready))
         threads, before = server.num_threads(), server.cpu_times().user + server.cpu_times().system
         await asyncio.sleep(10)
         idle = (server.cpu_times().user + server.cpu_times().system - before) / 10
         late: list[float] = []
         for number in range(events):
-            version, committed = await asyncio.to_thread(epoch, database, held, number)
+            version, committed = await asyncio.to_thread(epoch, database, claim, number)
             while len(seen.get(version, ())) < streams:
                 await asyncio.sleep(0.005)
             late.append(max(seen[version]) - committed)
@@ -103,7 +103,7 @@ def main() -> None:
         app = create_app(settings)
         filler = Filler(database, app.state.blobs, Path(name))
         filled = filler.job()
-        held = filler.start(filler.queue(filled, 1)[0])
+        claim = filler.start(filler.queue(filled, 1)[0])
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(settings, port))
         process.start()
         try:
@@ -115,7 +115,7 @@ def main() -> None:
                 except httpx.TransportError:
                     time.sleep(0.1)
             server = psutil.Process(process.pid)
-            asyncio.run(measure(url, database, held, options.streams, options.events, server))
+            asyncio.run(measure(url, database, claim, options.streams, options.events, server))
             filler.end(filled, JobStatus.DONE)
         finally:
             process.terminate()

@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.batched import train_together
-from benchmarks.workload import JOBS, Work, data_folder, work
+from benchmarks.workload import JOBS, BenchmarkJob, data_folder, load_job
 from search.history import Assignment
 from search.networks.architecture import architecture
 from search.training.build import assemble
@@ -40,18 +40,18 @@ LEAST = 4.0
 MEMORY_BYTES = 8 * 2**30
 
 
-def timed(job: Work, shared: Network, assignments: list[Assignment]) -> tuple[float, list[float]]:
+def timed(job: BenchmarkJob, shared: Network, assignments: list[Assignment]) -> tuple[float, list[float]]:
     """Seconds to train these together, and their metrics."""
     began = time.perf_counter()
     seeds = range(1, len(assignments) + 1)
-    found = train_together(shared, assignments, seeds, job.spec.training, job.data)
-    return time.perf_counter() - began, [epochs[-1].validation.accuracy for epochs, _ in found]
+    trained = train_together(shared, assignments, seeds, job.spec.training, job.data)
+    return time.perf_counter() - began, [epochs[-1].validation.accuracy for epochs, _ in trained]
 
 
 def measure(names: list[str], quick: bool) -> dict[str, Any]:
     device = jax.devices()[0]
     host = f"{os.cpu_count()} cores, Python {platform.python_version()}"
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "machine": f"{device.device_kind} ({device.platform}), {host}",
         "accelerator": device.platform != "cpu",
         "versions": {"jax": jax.__version__, "keras": keras.__version__},
@@ -61,12 +61,14 @@ def measure(names: list[str], quick: bool) -> dict[str, Any]:
         folder = data_folder(Path(scratch))
         for name in names:
             changes = {"filters": {"by": "none"}}
-            found["jobs"][name] = rows(work(name, folder, **changes), 2 if quick else len(COUNTS), quick)
-    return found
+            results["jobs"][name] = rows(
+                load_job(name, folder, **changes), 2 if quick else len(COUNTS), quick
+            )
+    return results
 
 
-def rows(job: Work, counts: int, quick: bool) -> list[dict[str, Any]]:
-    shared, drawn = program_network(job.plan, architecture(job.spec.model)), job.assignments()
+def rows(job: BenchmarkJob, counts: int, quick: bool) -> list[dict[str, Any]]:
+    shared, drawn = program_network(job.plan, architecture(job.plan.job.model)), job.assignments()
     first = next(job.assignments())
     model = assemble(first, shared.architecture, 1)
     most = how_many(model, job.spec.training.batch_size, MEMORY_BYTES)
@@ -76,7 +78,7 @@ def rows(job: Work, counts: int, quick: bool) -> list[dict[str, Any]]:
             break
         compiled, _ = timed(job, shared, list(islice(drawn, count)))
         runs = [timed(job, shared, list(islice(drawn, count))) for _ in range(1 if quick else 3)]
-        seconds = statistics.median(each for each, _ in runs)
+        seconds = statistics.median(duration for duration, _ in runs)
         result.append(
             {
                 "together": count,
@@ -89,10 +91,10 @@ def rows(job: Work, counts: int, quick: bool) -> list[dict[str, Any]]:
     return result
 
 
-def show(found: dict[str, Any]) -> None:
-    for name, results in found["jobs"].items():
+def show(results: dict[str, Any]) -> None:
+    for name, runs in results["jobs"].items():
         training = JOBS[name]["training"]
-        table = Table(title=f"{JOBS[name]['model']}, {training['epochs']} epochs, {found['machine']}")
+        table = Table(title=f"{JOBS[name]['model']}, {training['epochs']} epochs, {results['machine']}")
         for column in (
             "together",
             "first, s",
@@ -102,27 +104,25 @@ def show(found: dict[str, Any]) -> None:
             "median accuracy",
         ):
             table.add_column(column, justify="right")
-        for row in results:
+        for row in runs:
             table.add_row(
                 str(row["together"]),
                 f"{row['first_s']:.1f}",
                 f"{row['trial_s']:.3f}",
                 f"{row['trials_a_minute']:.0f}",
-                f"{row['trials_a_minute'] / results[0]['trials_a_minute']:.2f}",
+                f"{row['trials_a_minute'] / runs[0]['trials_a_minute']:.2f}",
                 f"{row['median_accuracy']:.4f}",
             )
         Console().print(table)
 
 
-def missed(found: dict[str, Any]) -> list[str]:
+def missed(results: dict[str, Any]) -> list[str]:
     """The targets that were not reached; there are none on a CPU, where stacking does not pay."""
-    if not found["accelerator"]:
+    if not results["accelerator"]:
         return []
     faults = []
-    for name, results in found["jobs"].items():
-        gains = [
-            row["trials_a_minute"] / results[0]["trials_a_minute"] for row in results if row["together"] >= 8
-        ]
+    for name, runs in results["jobs"].items():
+        gains = [row["trials_a_minute"] / runs[0]["trials_a_minute"] for row in runs if row["together"] >= 8]
         if max(gains, default=0.0) < LEAST:
             faults.append(f"{name}: {max(gains, default=0.0):.1f} times the trials a minute of one by one")
     return faults
@@ -137,9 +137,9 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--jobs", nargs="+", choices=sorted(JOBS), default=["jet", "digits"])
     options = parser.parse_args()
-    found = measure(options.jobs, options.quick)
-    print(json.dumps(found, indent=2)) if options.json else show(found)
-    faults = missed(found)
+    results = measure(options.jobs, options.quick)
+    print(json.dumps(results, indent=2)) if options.json else show(results)
+    faults = missed(results)
     for fault in faults:
         print(f"target missed: {fault}", file=sys.stderr)
     return int(options.check and bool(faults))

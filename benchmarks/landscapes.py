@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tabular import Space, Table
+from benchmarks.tabular import Table, TableSpace
 from search.cost.pricing import Pricer
 from search.networks import architecture as models
 from search.space.choices import choices
@@ -51,11 +51,11 @@ def read(seed: int = 1, oracle: Any = "random", **changes: Any) -> Table:
 
 
 @cache
-def space() -> Space:
+def space() -> TableSpace:
     """The space all landscapes share."""
     spec = SearchSpec.model_validate(JOB)
     network = models.network(spec.model)
-    return Space(choices(spec, network), Pricer(spec.goal, network))
+    return TableSpace(choices(spec, network), Pricer(spec.goal, network))
 
 
 def accuracies(seed: int) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA
 
 
 @dataclass(frozen=True)
-class Result:
+class StepTimes:
     """Medians of one run; `ratio` is ours over float in our environment, `peer_ratio` the same in the peer's."""
 
     float_ms: float
@@ -51,14 +51,14 @@ class Result:
     @property
     def missed(self) -> list[str]:
         """The targets that are not met."""
-        found = []
+        faults = []
         if self.ratio > LIMIT:
-            found.append(f"a quantized step costs {self.ratio:.3f} of a float one, at most {LIMIT}")
+            faults.append(f"a quantized step costs {self.ratio:.3f} of a float one, at most {LIMIT}")
         if self.ours_ms > self.peer_ms:
-            found.append(
+            faults.append(
                 f"our step of {self.ours_ms:.1f} ms is slower than the peer's of {self.peer_ms:.1f} ms"
             )
-        return found
+        return faults
 
 
 # ---- in the process that trains -------------------------------------------------------------------------------
@@ -140,8 +140,8 @@ def serve(kinds: list[str], batch: int) -> None:
         kind, count = line.split()
         start = time.perf_counter()
         for _ in range(int(count)):
-            found = steps[kind](data)
-        float(next(iter(tf.nest.flatten(found))))
+            outputs = steps[kind](data)
+        float(next(iter(tf.nest.flatten(outputs))))
         print(time.perf_counter() - start, flush=True)
 
 
@@ -209,13 +209,13 @@ def _imports(python: Path) -> bool:
     )
 
 
-def measure(rounds: int, batch: int) -> Result:
+def measure(rounds: int, batch: int) -> StepTimes:
     """Every network in turn, `rounds` times."""
-    own = Trainer(Path(sys.executable), ["float", "ours"], batch)
+    ours = Trainer(Path(sys.executable), ["float", "ours"], batch)
     peer = Trainer(peer_python(), ["float", "peer"], batch)
     turns = {
-        "float": (own, "float"),
-        "ours": (own, "ours"),
+        "float": (ours, "float"),
+        "ours": (ours, "ours"),
         "peer_float": (peer, "float"),
         "peer": (peer, "peer"),
     }
@@ -223,10 +223,10 @@ def measure(rounds: int, batch: int) -> Result:
     for _ in range(rounds):
         for name, (trainer, kind) in turns.items():
             times[name].append(trainer.step_ms(kind, 3))
-    own.close()
+    ours.close()
     peer.close()
     medians = {name: statistics.median(values) for name, values in times.items()}
-    return Result(
+    return StepTimes(
         float_ms=medians["float"],
         ours_ms=medians["ours"],
         peer_float_ms=medians["peer_float"],
@@ -245,7 +245,7 @@ def _paired(times: list[float], others: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(times, others, strict=True))
 
 
-def table(result: Result) -> str:
+def table(result: StepTimes) -> str:
     """The result as a Markdown table."""
     rows = [
         ("Keras, float", result.float_ms, 1.0),

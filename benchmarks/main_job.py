@@ -41,7 +41,7 @@ API_START_LIMIT_S = 1.5
 HELP_LIMIT_S = 0.3
 
 
-class Memory:
+class PeakMemory:
     """Peak resident memory, in MB, of the API process and of the largest worker process."""
 
     def __init__(self, api: int) -> None:
@@ -74,8 +74,8 @@ def free_port() -> int:
 def until(condition: Any, patience_s: float, every_s: float = 0.1) -> Any:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
-        if found := condition():
-            return found
+        if value := condition():
+            return value
         time.sleep(every_s)
     raise SystemExit(f"gave up after {patience_s:.0f} s")
 
@@ -87,7 +87,7 @@ def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
         began = time.perf_counter()
         service = serving(home, port, "--workers", str(workers))
         http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30)
-        memory = Memory(service.pid)
+        memory = PeakMemory(service.pid)
         try:
             until(lambda: answers(http, "/readyz"), 120)
             ready_s = time.perf_counter() - began
@@ -114,7 +114,7 @@ def serving(home: str, port: int, *options: str) -> subprocess.Popen[bytes]:
 
 def api_start_s(starts: int) -> float:
     """Median seconds until the API alone answers, on a database that an earlier start has made."""
-    found = []
+    seconds = []
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
         for _ in range(starts + 1):
             port = free_port()
@@ -122,10 +122,10 @@ def api_start_s(starts: int) -> float:
             service = serving(home, port, "--no-worker")
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
                 until(lambda http=http: answers(http, "/healthz"), 60, every_s=0.005)
-            found.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - began)
             service.send_signal(signal.SIGTERM)
             service.wait(60)
-    return statistics.median(found[1:])
+    return statistics.median(seconds[1:])
 
 
 def help_s() -> float:
@@ -151,7 +151,7 @@ def loads_tensorflow(pid: int) -> bool:
     return any("tensorflow" in (mapping.path or "") for mapping in psutil.Process(pid).memory_maps())
 
 
-def observe(http: httpx.Client, job: dict[str, Any], memory: Memory) -> dict[str, Any]:
+def observe(http: httpx.Client, job: dict[str, Any], memory: PeakMemory) -> dict[str, Any]:
     """Submit the job and measure it from outside, and by what its trials say of themselves."""
     answer = http.post("/v1/jobs", json=job)
     answer.raise_for_status()
@@ -197,41 +197,43 @@ def timed(code: str) -> float:
     return statistics.median(once() for _ in range(3))
 
 
-def show(found: dict[str, Any]) -> None:
-    table = Table(title=f"main job: {found['job']}, {found['trials']} trials, 1 worker, {found['machine']}")
+def show(results: dict[str, Any]) -> None:
+    table = Table(
+        title=f"main job: {results['job']}, {results['trials']} trials, 1 worker, {results['machine']}"
+    )
     table.add_column("what")
     table.add_column("measured", justify="right")
     table.add_column("target", justify="right")
-    rows = [("trials a minute", f"{found['trials_per_minute']:.1f}", "")]
+    rows = [("trials a minute", f"{results['trials_per_minute']:.1f}", "")]
     rows += [
-        (f"{step}, s a trial (median)", f"{seconds:.3f}", "") for step, seconds in found["step_s"].items()
+        (f"{step}, s a trial (median)", f"{seconds:.3f}", "") for step, seconds in results["step_s"].items()
     ]
     rows += [
-        ("bookkeeping, s a trial (mean)", f"{found['bookkeeping_s']:.3f}", ""),
-        ("bookkeeping, share", f"{found['bookkeeping_share']:.1%}", f"< {BOOKKEEPING_LIMIT:.0%}"),
-        ("API, peak MB", f"{found['api_mb']:.0f}", f"< {API_LIMIT_MB}"),
-        ("TensorFlow in the API process", "yes" if found["tensorflow_in_api"] else "no", "no"),
-        ("worker process, peak MB", f"{found['worker_mb']:.0f}", ""),
-        ("service ready, worker included, s", f"{found['ready_s']:.1f}", f"< {READY_LIMIT_S:g}"),
-        ("API alone answers, s", f"{found['api_start_s']:.2f}", f"< {API_START_LIMIT_S:g}"),
-        ("fewbits --help, s", f"{found['help_s']:.2f}", f"< {HELP_LIMIT_S:g}"),
-        ("import service.app, s", f"{found['import_s']['service.app']:.2f}", ""),
-        ("import search.training.trial, s", f"{found['import_s']['search.training.trial']:.2f}", ""),
+        ("bookkeeping, s a trial (mean)", f"{results['bookkeeping_s']:.3f}", ""),
+        ("bookkeeping, share", f"{results['bookkeeping_share']:.1%}", f"< {BOOKKEEPING_LIMIT:.0%}"),
+        ("API, peak MB", f"{results['api_mb']:.0f}", f"< {API_LIMIT_MB}"),
+        ("TensorFlow in the API process", "yes" if results["tensorflow_in_api"] else "no", "no"),
+        ("worker process, peak MB", f"{results['worker_mb']:.0f}", ""),
+        ("service ready, worker included, s", f"{results['ready_s']:.1f}", f"< {READY_LIMIT_S:g}"),
+        ("API alone answers, s", f"{results['api_start_s']:.2f}", f"< {API_START_LIMIT_S:g}"),
+        ("fewbits --help, s", f"{results['help_s']:.2f}", f"< {HELP_LIMIT_S:g}"),
+        ("import service.app, s", f"{results['import_s']['service.app']:.2f}", ""),
+        ("import search.training.trial, s", f"{results['import_s']['search.training.trial']:.2f}", ""),
     ]
     for row in rows:
         table.add_row(*row)
     Console(width=100).print(table)
 
 
-def missed(found: dict[str, Any]) -> list[str]:
+def missed(results: dict[str, Any]) -> list[str]:
     """The targets that are not met."""
     checks = {
-        f"API memory {found['api_mb']:.0f} MB": found["api_mb"] < API_LIMIT_MB,
-        "TensorFlow in the API process": not found["tensorflow_in_api"],
-        f"bookkeeping {found['bookkeeping_share']:.1%}": found["bookkeeping_share"] < BOOKKEEPING_LIMIT,
-        f"service ready in {found['ready_s']:.1f} s": found["ready_s"] < READY_LIMIT_S,
-        f"API alone answers in {found['api_start_s']:.2f} s": found["api_start_s"] < API_START_LIMIT_S,
-        f"fewbits --help in {found['help_s']:.2f} s": found["help_s"] < HELP_LIMIT_S,
+        f"API memory {results['api_mb']:.0f} MB": results["api_mb"] < API_LIMIT_MB,
+        "TensorFlow in the API process": not results["tensorflow_in_api"],
+        f"bookkeeping {results['bookkeeping_share']:.1%}": results["bookkeeping_share"] < BOOKKEEPING_LIMIT,
+        f"service ready in {results['ready_s']:.1f} s": results["ready_s"] < READY_LIMIT_S,
+        f"API alone answers in {results['api_start_s']:.2f} s": results["api_start_s"] < API_START_LIMIT_S,
+        f"fewbits --help in {results['help_s']:.2f} s": results["help_s"] < HELP_LIMIT_S,
     }
     return [name for name, met in checks.items() if not met]
 
@@ -248,16 +250,16 @@ def main() -> int:
     job = yaml.safe_load(options.job.read_text())
     if options.quick:
         job["budget"] = {"trials": 6}
-    found = run_job(job, workers=1)
-    found |= {
+    results = run_job(job, workers=1)
+    results |= {
         "job": options.job.name,
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
         "api_start_s": api_start_s(2 if options.quick else 7),
         "help_s": help_s(),
         "import_s": {module: import_s(module) for module in ("service.app", "search.training.trial")},
     }
-    print(json.dumps(found, indent=2)) if options.json else show(found)
-    faults = missed(found)
+    print(json.dumps(results, indent=2)) if options.json else show(results)
+    faults = missed(results)
     for fault in faults:
         print(f"target missed: {fault}", file=sys.stderr)
     return int(options.check and bool(faults))

@@ -17,28 +17,28 @@ TITLES = {
 }
 
 
-def told(found: dict[str, Any]) -> str:
+def search_line(search: dict[str, Any]) -> str:
     """One line of a side's search: what is kept if a later one is broken off."""
-    trials = found["trials"]
+    trials = search["trials"]
     best = max(trial["score"] for trial in trials)
     return (
         f"    {len(trials)} trials in {trials[-1]['since_s']:.1f} s, first {trials[0]['trial_s']:.1f} s,"
-        f" {found['cpu_s']:.1f} CPU-s, {found['memory_mb']:.0f} MB, best score {best:.4f}"
+        f" {search['cpu_s']:.1f} CPU-s, {search['memory_mb']:.0f} MB, best score {best:.4f}"
     )
 
 
-def reached(found: dict[str, Any]) -> str:
+def reach_line(hit: dict[str, Any]) -> str:
     """One line of how fewbits came to the best score of another side."""
     return (
-        f"    {found['score']:.4f} reached in {found['ours_s']:.1f} s and {found['trials']} trials,"
-        f" {found['ours_s'] / found['theirs_s']:.3f} of their time"
+        f"    {hit['score']:.4f} reached in {hit['ours_s']:.1f} s and {hit['trials']} trials,"
+        f" {hit['ours_s'] / hit['theirs_s']:.3f} of their time"
     )
 
 
-def show(found: dict[str, Any]) -> None:
-    for name, result in found["jobs"].items():
+def show(results: dict[str, Any]) -> None:
+    for name, result in results["jobs"].items():
         training = JOBS[name]["training"]
-        title = f"{JOBS[name]['model']}, {training['epochs']} epochs, {found['machine']}"
+        title = f"{JOBS[name]['model']}, {training['epochs']} epochs, {results['machine']}"
         table = Table(title=title)
         table.add_column("")
         for column in (
@@ -60,5 +60,5 @@ def show(found: dict[str, Any]) -> None:
             print(f"trials a minute against keras-tuner: {result['speed']:.1f} times")
             print(f"CPU-seconds of keras-tuner's search in terms of ours: {result['cpu']:.1f}")
             print(f"same distribution of accuracies: p = {result['p']:.3f}")
-            ratios = ", ".join(f"{each['ours_s'] / each['theirs_s']:.2f}" for each in result["reached"])
+            ratios = ", ".join(f"{hit['ours_s'] / hit['theirs_s']:.2f}" for hit in result["reached"])
             print(f"seconds to its best score, in terms of its search: {ratios}")

@@ -25,11 +25,11 @@ import numpy as np
 from scipy.stats import ks_2samp
 
 from benchmarks.peer_sides.usage import used
-from benchmarks.peer_words import TITLES, reached, show, told
-from benchmarks.workload import LIMITS, Silent, Work, data_folder, has_mnist, work
+from benchmarks.peer_words import TITLES, reach_line, search_line, show
+from benchmarks.workload import LIMITS, BenchmarkJob, Silent, data_folder, has_mnist, load_job
 from search.engine import propose
 from search.history import TrialRecord, TrialStatus
-from search.networks import architecture as models
+from search.networks.architecture import architecture
 from search.process import freeze_imports
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.quantizers import NOTEBOOK_SPACE
@@ -71,11 +71,11 @@ FIELDS = {
 # --- the job, for all sides ----------------------------------------------------------------------------------
 
 
-def document(job: Work, data: Path, trials: int, seed: int) -> dict[str, Any]:
+def document(job: BenchmarkJob, data: Path, trials: int, seed: int) -> dict[str, Any]:
     """The job in words that every side understands."""
     training = job.spec.training
     choices = job.plan.choices
-    described = models.architecture(job.spec.model)["config"]["layers"][1:]
+    described = architecture(job.plan.job.model)["config"]["layers"][1:]
     return {
         "data": str(data),
         "input_shape": list(job.data.x_train.shape[1:]),
@@ -129,13 +129,13 @@ def environment(side: str) -> Path:
     """The interpreter of a side; its environment is made if there is none. CalledProcessError if that fails."""
     home = CACHE / side
     python = home / "bin" / "python"
-    made = home / "made.json"
-    if not made.is_file() or json.loads(made.read_text()) != list(ENVIRONMENTS[side]):
+    manifest = home / "made.json"
+    if not manifest.is_file() or json.loads(manifest.read_text()) != list(ENVIRONMENTS[side]):
         print(f"making {home} ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[side]]
         subprocess.run(pip, check=True, stdout=sys.stderr)
-        made.write_text(json.dumps(ENVIRONMENTS[side]))
+        manifest.write_text(json.dumps(ENVIRONMENTS[side]))
     return python
 
 
@@ -161,19 +161,19 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
     changes: dict[str, Any] = {"seed": described["seed"], "budget": {"trials": described["trials"]}}
     if reach is not None:
         changes |= {"oracle": "frugal", "budget": {"trials": 1000}}
-    job = work(name, folder, **changes)
+    job = load_job(name, folder, **changes)
     freeze_imports()  # as a worker does while it starts
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as out:
         for record, seconds in searched(job, Path(out), described["seed"]):
-            found = report(job, record) | {"trial_s": seconds, "since_s": time.perf_counter() - began}
-            print(json.dumps(found), flush=True)
-            if reach is not None and found["score"] >= reach:
+            line = report(job, record) | {"trial_s": seconds, "since_s": time.perf_counter() - began}
+            print(json.dumps(line), flush=True)
+            if reach is not None and line["score"] >= reach:
                 break
     print(json.dumps(used()))
 
 
-def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
+def searched(job: BenchmarkJob, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
     """The trials of a search, one after the other, and the seconds each took with its proposal."""
     plan, state = job.plan, None
     history: list[TrialRecord] = []
@@ -199,7 +199,7 @@ def searched(job: Work, out: Path, seed: int) -> Iterator[tuple[TrialRecord, flo
         yield record, time.perf_counter() - began
 
 
-def report(job: Work, record: TrialRecord) -> dict[str, Any]:
+def report(job: BenchmarkJob, record: TrialRecord) -> dict[str, Any]:
     """What all sides say of a trial."""
     return {
         "values": dict(record.assignment.values),
@@ -208,18 +208,18 @@ def report(job: Work, record: TrialRecord) -> dict[str, Any]:
     }
 
 
-def score(job: Work, metric: float, cost: float) -> float:
+def score(job: BenchmarkJob, metric: float, cost: float) -> float:
     """The job's score."""
     return forgiving_factor(job.spec.goal).score(metric, cost, job.plan.pricer.reference().value)
 
 
-def scored(job: Work, found: dict[str, Any]) -> dict[str, Any]:
+def scored(job: BenchmarkJob, search: dict[str, Any]) -> dict[str, Any]:
     """Scores by one cost model for all sides that name their choices as fewbits does."""
-    for trial in found["trials"]:
+    for trial in search["trials"]:
         if "score" not in trial:
             cost = job.plan.pricer.price(job.plan.choices.assignment(trial["values"])).value
             trial["score"] = score(job, trial["metric"], cost)
-    return found
+    return search
 
 
 # --- the comparison ------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
     """All sides on one job, in turns; and how long fewbits takes to the best score that keras-tuner found."""
     rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     hits = []
-    job = work(name, folder)
+    job = load_job(name, folder)
     arrays = folder / f"{name}-arrays.npz"
     parts = ("x_train", "y_train", "x_validation", "y_validation")
     np.savez(arrays, **{part: getattr(job.data, part) for part in parts})
@@ -239,7 +239,7 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
         for side in sides:
             print(f"{name}, seed {seed}: {TITLES[side]} ...", file=sys.stderr)
             rounds[side].append(scored(job, run_side(side, path, name)))
-            print(told(rounds[side][-1]), file=sys.stderr)
+            print(search_line(rounds[side][-1]), file=sys.stderr)
         if "keras_tuner_qkeras" in sides:
             theirs = rounds["keras_tuner_qkeras"][-1]
             goal = max(trial["score"] for trial in theirs["trials"])
@@ -253,21 +253,21 @@ def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) 
                     "trials": len(ours["trials"]),
                 }
             )
-            print(reached(hits[-1]), file=sys.stderr)
-    return {"sides": {side: summary(found) for side, found in rounds.items()}, "reached": hits}
+            print(reach_line(hits[-1]), file=sys.stderr)
+    return {"sides": {side: summary(searches) for side, searches in rounds.items()}, "reached": hits}
 
 
 def summary(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """Medians over the rounds of one side."""
-    trials = [trial for found in rounds for trial in found["trials"]]
-    rates = [60 * len(found["trials"]) / found["trials"][-1]["since_s"] for found in rounds]
+    trials = [trial for search in rounds for trial in search["trials"]]
+    rates = [60 * len(search["trials"]) / search["trials"][-1]["since_s"] for search in rounds]
     return {
         "trials": len(trials),
         "trials_a_minute": statistics.median(rates),
-        "first_s": statistics.median(found["trials"][0]["trial_s"] for found in rounds),
-        "later_s": statistics.median(t["trial_s"] for found in rounds for t in found["trials"][1:]),
-        "cpu_s_a_trial": sum(found["cpu_s"] for found in rounds) / len(trials),
-        "memory_mb": max(found["memory_mb"] for found in rounds),
+        "first_s": statistics.median(search["trials"][0]["trial_s"] for search in rounds),
+        "later_s": statistics.median(t["trial_s"] for search in rounds for t in search["trials"][1:]),
+        "cpu_s_a_trial": sum(search["cpu_s"] for search in rounds) / len(trials),
+        "memory_mb": max(search["memory_mb"] for search in rounds),
         "metrics": [trial["metric"] for trial in trials],
         "best_score": max(trial["score"] for trial in trials),
     }
@@ -283,14 +283,14 @@ def judged(result: dict[str, Any]) -> dict[str, Any]:
         "speed": ours["trials_a_minute"] / theirs["trials_a_minute"],
         "cpu": theirs["cpu_s_a_trial"] / ours["cpu_s_a_trial"],
         "p": float(ks_2samp(ours["metrics"], theirs["metrics"]).pvalue),
-        "reach": statistics.median(each["ours_s"] / each["theirs_s"] for each in result["reached"]),
+        "reach": statistics.median(hit["ours_s"] / hit["theirs_s"] for hit in result["reached"]),
     }
 
 
-def missed(found: dict[str, Any]) -> list[str]:
+def missed(results: dict[str, Any]) -> list[str]:
     """The targets that were not reached."""
     faults = []
-    for name, result in found["jobs"].items():
+    for name, result in results["jobs"].items():
         if "speed" not in result:
             faults.append(f"{name}: keras-tuner did not run")
             continue
@@ -303,9 +303,9 @@ def missed(found: dict[str, Any]) -> list[str]:
     return faults
 
 
-def measure(jobs: list[str], trials: int, seeds: int, wanted: list[str]) -> dict[str, Any]:
+def measure(jobs: list[str], trials: int, seeds: int, others: list[str]) -> dict[str, Any]:
     sides = ["fewbits"]
-    for side in wanted:
+    for side in others:
         try:
             environment(side)
             sides.append(side)
@@ -338,11 +338,11 @@ def main() -> int:
         as_fewbits(options.side[0], Path(options.side[1]), options.reach)
         return 0
     skipped = {*options.without, *(["autoqkeras"] if options.quick else [])}
-    wanted = [side for side in ENVIRONMENTS if side not in skipped]
+    sides = [side for side in ENVIRONMENTS if side not in skipped]
     trials, seeds = (3, 1) if options.quick else (options.trials, options.seeds)
-    found = measure(options.jobs, trials, seeds, wanted)
-    print(json.dumps(found, indent=2)) if options.json else show(found)
-    faults = missed(found)
+    results = measure(options.jobs, trials, seeds, sides)
+    print(json.dumps(results, indent=2)) if options.json else show(results)
+    faults = missed(results)
     for fault in faults:
         print(f"target missed: {fault}", file=sys.stderr)
     return int(options.check and bool(faults))

@@ -39,7 +39,7 @@ from scipy.stats import wilcoxon
 
 import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
 from benchmarks import ask_time, landscapes, tabular
-from benchmarks.tabular import Space, Table
+from benchmarks.tabular import Table, TableSpace
 from search.engine import propose
 from search.history import TrialRecord, TrialStatus, paid
 from search.pruning.bounds import Judge
@@ -148,9 +148,9 @@ def _note(curves: Curves, table: Table, history: Sequence[TrialRecord], spent: i
     curves.area.extend([_area(table.space, measured)] * missing)
 
 
-def _area(space: Space, points: Sequence[tuple[float, float]]) -> float:
-    found = [Point(i, metric, math.log2(cost)) for i, (metric, cost) in enumerate(points)]
-    return hypervolume(found, metric_floor=0.0, cost_ceiling=math.log2(space.reference))
+def _area(space: TableSpace, points: Sequence[tuple[float, float]]) -> float:
+    scaled = [Point(i, metric, math.log2(cost)) for i, (metric, cost) in enumerate(points)]
+    return hypervolume(scaled, metric_floor=0.0, cost_ceiling=math.log2(space.reference))
 
 
 def _whole_area(table: Table) -> float:
@@ -165,9 +165,9 @@ def one(job: tuple[str, str, int]) -> Curves:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = TABLES[name](seed=seed, budget={"trials": 100_000}, **MODES[mode])
-        found = search(table, TRIALS)
+        curves = search(table, TRIALS)
     whole = _whole_area(table)
-    return Curves(found.score, [area / whole for area in found.area])
+    return Curves(curves.score, [area / whole for area in curves.area])
 
 
 # --- what the curves say -------------------------------------------------------------------------------------------
@@ -195,10 +195,10 @@ def of_table(curves: Mapping[str, Sequence[Curves]]) -> dict[str, Any]:
     """Numbers of one table: of each mode the quartiles of its curves, and whether it is worse than random."""
     random = curves["random"]
     modes: dict[str, Any] = {}
-    for mode, found in curves.items():
-        modes[mode] = {kind: quartiles([getattr(each, kind) for each in found]) for kind in KINDS}
+    for mode, of_mode in curves.items():
+        modes[mode] = {kind: quartiles([getattr(curve, kind) for curve in of_mode]) for kind in KINDS}
         kind = LOOKS_FOR.get(mode, "score")
-        ends, others = ([getattr(each, kind)[-1] for each in group] for group in (found, random))
+        ends, others = ([getattr(curve, kind)[-1] for curve in group] for group in (of_mode, random))
         modes[mode]["p_worse"] = chance_of_being_worse(ends, others)
         level = modes["random"]["score"][1][-1]
         modes[mode]["reaches_random"] = first_at_least(modes[mode]["score"][1], level)
@@ -212,11 +212,13 @@ def checks(results: Mapping[str, Any]) -> list[str]:
         reached = modes["frugal"]["reaches_random"]
         if table not in HELD_OUT and (reached is None or reached > FRUGAL_TRIALS):
             missed.append(f"{table}: frugal needs {reached} trials for random's median after {TRIALS}")
-        for mode, found in modes.items():
+        for mode, numbers in modes.items():
             kind = LOOKS_FOR.get(mode, "score")
-            lower = found[kind][1][-1] < modes["random"][kind][1][-1]
-            if lower and found["p_worse"] < SIGNIFICANT and mode not in NOT_JUDGED:
-                missed.append(f"{table}: {mode} is worse than random in {kind} (p = {found['p_worse']:.1g})")
+            lower = numbers[kind][1][-1] < modes["random"][kind][1][-1]
+            if lower and numbers["p_worse"] < SIGNIFICANT and mode not in NOT_JUDGED:
+                missed.append(
+                    f"{table}: {mode} is worse than random in {kind} (p = {numbers['p_worse']:.1g})"
+                )
     for oracle, seconds in results["ask_p95_s"].items():
         if seconds > ask_time.LIMITS_S[oracle]:
             missed.append(
@@ -232,11 +234,11 @@ def show(results: Mapping[str, Any], console: Console) -> None:
         headings = (*(f"score at {n}" for n in (10, 20, TRIALS)), f"hypervolume at {TRIALS}")
         for heading in ("oracle", *headings, f"reaches random's {TRIALS}", "p (worse)"):
             report.add_column(heading)
-        for mode, found in modes.items():
-            cells = [_cell(found["score"], n) for n in (10, 20, TRIALS)]
-            reached = str(found["reaches_random"] or "-")
-            p_worse = "-" if mode in NOT_JUDGED else f"{found['p_worse']:.2g}"
-            report.add_row(mode, *cells, _cell(found["area"], TRIALS), reached, p_worse)
+        for mode, numbers in modes.items():
+            cells = [_cell(numbers["score"], n) for n in (10, 20, TRIALS)]
+            reached = str(numbers["reaches_random"] or "-")
+            p_worse = "-" if mode in NOT_JUDGED else f"{numbers['p_worse']:.2g}"
+            report.add_row(mode, *cells, _cell(numbers["area"], TRIALS), reached, p_worse)
         console.print(report)
     for oracle, seconds in results["ask_p95_s"].items():
         console.print(
@@ -302,20 +304,20 @@ Job = tuple[str, str, int]  #: table, mode, seed
 
 def curves_of(jobs: Sequence[Job], processes: int, keep: Path | None) -> dict[Job, Curves]:
     """The curves of every job; those kept in the file are taken from it, the others are added to it."""
-    found: dict[Job, Curves] = {}
+    results: dict[Job, Curves] = {}
     if keep is not None and keep.exists():
         for line in keep.read_text().splitlines():
             (table, mode, seed), score, area = json.loads(line)
-            found[table, mode, seed] = Curves(score, area)
-    missing = [job for job in jobs if job not in found]
+            results[table, mode, seed] = Curves(score, area)
+    missing = [job for job in jobs if job not in results]
     with ExitStack() as stack:
         pool = stack.enter_context(ProcessPoolExecutor(processes)) if processes > 1 else None
         for job, curves in zip(missing, pool.map(one, missing) if pool else map(one, missing), strict=True):
-            found[job] = curves
+            results[job] = curves
             if keep is not None:
                 with keep.open("a") as file:
                     print(json.dumps([job, curves.score, curves.area]), file=file)
-    return found
+    return results
 
 
 def measure(curves: Mapping[Job, Curves], tables: Sequence[str], seeds: int, asks: int) -> dict[str, Any]:

@@ -25,10 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
-from benchmarks.workload import Silent, Work, data_folder, has_mnist, work
+from benchmarks.workload import BenchmarkJob, Silent, data_folder, has_mnist, load_job
 from quantization.specs.parse import parse_quantizer
 from search.history import Assignment
-from search.networks import architecture as models
+from search.networks.architecture import architecture
 from search.training.build import assemble
 from search.training.program import cache as program_cache
 from search.training.program.program import Program
@@ -44,7 +44,7 @@ WORKERS_LEAST = 1.8
 WARM_UP = 20
 
 
-def run_one(job: Work, assignment: Assignment, folder: Path, seed: int) -> float:
+def run_one(job: BenchmarkJob, assignment: Assignment, folder: Path, seed: int) -> float:
     """One trial as a worker runs it; seconds."""
     began = time.perf_counter()
     run_trial(job.plan, TrainingRequest(assignment, seed), job.data, Silent(), folder)
@@ -54,7 +54,7 @@ def run_one(job: Work, assignment: Assignment, folder: Path, seed: int) -> float
 # --- retraces and memory -------------------------------------------------------------------------------------
 
 
-def many_trials(job: Work, count: int, folder: Path) -> dict[str, Any]:
+def many_trials(job: BenchmarkJob, count: int, folder: Path) -> dict[str, Any]:
     """Run trials of one network, widths searched too: what is traced after the first, and how memory grows."""
     process, seconds, memory, traces = psutil.Process(), [], [], []
     for number, assignment in zip(range(count), job.assignments(), strict=False):
@@ -81,10 +81,10 @@ def many_trials(job: Work, count: int, folder: Path) -> dict[str, Any]:
 class Stepper:
     """Epochs of an assignment (None: the float network) in a program that is compiled already."""
 
-    def __init__(self, job: Work, assignment: Assignment | None) -> None:
+    def __init__(self, job: BenchmarkJob, assignment: Assignment | None) -> None:
         training = job.spec.training
-        architecture = models.architecture(job.spec.model)
-        model = assemble(assignment or FLOAT, architecture, 1)
+        config = architecture(job.plan.job.model)
+        model = assemble(assignment or FLOAT, config, 1)
         self._program = Program(model, job.plan.task, training.optimizer)
         self._arguments = self._program.arguments(model, training.base_rate, training.batch_size)
         self._state = self._program.state(model)
@@ -112,7 +112,7 @@ ACTIVATIONS = {
 }
 
 
-def step_ratios(job: Work, rounds: int) -> dict[str, float]:
+def step_ratios(job: BenchmarkJob, rounds: int) -> dict[str, float]:
     """Step of a quantized network in terms of the float one's, for each kind of activation; kernels have 4 bits."""
     steppers = {"float": Stepper(job, None)}
     for name, text in ACTIVATIONS.items():
@@ -129,17 +129,17 @@ def step_ratios(job: Work, rounds: int) -> dict[str, float]:
     }
 
 
-def uniform(job: Work, kernel: str, activation: str) -> Assignment:
+def uniform(job: BenchmarkJob, kernel: str, activation: str) -> Assignment:
     """The same quantizers everywhere."""
     values: dict[str, Any] = {}
     for slot in job.plan.choices.slots:
-        wanted = {"kernel": kernel, "activation": activation, "bias": "quantized_bits(8,3,1)"}[slot.slot]
-        values[slot.name] = str(parse_quantizer(wanted))
+        quantizer = {"kernel": kernel, "activation": activation, "bias": "quantized_bits(8,3,1)"}[slot.slot]
+        values[slot.name] = str(parse_quantizer(quantizer))
     values |= {width.name: 1.0 for width in job.plan.choices.widths}
     return job.plan.choices.assignment(values)
 
 
-def trial_ratio(job: Work, count: int, folder: Path) -> dict[str, float]:
+def trial_ratio(job: BenchmarkJob, count: int, folder: Path) -> dict[str, float]:
     """A whole trial, with building, measuring and saving, in terms of float training of the same epochs."""
     plain = Stepper(job, None)
     plain.epoch(measure=True)
@@ -161,15 +161,15 @@ def trial_ratio(job: Work, count: int, folder: Path) -> dict[str, float]:
 
 def scaling(trials: int, rounds: int) -> dict[str, float]:
     """Trials a minute of two processes at once in terms of one alone; processes are warm before the clock starts."""
-    found = []
+    pairs = []
     for _ in range(rounds):
         one = _trials_a_minute(1, trials)
         two = _trials_a_minute(2, trials)
-        found.append((one, two))
+        pairs.append((one, two))
     return {
-        "one": statistics.median(one for one, _ in found),
-        "two": statistics.median(two for _, two in found),
-        "ratio": statistics.median(two / one for one, two in found),
+        "one": statistics.median(one for one, _ in pairs),
+        "two": statistics.median(two for _, two in pairs),
+        "ratio": statistics.median(two / one for one, two in pairs),
     }
 
 
@@ -199,7 +199,7 @@ def _trials_a_minute(count: int, trials: int) -> float:
 def as_worker(trials: int) -> None:
     """One process of `scaling`."""
     with tempfile.TemporaryDirectory() as scratch:
-        job = work("digits", Path(scratch))
+        job = load_job("digits", Path(scratch))
         drawn = job.assignments()
         run_one(job, next(drawn), Path(scratch), 0)
         print("ready", flush=True)
@@ -216,25 +216,25 @@ def measure(quick: bool) -> dict[str, Any]:
         folder = data_folder(Path(scratch))
         out = Path(scratch) / "out"
         out.mkdir()
-        mnist = work("mnist", folder, **({"training": {"epochs": 1, "batch_size": 512}} if quick else {}))
+        mnist = load_job("mnist", folder, **({"training": {"epochs": 1, "batch_size": 512}} if quick else {}))
         return {
             "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}",
             "images": "MNIST" if has_mnist() else "generated",
-            "many": many_trials(work("digits", folder), 12 if quick else 500, out),
-            "jet": many_trials(work("jet", folder), 5 if quick else 50, out),
+            "many": many_trials(load_job("digits", folder), 12 if quick else 500, out),
+            "jet": many_trials(load_job("jet", folder), 5 if quick else 50, out),
             "steps": step_ratios(mnist, 2 if quick else 7),
             "trial": trial_ratio(mnist, 2 if quick else 7, out),
             "workers": scaling(4 if quick else 40, 1 if quick else 3),
         }
 
 
-def show(found: dict[str, Any]) -> None:
-    table = Table(title=f"Speed of trials, {found['machine']}, images: {found['images']}")
+def show(results: dict[str, Any]) -> None:
+    table = Table(title=f"Speed of trials, {results['machine']}, images: {results['images']}")
     table.add_column("what")
     table.add_column("measured", justify="right")
     table.add_column("target", justify="right")
     for name in ("many", "jet"):
-        many = found[name]
+        many = results[name]
         label = {"many": "digits_cnn, widths searched", "jet": "jet_mlp"}[name]
         table.add_row(f"{label}: first trial, s", f"{many['first_s']:.2f}", "")
         table.add_row(f"{label}: later trials, s", f"{many['trial_s']:.3f}", "")
@@ -242,35 +242,35 @@ def show(found: dict[str, Any]) -> None:
         table.add_row(f"{label}: memory, MB", f"{many['memory_mb']:.0f}", "")
         limit = f"<= {MEMORY_LIMIT:.0%}" if name == "many" else ""
         table.add_row(f"{label}: growth of memory", f"{many['memory_growth']:.1%}", limit)
-    steps = found["steps"]
+    steps = results["steps"]
     table.add_row("mnist_convblock: epoch of the float network, CPU-s", f"{steps['float_epoch_s']:.2f}", "")
     for name in ACTIVATIONS:
         limit = f"<= {QAT_LIMIT}" if name == "quantized_relu" else ""
         table.add_row(f"mnist_convblock: step with {name} / float", f"{steps[name]:.2f}", limit)
-    table.add_row("mnist_convblock: trial, CPU-s", f"{found['trial']['trial_s']:.2f}", "")
+    table.add_row("mnist_convblock: trial, CPU-s", f"{results['trial']['trial_s']:.2f}", "")
     table.add_row(
-        "mnist_convblock: trial / float training", f"{found['trial']['ratio']:.2f}", f"<= {TRIAL_LIMIT}"
+        "mnist_convblock: trial / float training", f"{results['trial']['ratio']:.2f}", f"<= {TRIAL_LIMIT}"
     )
-    workers = found["workers"]
+    workers = results["workers"]
     table.add_row("trials a minute, one worker", f"{workers['one']:.0f}", "")
     table.add_row("two workers / one", f"{workers['ratio']:.2f}", f">= {WORKERS_LEAST}")
     Console().print(table)
 
 
-def missed(found: dict[str, Any]) -> list[str]:
+def missed(results: dict[str, Any]) -> list[str]:
     """The targets that were not reached."""
     faults = []
     for name in ("many", "jet"):
-        if found[name]["retraces"]:
-            faults.append(f"{name}: {found[name]['retraces']} retraces")
-    if found["many"]["memory_growth"] > MEMORY_LIMIT:
-        faults.append(f"memory grew by {found['many']['memory_growth']:.1%}")
-    if found["steps"]["quantized_relu"] > QAT_LIMIT:
-        faults.append(f"a quantized step takes {found['steps']['quantized_relu']:.2f} times a float one")
-    if found["trial"]["ratio"] > TRIAL_LIMIT:
-        faults.append(f"a trial takes {found['trial']['ratio']:.2f} times its float training")
-    if found["workers"]["ratio"] < WORKERS_LEAST:
-        faults.append(f"two workers are {found['workers']['ratio']:.2f} times one")
+        if results[name]["retraces"]:
+            faults.append(f"{name}: {results[name]['retraces']} retraces")
+    if results["many"]["memory_growth"] > MEMORY_LIMIT:
+        faults.append(f"memory grew by {results['many']['memory_growth']:.1%}")
+    if results["steps"]["quantized_relu"] > QAT_LIMIT:
+        faults.append(f"a quantized step takes {results['steps']['quantized_relu']:.2f} times a float one")
+    if results["trial"]["ratio"] > TRIAL_LIMIT:
+        faults.append(f"a trial takes {results['trial']['ratio']:.2f} times its float training")
+    if results["workers"]["ratio"] < WORKERS_LEAST:
+        faults.append(f"two workers are {results['workers']['ratio']:.2f} times one")
     return faults
 
 
@@ -286,9 +286,9 @@ def main() -> int:
     if options.worker is not None:
         as_worker(options.worker)
         return 0
-    found = measure(options.quick)
-    print(json.dumps(found, indent=2)) if options.json else show(found)
-    faults = missed(found)
+    results = measure(options.quick)
+    print(json.dumps(results, indent=2)) if options.json else show(results)
+    faults = missed(results)
     for fault in faults:
         print(f"target missed: {fault}", file=sys.stderr)
     return int(options.check and bool(faults))

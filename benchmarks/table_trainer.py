@@ -31,7 +31,7 @@ SEEDS: Final = {"digits": 7, "jet": 7, "mlp": 1301}
 
 
 @dataclass(frozen=True)
-class _Data:
+class _Examples:
     x: Floats
     y: NDArray[Any]
     x_validation: Floats
@@ -46,24 +46,24 @@ def generate(name: str, progress: Callable[[str], None]) -> Path:
     data = _jets() if name == "jet" else _digits(spec, SEEDS[name])
     parts = FOLDER / f".{name}-parts"
     parts.mkdir(parents=True, exist_ok=True)
-    found = np.zeros((len(assignments), spec.training.epochs), dtype=np.int64)
+    correct = np.zeros((len(assignments), spec.training.epochs), dtype=np.int64)
     groups = _groups(space, assignments)
     for number, group in enumerate(groups):
         path = parts / f"{number:06d}.npy"
         if not path.exists():
             np.save(path, _trained(name, spec, [assignments[i] for i in group], data, SEEDS[name] + number))
-        found[group] = np.load(path)
+        correct[group] = np.load(path)
         progress(f"{name}: {number + 1} of {len(groups)} groups of {len(group)}")
-    return _store(name, found, len(data.y_validation), parts)
+    return _store(name, correct, len(data.y_validation), parts)
 
 
 def _groups(space: Choices, assignments: Sequence[Assignment]) -> list[list[int]]:
     """Assignments with the same activations: their networks are computed together without being taken apart."""
     names = [slot.name for slot in space.slots if slot.field == "activation"]
-    found: dict[tuple[Any, ...], list[int]] = {}
+    groups: dict[tuple[Any, ...], list[int]] = {}
     for index, assignment in enumerate(assignments):
-        found.setdefault(tuple(assignment.values[name] for name in names), []).append(index)
-    return list(found.values())
+        groups.setdefault(tuple(assignment.values[name] for name in names), []).append(index)
+    return list(groups.values())
 
 
 def _store(name: str, correct: NDArray[Any], samples: int, parts: Path) -> Path:
@@ -76,12 +76,12 @@ def _store(name: str, correct: NDArray[Any], samples: int, parts: Path) -> Path:
     return path
 
 
-def _digits(spec: SearchSpec, seed: int) -> _Data:
+def _digits(spec: SearchSpec, seed: int) -> _Examples:
     data = load(spec.data, Path(), seed, (8, 8, 1))
-    return _Data(data.x_train, data.y_train, data.x_validation, data.y_validation)
+    return _Examples(data.x_train, data.y_train, data.x_validation, data.y_validation)
 
 
-def _jets(samples: int = 4000) -> _Data:
+def _jets(samples: int = 4000) -> _Examples:
     """Five classes of six overlapping clusters each; about as hard as the tagging of jets."""
     chance = np.random.default_rng(SEEDS["jet"])
     centres = chance.normal(size=(5, 6, 16))
@@ -89,7 +89,7 @@ def _jets(samples: int = 4000) -> _Data:
     x = centres[y, chance.integers(0, 6, samples)] + 0.85 * chance.normal(size=(samples, 16))
     x = (x / 4).astype(np.float32)
     cut = samples * 3 // 4
-    return _Data(x[:cut], y[:cut], x[cut:], y[cut:])
+    return _Examples(x[:cut], y[:cut], x[cut:], y[cut:])
 
 
 # --- the trainer ---------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class _Stack:
 
         from quantization.quantizers import build_quantizer
 
-        specs = [each.quantizers[layer][slot] for each in self.assignments]
+        specs = [assignment.quantizers[layer][slot] for assignment in self.assignments]
         if len(set(specs)) == 1:
             return build_quantizer(specs[0])(x)
         parts, order = [], []
@@ -153,8 +153,8 @@ class _Stack:
         moving = self.statistics[layer]
         if training:
             mean, variance = tf.nn.moments(x, axes=[1], keepdims=True)
-            for kept, new in zip(moving, (mean, variance), strict=True):
-                kept.assign(0.9 * kept + 0.1 * new)
+            for statistic, new in zip(moving, (mean, variance), strict=True):
+                statistic.assign(0.9 * statistic + 0.1 * new)
         else:
             mean, variance = moving
         return (x - mean) * tf.math.rsqrt(variance + 1e-3) * gamma + beta
@@ -215,7 +215,7 @@ LOGITS: Final[Mapping[str, Callable[[_Stack, Any, bool], Any]]] = {
 
 
 def _trained(
-    name: str, spec: SearchSpec, assignments: Sequence[Assignment], data: _Data, seed: int
+    name: str, spec: SearchSpec, assignments: Sequence[Assignment], data: _Examples, seed: int
 ) -> NDArray[np.int64]:
     """Right answers on the validation data: (assignments, epochs)."""
     import keras
@@ -235,21 +235,21 @@ def _trained(
                 tf.broadcast_to(y, (len(assignments), y.shape[0])), logits(stack, x, True)
             )
             loss = tf.reduce_sum(tf.reduce_mean(losses, axis=1))
-        optimizer.apply([tf.convert_to_tensor(each) for each in tape.gradient(loss, weights)])
+        optimizer.apply([tf.convert_to_tensor(part) for part in tape.gradient(loss, weights)])
 
     @tf.function(autograph=False)
     def right(x: Any, y: Any) -> Any:
         hits = tf.argmax(logits(stack, x, False), axis=-1) == y
         return tf.reduce_sum(tf.cast(hits, tf.int64), axis=1)
 
-    size, found = spec.training.batch_size, []
+    size, correct = spec.training.batch_size, []
     for _ in range(spec.training.epochs):
         order = stack.chance.permutation(len(data.y) // size * size).reshape(-1, size)
         for batch in order:
             step(tf.constant(data.x[batch]), tf.constant(data.y[batch].astype(np.int32)))
         hits = right(tf.constant(data.x_validation), tf.constant(data.y_validation.astype(np.int64)))
-        found.append(hits.numpy())
-    return np.stack(found, axis=1)
+        correct.append(hits.numpy())
+    return np.stack(correct, axis=1)
 
 
 class _Adam:

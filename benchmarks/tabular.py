@@ -85,7 +85,7 @@ JOBS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 @dataclass(frozen=True)
-class Space:
+class TableSpace:
     """What the jobs of one table share: everything but accuracies, seed and oracle."""
 
     choices: Choices
@@ -113,8 +113,8 @@ class Space:
     @cached_property
     def _places(self) -> dict[tuple[Any, ...], int]:
         return {
-            tuple(each.values[name] for name in self._names): index
-            for index, each in enumerate(self.assignments)
+            tuple(assignment.values[name] for name in self._names): index
+            for index, assignment in enumerate(self.assignments)
         }
 
     def index(self, assignment: Assignment) -> int:
@@ -124,7 +124,7 @@ class Space:
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
         """What the pricer says, looked up."""
-        return [float(self.costs[self.index(each)]) for each in assignments]
+        return [float(self.costs[self.index(assignment)]) for assignment in assignments]
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
         """What the pricer says."""
@@ -137,7 +137,7 @@ class Table:
 
     name: str
     spec: SearchSpec
-    space: Space
+    space: TableSpace
     accuracy: NDArray[np.float64]  #: (assignments, epochs)
 
     def metric(self, index: int, epochs: int) -> float:
@@ -159,11 +159,11 @@ def read(name: str, seed: int = 1, oracle: Any = "random", **changes: Any) -> Ta
 
 
 @cache
-def space_of(name: str) -> Space:
+def space_of(name: str) -> TableSpace:
     """The space of a table, without its accuracies."""
     spec = SearchSpec.model_validate(JOBS[name])
     network = models.network(spec.model)
-    return Space(choices(spec, network), Pricer(spec.goal, network))
+    return TableSpace(choices(spec, network), Pricer(spec.goal, network))
 
 
 @cache

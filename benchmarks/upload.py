@@ -37,7 +37,7 @@ ROW = 1024  #: numbers of one example
 
 
 @dataclass(frozen=True)
-class Measured:
+class UploadRun:
     """One upload: seconds, and memory of the API process before it and at its largest."""
 
     what: str
@@ -125,7 +125,7 @@ def write_data(path: Path, size_mb: float) -> None:
                     member.write((part % 10 if width == 1 else part).tobytes())
 
 
-def measure(size_mb: float, folder: Path, *, parts: tuple[int, ...] = (1, 16)) -> list[Measured]:
+def measure(size_mb: float, folder: Path, *, parts: tuple[int, ...] = (1, 16)) -> list[UploadRun]:
     """Uploads of one data set, each in so many parts, and of a model that is refused."""
     path = folder / "data.npz"
     write_data(path, size_mb)
@@ -133,7 +133,7 @@ def measure(size_mb: float, folder: Path, *, parts: tuple[int, ...] = (1, 16)) -
         small = folder / "small.npz"
         write_data(small, 1)
         _upload(http, small, 1)  # what the first request loads is not what is measured
-        found = [
+        runs = [
             _measured(
                 f"data set in {count} part{'s' * (count > 1)}",
                 path,
@@ -146,15 +146,15 @@ def measure(size_mb: float, folder: Path, *, parts: tuple[int, ...] = (1, 16)) -
         with zipfile.ZipFile(bad, "w") as archive:
             archive.writestr("saved_model.pb", b"\x08\x01" * 1000)
         refused = _measured("hostile model, refused", bad, pid, lambda: _send(http, "models", bad, 1))
-        return [*found, refused]
+        return [*runs, refused]
 
 
-def _measured(what: str, path: Path, pid: int, do: Callable[[], int]) -> Measured:
+def _measured(what: str, path: Path, pid: int, do: Callable[[], int]) -> UploadRun:
     peak, began = Peak(pid), time.perf_counter()
     status = do()
     seconds = time.perf_counter() - began
     peak.stop()
-    return Measured(what, path.stat().st_size / MB, seconds, peak.before_mb, peak.mb, status)
+    return UploadRun(what, path.stat().st_size / MB, seconds, peak.before_mb, peak.mb, status)
 
 
 def _upload(http: httpx.Client, path: Path, parts: int) -> int:
@@ -186,10 +186,10 @@ def _blocks(path: Path, begin: int, end: int) -> Iterator[bytes]:
             yield block
 
 
-def show(found: list[Measured]) -> None:
+def show(runs: list[UploadRun]) -> None:
     """Print the table."""
     table = Table("upload", "MB", "s", "MB/s", "API before, MB", "API peak, MB", "growth, MB", "answer")
-    for row in found:
+    for row in runs:
         table.add_row(
             row.what,
             f"{row.sent_mb:.1f}",
@@ -211,13 +211,13 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fewbits-upload-") as folder:
-        found = measure(64 if options.quick else 1024, Path(folder))
+        runs = measure(64 if options.quick else 1024, Path(folder))
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    show(found)
+    show(runs)
     if options.json:
-        rows: list[dict[str, Any]] = [asdict(row) | {"growth_mb": row.growth_mb} for row in found]
+        rows: list[dict[str, Any]] = [asdict(row) | {"growth_mb": row.growth_mb} for row in runs]
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    if options.check and max(row.growth_mb for row in found) >= GROWTH_LIMIT_MB:
+    if options.check and max(row.growth_mb for row in runs) >= GROWTH_LIMIT_MB:
         sys.exit(f"the API grew by more than {GROWTH_LIMIT_MB} MB")
 
 

@@ -41,7 +41,7 @@ JOBS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Work:
+class BenchmarkJob:
     """A job, ready to run."""
 
     plan: Plan
@@ -74,9 +74,9 @@ class Silent:
 
 def data_folder(scratch: Path) -> Path:
     """FEWBITS_DATA_DIR, or a folder with generated data of MNIST's and the jets' shapes; always with jet.npz."""
-    given = Path(os.environ["FEWBITS_DATA_DIR"]) if "FEWBITS_DATA_DIR" in os.environ else None
-    if given is not None and (given / "mnist.npz").is_file():
-        shutil.copyfile(given / "mnist.npz", scratch / "mnist.npz")
+    folder = Path(os.environ["FEWBITS_DATA_DIR"]) if "FEWBITS_DATA_DIR" in os.environ else None
+    if folder is not None and (folder / "mnist.npz").is_file():
+        shutil.copyfile(folder / "mnist.npz", scratch / "mnist.npz")
     else:
         _write(scratch / "mnist.npz", _images(12_000, 1), _images(1_000, 2))
     _write(scratch / "jet.npz", _jets(20_480 + 5_120, 3), _jets(1_000, 4))
@@ -88,11 +88,11 @@ def has_mnist() -> bool:
     return (Path(os.environ.get("FEWBITS_DATA_DIR", "")) / "mnist.npz").is_file()
 
 
-def work(name: str, folder: Path, **changes: Any) -> Work:
+def load_job(name: str, folder: Path, **changes: Any) -> BenchmarkJob:
     """A job by name, on the data of a folder that `data_folder` filled."""
     spec = SearchSpec.model_validate({"limits": LIMITS, **JOBS[name], **changes})
     prepared = plan(spec, folder)
-    return Work(prepared, load(spec.data, folder, spec.seed, prepared.data.input_shape))
+    return BenchmarkJob(prepared, load(spec.data, folder, spec.seed, prepared.data.input_shape))
 
 
 def _write(path: Path, train: tuple[Any, Any], test: tuple[Any, Any]) -> None:

@@ -43,8 +43,8 @@ run_trial = keras_tuner.RandomSearch.run_trial
 
 def timed(self, trial, *args, **kwargs):
     start = time.perf_counter()
-    found = run_trial(self, trial, *args, **kwargs)
-    histories = found if isinstance(found, list) else [found]
+    results = run_trial(self, trial, *args, **kwargs)
+    histories = results if isinstance(results, list) else [results]
     report = {
         "values": trial.hyperparameters.values,
         "metric": max(max(history.history["val_acc"]) for history in histories),
@@ -53,7 +53,7 @@ def timed(self, trial, *args, **kwargs):
         "since_s": time.perf_counter() - began,
     }
     print(json.dumps(report), file=sys.__stdout__, flush=True)
-    return found
+    return results
 
 
 keras_tuner.RandomSearch.run_trial = timed

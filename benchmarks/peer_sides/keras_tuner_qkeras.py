@@ -54,15 +54,15 @@ def quantized(class_name, config, quantizers):
 class Timed(keras_tuner.RandomSearch):
     def run_trial(self, trial, *args, **kwargs):
         start = time.perf_counter()
-        found = super().run_trial(trial, *args, **kwargs)
+        results = super().run_trial(trial, *args, **kwargs)
         report = {
             "values": trial.hyperparameters.values,
-            "metric": best_of(found),
+            "metric": best_of(results),
             "trial_s": time.perf_counter() - start,
             "since_s": time.perf_counter() - began,
         }
         print(json.dumps(report), flush=True)
-        return found
+        return results
 
 
 def best_of(histories):
