@@ -32,7 +32,7 @@ from service.api import (
 )
 from service.api.event_hub import Watch
 from service.auth.authenticator import Authenticator
-from service.auth.buckets import buckets
+from service.auth.buckets import make_buckets
 from service.observability.metrics import Metrics
 from service.observability.middleware import RequestObserver
 from service.queue import Queue
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(settings.database)
     app.state.queue = Queue(settings)
     app.state.blobs = BlobStore(settings.blob_folder)
-    app.state.buckets = buckets(settings.broker_url)
+    app.state.buckets = make_buckets(settings.broker_url)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
     app.state.watch = Watch(app.state.database)
     app.state.metrics = Metrics(app.state.database)
@@ -69,9 +69,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/static", StaticFiles(directory=pages.FOLDER), name="static")
     problems.install(app)
     openapi.install(app)
-    app.add_middleware(middleware.Gate, settings=settings)
+    app.add_middleware(middleware.RequestGuard, settings=settings)
     app.add_middleware(RequestObserver, metrics=app.state.metrics, internal_error=problems.internal)
-    app.add_middleware(middleware.AnswerHeaders)
+    app.add_middleware(middleware.ResponseHeaders)
     return app
 
 

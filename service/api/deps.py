@@ -1,4 +1,4 @@
-"""What endpoints ask for, as annotated types."""
+"""Dependencies of endpoints, as annotated types."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from fastapi import Depends, Path, Query, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.orm import Session
 
-from service.auth.authenticator import Authenticator, Presented
-from service.auth.scopes import Caller, Scope
+from service.auth.authenticator import Authenticator, Credentials
+from service.auth.scopes import Caller, KeyScope
 from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
 from service.parsing import Question, Submission, parse_question, parse_submission
 from service.queue import Queue
@@ -27,13 +27,13 @@ from service.store.session import Database
 from service.store.tenancy import LOCAL
 from service.store.upload_parts import Incoming
 
-#: Carries the key of the dashboard's user.
+#: The cookie with the key of the dashboard's user.
 COOKIE: Final = "fewbits_key"
 
 _BEARER: Final = HTTPBearer(
     auto_error=False,
     scheme_name="key",
-    description="`fewbits keys create` makes keys. An embedded service on loopback asks for none.",
+    description="Created by `fewbits keys create`. An embedded service on loopback needs none.",
 )
 _JOB_ID: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -47,61 +47,63 @@ async def _caller(
     request: Request, bearer: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)]
 ) -> Caller:
     authenticator: Authenticator = request.app.state.authenticator
-    caller = await authenticator.identify(presented(request, bearer.credentials if bearer else None))
+    caller = await authenticator.identify(credentials_of(request, bearer.credentials if bearer else None))
     request.state.caller = caller
     structlog.contextvars.bind_contextvars(tenant=caller.tenant, key=caller.key_id)
-    taken = await authenticator.limit(caller)
-    if taken is not None:
-        if taken.is_over:
-            raise RateLimited(f"the key may ask {taken.limit} times a minute", taken.headers)
-        request.state.answer_headers = taken.headers
+    rate = await authenticator.limit(caller)
+    if rate is not None:
+        if rate.is_exceeded:
+            raise RateLimited(f"the key is limited to {rate.limit} requests per minute", rate.headers)
+        request.state.response_headers = rate.headers
     return caller
 
 
-def presented(request: Request, key: str | None) -> Presented:
-    """What the request brings to be known by: the key it sends, or that of the page's cookie."""
-    return Presented(
+def credentials_of(request: Request, key: str | None) -> Credentials:
+    """What identifies the request: the key it sends, or that of the page's cookie."""
+    return Credentials(
         key=key if key is not None else request.cookies.get(COOKIE),
         address=request.client.host if request.client else "",
         is_forwarded="forwarded" in request.headers or "x-forwarded-for" in request.headers,
     )
 
 
-#: Whose request it is. Unauthorized unless it brings a good key, or the service needs none.
+#: The caller. Unauthorized unless the request has a valid key, or the service needs none.
 CallerDep = Annotated[Caller, Depends(_caller)]
 
 
-#: What each dependency made here asks for: tests walk the routes and look it up.
-_SCOPES: Final[dict[object, Scope]] = {}
+#: The scope that each dependency made here requires: tests walk the routes and look it up.
+_SCOPES: Final[dict[object, KeyScope]] = {}
 
 
-def requires(scope: Scope) -> Callable[[Caller], Awaitable[None]]:
-    """A dependency that lets only callers of this scope through."""
+def requires(scope: KeyScope) -> Callable[[Caller], Awaitable[None]]:
+    """A dependency that refuses callers without this scope."""
 
     async def check(caller: CallerDep) -> None:
         if not caller.scope.allows(scope):
-            raise InsufficientScope(f"this needs a key of scope {scope}; this one's is {caller.scope}")
+            raise InsufficientScope(
+                f"this requires a key of scope {scope}; the scope of this key is {caller.scope}"
+            )
 
     _SCOPES[check] = scope
     return check
 
 
-def scope_of(dependency: object) -> Scope | None:
-    """The scope that a dependency asks for; None if it is none of `requires`."""
+def scope_of(dependency: object) -> KeyScope | None:
+    """The scope that a dependency requires; None for other dependencies."""
     return _SCOPES.get(dependency)
 
 
 async def _operator(caller: CallerDep) -> None:
-    if caller.tenant != LOCAL or not caller.scope.allows(Scope.ADMIN):
-        raise InsufficientScope(f"this is about all tenants: it needs an admin key of tenant {LOCAL!r}")
+    if caller.tenant != LOCAL or not caller.scope.allows(KeyScope.ADMIN):
+        raise InsufficientScope(f"this concerns all tenants: it requires an admin key of tenant {LOCAL!r}")
 
 
-_SCOPES[_operator] = Scope.ADMIN
+_SCOPES[_operator] = KeyScope.ADMIN
 
 #: For `dependencies=` of a router or a route.
-READS: Final = Depends(requires(Scope.READ))
-SUBMITS: Final = Depends(requires(Scope.SUBMIT))
-ADMINISTERS: Final = Depends(requires(Scope.ADMIN))
+READS: Final = Depends(requires(KeyScope.READ))
+SUBMITS: Final = Depends(requires(KeyScope.SUBMIT))
+ADMINISTERS: Final = Depends(requires(KeyScope.ADMIN))
 #: What concerns all tenants is for admin keys of the tenant `local`, the operator's.
 OPERATES: Final = Depends(_operator)
 
@@ -129,7 +131,7 @@ async def _blobs(request: Request) -> BlobStore:
 SettingsDep = Annotated[Settings, Depends(_settings)]
 #: The database as the caller's tenant sees it.
 DatabaseDep = Annotated[Database, Depends(_database)]
-#: The whole database: for routes about the service itself, never for anybody's resources.
+#: The whole database: for routes about the service itself, never for resources of tenants.
 WholeDatabaseDep = Annotated[Database, Depends(_whole_database)]
 QueueDep = Annotated[Queue, Depends(_queue)]
 BlobsDep = Annotated[BlobStore, Depends(_blobs)]
@@ -139,7 +141,7 @@ async def _incoming(settings: SettingsDep, blobs: BlobsDep) -> Incoming:
     return Incoming(settings.incoming_folder, blobs)
 
 
-#: Uploads under way.
+#: Uploads in progress.
 IncomingDep = Annotated[Incoming, Depends(_incoming)]
 
 
@@ -148,7 +150,7 @@ def _reading(database: DatabaseDep) -> Iterator[Session]:
         yield session
 
 
-#: A session that only reads, open until the answer is made.
+#: A read-only session, open until the response is made.
 SessionDep = Annotated[Session, Depends(_reading)]
 
 
@@ -167,7 +169,7 @@ def _submission(body: BodyDep) -> Submission:
     return parse_submission(body)
 
 
-#: The search stated in the request's body.
+#: The search in the request's body.
 SubmissionDep = Annotated[Submission, Depends(_submission)]
 
 
@@ -176,7 +178,7 @@ def _question(body: BodyDep, database: DatabaseDep) -> Question:
     return replace(question, spec=pinned(question.spec, database))
 
 
-#: The network of the request's body, whose cost is asked for.
+#: The cost request in the request's body.
 CostDep = Annotated[Question, Depends(_question)]
 
 
@@ -189,18 +191,18 @@ async def _job_id(job_id: Annotated[str, Path(description="id of a job")]) -> st
 
 JobId = Annotated[str, Depends(_job_id)]
 TrialNumber = Annotated[int, Path(ge=0, le=2**31 - 1, description="number of a trial, from 0")]
-Limit = Annotated[int, Query(ge=1, le=1000, description="how many at most")]
-Cursor = Annotated[str | None, Query(max_length=2000, description="next_cursor of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="maximum number of items")]
+Cursor = Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the previous page")]
 
 
 def encode_cursor(*values: str | float | None) -> str:
-    """Where a page ended, as an opaque word."""
+    """The end of a page as an opaque string."""
     text = json.dumps(values, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *types: type[Any]) -> list[Any]:
-    """The values `encode_cursor` was given; InvalidParameter unless they are of these types, if any are named."""
+    """The values that `encode_cursor` encoded; InvalidParameter unless they have these types, if any are given."""
     try:
         values = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What every request passes: host check, origin check, size limit; and the headers of every answer.
+"""Checks of every request: host, origin, size; and the headers of every response.
 
 Plain ASGI: nothing here buffers a body.
 """
@@ -16,7 +16,7 @@ from service.errors import Forbidden, Malformed, ServiceError, TooLarge
 from service.settings import Settings
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-#: What browsers say of requests that no other site's page made.
+#: Sec-Fetch-Site of requests that no other site's page made.
 _OWN_PAGES: Final = frozenset({"same-origin", "none"})
 _CONTENT: Final = re.compile(r"/v1/(models|datasets)/[0-9a-f]{16}/content")
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -35,8 +35,8 @@ SECURITY_HEADERS: Final = {
 }
 
 
-class AnswerHeaders:
-    """Adds the security headers to every answer, and those that dependencies left in `request.state.answer_headers`."""
+class ResponseHeaders:
+    """Adds the security headers to every response, and the headers in `request.state.response_headers`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -51,7 +51,7 @@ class AnswerHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (SECURITY_HEADERS | state.get("answer_headers", {})).items():
+                for name, value in (SECURITY_HEADERS | state.get("response_headers", {})).items():
                     headers.setdefault(name, value)
                 if "traceresponse" in state:
                     headers.setdefault("traceresponse", state["traceresponse"])
@@ -60,10 +60,10 @@ class AnswerHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-class Gate:
-    """Refuses hosts that are not ours, writes that another site's page makes, and bodies that are too large.
+class RequestGuard:
+    """Refuses unknown hosts, writes by pages of other sites, and bodies that are too large.
 
-    The host check defeats DNS rebinding, which turns any web page into a client of a service on loopback.
+    The host check prevents DNS rebinding, which makes any web page a client of a service on loopback.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -87,28 +87,28 @@ class Gate:
     def _refusal(self, method: str, headers: Headers, limit: int) -> ServiceError | None:
         host = headers.get("host", "")
         if not _is_allowed(_name_of(host), self._hosts):
-            return Malformed("the Host header names no host of this service (FEWBITS_ALLOWED_HOSTS)")
+            return Malformed("the Host header is not one of this service's hosts (FEWBITS_ALLOWED_HOSTS)")
         origin = headers.get("origin")
         if method not in _SAFE and (
             (origin is not None and origin.partition("://")[2] != host)
             or headers.get("sec-fetch-site", "none") not in _OWN_PAGES
         ):
-            return Forbidden("pages of other sites may not change anything here")
+            return Forbidden("pages of other sites may not change anything")
         declared = headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()):
-            return Malformed("Content-Length is no number")
+            return Malformed("Content-Length is not a number")
         if len(declared) > 18 or int(declared) > limit:
-            return TooLarge(f"the body may have {limit} bytes")
+            return TooLarge(f"the body is larger than the limit of {limit} bytes")
         return None
 
 
 def _is_upload(scope: Scope) -> bool:
-    """True for the bytes of a model or data set: they are written as they come, not held."""
+    """True for the bytes of a model or data set: they are written to disk as they arrive."""
     return scope["method"] in ("PUT", "PATCH") and _CONTENT.fullmatch(scope["path"]) is not None
 
 
 def allowed_hosts(settings: Settings) -> frozenset[str]:
-    """The host names requests may carry, in lower case; "*" stands for any."""
+    """The allowed Host names, in lower case; "*" allows any."""
     named = [name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()]
     return frozenset(named or (*_LOOPBACK, settings.host.lower()))
 
@@ -128,7 +128,7 @@ def _is_allowed(name: str, allowed: frozenset[str]) -> bool:
 
 
 def _counted(receive: Receive, limit: int) -> Receive:
-    """`receive` that raises TooLarge once more than `limit` bytes came: chunked bodies declare no length."""
+    """`receive` that raises TooLarge after more than `limit` bytes: chunked bodies declare no length."""
     received = 0
 
     async def receive_counted() -> Message:
@@ -136,7 +136,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
         message = await receive()
         received += len(message.get("body", b""))
         if received > limit:
-            raise TooLarge(f"the body may have {limit} bytes")
+            raise TooLarge(f"the body is larger than the limit of {limit} bytes")
         return message
 
     return receive_counted

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from search.errors import Problem
-from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, presented
+from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, credentials_of
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
 from service.parsing import parse_json
@@ -65,7 +65,7 @@ async def _key(body: BodyDep) -> str:
 @router.post("", status_code=204, openapi_extra=_BODY, responses=_REFUSED)
 async def open_session(request: Request, response: Response, key: Annotated[str, Depends(_key)]) -> None:
     """Keep the key in a cookie of this browser, for half a day. Other clients send the key itself."""
-    await request.app.state.authenticator.identify(presented(request, key))
+    await request.app.state.authenticator.identify(credentials_of(request, key))
     response.set_cookie(
         COOKIE,
         key,

@@ -1,21 +1,21 @@
-"""From a request's key to its caller. A key that was verified is remembered for seconds: scrypt takes 40 ms."""
+"""From a request's key to its caller. Verified keys are cached for seconds, because scrypt takes 40 ms."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from cachetools import LRUCache
 from fastapi.concurrency import run_in_threadpool
 
 from service.auth import keys, tokens
-from service.auth.buckets import Buckets, LocalBuckets, Taken
-from service.auth.scopes import OWNER, Caller, Scope
+from service.auth.buckets import Buckets, LocalBuckets, RateState
+from service.auth.scopes import OWNER, Caller, KeyScope
 from service.auth.tokens import Token
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
@@ -25,13 +25,13 @@ from service.store.session import Database
 
 #: Wrong keys an address may send in a minute: each costs the service an scrypt.
 MAX_FAILURES: Final = 30
-_MAX_KNOWN: Final = 4096
-_GUESSES_AT_ONCE: Final = 2  # 16 MiB and a core each
+_MAX_CACHED: Final = 4096
+_CONCURRENT_HASHES: Final = 2  # 16 MiB and a core each
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """What was found of a token, and until when (monotonic seconds) that is believed."""
+class _Verification:
+    """The caller that a token stands for, None if it is not valid; cached until `until` (monotonic seconds)."""
 
     caller: Caller | None
     expires_at: datetime | None
@@ -39,8 +39,8 @@ class _Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Presented:
-    """What a request brings: its key, where it comes from, and whether a proxy passed it on."""
+class Credentials:
+    """What identifies a request: its key, the address it comes from, and whether a proxy forwarded it."""
 
     key: str | None
     address: str
@@ -48,7 +48,7 @@ class Presented:
 
 
 class Authenticator:
-    """Tells callers by their keys. On loopback, as long as the database holds no key, everybody is the owner."""
+    """Identifies callers by their keys. On loopback, while the database has no valid key, every caller is the owner."""
 
     def __init__(
         self,
@@ -61,95 +61,96 @@ class Authenticator:
         self._settings = settings
         self._buckets = buckets
         self._clock = clock
-        self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._lock = threading.Lock()
-        self._guesses = threading.BoundedSemaphore(_GUESSES_AT_ONCE)
-        self._guessers: dict[str, float] = {}
+        #: By the token's digest. Outdated entries stay: they tell keys in use from guesses.
+        self._verified: LRUCache[bytes, _Verification] = LRUCache(_MAX_CACHED)
+        #: Address -> the moment from which on it may try another key.
+        self._blocked: LRUCache[str, float] = LRUCache(_MAX_CACHED)
+        self._hashing = threading.BoundedSemaphore(_CONCURRENT_HASHES)
         self._keyless_until = -math.inf
 
-    async def identify(self, presented: Presented) -> Caller:
+    async def identify(self, credentials: Credentials) -> Caller:
         """The caller; Unauthorized if there is no key, or it is unknown, expired or revoked."""
-        if presented.key is None:
-            await self._require_keyless(presented)
+        if credentials.key is None:
+            await self._require_keyless(credentials)
             return OWNER
-        token = tokens.parse(presented.key)
-        known = None if token is None else self._remembered(token)
-        if known is None:
-            known = await run_in_threadpool(self._look_up, token, presented.address)
-        if known.caller is None or (known.expires_at is not None and known.expires_at <= now()):
-            raise Unauthorized("the key is unknown, has expired or was revoked")
-        return known.caller
+        token = tokens.parse(credentials.key)
+        verification = None if token is None else self._cached(token)
+        if verification is None or verification.until <= self._clock():
+            verification = await run_in_threadpool(self._verify, token, credentials.address)
+        expires_at = verification.expires_at
+        if verification.caller is None or (expires_at is not None and expires_at <= now()):
+            raise Unauthorized("the key is unknown, expired or revoked")
+        return verification.caller
 
-    async def limit(self, caller: Caller) -> Taken | None:
+    async def limit(self, caller: Caller) -> RateState | None:
         """Count the request against the rate of the caller's key; None if that is not limited."""
         limit = self._settings.requests_per_minute
         if caller.key_id is None or not limit:
             return None
         if isinstance(self._buckets, LocalBuckets):  # a few microseconds: a thread would cost more
-            return self._buckets.take(caller.key_id, limit)
-        return await run_in_threadpool(self._buckets.take, caller.key_id, limit)
+            return self._buckets.consume(caller.key_id, limit)
+        return await run_in_threadpool(self._buckets.consume, caller.key_id, limit)
 
-    async def _require_keyless(self, presented: Presented) -> None:
+    async def _require_keyless(self, credentials: Credentials) -> None:
         if not self._settings.is_on_loopback:
             raise Unauthorized("send a key: Authorization: Bearer fewbits_...")
-        if presented.is_forwarded:
-            raise Unauthorized("what comes through a proxy needs a key: make one with `fewbits keys create`")
+        if credentials.is_forwarded:
+            raise Unauthorized(
+                "requests forwarded by a proxy need a key: create one with `fewbits keys create`"
+            )
         if self._clock() < self._keyless_until:
             return
-        if await run_in_threadpool(self._keys_exist):
+        if await run_in_threadpool(self._has_keys):
             raise Unauthorized("send a key: Authorization: Bearer fewbits_... (this service has keys)")
         self._keyless_until = self._clock() + self._settings.key_cache.total_seconds()
 
-    def _keys_exist(self) -> bool:
+    def _has_keys(self) -> bool:
         with self._database.reading() as session:
-            return keys.exist(session)
+            return keys.any_valid(session)
 
-    def _remembered(self, token: Token) -> _Known | None:
+    def _cached(self, token: Token) -> _Verification | None:
         with self._lock:
-            known = self._known.get(token.digest)
-        return known if known is not None and known.until > self._clock() else None
+            return self._verified.get(token.digest)
 
-    def _look_up(self, token: Token | None, address: str) -> _Known:
-        if token is None or not self._was_good(token):  # keys in use are not held up by others' wrong ones
-            self._refuse_guessers(address)
-        known = self._verify(token) if token is not None else _Known(None, None, 0.0)
-        if known.caller is None and self._settings.requests_per_minute:
-            taken = self._buckets.take(f"failures:{address}", MAX_FAILURES)
-            if taken.is_over:
-                self._guessers[address] = self._clock() + taken.retry_s
+    def _verify(self, token: Token | None, address: str) -> _Verification:
+        """Verify a token and cache the result; RateLimited if the address has sent too many wrong ones."""
+        cached = None if token is None else self._cached(token)
+        if cached is None or cached.caller is None:  # keys in use are not held up by others' wrong ones
+            self._refuse_blocked(address)
+        verification = _Verification(None, None, 0.0) if token is None else self._look_up(token)
+        if verification.caller is None and self._settings.requests_per_minute:
+            self._count_failure(address)
         if token is not None:
-            self._remember(token, known)
-        return known
+            with self._lock:
+                self._verified[token.digest] = verification
+        return verification
 
-    def _refuse_guessers(self, address: str) -> None:
-        wait_s = self._guessers.get(address, 0.0) - self._clock()
-        if wait_s > 0:
-            detail = "too many wrong keys came from this address"
-            raise RateLimited(detail, {"Retry-After": str(math.ceil(wait_s))})
-        self._guessers.pop(address, None)
+    def _count_failure(self, address: str) -> None:
+        state = self._buckets.consume(f"failures:{address}", MAX_FAILURES)
+        if state.is_exceeded:
+            with self._lock:
+                self._blocked[address] = self._clock() + state.retry_s
 
-    def _was_good(self, token: Token) -> bool:
+    def _refuse_blocked(self, address: str) -> None:
         with self._lock:
-            known = self._known.get(token.digest)
-        return known is not None and known.caller is not None
+            wait_s = self._blocked.get(address, -math.inf) - self._clock()
+            if wait_s <= 0:
+                self._blocked.pop(address, None)
+                return
+        detail = "too many wrong keys came from this address"
+        raise RateLimited(detail, {"Retry-After": str(math.ceil(wait_s))})
 
-    def _remember(self, token: Token, known: _Known) -> None:
-        with self._lock:
-            self._known[token.digest] = known
-            self._known.move_to_end(token.digest)
-            while len(self._known) > _MAX_KNOWN:
-                self._known.popitem(last=False)
-
-    def _verify(self, token: Token) -> _Known:
+    def _look_up(self, token: Token) -> _Verification:
         until = self._clock() + self._settings.key_cache.total_seconds()
         with self._database.reading() as session:
             row = session.get(ApiKey, token.key_id)
-        if row is None or not keys.is_good(row, now()):
-            return _Known(None, None, until)
-        with self._guesses:
+        if row is None or not keys.is_valid(row, now()):
+            return _Verification(None, None, until)
+        with self._hashing:
             if not tokens.matches(token.secret, row.secret_hash):
-                return _Known(None, None, until)
-        if not keys.was_used_lately(row):
+                return _Verification(None, None, until)
+        if not keys.is_use_recorded(row):
             with self._database.transaction() as session:
-                keys.note_use(session, row.id)
-        return _Known(Caller(row.tenant, Scope(row.scope), row.id), row.expires_at, until)
+                keys.record_use(session, row.id)
+        return _Verification(Caller(row.tenant, KeyScope(row.scope), row.id), row.expires_at, until)

@@ -1,4 +1,4 @@
-"""Rates: a token bucket for each name, in this process or, where several processes serve, in Redis."""
+"""Rate limits: a token bucket for each name, in this process or, where several processes serve, in Redis."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import logging
 import math
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from cachetools import LRUCache
+
 log = logging.getLogger(__name__)
 
-#: Seconds after which a bucket is full again, whatever was taken.
+#: Seconds after which an empty bucket is full again.
 WINDOW_S: Final = 60
 _MAX_BUCKETS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What taking from a bucket gave. `is_over`: nothing was left; one comes back after `retry_s`."""
+class RateState:
+    """A bucket after a request: tokens that remain, seconds until it is full, and until the next request may come."""
 
     limit: int
     remaining: int
@@ -28,27 +29,27 @@ class Taken:
     retry_s: int = 0
 
     @property
-    def is_over(self) -> bool:
-        """True if the request must wait."""
+    def is_exceeded(self) -> bool:
+        """True if there was no token for the request."""
         return self.retry_s > 0
 
     @property
     def headers(self) -> dict[str, str]:
         """The state as headers (draft-ietf-httpapi-ratelimit-headers-07)."""
-        told = {
+        headers = {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
             "RateLimit-Reset": str(self.reset_s),
             "RateLimit-Policy": f"{self.limit};w={WINDOW_S}",
         }
-        return told | {"Retry-After": str(self.retry_s)} if self.is_over else told
+        return headers | {"Retry-After": str(self.retry_s)} if self.is_exceeded else headers
 
 
 class Buckets(Protocol):
-    """A bucket for each name."""
+    """A token bucket for each name."""
 
-    def take(self, name: str, limit: int) -> Taken:
-        """Take one of the `limit` a minute that `name` may have."""
+    def consume(self, name: str, limit: int) -> RateState:
+        """Remove a token from the bucket of `name`, which holds `limit` and refills in `WINDOW_S`."""
         ...
 
     def close(self) -> None:
@@ -56,37 +57,37 @@ class Buckets(Protocol):
         ...
 
 
-def _taken(limit: int, left: float) -> Taken:
-    """`left` is what would be left: negative where there was less than one."""
-    if left < 0:
-        return Taken(limit, 0, _seconds(limit - left - 1, limit), max(1, _seconds(-left, limit)))
-    return Taken(limit, math.floor(left), _seconds(limit - left, limit))
+def _state(limit: int, remaining: float) -> RateState:
+    """The state for an exact number of tokens that remain; it is negative where there was less than one."""
+    if remaining < 0:
+        return RateState(
+            limit, 0, _refill_s(limit - remaining - 1, limit), max(1, _refill_s(-remaining, limit))
+        )
+    return RateState(limit, math.floor(remaining), _refill_s(limit - remaining, limit))
 
 
-def _seconds(count: float, limit: int) -> int:
-    """Whole seconds until so many are back; rounding errors do not make one more."""
-    return math.ceil(count * WINDOW_S / limit - 1e-6)
+def _refill_s(tokens: float, limit: int) -> int:
+    """Whole seconds in which `tokens` are added; a rounding error does not add a second."""
+    return math.ceil(tokens * WINDOW_S / limit - 1e-6)
 
 
 class LocalBuckets:
-    """Buckets of this process; those not used for long are forgotten."""
+    """Buckets of this process; the least recently used one is dropped where there are too many."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(_MAX_BUCKETS)  # tokens, at which moment
         self._lock = threading.Lock()
 
-    def take(self, name: str, limit: int) -> Taken:
-        """Take one of the `limit` a minute that `name` may have."""
+    def consume(self, name: str, limit: int) -> RateState:
+        """Remove a token from the bucket of `name`, which holds `limit` and refills in `WINDOW_S`."""
         with self._lock:
             moment = self._clock()
-            before, filled_at = self._kept.pop(name, (float(limit), moment))
-            full = min(float(limit), before + (moment - filled_at) * limit / WINDOW_S)
-            left = full - 1
-            self._kept[name] = (full if left < 0 else left, moment)
-            while len(self._kept) > _MAX_BUCKETS:
-                self._kept.popitem(last=False)
-        return _taken(limit, left)
+            before, filled_at = self._buckets.get(name, (float(limit), moment))
+            tokens = min(float(limit), before + (moment - filled_at) * limit / WINDOW_S)
+            remaining = tokens - 1
+            self._buckets[name] = (tokens if remaining < 0 else remaining, moment)
+        return _state(limit, remaining)
 
     def close(self) -> None:
         """Nothing to close."""
@@ -96,18 +97,18 @@ _SCRIPT: Final = """
 local now = redis.call('TIME')
 local moment = tonumber(now[1]) + tonumber(now[2]) / 1000000
 local limit, window = tonumber(ARGV[1]), tonumber(ARGV[2])
-local kept = redis.call('HMGET', KEYS[1], 'full', 'at')
-local full, at = tonumber(kept[1]) or limit, tonumber(kept[2]) or moment
-full = math.min(limit, full + math.max(0, moment - at) * limit / window)
-local left = full - 1
-redis.call('HSET', KEYS[1], 'full', tostring(left < 0 and full or left), 'at', tostring(moment))
+local bucket = redis.call('HMGET', KEYS[1], 'full', 'at')
+local tokens, at = tonumber(bucket[1]) or limit, tonumber(bucket[2]) or moment
+tokens = math.min(limit, tokens + math.max(0, moment - at) * limit / window)
+local remaining = tokens - 1
+redis.call('HSET', KEYS[1], 'full', tostring(remaining < 0 and tokens or remaining), 'at', tostring(moment))
 redis.call('EXPIRE', KEYS[1], window)
-return tostring(left)
+return tostring(remaining)
 """
 
 
 class RedisBuckets:
-    """Buckets that all processes on one Redis share. A Redis that does not answer refuses nobody."""
+    """Buckets that all processes on one Redis share. While Redis does not respond, no request is refused."""
 
     def __init__(self, url: str) -> None:
         import redis  # a service without one starts sooner
@@ -116,20 +117,20 @@ class RedisBuckets:
         self._redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
         self._script: Any = self._redis.register_script(_SCRIPT)
 
-    def take(self, name: str, limit: int) -> Taken:
-        """Take one of the `limit` a minute that `name` may have."""
+    def consume(self, name: str, limit: int) -> RateState:
+        """Remove a token from the bucket of `name`, which holds `limit` and refills in `WINDOW_S`."""
         try:
-            left = float(self._script(keys=[f"fewbits:rate:{name}"], args=[limit, WINDOW_S]))
+            remaining = float(self._script(keys=[f"fewbits:rate:{name}"], args=[limit, WINDOW_S]))
         except self._error:
-            log.warning("Redis does not answer: rates are not limited")
-            left = limit - 1.0
-        return _taken(limit, left)
+            log.warning("Redis does not respond: rates are not limited")
+            remaining = limit - 1.0
+        return _state(limit, remaining)
 
     def close(self) -> None:
         """Close the connections."""
         self._redis.close()
 
 
-def buckets(broker_url: str) -> Buckets:
-    """In Redis where that is the broker, else in this process."""
+def make_buckets(broker_url: str) -> Buckets:
+    """Buckets in Redis where that is the broker, else in this process."""
     return RedisBuckets(broker_url) if broker_url.startswith(("redis://", "rediss://")) else LocalBuckets()

@@ -1,4 +1,4 @@
-"""Tenants and their keys in SQL. Callers bring a session without a tenant; nothing here commits."""
+"""Tenants and their keys in SQL. Callers pass a session without a tenant; nothing here commits."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from service.auth import tokens
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 from service.auth.tokens import Token
 from service.store.key_models import ApiKey, Tenant
 from service.store.models import now
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-#: `last_used_at` is written at most so often.
+#: `last_used_at` is written at most this often.
 _USE_PRECISION: Final = timedelta(minutes=1)
 
 
 class InvalidKey(ValueError):
-    """A key cannot be made, changed or found as asked; the message says what is allowed."""
+    """A key cannot be created, changed or found; the message says what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a tenant may use; None: what the settings say."""
+class TenantLimits:
+    """Quotas of a tenant; None: the settings' quota."""
 
     max_running_jobs: int | None = None
     max_trials: int | None = None
@@ -36,14 +36,14 @@ class Limits:
 
 
 def create(
-    session: Session, *, tenant: str, name: str, scope: Scope, lifetime: timedelta | None = None
+    session: Session, *, tenant: str, name: str, scope: KeyScope, lifetime: timedelta | None = None
 ) -> tuple[ApiKey, Token]:
-    """A new key, and the token to hand out: it cannot be read again. Makes the tenant if there is none."""
+    """A new key, and its token, which cannot be read again. Creates the tenant if it is missing."""
     ensure_tenant(session, tenant)
     if not name or len(name) > 200 or not name.isprintable():
         raise InvalidKey("the name must be 1 to 200 printable characters")
     if lifetime is not None and lifetime <= timedelta(0):
-        raise InvalidKey("the key would have expired already: give it a positive lifetime")
+        raise InvalidKey("the lifetime must be positive")
     token, moment = tokens.new(), now()
     row = ApiKey(
         id=token.key_id,
@@ -60,10 +60,10 @@ def create(
 
 
 def ensure_tenant(session: Session, name: str) -> Tenant:
-    """The tenant of this name, made if there is none. InvalidKey if it cannot be a name."""
+    """The tenant of this name, created if it is missing. InvalidKey if the name is not valid."""
     if not _NAME.fullmatch(name):
         raise InvalidKey(
-            f"{name!r} cannot name a tenant: 1 to 64 letters, digits, dots, dashes and underscores"
+            f"{name!r} is not a valid tenant name: use 1 to 64 letters, digits, dots, dashes or underscores"
         )
     row = session.get(Tenant, name)
     if row is None:
@@ -73,8 +73,8 @@ def ensure_tenant(session: Session, name: str) -> Tenant:
     return row
 
 
-def set_limits(session: Session, tenant: str, limits: Limits) -> Tenant:
-    """Replace what the tenant may use."""
+def set_limits(session: Session, tenant: str, limits: TenantLimits) -> Tenant:
+    """Replace the tenant's quotas."""
     row = ensure_tenant(session, tenant)
     row.max_running_jobs = limits.max_running_jobs
     row.max_trials = limits.max_trials
@@ -102,11 +102,13 @@ def listed(session: Session, tenant: str | None = None) -> list[ApiKey]:
 def rotate(
     session: Session, key_id: str, *, grace: timedelta, lifetime: timedelta | None = None
 ) -> tuple[ApiKey, Token]:
-    """A new key in the place of this one, which is good for `grace` longer. InvalidKey if it is good no more."""
+    """A new key that replaces this one, which stays valid for `grace`. InvalidKey if it is not valid any more."""
     old = get(session, key_id)
-    if not is_good(old, now()):
-        raise InvalidKey(f"key {key_id} has expired or was revoked: create a new one")
-    row, token = create(session, tenant=old.tenant, name=old.name, scope=Scope(old.scope), lifetime=lifetime)
+    if not is_valid(old, now()):
+        raise InvalidKey(f"key {key_id} is expired or revoked: create a new one")
+    row, token = create(
+        session, tenant=old.tenant, name=old.name, scope=KeyScope(old.scope), lifetime=lifetime
+    )
     end = now() + grace
     old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
     old.replaced_by = row.id
@@ -114,30 +116,30 @@ def rotate(
 
 
 def revoke(session: Session, key_id: str) -> ApiKey:
-    """End a key for good. Revoking twice is harmless."""
+    """Revoke a key, permanently. A second call changes nothing."""
     row = get(session, key_id)
     row.revoked_at = row.revoked_at or now()
     return row
 
 
-def is_good(row: ApiKey, moment: datetime) -> bool:
-    """True unless the key has expired or was revoked."""
+def is_valid(row: ApiKey, moment: datetime) -> bool:
+    """True unless the key is expired or revoked."""
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > moment)
 
 
-def exist(session: Session) -> bool:
-    """True if any key is good: from then on the service asks for one."""
-    good = select(ApiKey.id).where(
+def any_valid(session: Session) -> bool:
+    """True if there is a valid key: the service then requires one."""
+    valid = select(ApiKey.id).where(
         ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
     )
-    return session.scalar(good.limit(1)) is not None
+    return session.scalar(valid.limit(1)) is not None
 
 
-def was_used_lately(row: ApiKey) -> bool:
-    """True if the last use is noted already."""
+def is_use_recorded(row: ApiKey) -> bool:
+    """True if a use was recorded within the last minute."""
     return row.last_used_at is not None and row.last_used_at > now() - _USE_PRECISION
 
 
-def note_use(session: Session, key_id: str) -> None:
-    """Note that the key was used now."""
+def record_use(session: Session, key_id: str) -> None:
+    """Record that the key was used now."""
     session.execute(update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=now()))

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""Callers and what they may do."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from enum import StrEnum
 from service.store.tenancy import LOCAL
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     """What a key may do; each scope includes those before it."""
 
-    READ = "read"  #: look at jobs, trials and files; validate; price networks
-    SUBMIT = "submit"  #: also submit and steer jobs, upload models and data
+    READ = "read"  #: read jobs, trials and files; validate; price networks
+    SUBMIT = "submit"  #: also submit and control jobs, upload models and data
     ADMIN = "admin"  #: also delete
 
-    def allows(self, needed: Scope) -> bool:
+    def allows(self, needed: KeyScope) -> bool:
         """True if this scope includes the one that is needed."""
-        order = list(Scope)
+        order = list(KeyScope)
         return order.index(self) >= order.index(needed)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose request it is; `key_id` is None on an embedded service, which asks for no key."""
+    """The tenant and key of a request; `key_id` is None on an embedded service, which needs no key."""
 
     tenant: str
-    scope: Scope
+    scope: KeyScope
     key_id: str | None = None
 
 
-#: Whoever reaches an embedded service on loopback.
-OWNER = Caller(LOCAL, Scope.ADMIN)
+#: Any caller of an embedded service on loopback.
+OWNER = Caller(LOCAL, KeyScope.ADMIN)

@@ -40,11 +40,11 @@ def create(
 ) -> None:
     """Make a key and print it. It is printed once and cannot be read again."""
     from service.auth import keys
-    from service.auth.scopes import Scope
+    from service.auth.scopes import KeyScope
 
     with _database() as session:
         row, token = keys.create(
-            session, tenant=tenant, name=name, scope=Scope(scope), lifetime=_lifetime(days)
+            session, tenant=tenant, name=name, scope=KeyScope(scope), lifetime=_lifetime(days)
         )
     _hand_out(row, token, as_json=as_json)
 
@@ -107,7 +107,7 @@ def limit(
     from service.auth import keys
 
     with _database() as session:
-        limits = keys.Limits(running_jobs, trials, stored_bytes, compute_seconds)
+        limits = keys.TenantLimits(running_jobs, trials, stored_bytes, compute_seconds)
         keys.set_limits(session, tenant, limits)
     typer.echo(f"the limits of tenant {tenant} are set")
 
@@ -169,12 +169,12 @@ def _told(row: ApiKey) -> dict[str, str | None]:
 
 
 def _state(row: ApiKey) -> str:
-    from service.auth.keys import is_good
+    from service.auth.keys import is_valid
     from service.store.models import now
 
     if row.revoked_at is not None:
         return "revoked"
-    if not is_good(row, now()):
+    if not is_valid(row, now()):
         return "expired"
     return "good" if row.replaced_by is None else "being replaced"
 

@@ -77,7 +77,7 @@ def _refuse_without_keys(settings: Settings) -> None:
     database = Database(settings.database)
     try:
         with database.reading() as session:
-            has_keys = keys.exist(session)
+            has_keys = keys.any_valid(session)
     finally:
         database.dispose()
     if not has_keys:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from service.auth import keys
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 from service.store.session import Database
 from tests.browser.conftest import Site
 from tests.service.filled import Filler
@@ -25,7 +25,7 @@ def database_of(filler: Filler) -> Database:
 def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Site, page: Page) -> None:
     job_id = site.filler.job().job_id
     with database_of(site.filler).transaction() as session:
-        _, token = keys.create(session, tenant="local", name="a browser", scope=Scope.READ)
+        _, token = keys.create(session, tenant="local", name="a browser", scope=KeyScope.READ)
     page.goto(site.url)
     page.wait_for_url("**/login")
     page.get_by_label("Key").fill("nonsense")

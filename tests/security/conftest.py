@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from service.app import create_app
 from service.auth import keys, tokens
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 from service.settings import Settings
 from tests.service.conftest import URL, TestClient, filler, job, migrated, settings  # noqa: F401 -- fixtures
 from tests.service.filled import Filled, Filler
@@ -42,11 +42,11 @@ def app(settings: Settings) -> FastAPI:  # noqa: F811
 def held(app: FastAPI) -> Keys:
     """A key of each kind."""
     wanted = {
-        "read": ("acme", Scope.READ),
-        "submit": ("acme", Scope.SUBMIT),
-        "admin": ("acme", Scope.ADMIN),
-        "other": ("rival", Scope.ADMIN),
-        "operator": ("local", Scope.ADMIN),
+        "read": ("acme", KeyScope.READ),
+        "submit": ("acme", KeyScope.SUBMIT),
+        "admin": ("acme", KeyScope.ADMIN),
+        "other": ("rival", KeyScope.ADMIN),
+        "operator": ("local", KeyScope.ADMIN),
     }
     with app.state.database.transaction() as session:
         return Keys(

@@ -21,7 +21,7 @@ from typing import Final
 
 from search.history import JobStatus
 from service.auth import keys
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 from service.settings import Settings
 from service.store import uploads
 from service.store.blobs import BlobStore
@@ -111,7 +111,7 @@ def prepare(home: Path) -> str:
                 new = NewUpload(kind, f"{kind} {number}", 1000, None)
                 found[resource].append(uploads.create(session, new).id)
         session.add(Worker(name="fuzz/1/0", started_at=now(), seen_at=now() + timedelta(days=1)))
-        _, token = keys.create(session, tenant="local", name="fuzz", scope=Scope.ADMIN)
+        _, token = keys.create(session, tenant="local", name="fuzz", scope=KeyScope.ADMIN)
     database.dispose()
     (home / "schemathesis.toml").write_text(
         CONFIG.format(**{name: json.dumps(ids) for name, ids in found.items()})

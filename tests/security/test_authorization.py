@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from service.api.deps import scope_of
 from service.app import create_app
 from service.auth import keys
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 from service.settings import Settings
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
@@ -63,7 +63,7 @@ class Route:
 
     method: str
     path: str
-    scope: Scope | None
+    scope: KeyScope | None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -81,11 +81,11 @@ def routes(app: FastAPI) -> list[Route]:
     ]
 
 
-def needed(route: Any) -> Scope | None:
+def needed(route: Any) -> KeyScope | None:
     """The strictest scope among the route's dependencies."""
     dependant = getattr(route, "dependant", None)
     asked = [scope_of(each.call) for each in dependant.dependencies] if dependant is not None else []
-    order = list(Scope)
+    order = list(KeyScope)
     return max((scope for scope in asked if scope is not None), key=order.index, default=None)
 
 
@@ -116,12 +116,12 @@ def test_every_route_asks_for_a_scope_unless_it_is_named_as_open(all_routes: lis
 
 def test_what_changes_something_asks_for_more_than_reading(all_routes: list[Route]) -> None:
     writing = [route for route in all_routes if route.method not in _SAFE and route.key not in OPEN]
-    assert {route.key for route in writing if route.scope is Scope.READ} == READING
+    assert {route.key for route in writing if route.scope is KeyScope.READ} == READING
 
 
 def test_only_an_admin_deletes(all_routes: list[Route]) -> None:
     deleting = [route for route in all_routes if route.method == "DELETE" and route.key not in OPEN]
-    assert {route.scope for route in deleting} <= {Scope.ADMIN}
+    assert {route.scope for route in deleting} <= {KeyScope.ADMIN}
 
 
 # --- asked one by one ---
@@ -183,11 +183,11 @@ def test_with_a_wrong_key_nothing_is_answered(
 def test_a_key_reaches_what_its_scope_allows_and_no_more(
     http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route], who: str
 ) -> None:
-    scope = Scope(who)
+    scope = KeyScope(who)
     for route in sorted(all_routes, key=lambda route: (route.method == "DELETE", route.key)):
         if route.key in OPEN:
             continue
-        allowed = route.key not in OPERATOR and scope.allows(route.scope or Scope.ADMIN)
+        allowed = route.key not in OPERATOR and scope.allows(route.scope or KeyScope.ADMIN)
         answer = ask(http, route, ids, held[who])
         if allowed:
             assert answer.status_code not in {401, 403}, (route, answer.text)

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 from search.history import JobStatus
 from service.app import create_app
 from service.auth import keys
-from service.auth.keys import Limits
+from service.auth.keys import TenantLimits
 from service.settings import Settings
 from service.store import jobs
 from tests.security.conftest import Keys
@@ -21,7 +21,7 @@ from tests.service.filled import Filled
 
 def limited(app: FastAPI, **limits: Any) -> None:
     with app.state.database.transaction() as session:
-        keys.set_limits(session, "acme", Limits(**limits))
+        keys.set_limits(session, "acme", TenantLimits(**limits))
 
 
 def submit(http: TestClient, held: Keys, job: dict[str, Any], who: str = "submit") -> Any:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.auth import keys
-from service.auth.keys import Limits
+from service.auth.keys import TenantLimits
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import Filled
@@ -68,7 +68,7 @@ def test_a_caller_learns_its_tenant_scope_and_quotas(
     http: TestClient, app: FastAPI, held: Keys, filled: Filled
 ) -> None:
     with app.state.database.transaction() as session:
-        keys.set_limits(session, "acme", Limits(max_trials=100))
+        keys.set_limits(session, "acme", TenantLimits(max_trials=100))
     told = http.get("/v1/session", headers=held["submit"]).json()
     assert (told["tenant"], told["scope"]) == ("acme", "submit")
     assert told["key_id"] == held.by_name["submit"].split("_")[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.history import Cause, JobStatus
 from service.auth import keys
-from service.auth.keys import Limits
+from service.auth.keys import TenantLimits
 from service.queue import TaskName
 from service.store import jobs
 from tests.worker.conftest import Bench
@@ -15,7 +15,7 @@ def test_a_job_under_way_ends_with_what_it_has(bench: Bench) -> None:
     while bench.step() is not TaskName.RUN_TRIAL:
         pass
     with bench.database.transaction() as session:
-        keys.set_limits(session, "local", Limits(max_compute_s=0.0))
+        keys.set_limits(session, "local", TenantLimits(max_compute_s=0.0))
     bench.work()
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from service.auth import keys, tokens
-from service.auth.authenticator import MAX_FAILURES, Authenticator, Presented
+from service.auth.authenticator import MAX_FAILURES, Authenticator, Credentials
 from service.auth.buckets import LocalBuckets
-from service.auth.scopes import OWNER, Caller, Scope
+from service.auth.scopes import OWNER, Caller, KeyScope
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
 from service.store.key_models import ApiKey
@@ -24,9 +24,9 @@ from tests.service.auth.test_buckets import Clock
 @pytest.fixture
 def plain(settings: Settings) -> Iterator[Database]:
     """The database of embedded settings."""
-    found = Database(settings.database)
-    yield found
-    found.dispose()
+    database = Database(settings.database)
+    yield database
+    database.dispose()
 
 
 @pytest.fixture
@@ -35,43 +35,45 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def known(plain: Database, settings: Settings, clock: Clock) -> Authenticator:
+def authenticator(plain: Database, settings: Settings, clock: Clock) -> Authenticator:
     return Authenticator(plain, settings, LocalBuckets(clock), clock)
 
 
-def made(database: Database, scope: Scope = Scope.SUBMIT, **options: Any) -> str:
+def make_key(database: Database, scope: KeyScope = KeyScope.SUBMIT, **options: Any) -> str:
     with database.transaction() as session:
         _, token = keys.create(session, tenant="acme", name="a key", scope=scope, **options)
     return str(token)
 
 
 def identify(
-    known: Authenticator, key: str | None, *, address: str = "10.0.0.1", forwarded: bool = False
+    authenticator: Authenticator, key: str | None, *, address: str = "10.0.0.1", forwarded: bool = False
 ) -> Caller:
-    return asyncio.run(known.identify(Presented(key, address, forwarded)))
+    return asyncio.run(authenticator.identify(Credentials(key, address, forwarded)))
 
 
-def test_a_key_names_its_tenant_and_scope(known: Authenticator, plain: Database) -> None:
-    key = made(plain, Scope.READ)
-    caller = identify(known, key)
-    assert (caller.tenant, caller.scope, caller.key_id) == ("acme", Scope.READ, key.split("_")[1])
+def test_a_key_names_its_tenant_and_scope(authenticator: Authenticator, plain: Database) -> None:
+    key = make_key(plain, KeyScope.READ)
+    caller = identify(authenticator, key)
+    assert (caller.tenant, caller.scope, caller.key_id) == ("acme", KeyScope.READ, key.split("_")[1])
 
 
-def test_without_a_key_in_the_database_everybody_on_loopback_is_the_owner(known: Authenticator) -> None:
-    assert identify(known, None) == OWNER
+def test_without_a_key_in_the_database_everybody_on_loopback_is_the_owner(
+    authenticator: Authenticator,
+) -> None:
+    assert identify(authenticator, None) == OWNER
 
 
-def test_the_first_key_turns_keys_on(known: Authenticator, plain: Database, clock: Clock) -> None:
-    assert identify(known, None) == OWNER
-    made(plain)
+def test_the_first_key_turns_keys_on(authenticator: Authenticator, plain: Database, clock: Clock) -> None:
+    assert identify(authenticator, None) == OWNER
+    make_key(plain)
     clock.now += 11
     with pytest.raises(Unauthorized):
-        identify(known, None)
+        identify(authenticator, None)
 
 
-def test_what_comes_through_a_proxy_needs_a_key(known: Authenticator) -> None:
+def test_what_comes_through_a_proxy_needs_a_key(authenticator: Authenticator) -> None:
     with pytest.raises(Unauthorized, match="proxy"):
-        identify(known, None, forwarded=True)
+        identify(authenticator, None, forwarded=True)
 
 
 def test_a_service_that_others_reach_needs_a_key_always(plain: Database, settings: Settings) -> None:
@@ -81,80 +83,81 @@ def test_a_service_that_others_reach_needs_a_key_always(plain: Database, setting
 
 
 @pytest.mark.parametrize("key", ["", "nonsense", "fewbits_" + "0" * 12 + "_" + "0" * 48])
-def test_an_unknown_key_is_refused_also_where_none_is_needed(known: Authenticator, key: str) -> None:
+def test_an_unknown_key_is_refused_also_where_none_is_needed(authenticator: Authenticator, key: str) -> None:
     with pytest.raises(Unauthorized):
-        identify(known, key)
+        identify(authenticator, key)
 
 
-def test_a_wrong_secret_is_refused(known: Authenticator, plain: Database) -> None:
-    key = made(plain)
+def test_a_wrong_secret_is_refused(authenticator: Authenticator, plain: Database) -> None:
+    key = make_key(plain)
     wrong = f"{key[:-1]}{'0' if key[-1] != '0' else '1'}"
     with pytest.raises(Unauthorized):
-        identify(known, wrong)
+        identify(authenticator, wrong)
 
 
 def test_a_key_is_verified_once_in_a_while(
-    known: Authenticator, plain: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    authenticator: Authenticator, plain: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key, checks = made(plain), []
+    key, checks = make_key(plain), []
     matches = tokens.matches
-    monkeypatch.setattr(tokens, "matches", lambda *given: checks.append(1) or matches(*given))
+    monkeypatch.setattr(tokens, "matches", lambda *arguments: checks.append(1) or matches(*arguments))
     for _ in range(5):
-        identify(known, key)
+        identify(authenticator, key)
     assert len(checks) == 1
     clock.now += 11
-    identify(known, key)
+    identify(authenticator, key)
     assert len(checks) == 2
 
 
 def test_a_revoked_key_dies_when_it_is_looked_up_again(
-    known: Authenticator, plain: Database, clock: Clock
+    authenticator: Authenticator, plain: Database, clock: Clock
 ) -> None:
-    key = made(plain)
-    made(plain)  # another, so that the service still asks for keys
-    identify(known, key)
+    key = make_key(plain)
+    make_key(plain)  # another, so that the service still asks for keys
+    identify(authenticator, key)
     with plain.transaction() as session:
         keys.revoke(session, key.split("_")[1])
     clock.now += 11
     with pytest.raises(Unauthorized):
-        identify(known, key)
+        identify(authenticator, key)
 
 
 def test_an_expired_key_is_refused_also_while_it_is_remembered(
-    known: Authenticator, plain: Database, monkeypatch: pytest.MonkeyPatch
+    authenticator: Authenticator, plain: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.auth import authenticator
     from service.store.models import now
 
-    key = made(plain, lifetime=timedelta(hours=1))
-    identify(known, key)
-    monkeypatch.setattr(authenticator, "now", lambda: now() + timedelta(hours=2))
+    key = make_key(plain, lifetime=timedelta(hours=1))
+    identify(authenticator, key)
+    monkeypatch.setattr("service.auth.authenticator.now", lambda: now() + timedelta(hours=2))
     with pytest.raises(Unauthorized):
-        identify(known, key)
+        identify(authenticator, key)
 
 
-def test_wrong_keys_are_slowed_down_by_address(known: Authenticator, plain: Database, clock: Clock) -> None:
-    good = made(plain)
-    identify(known, good)
+def test_wrong_keys_are_slowed_down_by_address(
+    authenticator: Authenticator, plain: Database, clock: Clock
+) -> None:
+    good = make_key(plain)
+    identify(authenticator, good)
     with pytest.raises(RateLimited):
         for _ in range(MAX_FAILURES + 2):
             with pytest.raises(Unauthorized):
-                identify(known, str(tokens.new()))
+                identify(authenticator, str(tokens.new()))
     with pytest.raises(Unauthorized):
-        identify(known, str(tokens.new()), address="10.0.0.2")
+        identify(authenticator, str(tokens.new()), address="10.0.0.2")
     clock.now += 11
-    assert identify(known, good).tenant == "acme"  # a key in use is not held up by others' guesses
+    assert identify(authenticator, good).tenant == "acme"  # a key in use is not held up by others' guesses
 
 
-def test_the_use_of_a_key_is_noted(known: Authenticator, plain: Database) -> None:
-    key = made(plain)
-    identify(known, key)
+def test_the_use_of_a_key_is_noted(authenticator: Authenticator, plain: Database) -> None:
+    key = make_key(plain)
+    identify(authenticator, key)
     with plain.reading() as session:
         assert keys.get(session, key.split("_")[1]).last_used_at is not None
 
 
 def test_no_secret_is_stored(plain: Database, settings: Settings) -> None:
-    key = made(plain)
+    key = make_key(plain)
     with plain.reading() as session:
         row = session.get(ApiKey, key.split("_")[1])
         assert row is not None

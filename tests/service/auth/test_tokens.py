@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.auth import tokens
-from service.auth.scopes import Scope
+from service.auth.scopes import KeyScope
 
 
 def test_a_token_reads_back_as_it_was_written() -> None:
@@ -42,7 +42,7 @@ def test_a_hash_of_another_kind_is_an_error() -> None:
 
 
 def test_each_scope_includes_those_before_it() -> None:
-    allowed = {(mine, needed) for mine in Scope for needed in Scope if mine.allows(needed)}
+    allowed = {(mine, needed) for mine in KeyScope for needed in KeyScope if mine.allows(needed)}
     assert len(allowed) == 6
-    assert (Scope.READ, Scope.SUBMIT) not in allowed
-    assert (Scope.ADMIN, Scope.READ) in allowed
+    assert (KeyScope.READ, KeyScope.SUBMIT) not in allowed
+    assert (KeyScope.ADMIN, KeyScope.READ) in allowed
