@@ -10,9 +10,8 @@ from pathlib import Path
 
 from search.history import JobStatus
 from search.results.report import report_text
-from search.spec.spiking import XyloModel
-from search.spiking import trial as spiking_trial
-from search.trial_files import MODEL_FILE, NETWORK_FILE, REPORT_FILE
+from search.trial_files import REPORT_FILE
+from search.trial_runners import trial_runner
 from service.store import final_reports, jobs, trials
 from service.store.models import Artifact, Job
 from worker import preparation
@@ -65,12 +64,7 @@ def _measure_on_test(
 ) -> dict[str, float]:
     plan = preparation.plan(runtime, job.id, preparation.specification(job))
     data = preparation.dataset(runtime, plan)
-    if isinstance(plan.job.model, XyloModel):
-        return spiking_trial.evaluate(
-            runtime.blobs.path(files[NETWORK_FILE].sha256), data.x_test, data.y_test
-        )
-    from search.training.evaluate import evaluate_file  # loads Keras
-
-    path = folder / MODEL_FILE  # Keras tells the format by the name
-    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE].sha256), path)
-    return evaluate_file(path, data.x_test, data.y_test, plan.task)
+    runner = trial_runner(plan.spec)
+    path = folder / runner.model_file  # Keras tells the format by the name
+    shutil.copyfile(runtime.blobs.path(files[runner.model_file].sha256), path)
+    return runner.evaluate(path, data.x_test, data.y_test, plan.task)

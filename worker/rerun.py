@@ -19,9 +19,9 @@ from search.history import EpochReport, Measurement
 from search.plans.base import Plan
 from search.plans.kinds import plan as make_plan
 from search.results.recipe import TOLERANCE, Recipe, fingerprint
-from search.spec.spiking import XyloModel
 from search.training.request import TrainingRequest
 from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
+from search.trial_runners import trial_runner
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.references import BlobLookup
@@ -72,10 +72,7 @@ def main() -> None:
 def rerun(recipe: Recipe, folder: Path, data_dir: Path) -> Measurement:
     """Train and measure a trial by its recipe. NotRerun where the data differ or the parent's model is missing."""
     with tempfile.TemporaryDirectory(prefix="fewbits-rerun-") as place:
-        model = recipe.spec.model
-        if isinstance(model, XyloModel):
-            return _simulate(recipe, model, data_dir, Path(place))
-        return _train(recipe, folder, data_dir, Path(place))
+        return _run(recipe, folder, data_dir, Path(place))
 
 
 def differences(recipe: Recipe) -> list[str]:
@@ -88,9 +85,7 @@ def differences(recipe: Recipe) -> list[str]:
     ]
 
 
-def _train(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measurement:
-    from search.training.trial import run_trial  # loads Keras
-
+def _run(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measurement:
     plan, data = _prepare(recipe, data_dir)
     request = TrainingRequest(
         recipe.assignment,
@@ -101,7 +96,7 @@ def _train(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measure
         rate_shares=recipe.shares,
     )
     (place / "trial").mkdir()
-    return run_trial(plan, request, data, PrintingReporter(), place / "trial")
+    return trial_runner(recipe.spec).run(plan, request, data, PrintingReporter(), place / "trial")
 
 
 def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path) -> Path | None:
@@ -117,15 +112,6 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
     else:
         raise NotRerun(f"trial {recipe.trial} continued trial {recipe.parent}, whose model is missing")
     return start
-
-
-def _simulate(recipe: Recipe, model: XyloModel, data_dir: Path, place: Path) -> Measurement:
-    from search.spiking.network import specification
-    from search.spiking.trial import run_trial
-
-    plan, data = _prepare(recipe, data_dir)
-    network = specification(model, data_dir)
-    return run_trial(network, recipe.assignment, data, plan.pricer, lambda: None, place)
 
 
 def _prepare(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from search.data import Dataset
 from search.errors import Cancelled
@@ -20,9 +19,9 @@ from search.results.report import build_report, report_text
 from search.schedules import learning_rate_shares
 from search.scoring.forgiving_factor import factor_of
 from search.spec.oracle import NoBound, NoPostTraining
-from search.spec.spiking import XyloModel
 from search.training.request import TrainingRequest
 from search.trial_files import MODEL_FILE, RECIPE_FILE, REPORT_FILE
+from search.trial_runners import trial_runner
 from service.store import claims, jobs, trials
 from service.store.leases import Claim
 from service.store.lifecycle import UNWANTED
@@ -70,10 +69,7 @@ def measure(
         start_from=path,
         rate_shares=learning_rate_shares(plan.spec, plan.stages, record),
     )
-    if isinstance(plan.spec.model, XyloModel):
-        measurement = _simulate(run, recorder, folder)
-    else:
-        measurement = _train(run, request, start, recorder, folder)
+    measurement = _run_trial(run, request, start, recorder, folder)
     _write_documents(run, request, start, measurement, folder)
     return measurement, judge.after_training(measurement.metric)
 
@@ -147,17 +143,16 @@ def _parent_model(run: _Run, folder: Path) -> Path | None:
 # --- what is done --------------------------------------------------------------------------------------------------
 
 
-def _train(
+def _run_trial(
     run: _Run, request: TrainingRequest, start: Start, recorder: TrialRecorder, folder: Path
 ) -> Measurement:
-    from search.training.trial import run_trial  # loads Keras
-
     spec = run.plan.spec
     rule = stopping_rule(spec.stopping, spec.objective.direction)
     recorder.stop_by(spec.objective, rule, (request.epochs or spec.training.epochs) - 1)
     is_checked = start == "float" and not isinstance(spec.post_training, NoPostTraining)
     on_untrained = partial(_check_untrained, run) if is_checked else None
-    return run_trial(run.plan, request, run.data, recorder, folder, on_untrained=on_untrained)
+    runner = trial_runner(spec)
+    return runner.run(run.plan, request, run.data, recorder, folder, on_untrained=on_untrained)
 
 
 def _check_untrained(run: _Run, metric: float) -> None:
@@ -177,16 +172,6 @@ def _check_untrained(run: _Run, metric: float) -> None:
     )
     if verdict is not None:
         raise Judged(verdict)
-
-
-def _simulate(run: _Run, recorder: TrialRecorder, folder: Path) -> Measurement:
-    """A trial of a spiking job: nothing is trained."""
-    from search.spiking.network import specification
-    from search.spiking.trial import run_trial
-
-    model: Any = run.plan.spec.model
-    network = specification(model, run.runtime.settings.data_folder)
-    return run_trial(network, run.record.assignment, run.data, run.plan.pricer, recorder.batch, folder)
 
 
 # --- what is reported ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One trial of a spiking job: integers made, simulated on the validation data, saved. Plain numpy; no training."""
+"""One trial of a spiking job: quantizes the float network, simulates it, saves it. Plain numpy; nothing is trained."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from search.trial_files import NETWORK_FILE, SETTINGS_FILE
 
 
 def run_trial(
-    given: XyloSpecification,
+    float_network: XyloSpecification,
     assignment: Assignment,
     data: Dataset,
     pricer: Pricer,
     batch: Callable[[], None],
     folder: Path,
 ) -> Measurement:
-    """Make integers of a specification and measure them on the validation data.
+    """Quantize a float network and measure its accuracy on the validation data.
 
-    Writes the integers and what they were made by into `folder`. `batch` is called between batches and may raise. The
-    loss is the share of wrong answers. Raises `Infeasible` where the integers are no network.
+    Writes the integers and the settings that made them into `folder`. `batch` is called between batches and may raise.
+    The loss is the share of wrong answers. Raises `Infeasible` where the integers do not form a network.
     """
     durations: dict[str, float] = {}
     began = time.perf_counter()
     cost = pricer.price(assignment)
     try:
-        network = quantized(given, assignment.settings)
+        network = quantized(float_network, assignment.settings)
     except SpecificationError as error:
         raise Infeasible(str(error)) from error
     durations["build"] = time.perf_counter() - began
     began = time.perf_counter()
-    metric = measured(network, data.x_validation, data.y_validation, batch)
+    metric = batched_accuracy(network, data.x_validation, data.y_validation, batch)
     durations["evaluate"] = time.perf_counter() - began
     began = time.perf_counter()
     save(network, assignment.settings, folder)
@@ -50,8 +50,10 @@ def run_trial(
     return Measurement(metric=metric, loss=1.0 - metric, cost=cost, durations_s=durations, best_epoch=0)
 
 
-def measured(network: XyloParameters, events: NDArray[Any], labels: Any, batch: Callable[[], None]) -> float:
-    """The share of right answers over all examples, in batches."""
+def batched_accuracy(
+    network: XyloParameters, events: NDArray[Any], labels: Any, batch: Callable[[], None]
+) -> float:
+    """The share of right answers over all examples. `batch` is called after each batch."""
     right = 0.0
     for start in range(0, len(labels), BATCH):
         part = slice(start, start + BATCH)
@@ -62,12 +64,12 @@ def measured(network: XyloParameters, events: NDArray[Any], labels: Any, batch: 
 
 def evaluate(path: Path, events: NDArray[Any], labels: Any) -> dict[str, float]:
     """`metric` and `loss` of a saved network on these examples."""
-    metric = measured(load_network(path), events, labels, lambda: None)
+    metric = batched_accuracy(load_network(path), events, labels, lambda: None)
     return {"metric": metric, "loss": 1.0 - metric}
 
 
 def save(network: XyloParameters, settings: Mapping[str, Any], folder: Path) -> None:
-    """The files a user gets of a trial, but for its report."""
+    """Write the files of a trial, except its report."""
     arrays: dict[str, Any] = network.arrays()
     np.savez_compressed(folder / NETWORK_FILE, **arrays)
     (folder / SETTINGS_FILE).write_text(json.dumps(dict(settings), indent=2) + "\n")

@@ -1,0 +1,103 @@
+"""How the trials of each kind of job are run and evaluated. What a trial needs is in its plan and its request.
+
+Functions import what runs them when they are called: a worker on spiking jobs never loads Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from numpy.typing import NDArray
+
+from search.data import Dataset
+from search.history import Measurement
+from search.plans.base import Plan
+from search.plans.kinds import KindName, job_kind
+from search.plans.spiking import SpikingPlan
+from search.spec.job import SearchSpec
+from search.spiking import trial as spiking_trial
+from search.task import Task
+from search.training.request import Reporter, TrainingRequest, UntrainedCheck
+from search.trial_files import MODEL_FILE, NETWORK_FILE
+
+
+class Run(Protocol):
+    """Runs a trial: see `search.training.trial.run_trial`."""
+
+    def __call__(
+        self,
+        plan: Plan,
+        request: TrainingRequest,
+        data: Dataset,
+        reporter: Reporter,
+        folder: Path,
+        *,
+        on_untrained: UntrainedCheck | None = None,
+    ) -> Measurement:
+        """Run an assignment, measure it on the validation data and write its files into `folder`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRunner:
+    """Runs the trials of a kind of job, and evaluates the file that a trial leaves.
+
+    `evaluate` gives `metric` and `loss` of a file named `model_file` on examples and their targets.
+    """
+
+    run: Run
+    evaluate: Callable[[Path, NDArray[Any], Any, Task], dict[str, float]]
+    model_file: str
+
+
+def trial_runner(spec: SearchSpec) -> TrialRunner:
+    """The runner of a job's trials."""
+    return TRIAL_RUNNERS[job_kind(spec).name]
+
+
+def _train(
+    plan: Plan,
+    request: TrainingRequest,
+    data: Dataset,
+    reporter: Reporter,
+    folder: Path,
+    *,
+    on_untrained: UntrainedCheck | None = None,
+) -> Measurement:
+    from search.training.trial import run_trial  # loads Keras
+
+    return run_trial(plan, request, data, reporter, folder, on_untrained=on_untrained)
+
+
+def _evaluate_model(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, float]:
+    from search.training.evaluate import evaluate_file  # loads Keras
+
+    return evaluate_file(path, x, y, task)
+
+
+def _simulate(
+    plan: Plan,
+    request: TrainingRequest,
+    data: Dataset,
+    reporter: Reporter,
+    folder: Path,
+    *,
+    on_untrained: UntrainedCheck | None = None,
+) -> Measurement:
+    """Nothing is trained: of the request only the assignment counts."""
+    assert isinstance(plan, SpikingPlan)
+    return spiking_trial.run_trial(
+        plan.float_network, request.assignment, data, plan.pricer, reporter.batch, folder
+    )
+
+
+def _evaluate_network(path: Path, x: NDArray[Any], y: Any, _: Task) -> dict[str, float]:
+    return spiking_trial.evaluate(path, x, y)
+
+
+TRIAL_RUNNERS: Final[Mapping[KindName, TrialRunner]] = {
+    "layers": TrialRunner(_train, _evaluate_model, MODEL_FILE),
+    "spiking": TrialRunner(_simulate, _evaluate_network, NETWORK_FILE),
+}
