@@ -16,7 +16,7 @@ from service.api.deps import READS, DatabaseDep, JobId
 from service.api.responses import etag_of, is_known, not_modified, problem_responses
 from service.store import jobs, reading
 from service.store.models import Job
-from service.store.query import Kind
+from service.store.query import FieldType
 from service.store.session import Database
 from service.views import columns
 from service.views import jobs as job_views
@@ -25,7 +25,12 @@ router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[RE
 
 _BATCH: Final = 1000
 _PLAIN: Final = tuple(name for name in reading.TRIAL_FIELDS if name != reading.SCORE)
-_KINDS: Final = {Kind.NUMBER: "number", Kind.WHOLE: "whole", Kind.MOMENT: "moment", Kind.TEXT: "text"}
+_KINDS: Final = {
+    FieldType.NUMBER: "number",
+    FieldType.INTEGER: "whole",
+    FieldType.TIME: "moment",
+    FieldType.TEXT: "text",
+}
 _FILE: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
 
 

@@ -12,8 +12,8 @@ from pydantic_core import to_json
 from service.api.deps import decode_cursor, encode_cursor
 from service.api.responses import mark
 from service.errors import InvalidParameter
-from service.store.query import MAX_LENGTH, Fields, Kind, Sort, parse_filter, parse_sort
-from service.store.reading import Order, Place
+from service.store.query import MAX_LENGTH, Fields, FieldType, Sort, parse_filter, parse_sort
+from service.store.reading import PageEnd, PageQuery
 
 SortText = Annotated[
     str | None,
@@ -35,11 +35,11 @@ FieldsText = Annotated[
 ]
 
 _NO_PAGE: Final = "is not the next_cursor of a page with this sort"
-_PLAIN: Final[Mapping[Kind, tuple[type, ...]]] = {
-    Kind.NUMBER: (float, int),
-    Kind.WHOLE: (int,),
-    Kind.TEXT: (str,),
-    Kind.MOMENT: (str,),
+_PLAIN: Final[Mapping[FieldType, tuple[type, ...]]] = {
+    FieldType.NUMBER: (float, int),
+    FieldType.INTEGER: (int,),
+    FieldType.TEXT: (str,),
+    FieldType.TIME: (str,),
 }
 
 
@@ -52,17 +52,17 @@ def order_of(
     fields: Fields,
     choices: Mapping[str, Sequence[str]],
     unique: str,
-) -> Order:
+) -> PageQuery:
     """How the page is cut; one row more than `limit` is asked for, which tells whether there is another page.
 
     `unique`: the field that tells equal ones apart. InvalidParameter for whatever cannot be read.
     """
     order = parse_sort(sort, fields)
     after = None if cursor is None else _place(cursor, order, fields, unique)
-    return Order(parse_filter(conditions, fields, choices), order, after, limit + 1)
+    return PageQuery(parse_filter(conditions, fields, choices), order, after, limit + 1)
 
 
-def next_cursor(order: Order, places: Sequence[Place]) -> str | None:
+def next_cursor(order: PageQuery, places: Sequence[PageEnd]) -> str | None:
     """The cursor behind the last row of a page that is full; None at the end of the list."""
     if len(places) < order.limit:
         return None
@@ -70,7 +70,7 @@ def next_cursor(order: Order, places: Sequence[Place]) -> str | None:
     return encode_cursor(str(order.sort), value.isoformat() if isinstance(value, datetime) else value, unique)
 
 
-def _place(cursor: str, sort: Sort, fields: Fields, unique: str) -> Place:
+def _place(cursor: str, sort: Sort, fields: Fields, unique: str) -> PageEnd:
     values = decode_cursor(cursor)
     if len(values) != 3 or values[0] != str(sort):
         raise InvalidParameter("cursor", _NO_PAGE)
@@ -81,7 +81,7 @@ def _place(cursor: str, sort: Sort, fields: Fields, unique: str) -> Place:
             raise InvalidParameter("cursor", _NO_PAGE)
     if last is None or any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in (value, last)):
         raise InvalidParameter("cursor", _NO_PAGE)
-    return _moment(value) if kind is Kind.MOMENT and value is not None else _clean(value), _clean(last)
+    return _moment(value) if kind is FieldType.TIME and value is not None else _clean(value), _clean(last)
 
 
 def _moment(text: str) -> datetime:

@@ -59,7 +59,7 @@ def list_trials(
     scoring = job_views.scoring(jobs.get(session, job_id))
     columns = [name for name in reading.TRIAL_FIELDS if name != reading.SCORE]
     rows = reading.trial_page(session, job_id, columns, order, scoring)
-    items = [job_views.trial_item(row, scoring.one, names) for _, row in rows[:limit]]
+    items = [job_views.trial_item(row, scoring.score, names) for _, row in rows[:limit]]
     return pagination.page(items, pagination.next_cursor(order, [place for place, _ in rows]), etag)
 
 

@@ -1,6 +1,6 @@
-"""What a tenant may use, what it has used, and the refusal where that is not enough.
+"""Quotas of tenants: limits, usage, and the errors raised where a request would exceed a limit.
 
-A limit is the tenant's own (`fewbits keys limit`), else that of the settings; None: there is none.
+A limit is the tenant's (`fewbits keys limit`), else that of the settings; None: unlimited.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMPUTE_S: Final = "compute_s"
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """How much of a quota is used; `limit` None: as much as there is."""
+    """How much of a quota is used; `limit` None: unlimited."""
 
     used: float
     limit: float | None
@@ -35,21 +35,21 @@ class Usage:
 
 def limits(session: Session, settings: Settings, tenant: str) -> Mapping[str, float | None]:
     """The limits of the tenant, by quota."""
-    own = session.get(Tenant, tenant) or Tenant()
+    row = session.get(Tenant, tenant) or Tenant()
     return {
-        RUNNING_JOBS: _first(own.max_running_jobs, settings.max_running_jobs),
-        TRIALS: _first(own.max_trials, settings.max_trials),
-        STORED_BYTES: _first(own.max_stored_bytes, settings.max_stored_bytes),
-        COMPUTE_S: _first(own.max_compute_s, settings.max_compute_s),
+        RUNNING_JOBS: _first(row.max_running_jobs, settings.max_running_jobs),
+        TRIALS: _first(row.max_trials, settings.max_trials),
+        STORED_BYTES: _first(row.max_stored_bytes, settings.max_stored_bytes),
+        COMPUTE_S: _first(row.max_compute_s, settings.max_compute_s),
     }
 
 
-def _first(own: float | None, general: float | None) -> float | None:
-    return general if own is None else own
+def _first(limit: float | None, default: float | None) -> float | None:
+    return default if limit is None else limit
 
 
 def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]:
-    """Every quota of the tenant."""
+    """The usage of every quota of the tenant."""
     return {
         name: Usage(_USED[name](session, tenant), limit)
         for name, limit in limits(session, settings, tenant).items()
@@ -57,56 +57,61 @@ def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]
 
 
 def check_submission(session: Session, settings: Settings, tenant: str, trials: int) -> None:
-    """QuotaReached or QuotaExhausted unless the tenant may start a job of so many trials now."""
-    granted = limits(session, settings, tenant)
-    running = granted[RUNNING_JOBS]
+    """QuotaReached or QuotaExhausted unless the tenant may submit a job of `trials` trials now."""
+    by_quota = limits(session, settings, tenant)
+    running = by_quota[RUNNING_JOBS]
     if running is not None and running_jobs(session, tenant) >= running:
-        raise QuotaReached(RUNNING_JOBS, f"{running:g} jobs of the tenant have not ended; wait or cancel one")
+        raise QuotaReached(
+            RUNNING_JOBS, f"at most {running:g} unfinished jobs are allowed; wait for one or cancel one"
+        )
     check_trials(session, settings, tenant, trials)
     check_compute(session, settings, tenant)
     check_bytes(session, settings, tenant, 0)
 
 
 def check_trials(session: Session, settings: Settings, tenant: str, more: int) -> None:
-    """QuotaExhausted unless the tenant may plan so many more trials."""
+    """QuotaExhausted unless the tenant may plan `more` trials besides those it has."""
     limit = limits(session, settings, tenant)[TRIALS]
     if limit is not None and (used := _trials(session, tenant)) + more > limit:
         raise QuotaExhausted(
-            TRIALS, f"{used} of {limit:g} trials are used or planned; {more} more are too many"
+            TRIALS, f"trial quota exceeded: {used} of {limit:g} used or planned, {more} more requested"
         )
 
 
 def check_compute(session: Session, settings: Settings, tenant: str) -> None:
-    """QuotaExhausted if the tenant's trials have had all the time they may have."""
+    """QuotaExhausted if the tenant's compute time is used up."""
     if not has_compute_left(session, settings, tenant):
-        raise QuotaExhausted(COMPUTE_S, "the tenant's trials have had all the time of workers they may have")
+        raise QuotaExhausted(COMPUTE_S, "the compute time of the tenant's trials is used up")
 
 
 def has_compute_left(session: Session, settings: Settings, tenant: str) -> bool:
-    """True if the tenant's trials may have more of the workers' time."""
+    """True unless the tenant's compute time is used up."""
     limit = limits(session, settings, tenant)[COMPUTE_S]
     return limit is None or _compute_s(session, tenant) < limit
 
 
 def check_bytes(session: Session, settings: Settings, tenant: str, more: int) -> None:
-    """QuotaExhausted unless the tenant may store so many bytes besides what it has."""
+    """QuotaExhausted unless the tenant may store `more` bytes besides what it has; even 0 bytes need some of the quota
+    to be left.
+    """
     limit = limits(session, settings, tenant)[STORED_BYTES]
     if limit is not None:
         used = _stored_bytes(session, tenant)
         if used + more > limit or used >= limit:
             raise QuotaExhausted(
-                STORED_BYTES, f"{used:.0f} of {limit:g} bytes are used; {more} more are asked"
+                STORED_BYTES,
+                f"storage quota exceeded: {used:.0f} of {limit:g} bytes used, {more} more requested",
             )
 
 
 def running_jobs(session: Session, tenant: str) -> int:
-    """Jobs of the tenant that have not ended."""
+    """Number of the tenant's jobs that have not ended."""
     open_jobs = select(func.count()).where(Job.tenant == tenant, Job.status.not_in(JOB_ENDED))
     return session.scalar(open_jobs) or 0
 
 
 def _trials(session: Session, tenant: str) -> int:
-    """Trials that are stored, and those that open jobs may still make."""
+    """Number of trials of jobs that ended, and of those that the budgets of the others allow."""
     stored = session.scalar(
         select(func.count())
         .select_from(Trial)
@@ -122,7 +127,7 @@ def _trials(session: Session, tenant: str) -> int:
 
 
 def _compute_s(session: Session, tenant: str) -> float:
-    """Seconds between the begin and the end of every attempt at the tenant's trials."""
+    """Seconds from start to end of the attempts at the tenant's trials."""
     spent: Any = extract("epoch", Attempt.ended_at) - extract("epoch", Attempt.started_at)
     total = session.scalar(
         select(func.sum(spent))
@@ -135,7 +140,7 @@ def _compute_s(session: Session, tenant: str) -> float:
 
 
 def _stored_bytes(session: Session, tenant: str) -> int:
-    """Bytes of the tenant's trials' files, and of what it has uploaded or declared to upload."""
+    """Bytes of the files of the tenant's trials, and of its uploads, declared ones included."""
     files = session.scalar(
         select(func.sum(Artifact.size_bytes))
         .select_from(Artifact)

@@ -57,7 +57,7 @@ Scorer = Callable[[float, float], float]
 
 def scorer(job: Job) -> Scorer:
     """The score under the job's goal: metric forgiven by how far the cost is below the reference."""
-    return scoring(job).one
+    return scoring(job).score
 
 
 def scoring(job: Job, other: Mapping[str, float] | None = None) -> Scoring:

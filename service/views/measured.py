@@ -64,7 +64,7 @@ class Measured:
         metric, cost = float(self.metric[index]), float(self.cost[index])
         return PointView(
             number=self.number[index],
-            score=self.scoring.one(metric, cost),
+            score=self.scoring.score(metric, cost),
             metric=metric,
             cost=cost,
             energy_pj=self.energy_pj[index],

@@ -14,7 +14,7 @@ from service.store import final_reports, job_actions, jobs, reading, trials
 from service.store.leases import Claim
 from service.store.models import Job, now
 from service.store.query import Sort
-from service.store.reading import Order
+from service.store.reading import PageQuery
 from service.store.session import Database, on_commit
 from tests.service.store.conftest import LEASE, new_job
 
@@ -81,7 +81,7 @@ def test_pages_hold_every_job_once_newest_first(database: Database) -> None:
     pages: list[Job] = []
     after = None
     with database.reading() as session:
-        while page := reading.job_page(session, Order((), newest_first, after, limit=2)):
+        while page := reading.job_page(session, PageQuery((), newest_first, after, limit=2)):
             pages += page
             after = (page[-1].created_at, page[-1].id)
     assert sorted(job.id for job in pages) == sorted(ids)
