@@ -19,7 +19,8 @@ from service.store.models import Job
 from service.store.query import FieldType
 from service.store.session import Database
 from service.views import columns
-from service.views import jobs as job_views
+from service.views.scoring import scorer
+from service.views.trials import trial_item
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[READS])
 
@@ -112,12 +113,10 @@ def _kinds(session: Session, job: Job) -> dict[str, str]:
 
 
 def _rows(session: Session, job: Job, names: tuple[str, ...]) -> Iterator[list[Any]]:
-    score = job_views.scorer(job)
+    score = scorer(job)
     for batch in reading.export_rows(session, job.id, _BATCH):
         for row in batch:
-            fields = job_views.trial_item(
-                dict(zip(_PLAIN, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS)
-            )
+            fields = trial_item(dict(zip(_PLAIN, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS))
             values = fields | _choices(row[-1])
             yield [values.get(name) for name in names]
 

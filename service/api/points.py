@@ -20,8 +20,7 @@ from service.store import jobs, reading
 from service.store.models import Job
 from service.store.query import parse_fields
 from service.views import columns
-from service.views import jobs as job_views
-from service.views.measured import score_of
+from service.views.scoring import score_of, scoring
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/points", tags=["trials"], dependencies=[READS])
 
@@ -113,6 +112,6 @@ def _computed(job: Job, stored: dict[str, Any]) -> dict[str, list[Any]]:
     metric = np.array(stored["metric"], dtype=np.float64)
     cost = np.array(stored["cost"], dtype=np.float64)
     done = np.array([status == TrialStatus.DONE for status in stored["status"]], dtype=np.bool_)
-    scoring = job_views.scoring(job)
-    mask = on_front(np.where(done, merits(metric, scoring.factor), np.nan), cost)
-    return {"score": score_of(metric, cost, scoring).tolist(), "front": mask.tolist()}
+    scores = scoring(job)
+    mask = on_front(np.where(done, merits(metric, scores.factor), np.nan), cost)
+    return {"score": score_of(metric, cost, scores).tolist(), "front": mask.tolist()}

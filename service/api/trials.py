@@ -18,7 +18,8 @@ from service.errors import ArtifactNotFound
 from service.schemas.jobs import Page, SparsePage, TrialSummary, TrialView
 from service.store import jobs, reading, trials
 from service.store.query import parse_fields
-from service.views import jobs as job_views
+from service.views import trials as views
+from service.views.scoring import scorer, scoring
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependencies=[READS])
 
@@ -56,10 +57,10 @@ def list_trials(
     names = parse_fields(fields, tuple(TrialSummary.model_fields))
     if is_known(request, etag):
         return not_modified(etag)
-    scoring = job_views.scoring(jobs.get(session, job_id))
+    scores = scoring(jobs.get(session, job_id))
     columns = [name for name in reading.TRIAL_FIELDS if name != reading.SCORE]
-    rows = reading.trial_page(session, job_id, columns, order, scoring)
-    items = [job_views.trial_item(row, scoring.score, names) for _, row in rows[:limit]]
+    rows = reading.trial_page(session, job_id, columns, order, scores)
+    items = [views.trial_item(row, scores.score, names) for _, row in rows[:limit]]
     return pagination.page(items, pagination.next_cursor(order, [place for place, _ in rows]), etag)
 
 
@@ -74,9 +75,9 @@ def read_trial(
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    return job_views.trial_view(
+    return views.trial_view(
         row,
-        job_views.scorer(job),
+        scorer(job),
         epochs=trials.epochs(session, row),
         layers=trials.layers(session, row),
         files=trials.artifacts(session, row),

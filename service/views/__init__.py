@@ -1,1 +1,1 @@
-"""Rows as responses."""
+"""Rows of the store as responses: scores, fronts, progress, columns, dry runs."""

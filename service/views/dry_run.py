@@ -1,4 +1,4 @@
-"""What a checked job would search, and how long that may take; nothing is stored."""
+"""What a validated job would search, and how long that may take; nothing is stored."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from search.spec.job import SearchSpec
 from service.schemas.dry_run import CandidatesView, DataView, DryRun, EstimateView, ExtremeView, WidthView
 from service.schemas.jobs import CostView
 from service.store import pace
-from service.views import jobs as job_views
+from service.views.progress import trials_allowed
 
 
 def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> DryRun:
-    """What the job would search, and how long that may take so many workers."""
+    """What the job would search, and how long that may take with `workers` workers."""
     size = plan.choices.size()
     ends = extremes(plan.choices, plan.pricer)
     return DryRun(
         space_size=str(size),
-        trials=job_views.trials_allowed(spec.budget.trials, size),
+        trials=trials_allowed(spec.budget.trials, size),
         cost_unit=cost_unit(spec.goal),
         reference=CostView.model_validate(plan.reference, from_attributes=True),
         slots=tuple(
@@ -40,7 +40,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         untouched=_untouched(plan),
         cheapest=None if ends is None else _extreme(ends.cheapest),
         most_expensive=None if ends is None else _extreme(ends.dearest),
-        estimate=_estimate(session, spec, job_views.trials_allowed(spec.budget.trials, size), workers),
+        estimate=_estimate(session, spec, trials_allowed(spec.budget.trials, size), workers),
         data=DataView(
             input_shape=plan.data.input_shape,
             classes=plan.data.classes,

@@ -12,6 +12,7 @@ from search.history import EpochReport, JobStatus, TrialStatus
 from service.store import claims, jobs, trials
 from service.store.models import Trial
 from service.views import jobs as job_views
+from service.views.trials import trial_view
 from tests.worker.conftest import Bench
 from worker import tasks
 
@@ -67,7 +68,7 @@ def test_executions_are_stored_with_their_spread_and_count_against_the_epochs(be
     assert [(trial.status, trial.epochs_done) for trial in measured] == [("done", 4), ("done", 4)]
     for trial in measured:
         with bench.database.reading() as session:
-            view = job_views.trial_view(
+            view = trial_view(
                 trial,
                 lambda metric, _: metric,
                 epochs=trials.epochs(session, trial),

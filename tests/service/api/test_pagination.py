@@ -212,6 +212,7 @@ def test_lists_are_the_same_on_every_database(database: Database, tmp_path: Any)
     from service.store import jobs, reading
     from service.store.blobs import BlobStore
     from service.views import jobs as job_views
+    from service.views.scoring import scoring as scoring_of
 
     filler = Filler(database, BlobStore(tmp_path / "blobs"), tmp_path)
     found = filler.job()
@@ -220,7 +221,7 @@ def test_lists_are_the_same_on_every_database(database: Database, tmp_path: Any)
         filler.measure(found, trial_id)
     filler.fail(ids[4], "Why")
     with database.reading() as session:
-        scoring = job_views.scoring(jobs.get(session, found.job_id))
+        scoring = scoring_of(jobs.get(session, found.job_id))
 
         def numbers(sort: str, conditions: str = "") -> list[int]:
             order = reading.PageQuery(

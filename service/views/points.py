@@ -1,4 +1,4 @@
-"""The measured trials of a job as columns: best, front and extremes without a value per trial."""
+"""The measured trials of a job as columns, from which best trials, front and extremes are computed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 
 from search.scoring.best import best_first
 from search.scoring.pareto import on_front
-from search.scoring.vectorized import Floats, merits, scores
+from search.scoring.vectorized import Floats, merits
 from service.schemas.jobs import PointView
 from service.store import reading
 from service.store.reading import Scoring
+from service.views.scoring import score_of
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class JobPoints:
     """Columns of equal length, by trial number; shape (trials,)."""
 
     number: tuple[int, ...]
@@ -40,12 +41,12 @@ class Measured:
         return [self._view(index) for index in best_first(self.score, count)]
 
     def front(self) -> list[PointView]:
-        """The points no other point beats in both metric and cost, by rising cost."""
+        """The points that no other point beats in both metric and cost, by rising cost."""
         members = np.flatnonzero(on_front(self._merit(), self.cost))
         return [self._view(index) for index in members[np.lexsort((members, self.cost[members]))]]
 
     def summary(self) -> dict[str, Any]:
-        """The best trial and the extremes, as a job shows them; None without a trial that has a score."""
+        """The best trial and the extremes, as fields of a job; None without a trial that has a score."""
         best = self.best(1)
         if not best:
             return dict.fromkeys(("best", "best_metric", "least_cost", "least_energy_pj"))
@@ -70,8 +71,3 @@ class Measured:
             energy_pj=self.energy_pj[index],
             bits=self.bits[index],
         )
-
-
-def score_of(metric: Floats, cost: Floats, scoring: Scoring) -> Floats:
-    """The scores of these metrics and costs."""
-    return scores(metric, cost, factor=scoring.factor, reference=scoring.reference)
