@@ -1,8 +1,8 @@
 """Many trials of one shape in one program, for accelerators: JAX trains k configurations at once by `vmap`.
 
-A small network leaves an accelerator idle; k of them side by side do not. On a CPU stacking does not pay: use
-`search.training.trial`. Each configuration keeps its own weights, seeds and order of examples, and gets the numbers
-that it would have got alone, up to the rounding of sums.
+A single small network does not use an accelerator fully. On a CPU stacking does not pay: use `search.training.trial`.
+Each configuration keeps its own weights, seeds and order of examples, and gets the same numbers as alone, up to the
+rounding of sums.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.training.program.vmap import stacked, together_of
 
 @dataclass(frozen=True)
 class EpochTotals:
-    """What one trial achieved in one epoch."""
+    """Loss and metric of one trial in one epoch."""
 
     train: Totals
     validation: Totals
@@ -39,7 +39,7 @@ def train_together(
     training: Training,
     data: Dataset,
 ) -> list[tuple[list[EpochTotals], keras.Model]]:
-    """Train assignments of equal widths at once: each one's epochs, and its model with the weights after the last.
+    """Train assignments of equal widths at once; the epochs of each, and its model with the weights after the last.
 
     Raises ValueError where the backend is not JAX, and for assignments of different widths or that cannot be switched.
     """
@@ -69,7 +69,7 @@ def _run(
     training: Training,
     data: Dataset,
 ) -> tuple[list[list[EpochTotals]], list[State]]:
-    """Train plain models of one shape; each one's epochs and its state after the last."""
+    """Train plain models of one shape; the epochs of each, and its state after the last."""
     together = together_of(program)
     size = training.batch_size
     arguments_of_trials = [

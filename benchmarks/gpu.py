@@ -1,4 +1,4 @@
-"""Trials trained together on JAX: trials a minute by how many share a program, on whatever device JAX finds.
+"""Trials trained together on JAX: trials a minute by the number of trials in a program, on JAX' default device.
 
 Needs `pip install fewbits[jax]`. Equal widths, random quantizers; each count is timed after a run that compiles it.
 Target on an accelerator (`--check`): 8 or more together at least 4 times as many trials a minute as one by one.
@@ -41,7 +41,7 @@ MEMORY_BYTES = 8 * 2**30
 
 
 def timed(job: BenchmarkJob, shared: Network, assignments: list[Assignment]) -> tuple[float, list[float]]:
-    """Seconds to train these together, and their metrics."""
+    """Seconds to train these assignments together, and their metrics."""
     began = time.perf_counter()
     seeds = range(1, len(assignments) + 1)
     trained = train_together(shared, assignments, seeds, job.spec.training, job.data)
@@ -117,7 +117,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def missed(results: dict[str, Any]) -> list[str]:
-    """The targets that were not reached; there are none on a CPU, where stacking does not pay."""
+    """The missed targets; a CPU has none, as stacking trials does not pay there."""
     if not results["accelerator"]:
         return []
     faults = []

@@ -1,8 +1,8 @@
 """The main job, measured: trials a minute, seconds of a trial by step, memory of API and worker, import times.
 
-Starts the embedded service in a folder of its own, submits the example search and watches it over HTTP.
+Starts the embedded service in a temporary folder, submits the example search and observes it over HTTP.
 Targets (`--check`): API below 150 MB and without TensorFlow, bookkeeping below 5 % of the time; the service and
-its worker ready in 8 s, the API alone in 1.5 s (on a database that exists), `fewbits --help` said in 0.3 s.
+its worker ready in 8 s, the API alone in 1.5 s (on a database that exists), `fewbits --help` printed in 0.3 s.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def until(condition: Any, patience_s: float, every_s: float = 0.1) -> Any:
 
 
 def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
-    """Start the service, run the job, and return what was seen."""
+    """Start the service, run the job, and return the measurements."""
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
         port = free_port()
         began = time.perf_counter()
@@ -103,7 +103,7 @@ def run_job(job: dict[str, Any], workers: int) -> dict[str, Any]:
 
 
 def serving(home: str, port: int, *options: str) -> subprocess.Popen[bytes]:
-    """A service with its files in `home`, as it starts."""
+    """A starting service with its files in `home`."""
     return subprocess.Popen(
         [str(FEWBITS), "serve", "--port", str(port), *options],
         env={**os.environ, "FEWBITS_HOME": home, "FEWBITS_LOG_LEVEL": "WARNING"},
@@ -113,7 +113,7 @@ def serving(home: str, port: int, *options: str) -> subprocess.Popen[bytes]:
 
 
 def api_start_s(starts: int) -> float:
-    """Median seconds until the API alone answers, on a database that an earlier start has made."""
+    """Median seconds until the API alone answers, on a database created by an earlier start."""
     seconds = []
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as home:
         for _ in range(starts + 1):
@@ -152,7 +152,7 @@ def loads_tensorflow(pid: int) -> bool:
 
 
 def observe(http: httpx.Client, job: dict[str, Any], memory: PeakMemory) -> dict[str, Any]:
-    """Submit the job and measure it from outside, and by what its trials say of themselves."""
+    """Submit the job and measure it from outside and by the durations that its trials report."""
     answer = http.post("/v1/jobs", json=job)
     answer.raise_for_status()
     path = f"/v1/jobs/{answer.json()['id']}"
@@ -184,7 +184,7 @@ def observe(http: httpx.Client, job: dict[str, Any], memory: PeakMemory) -> dict
 
 
 def import_s(module: str) -> float:
-    """Median seconds a fresh interpreter takes to import a module, its own start taken off."""
+    """Median seconds that a new interpreter takes to import a module, without its own start."""
     return max(0.0, timed(f"import {module}") - timed("pass"))
 
 
@@ -226,7 +226,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def missed(results: dict[str, Any]) -> list[str]:
-    """The targets that are not met."""
+    """The missed targets."""
     checks = {
         f"API memory {results['api_mb']:.0f} MB": results["api_mb"] < API_LIMIT_MB,
         "TensorFlow in the API process": not results["tensorflow_in_api"],

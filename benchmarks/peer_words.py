@@ -1,4 +1,4 @@
-"""What `benchmarks.peers` says: lines while it runs, and its tables."""
+"""The output of `benchmarks.peers`: progress lines and tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TITLES = {
 
 
 def search_line(search: dict[str, Any]) -> str:
-    """One line of a side's search: what is kept if a later one is broken off."""
+    """One line on a side's search, printed as it ends, so that an interrupted run leaves its results."""
     trials = search["trials"]
     best = max(trial["score"] for trial in trials)
     return (
@@ -28,7 +28,7 @@ def search_line(search: dict[str, Any]) -> str:
 
 
 def reach_line(hit: dict[str, Any]) -> str:
-    """One line of how fewbits came to the best score of another side."""
+    """One line on how fewbits reached the best score of another side."""
     return (
         f"    {hit['score']:.4f} reached in {hit['ours_s']:.1f} s and {hit['trials']} trials,"
         f" {hit['ours_s'] / hit['theirs_s']:.3f} of their time"

@@ -1,9 +1,9 @@
-"""The same search by fewbits, by keras-tuner with qkeras-v3, and by AutoQKeras, in turns and in one run.
+"""The same search by fewbits, by keras-tuner with qkeras-v3, and by AutoQKeras, alternating within one run.
 
-Space, limits, trials, epochs, data and optimizer are the same. The others run in environments that are made under
-~/.cache/fewbits at the first run (needs a package index); a side whose environment cannot be made is left out and said
-so. Targets (`--check`): trials a minute against keras-tuner at least 10 times on the jet MLP and twice on the MNIST
-network, the same distribution of accuracies, and its best score of all trials in a tenth of its time.
+Space, limits, trials, epochs, data and optimizer are the same. The others run in environments that are created under
+~/.cache/fewbits at the first run (needs a package index); a side whose environment cannot be created is skipped with
+a message. Targets (`--check`): trials a minute against keras-tuner at least 10 times on the jet MLP and twice on the
+MNIST network, the same distribution of accuracies, and its best score of all trials in a tenth of its time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from search.training.trial import run_trial
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fewbits"
 SIDES = Path(__file__).parent / "peer_sides"
 
-#: Side -> what its environment holds. fewbits itself runs in this one.
+#: Side -> packages of its environment. fewbits itself runs in the current one.
 ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "keras_tuner_qkeras": ("qkeras-v3==1.2.1", "keras-tuner==1.4.8", "tensorflow>=2.21", "tensorboard"),
     "autoqkeras": (
@@ -57,7 +57,7 @@ SAME_DISTRIBUTION = 0.01  #: least probability of the two-sample test
 REACH_LIMIT = 0.1
 TRIALS = 20
 
-#: Fields of a layer that every version of Keras takes.
+#: Fields of a layer that every version of Keras accepts.
 FIELDS = {
     "Conv2D": ("filters", "kernel_size", "strides", "padding", "use_bias"),
     "Dense": ("units", "use_bias"),
@@ -72,7 +72,7 @@ FIELDS = {
 
 
 def document(job: BenchmarkJob, data: Path, trials: int, seed: int) -> dict[str, Any]:
-    """The job in words that every side understands."""
+    """The job as JSON values that every side reads."""
     training = job.spec.training
     choices = job.plan.choices
     described = architecture(job.plan.job.model)["config"]["layers"][1:]
@@ -126,12 +126,12 @@ def _snake(name: str) -> str:
 
 
 def environment(side: str) -> Path:
-    """The interpreter of a side; its environment is made if there is none. CalledProcessError if that fails."""
+    """The interpreter of a side; creates its environment if it is missing. CalledProcessError if that fails."""
     home = CACHE / side
     python = home / "bin" / "python"
     manifest = home / "made.json"
     if not manifest.is_file() or json.loads(manifest.read_text()) != list(ENVIRONMENTS[side]):
-        print(f"making {home} ...", file=sys.stderr)
+        print(f"creating {home} ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[side]]
         subprocess.run(pip, check=True, stdout=sys.stderr)
@@ -140,7 +140,7 @@ def environment(side: str) -> Path:
 
 
 def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dict[str, Any]:
-    """Run a search in a process of its own; its trials, its CPU-seconds and its peak memory."""
+    """Run a search in a new process; its trials, its CPU-seconds and its peak memory."""
     if side == "fewbits":
         command = [sys.executable, "-m", "benchmarks.peers", "--side", name, str(job)]
         command += [] if reach is None else ["--reach", str(reach)]
@@ -155,7 +155,7 @@ def run_side(side: str, job: Path, name: str, reach: float | None = None) -> dic
 
 
 def as_fewbits(name: str, path: Path, reach: float | None) -> None:
-    """The fewbits side: a search in one process, without the service; ends at the score to be reached."""
+    """The fewbits side: a search in one process, without the service; stops at the score `reach`."""
     described = json.loads(path.read_text())
     folder = Path(described["folder"])
     changes: dict[str, Any] = {"seed": described["seed"], "budget": {"trials": described["trials"]}}
@@ -174,7 +174,7 @@ def as_fewbits(name: str, path: Path, reach: float | None) -> None:
 
 
 def searched(job: BenchmarkJob, out: Path, seed: int) -> Iterator[tuple[TrialRecord, float]]:
-    """The trials of a search, one after the other, and the seconds each took with its proposal."""
+    """The trials of a search, one after the other, with the seconds of each trial and its proposal."""
     plan, state = job.plan, None
     history: list[TrialRecord] = []
     reference = plan.pricer.reference().value
@@ -200,7 +200,7 @@ def searched(job: BenchmarkJob, out: Path, seed: int) -> Iterator[tuple[TrialRec
 
 
 def report(job: BenchmarkJob, record: TrialRecord) -> dict[str, Any]:
-    """What all sides say of a trial."""
+    """The fields of a trial that all sides print."""
     return {
         "values": dict(record.assignment.values),
         "metric": record.metric,
@@ -214,7 +214,7 @@ def score(job: BenchmarkJob, metric: float, cost: float) -> float:
 
 
 def scored(job: BenchmarkJob, search: dict[str, Any]) -> dict[str, Any]:
-    """Scores by one cost model for all sides that name their choices as fewbits does."""
+    """Add scores to the trials of sides that only report choices and metric, by the cost model of fewbits."""
     for trial in search["trials"]:
         if "score" not in trial:
             cost = job.plan.pricer.price(job.plan.choices.assignment(trial["values"])).value
@@ -226,7 +226,7 @@ def scored(job: BenchmarkJob, search: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(name: str, folder: Path, trials: int, seeds: int, sides: list[str]) -> dict[str, Any]:
-    """All sides on one job, in turns; and how long fewbits takes to the best score that keras-tuner found."""
+    """All sides on one job, alternating; and the time in which fewbits reaches the best score of keras-tuner."""
     rounds: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     hits = []
     job = load_job(name, folder)
@@ -288,7 +288,7 @@ def judged(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def missed(results: dict[str, Any]) -> list[str]:
-    """The targets that were not reached."""
+    """The missed targets."""
     faults = []
     for name, result in results["jobs"].items():
         if "speed" not in result:
@@ -297,7 +297,7 @@ def missed(results: dict[str, Any]) -> list[str]:
         if result["speed"] < SPEED_LEAST[name]:
             faults.append(f"{name}: {result['speed']:.1f} times the trials a minute")
         if result["p"] < SAME_DISTRIBUTION:
-            faults.append(f"{name}: accuracies are distributed otherwise, p = {result['p']:.4f}")
+            faults.append(f"{name}: accuracies are distributed differently, p = {result['p']:.4f}")
         if name == "mnist" and result["reach"] > REACH_LIMIT:
             faults.append(f"{name}: {result['reach']:.2f} of the time to its best score")
     return faults
@@ -310,7 +310,7 @@ def measure(jobs: list[str], trials: int, seeds: int, others: list[str]) -> dict
             environment(side)
             sides.append(side)
         except (subprocess.CalledProcessError, OSError) as error:
-            print(f"{TITLES[side]} is left out, its environment cannot be made: {error}", file=sys.stderr)
+            print(f"{TITLES[side]} is skipped, its environment cannot be created: {error}", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="fewbits-peers-") as scratch:
         folder = data_folder(Path(scratch))
         return {

@@ -1,18 +1,18 @@
 """How good the oracles are: best score and hypervolume against the number of trials, and seconds for a proposal.
 
 Every oracle searches tables whose every assignment is measured (`benchmarks.tabular`, `benchmarks.landscapes`), through
-the same `propose` that workers call, with one trial under way. A trial counts as many trials as its share of a whole
+the same `propose` that workers call, with one trial at a time. A trial counts as many trials as its share of a whole
 training: those of Hyperband are short. `random+bound` is random search that prunes by `bound: strict`; what it prunes
-costs nothing. The tables `mlp` and `made-up` are held out: constants of oracles are not to be chosen by them. They are
-judged only by what is no matter of luck: that no oracle is worse than random.
+costs nothing. The tables `mlp` and `made-up` are held out: constants of oracles are not tuned on them. On
+them the only target is that no oracle is significantly worse than random.
 
 The hypervolume is the area of accuracy and log2 of the cost that the trials dominate, up to the reference's cost, as a
 share of the whole table's.
 
 Targets (`--check`):
 - on `digits` and `jet` frugal's median of the best score reaches random's median after 40 trials within 10 trials;
-- after 40 trials no oracle is worse than random in what it looks for: it is worse if its median is lower and a
-  one-sided Wilcoxon test, paired by seed, gives p < 0.01. The grid is exempt: it does not look for anything;
+- after 40 trials no oracle is worse than random in its objective: it is worse if its median is lower and a
+  one-sided Wilcoxon test, paired by seed, gives p < 0.01. The grid is exempt: it optimizes nothing;
 - a proposal among 20 choices after 1,000 trials takes, in 95 of 100 cases, less than 50 ms for random and Hyperband,
   less than 2 s for bayesian and frugal.
 """
@@ -50,7 +50,7 @@ TRIALS: Final = 40
 SEEDS: Final = 50
 FRUGAL_TRIALS: Final = 10
 
-#: Below this probability a lower median is no accident.
+#: Below this probability a lower median is significant.
 SIGNIFICANT: Final = 0.01
 
 #: Name -> oracle and further settings of the job.
@@ -65,13 +65,13 @@ MODES: Final[Mapping[str, Mapping[str, Any]]] = {
     "frugal front": {"oracle": {"kind": "frugal", "gain": "front"}},
 }
 
-#: What a mode looks for, and is judged by: the best score if not named here.
-LOOKS_FOR: Final = {"evolution": "area", "frugal front": "area"}
+#: The objective of a mode, which it is judged by: the best score unless named here.
+OBJECTIVES: Final = {"evolution": "area", "frugal front": "area"}
 
-#: Modes that are shown, not judged.
+#: Modes that are shown but not judged.
 NOT_JUDGED: Final = ("random", "grid")
 
-#: Table -> reads it, for a seed and settings of the job.
+#: Table -> function that reads it, for a seed and settings of the job.
 TABLES: Final[Mapping[str, Callable[..., Table]]] = {
     "digits": lambda **job: tabular.read("digits", **job),
     "jet": lambda **job: tabular.read("jet", **job),
@@ -137,7 +137,7 @@ def _ended(
 
 
 def _note(curves: Curves, table: Table, history: Sequence[TrialRecord], spent: int) -> None:
-    """Enter the state after `spent` whole trials, if it is not there yet."""
+    """Append the state after `spent` whole trials, unless the curves have it."""
     if len(curves.score) >= spent:
         return
     measured = [(trial.metric or 0.0, trial.cost or 1.0) for trial in paid(history)]
@@ -179,7 +179,7 @@ def quartiles(curves: Sequence[Sequence[float]]) -> list[list[float]]:
 
 
 def chance_of_being_worse(ends: Sequence[float], random: Sequence[float]) -> float:
-    """How probable such low ends are, seed by seed, of a mode that is as good as random (one-sided Wilcoxon test)."""
+    """The probability of ends this low, paired by seed, if the mode is as good as random (one-sided Wilcoxon test)."""
     differences = np.array(ends) - np.array(random)
     if not differences.any():
         return 1.0
@@ -187,17 +187,17 @@ def chance_of_being_worse(ends: Sequence[float], random: Sequence[float]) -> flo
 
 
 def first_at_least(curve: Sequence[float], level: float) -> int | None:
-    """After how many trials a curve reaches a level."""
+    """The number of trials after which a curve reaches a level; None if it does not."""
     return next((index + 1 for index, value in enumerate(curve) if value >= level), None)
 
 
 def of_table(curves: Mapping[str, Sequence[Curves]]) -> dict[str, Any]:
-    """Numbers of one table: of each mode the quartiles of its curves, and whether it is worse than random."""
+    """Numbers of one table: by mode the quartiles of its curves, and the p-value of being worse than random."""
     random = curves["random"]
     modes: dict[str, Any] = {}
     for mode, of_mode in curves.items():
         modes[mode] = {kind: quartiles([getattr(curve, kind) for curve in of_mode]) for kind in KINDS}
-        kind = LOOKS_FOR.get(mode, "score")
+        kind = OBJECTIVES.get(mode, "score")
         ends, others = ([getattr(curve, kind)[-1] for curve in group] for group in (of_mode, random))
         modes[mode]["p_worse"] = chance_of_being_worse(ends, others)
         level = modes["random"]["score"][1][-1]
@@ -206,14 +206,14 @@ def of_table(curves: Mapping[str, Sequence[Curves]]) -> dict[str, Any]:
 
 
 def checks(results: Mapping[str, Any]) -> list[str]:
-    """The targets that were missed."""
+    """The missed targets."""
     missed = []
     for table, modes in results["tables"].items():
         reached = modes["frugal"]["reaches_random"]
         if table not in HELD_OUT and (reached is None or reached > FRUGAL_TRIALS):
             missed.append(f"{table}: frugal needs {reached} trials for random's median after {TRIALS}")
         for mode, numbers in modes.items():
-            kind = LOOKS_FOR.get(mode, "score")
+            kind = OBJECTIVES.get(mode, "score")
             lower = numbers[kind][1][-1] < modes["random"][kind][1][-1]
             if lower and numbers["p_worse"] < SIGNIFICANT and mode not in NOT_JUDGED:
                 missed.append(
@@ -221,9 +221,7 @@ def checks(results: Mapping[str, Any]) -> list[str]:
                 )
     for oracle, seconds in results["ask_p95_s"].items():
         if seconds > ask_time.LIMITS_S[oracle]:
-            missed.append(
-                f"{oracle}: a proposal takes {seconds:.3f} s, allowed are {ask_time.LIMITS_S[oracle]:g}"
-            )
+            missed.append(f"{oracle}: a proposal takes {seconds:.3f} s; limit {ask_time.LIMITS_S[oracle]:g}")
     return missed
 
 
@@ -256,7 +254,7 @@ def _cell(curves: Sequence[Sequence[float]], trials: int) -> str:
 
 
 def main() -> int:
-    """Measure, print, and say by the exit status whether the targets were met (with `--check`)."""
+    """Measure and print; with `--check` the exit status is 1 if a target is missed."""
     options = _options()
     console = Console(stderr=options.json)
     if options.generate:
@@ -294,7 +292,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help=f"default {SEEDS}")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument(
-        "--keep", type=Path, metavar="FILE", help="keep curves there; a run that stopped goes on"
+        "--keep", type=Path, metavar="FILE", help="store curves in this file; an interrupted run resumes"
     )
     return parser.parse_args()
 
@@ -303,7 +301,7 @@ Job = tuple[str, str, int]  #: table, mode, seed
 
 
 def curves_of(jobs: Sequence[Job], processes: int, keep: Path | None) -> dict[Job, Curves]:
-    """The curves of every job; those kept in the file are taken from it, the others are added to it."""
+    """The curves of every job; those stored in the file `keep` are read from it, the others are appended to it."""
     results: dict[Job, Curves] = {}
     if keep is not None and keep.exists():
         for line in keep.read_text().splitlines():

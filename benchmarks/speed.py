@@ -1,8 +1,8 @@
-"""Speed of trials: retraces, memory, what quantization adds to a step, what a second worker adds.
+"""Speed of trials: retraces, memory, the cost of quantization per step, the gain of a second worker.
 
-Each comparison is made in turns within one run; medians are shown. Targets (`--check`): nothing traced after the first
+Comparisons alternate within one run; medians are shown. Targets (`--check`): nothing traced after the first
 trial, memory flat within 5 %, a quantized step at most 1.15 times a float one, a trial at most 1.25 times its float
-training, two workers at least 1.8 times one. MNIST is read from FEWBITS_DATA_DIR; without it images are generated.
+training, two workers at least 1.8 times one. MNIST is read from FEWBITS_DATA_DIR; otherwise images are generated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ TRIAL_LIMIT = 1.25
 MEMORY_LIMIT = 0.05
 WORKERS_LEAST = 1.8
 
-#: Trials before memory is looked at: the allocator's pools fill in them.
+#: Trials before memory is compared: the allocator's pools fill during them.
 WARM_UP = 20
 
 
@@ -55,7 +55,7 @@ def run_one(job: BenchmarkJob, assignment: Assignment, folder: Path, seed: int) 
 
 
 def many_trials(job: BenchmarkJob, count: int, folder: Path) -> dict[str, Any]:
-    """Run trials of one network, widths searched too: what is traced after the first, and how memory grows."""
+    """Run trials of one network, with searched widths: traces after the first trial, and growth of memory."""
     process, seconds, memory, traces = psutil.Process(), [], [], []
     for number, assignment in zip(range(count), job.assignments(), strict=False):
         seconds.append(run_one(job, assignment, folder, number))
@@ -79,7 +79,7 @@ def many_trials(job: BenchmarkJob, count: int, folder: Path) -> dict[str, Any]:
 
 
 class Stepper:
-    """Epochs of an assignment (None: the float network) in a program that is compiled already."""
+    """Runs epochs of an assignment (None: the float network) in one program."""
 
     def __init__(self, job: BenchmarkJob, assignment: Assignment | None) -> None:
         training = job.spec.training
@@ -94,7 +94,7 @@ class Stepper:
         self._order = np.random.default_rng(0).permutation(len(self._train)).astype(np.int32)
 
     def epoch(self, measure: bool = False) -> float:
-        """Train an epoch, and measure it if asked for; seconds of the processor, which others do not stretch."""
+        """Train an epoch, and with `measure` evaluate it; CPU-seconds, which other processes do not lengthen."""
         began = time.process_time()
         self._state, _ = self._program.train(
             self._arguments, self._state, self._train, self._order, 0, self._batches
@@ -113,7 +113,7 @@ ACTIVATIONS = {
 
 
 def step_ratios(job: BenchmarkJob, rounds: int) -> dict[str, float]:
-    """Step of a quantized network in terms of the float one's, for each kind of activation; kernels have 4 bits."""
+    """Time of a quantized step over that of a float one, by kind of activation; kernels have 4 bits."""
     steppers = {"float": Stepper(job, None)}
     for name, text in ACTIVATIONS.items():
         steppers[name] = Stepper(job, uniform(job, "quantized_bits(4,0,1,alpha=1.0)", text))
@@ -140,7 +140,7 @@ def uniform(job: BenchmarkJob, kernel: str, activation: str) -> Assignment:
 
 
 def trial_ratio(job: BenchmarkJob, count: int, folder: Path) -> dict[str, float]:
-    """A whole trial, with building, measuring and saving, in terms of float training of the same epochs."""
+    """Time of a whole trial, with building, evaluation and saving, over float training of the same epochs."""
     plain = Stepper(job, None)
     plain.epoch(measure=True)
     drawn = job.assignments()
@@ -160,7 +160,7 @@ def trial_ratio(job: BenchmarkJob, count: int, folder: Path) -> dict[str, float]
 
 
 def scaling(trials: int, rounds: int) -> dict[str, float]:
-    """Trials a minute of two processes at once in terms of one alone; processes are warm before the clock starts."""
+    """Trials a minute of two concurrent processes over those of one; processes have run a trial before."""
     pairs = []
     for _ in range(rounds):
         one = _trials_a_minute(1, trials)
@@ -258,7 +258,7 @@ def show(results: dict[str, Any]) -> None:
 
 
 def missed(results: dict[str, Any]) -> list[str]:
-    """The targets that were not reached."""
+    """The missed targets."""
     faults = []
     for name in ("many", "jet"):
         if results[name]["retraces"]:

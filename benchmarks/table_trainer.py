@@ -1,7 +1,7 @@
 """Trains every assignment of a tabular benchmark: `python -m benchmarks.search_quality --generate`.
 
-About a hundred assignments are trained at once, as one network with an axis more: the same layers and the product's own
-quantizers, but Adam, batches and seeds are the trainer's.
+About a hundred assignments are trained at once, as one network with an additional axis. Layers and quantizers are those
+of `fewbits`; Adam, batches and seeds are this trainer's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from search.spec.job import SearchSpec
 
 Floats = NDArray[np.float32]
 
-#: Of the weights and batches, by table: another one for another table.
+#: By table, the seed of weights and batches.
 SEEDS: Final = {"digits": 7, "jet": 7, "mlp": 1301}
 
 
@@ -39,7 +39,7 @@ class _Examples:
 
 
 def generate(name: str, progress: Callable[[str], None]) -> Path:
-    """Train every assignment of a job and store the table; what was trained before an interruption is kept."""
+    """Train every assignment of a job and store the table; resumes after an interruption."""
     spec = SearchSpec.model_validate(JOBS[name])
     space = choices(spec, models.network(spec.model))
     assignments = [space.assignment(values) for values in every_values(space)]
@@ -58,7 +58,7 @@ def generate(name: str, progress: Callable[[str], None]) -> Path:
 
 
 def _groups(space: Choices, assignments: Sequence[Assignment]) -> list[list[int]]:
-    """Assignments with the same activations: their networks are computed together without being taken apart."""
+    """Assignments by their activations: the networks of a group share the activation quantizers."""
     names = [slot.name for slot in space.slots if slot.field == "activation"]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for index, assignment in enumerate(assignments):
@@ -82,7 +82,7 @@ def _digits(spec: SearchSpec, seed: int) -> _Examples:
 
 
 def _jets(samples: int = 4000) -> _Examples:
-    """Five classes of six overlapping clusters each; about as hard as the tagging of jets."""
+    """Five classes of six overlapping clusters each; about as difficult as jet tagging."""
     chance = np.random.default_rng(SEEDS["jet"])
     centres = chance.normal(size=(5, 6, 16))
     y = np.arange(samples) % 5
@@ -105,7 +105,7 @@ class _Stack:
     statistics: dict[str, Any] = field(default_factory=dict)
 
     def variable(self, name: str, shape: tuple[int, ...], deviation: float, mean: float = 0.0) -> Any:
-        """The weight of this name, made when first asked for."""
+        """The weight of this name, created at the first call."""
         import tensorflow as tf
 
         if name not in self.weights:
@@ -194,7 +194,7 @@ def _digits_logits(stack: _Stack, x: Any, training: bool) -> Any:
 
 
 def _patches(x: Any, half: int) -> Any:
-    """What a 3x3 convolution of stride 2 and padding `same` sees at each place."""
+    """The inputs of a 3x3 convolution of stride 2 and padding `same` at each position."""
     import tensorflow as tf
 
     padded = tf.pad(x, [[0, 0], [0, 0], [0, 1], [0, 1], [0, 0]])
@@ -217,7 +217,7 @@ LOGITS: Final[Mapping[str, Callable[[_Stack, Any, bool], Any]]] = {
 def _trained(
     name: str, spec: SearchSpec, assignments: Sequence[Assignment], data: _Examples, seed: int
 ) -> NDArray[np.int64]:
-    """Right answers on the validation data: (assignments, epochs)."""
+    """Correct answers on the validation data, of shape (assignments, epochs)."""
     import keras
     import tensorflow as tf
 
@@ -253,7 +253,7 @@ def _trained(
 
 
 class _Adam:
-    """Adam (Kingma and Ba, 2015). Every network's gradient is its own, so one step serves all."""
+    """Adam (Kingma and Ba, 2015). The networks share no weights, so one step updates all of them."""
 
     def __init__(self, weights: Sequence[Any], rate: float) -> None:
         import tensorflow as tf

@@ -1,1 +1,1 @@
-"""The same search written for other libraries; each file runs in an environment of its own and imports no fewbits."""
+"""The same search written for other libraries; each file runs in a separate environment and does not import fewbits."""

@@ -1,4 +1,4 @@
-"""AutoQKeras on its last working stack (TensorFlow 2.12, qkeras 0.9, keras-tuner 1.3.5). Imports no fewbits.
+"""AutoQKeras on its last working stack (TensorFlow 2.12, qkeras 0.9, keras-tuner 1.3.5). Does not import fewbits.
 
 python autoqkeras.py JOB.json: reads the job, prints a JSON object a trial and one at the end.
 """

@@ -1,4 +1,4 @@
-"""A random search with keras-tuner over models of qkeras-v3, as its users write it. Imports no fewbits.
+"""A random search with keras-tuner over models of qkeras-v3, as its users write it. Does not import fewbits.
 
 python keras_tuner_qkeras.py JOB.json: reads the job, prints a JSON object a trial and one at the end.
 """

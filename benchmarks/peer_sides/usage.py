@@ -1,12 +1,12 @@
-"""What a side's process used."""
+"""CPU time and memory of a side's process."""
 
 import resource
 
 
 def used() -> dict[str, float]:
-    """CPU-seconds of this process, and its peak memory in MB since it runs its own program.
+    """CPU-seconds of this process, and its peak memory in MB since it was started.
 
-    `ru_maxrss` also remembers the memory of the process that started this one.
+    `ru_maxrss` would include the memory of the process that started this one.
     """
     spent = resource.getrusage(resource.RUSAGE_SELF)
     with open("/proc/self/status") as file:
