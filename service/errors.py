@@ -1,38 +1,39 @@
 """Everything the service refuses, each with its HTTP status.
 
-    ServiceError                 500
-    ├── Malformed                400  the body is not JSON, or the host is not ours
-    ├── Unauthorized             401  no key, or not a good one
-    ├── Forbidden                403
-    │   ├── InsufficientScope        the key may not do this
-    │   └── QuotaExhausted           the tenant has used what it may
-    ├── NotFound                 404
+    ServiceError                     500
+    ├── Malformed                    400  the body is not JSON, or the host is not one of the service's
+    ├── Unauthorized                 401  no key, or an invalid one
+    ├── Forbidden                    403
+    │   ├── InsufficientScope             the key's scope does not allow this
+    │   └── QuotaExhausted                a quota of the tenant is used up
+    ├── NotFound                     404
     │   ├── JobNotFound
     │   ├── TrialNotFound
     │   ├── UploadNotFound
-    │   └── ArtifactNotFound
-    ├── NotAcceptable            406  in none of the formats the reader takes
+    │   ├── ArtifactNotFound
     │   └── NoSuchPath
-    ├── MethodNotAllowed         405
-    ├── Conflict                 409
-    │   ├── IllegalVerb          409  carries what is allowed instead
-    │   ├── WrongOffset          409  of an upload; carries the right one
-    │   ├── BusyUpload           409  another request is writing it
-    │   ├── UploadInUse          409  a job that has not ended names it
-    │   └── KeyInUse             409  the first request with this Idempotency-Key is not answered yet
-    ├── InvalidRequest           422  carries one entry per fault: JSON pointer and message
-    │   ├── InvalidParameter     422  the fault lies in the query, not in the body
-    │   ├── RefusedUpload        422  the content of an upload is not what may be uploaded
-    │   └── KeyReused            422  the Idempotency-Key was sent before with another body
-    ├── TooLarge                 413
-    ├── RangeNotSatisfiable      416
-    ├── NotJson                  415
-    ├── TooMany                  429
-    │   ├── RateLimited              the key asks too often
-    │   └── QuotaReached             the tenant must wait for what is under way
-    └── Unavailable              503  a part the service stands on does not answer
+    ├── MethodNotAllowed             405
+    ├── NotAcceptable                406  none of the formats that the client accepts
+    ├── Conflict                     409
+    │   ├── IllegalVerb                   carries the verbs that are allowed
+    │   ├── WrongOffset                   of an upload; carries the right one
+    │   ├── BusyUpload                    another request is writing it
+    │   ├── UploadInUse                   a job that has not ended uses it
+    │   └── IdempotencyKeyInUse           the first request with this Idempotency-Key is still in progress
+    ├── TooLarge                     413
+    ├── NotJson                      415
+    ├── RangeNotSatisfiable          416
+    ├── InvalidRequest               422  one entry per fault: JSON pointer and message
+    │   ├── InvalidParameter              the fault is in the query, not in the body
+    │   ├── RefusedUpload                 the content of an upload is not accepted
+    │   └── IdempotencyKeyReused          the Idempotency-Key was used before with another body
+    ├── TooMany                      429
+    │   ├── RateLimited                   the key sends too many requests
+    │   └── QuotaReached                  the tenant must wait until one of its jobs ends
+    └── Unavailable                  503  a part that the service depends on does not respond
 
-The response is application/problem+json (RFC 9457): `type` is stable, `detail` is for people, `errors` are the faults.
+The response is application/problem+json (RFC 9457): `type` is stable, `title` is the first line of the class's
+docstring, `detail` is for people, `errors` are the faults.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from search.errors import Problem
 
 
 class ServiceError(Exception):
-    """The service failed."""
+    """Internal error."""
 
     status: ClassVar[int] = 500
     type: ClassVar[str] = "urn:fewbits:problem:internal"
@@ -58,7 +59,7 @@ class ServiceError(Exception):
 
     @property
     def title(self) -> str:
-        """The fact, the same for every occurrence."""
+        """A short summary, the same for every occurrence."""
         return (self.__class__.__doc__ or "").strip().splitlines()[0].rstrip(".")
 
 
@@ -70,7 +71,7 @@ class Malformed(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """The service needs to know who asks."""
+    """Authentication required."""
 
     status = 401
     type = "urn:fewbits:problem:unauthorized"
@@ -78,20 +79,20 @@ class Unauthorized(ServiceError):
 
 
 class Forbidden(ServiceError):
-    """The service does not do this for whoever asks."""
+    """This request is not allowed."""
 
     status = 403
     type = "urn:fewbits:problem:forbidden"
 
 
 class InsufficientScope(Forbidden):
-    """The key may not do this."""
+    """The scope of the key does not allow this."""
 
     type = "urn:fewbits:problem:insufficient-scope"
 
 
 class QuotaExhausted(Forbidden):
-    """The tenant has used up what it may use."""
+    """A quota of the tenant is used up."""
 
     type = "urn:fewbits:problem:quota-exhausted"
 
@@ -101,7 +102,7 @@ class QuotaExhausted(Forbidden):
 
 
 class NotFound(ServiceError):
-    """There is no such thing."""
+    """Not found."""
 
     status = 404
     type = "urn:fewbits:problem:not-found"
@@ -126,60 +127,60 @@ class ArtifactNotFound(NotFound):
 
 
 class NotAcceptable(ServiceError):
-    """This cannot be sent in any of the formats that are asked for."""
+    """None of the requested formats is available."""
 
     status = 406
     type = "urn:fewbits:problem:not-acceptable"
 
 
 class NoSuchPath(NotFound):
-    """The service has nothing at this path."""
+    """No such path."""
 
     type = "urn:fewbits:problem:no-such-path"
 
 
 class MethodNotAllowed(ServiceError):
-    """The path does not know this method."""
+    """Method not allowed."""
 
     status = 405
     type = "urn:fewbits:problem:method-not-allowed"
 
 
 class UploadNotFound(NotFound):
-    """No model or data set was uploaded under this id."""
+    """No upload has this id."""
 
     type = "urn:fewbits:problem:upload-not-found"
 
 
 class Conflict(ServiceError):
-    """The state of the job does not allow this."""
+    """The current state does not allow this."""
 
     status = 409
     type = "urn:fewbits:problem:conflict"
 
 
 class IllegalVerb(Conflict):
-    """The state of the job does not allow this."""
+    """The status of the job does not allow this."""
 
     def __init__(self, verb: str, why: str, allowed: Sequence[str]) -> None:
         self.allowed = tuple(allowed)
-        super().__init__(f"cannot {verb}: {why}; possible are {', '.join(self.allowed) or 'none'}")
+        super().__init__(f"cannot {verb}: {why}; allowed: {', '.join(self.allowed) or 'nothing'}")
 
 
-class KeyInUse(Conflict):
-    """The first request with this Idempotency-Key is not answered yet."""
+class IdempotencyKeyInUse(Conflict):
+    """The first request with this Idempotency-Key is still in progress."""
 
     type = "urn:fewbits:problem:idempotency-key-in-use"
 
 
 class WrongOffset(Conflict):
-    """The part does not begin where the upload's bytes end."""
+    """The part does not start at the upload's offset."""
 
     type = "urn:fewbits:problem:wrong-offset"
 
     def __init__(self, offset: int) -> None:
         super().__init__(
-            f"{offset} bytes are there: go on from Upload-Offset", {"Upload-Offset": str(offset)}
+            f"the upload has {offset} bytes: continue from Upload-Offset", {"Upload-Offset": str(offset)}
         )
 
 
@@ -190,13 +191,13 @@ class BusyUpload(Conflict):
 
 
 class UploadInUse(Conflict):
-    """A job that has not ended names this upload."""
+    """A job that has not ended uses this upload."""
 
     type = "urn:fewbits:problem:upload-in-use"
 
 
 class InvalidRequest(ServiceError):
-    """The request cannot be carried out as written."""
+    """The request is not valid."""
 
     status = 422
     type = "urn:fewbits:problem:invalid-request"
@@ -207,7 +208,7 @@ class InvalidRequest(ServiceError):
 
 
 class InvalidParameter(InvalidRequest):
-    """The request's query cannot be carried out as written."""
+    """A parameter of the request is not valid."""
 
     type = "urn:fewbits:problem:invalid-parameter"
 
@@ -217,7 +218,7 @@ class InvalidParameter(InvalidRequest):
 
 
 class RefusedUpload(InvalidRequest):
-    """The content is not what may be uploaded here; nothing of it was kept."""
+    """The uploaded content is not accepted and was discarded."""
 
     type = "urn:fewbits:problem:refused-upload"
 
@@ -225,58 +226,58 @@ class RefusedUpload(InvalidRequest):
         super().__init__((), detail)
 
 
-class KeyReused(InvalidRequest):
-    """The Idempotency-Key was sent before with another body."""
+class IdempotencyKeyReused(InvalidRequest):
+    """The Idempotency-Key was used before with another body."""
 
     type = "urn:fewbits:problem:idempotency-key-reused"
 
     def __init__(self) -> None:
-        super().__init__((), "this Idempotency-Key was sent before with another body: take a new key")
+        super().__init__((), "this Idempotency-Key was used before with another body: use a new key")
 
 
 class TooLarge(ServiceError):
-    """The request's body is too large."""
+    """The request body is too large."""
 
     status = 413
     type = "urn:fewbits:problem:too-large"
 
 
 class RangeNotSatisfiable(ServiceError):
-    """The file has no such range of bytes."""
+    """The requested range is not in the file."""
 
     status = 416
     type = "urn:fewbits:problem:range-not-satisfiable"
 
 
 class NotJson(ServiceError):
-    """The request's body must be application/json."""
+    """The request body must be application/json."""
 
     status = 415
     type = "urn:fewbits:problem:not-json"
 
 
 class Unavailable(ServiceError):
-    """A part the service stands on does not answer."""
+    """A part that the service depends on does not respond."""
 
     status = 503
     type = "urn:fewbits:problem:unavailable"
 
 
 class TooMany(ServiceError):
-    """Too much is asked at once."""
+    """Too many requests."""
 
     status = 429
     type = "urn:fewbits:problem:too-many"
 
 
 class RateLimited(TooMany):
-    """The key is used too often."""
+    """The rate limit is exceeded."""
 
     type = "urn:fewbits:problem:rate-limited"
 
 
 class QuotaReached(TooMany):
-    """The tenant has as much under way as it may."""
+    """A quota of the tenant is reached."""
 
     type = "urn:fewbits:problem:quota-reached"
 

@@ -37,7 +37,7 @@ UPLOAD: Final[dict[str, Any]] = {"name": "my model", "size_bytes": 123_456}
 
 PROBLEM: Final[dict[str, Any]] = {
     "type": "urn:fewbits:problem:invalid-request",
-    "title": "The request cannot be carried out as written",
+    "title": "The request is not valid",
     "status": 422,
     "detail": "/budget/trials: should be greater than or equal to 1",
     "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",

@@ -79,7 +79,8 @@ class Intake:
     ) -> JobView:
         """The job stored, a worker woken; the job of an earlier request with the same key if there is one.
 
-        InvalidRequest for what model and data reveal; KeyReused, KeyInUse; QuotaReached, QuotaExhausted.
+        InvalidRequest for faults that model and data reveal; IdempotencyKeyReused, IdempotencyKeyInUse; QuotaReached,
+        QuotaExhausted.
         """
         with self._once(request) as taken:
             if isinstance(taken, str):

@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.orm import Session
 
-from service.errors import KeyInUse, KeyReused
+from service.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from service.store.models import IdempotencyKey, now
 from service.store.session import insert_of
 from service.store.tenancy import LOCAL, tenant_of
@@ -43,7 +43,7 @@ class Taken:
 def take(session: Session, request: Request) -> Taken | str:
     """The key, or the id of the job that the first request with it made.
 
-    KeyReused if that had another body, KeyInUse if it is not answered yet.
+    IdempotencyKeyReused if that had another body, IdempotencyKeyInUse if it is still in progress.
     """
     moment = now()
     tenant = tenant_of(session) or LOCAL
@@ -66,20 +66,25 @@ def take(session: Session, request: Request) -> Taken | str:
         IdempotencyKey, (tenant, request.route, request.key), with_for_update=True, populate_existing=True
     )
     if row.body_sha256 != request.body_sha256:
-        raise KeyReused
+        raise IdempotencyKeyReused
     if row.job_id is not None:
         return row.job_id
     if moment - row.created_at < PATIENCE:
-        raise KeyInUse("the first request with this Idempotency-Key is not answered yet: send it again")
+        raise IdempotencyKeyInUse(
+            "the first request with this Idempotency-Key is still in progress: send it again"
+        )
     row.created_at = moment
     return Taken(tenant, request, moment)
 
 
 def fill(session: Session, taken: Taken, job_id: str) -> None:
-    """Say which job the request made, in the transaction that makes it. KeyInUse if another request took its place."""
+    """Record which job the request made, in the transaction that makes it.
+
+    IdempotencyKeyInUse if another request took its place.
+    """
     changed = session.execute(_own(update(IdempotencyKey), taken).values(job_id=job_id))
     if cast("CursorResult[Any]", changed).rowcount != 1:
-        raise KeyInUse("another request with this Idempotency-Key took over: send it again")
+        raise IdempotencyKeyInUse("another request with this Idempotency-Key took over: send it again")
 
 
 def give_back(session: Session, taken: Taken) -> None:

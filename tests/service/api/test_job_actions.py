@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from search.history import Cause, JobStatus
 from service.api.merge_patch import merged
 from service.app import create_app
-from service.errors import KeyInUse, KeyReused
+from service.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from service.settings import Settings
 from service.store import idempotency, jobs
 from service.store.idempotency import Request, Taken
@@ -349,9 +349,9 @@ REQUEST = Request("POST /v1/jobs", "one", "aa")
 
 def test_a_request_that_is_not_answered_yet_is_not_carried_out_again(database: Database) -> None:
     taken(database, REQUEST)
-    with pytest.raises(KeyInUse), database.transaction() as session:
+    with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
         idempotency.take(session, REQUEST)
-    with pytest.raises(KeyReused), database.transaction() as session:
+    with pytest.raises(IdempotencyKeyReused), database.transaction() as session:
         idempotency.take(session, Request("POST /v1/jobs", "one", "bb"))
 
 
@@ -361,7 +361,7 @@ def test_an_interrupted_request_is_taken_over_and_then_makes_no_job(database: Da
         row = session.query(IdempotencyKey).one()
         row.created_at = now() - 2 * idempotency.PATIENCE
     second = taken(database, REQUEST)
-    with pytest.raises(KeyInUse), database.transaction() as session:
+    with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
         idempotency.fill(session, first, jobs.create(session, new_job()).id)
     with database.transaction() as session:
         made = jobs.create(session, new_job()).id
