@@ -1,4 +1,4 @@
-"""What happened in a search, as frozen values: assignments, measurements, trials. Plain; nothing loads Keras."""
+"""Frozen values of a search: statuses, assignments, costs, measurements, trials. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ from quantization.specs.parse import QuantizerSpec, parse_quantizer
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """The status of a job."""
 
-    QUEUED = "queued"  #: stored; no worker has looked at it
+    QUEUED = "queued"  #: stored; no worker has started it
     RUNNING = "running"  #: trials are proposed and trained
-    PAUSED = "paused"  #: no trial begins until it is resumed; those under way go on
+    PAUSED = "paused"  #: no trial starts until the job is resumed; running trials continue
     STOPPING = (
-        "stopping"  #: no trial begins any more; the job ends with its best once those under way have ended
+        "stopping"  #: no further trial starts; the job ends with its best once the running trials have ended
     )
-    CANCELLING = "cancelling"  #: trials under way are being ended
+    CANCELLING = "cancelling"  #: running trials are being ended
     FINALIZING = "finalizing"  #: the search is over; the best trial is measured on the test data
-    DONE = "done"  #: at least one trial was measured; the report is there
+    DONE = "done"  #: at least one trial was measured; the report is stored
     FAILED = "failed"  #: no trial could be measured
     CANCELLED = "cancelled"  #: ended by its user
 
 
 class Cause(StrEnum):
-    """Why a search ended; the job's `reason` says it in words."""
+    """Why a search ended; the job's `reason` explains it in words."""
 
     TRIALS = "trials"  #: the budget of trials is used up
     EPOCHS = "epochs"  #: the budget of epochs has no room for another trial
     SECONDS = "seconds"  #: the budget of time is used up
-    QUOTA = "quota"  #: the tenant has had all the time of workers that it may have
-    SPACE = "space"  #: every assignment was tried, or the oracle has no other
+    QUOTA = "quota"  #: the tenant's quota of compute time is used up
+    SPACE = "space"  #: every assignment was tried, or the oracle cannot propose another
     USER = "user"  #: stopped or cancelled
     NO_RESULT = "no_result"  #: no trial could be measured
-    ERROR = "error"  #: the search, a trial or the final report broke in a way no repetition mends
+    ERROR = (
+        "error"  #: the search, a trial or the final report failed with an error that retries do not resolve
+    )
 
 
 class TrialStatus(StrEnum):
-    """Where a trial stands."""
+    """The status of a trial."""
 
-    QUEUED = "queued"  #: proposed; no worker has it
-    RUNNING = "running"  #: claimed; its lease is fresh
+    QUEUED = "queued"  #: proposed; no worker has claimed it
+    RUNNING = "running"  #: claimed; its lease is valid
     DONE = "done"  #: measured; may be on the front
-    PRUNED = (
-        "pruned"  #: proven unable to win before training, or given up while training; the proof is stored
-    )
+    PRUNED = "pruned"  #: cannot win, as shown before training, or stopped while training; the proof is stored
     INFEASIBLE = "infeasible"  #: no network can be built from its assignment, or it breaks a constraint
-    FAILED = "failed"  #: will not be tried again; the reason is stored
+    FAILED = "failed"  #: will not be retried; the reason is stored
     CANCELLED = "cancelled"  #: ended by the user
 
 
 class AttemptOutcome(StrEnum):
-    """How one worker's go at a trial ended: as the trial did, or so that it is to be tried again."""
+    """How a worker's attempt at a trial ended: like the trial, or so that the trial is retried."""
 
     DONE = "done"
     PRUNED = "pruned"
     INFEASIBLE = "infeasible"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    RELEASED = "released"  #: given back, for a cause outside of the trial
-    LOST = "lost"  #: the worker died, or was silent for too long
+    RELEASED = "released"  #: given back, for a cause outside the trial
+    LOST = "lost"  #: the worker died, or sent no heartbeat for too long
 
 
 JOB_ENDED: Final = frozenset({JobStatus.DONE, JobStatus.FAILED, JobStatus.CANCELLED})
@@ -81,7 +81,7 @@ TRIAL_ENDED: Final = frozenset(
     }
 )
 
-#: Rows of one job name the same few quantizers again and again.
+#: Cached, since the rows of a job repeat the same few quantizers.
 _parsed = lru_cache(maxsize=4096)(parse_quantizer)
 
 SlotQuantizers = Mapping[str, QuantizerSpec | None]
@@ -89,10 +89,10 @@ SlotQuantizers = Mapping[str, QuantizerSpec | None]
 
 @dataclass(frozen=True)
 class Assignment:
-    """What one trial is: the quantizer of each slot of each quantized layer, and the widths that differ.
+    """The choices of one trial: the quantizer of each slot of each quantized layer, and the widths that differ.
 
-    `values` are the choices as the oracle knows them (hyperparameter -> label); `quantizers` and `widths` are what they
-    mean. A layer with an empty mapping becomes its quantized class with no quantizers (BatchNormalization).
+    `values` are the choices as the oracle makes them (hyperparameter -> label); `quantizers` and `widths` are their
+    meaning. A layer with an empty mapping becomes its quantized class without quantizers (BatchNormalization).
     """
 
     values: Mapping[str, str | float | int | bool]
@@ -132,7 +132,7 @@ class Assignment:
 
     @cached_property
     def key(self) -> str:
-        """SHA-256 of what would be built and trained: assignments with one key give the same trial."""
+        """SHA-256 of what is built and trained: assignments with the same key give the same trial."""
         document = self.to_json()
         parts = [document["quantizers"], document["widths"]]
         if self.learning_rate is not None:
@@ -145,7 +145,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one inference costs. `value` is what the goal names: `energy_pj`, or `bits`."""
+    """The cost of one inference. `value` is the quantity that the goal names: `energy_pj`, or `bits`."""
 
     value: float
     energy_pj: float
@@ -164,7 +164,7 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One of several trainings of a trial: from its own seed, measured as a trial of one training is."""
+    """One of several trainings of a trial: with a seed for itself, measured like a trial with one training."""
 
     seed: int
     metric: float
@@ -174,7 +174,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How far the metrics of a trial's executions lie apart. `std` is the deviation of a sample (n - 1)."""
+    """The spread of the metrics of a trial's executions. `std` is the standard deviation of a sample (n - 1)."""
 
     std: float
     min: float
@@ -183,9 +183,10 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a trained trial achieved. `metric` is on the validation data; the cost stands beside it, never in it.
+    """The result of a trained trial. `metric` is on the validation data; the cost is stored beside it, never in it.
 
-    Of several executions metric and loss are the means, and `best_epoch` is that of the best one, whose model is kept.
+    Of several executions metric and loss are the means, and `best_epoch` is that of the best one, whose model is
+    stored.
     """
 
     metric: float
@@ -193,12 +194,12 @@ class Measurement:
     cost: Cost
     durations_s: Mapping[str, float]  #: build, compile, train, evaluate, save
     best_epoch: int
-    executions: tuple[Execution, ...] = ()  #: empty where there is only one
+    executions: tuple[Execution, ...] = ()  #: empty if there is only one
 
     @property
     def best_execution(self) -> Execution | None:
-        """The one whose model is kept; None where there is only one."""
-        return next((each for each in self.executions if each.best_epoch == self.best_epoch), None)
+        """The one whose model is stored; None if there is only one."""
+        return next((run for run in self.executions if run.best_epoch == self.best_epoch), None)
 
 
 def spread(metrics: Sequence[float]) -> Spread | None:
@@ -210,7 +211,7 @@ def spread(metrics: Sequence[float]) -> Spread | None:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why a trial is not trained, is given up or does not count: for people, and in numbers."""
+    """Why a trial is not trained, is stopped or does not count: in words, and in numbers."""
 
     status: TrialStatus
     reason: str
@@ -231,11 +232,11 @@ class TrialRecord:
     initial_epoch: int = 0  #: the epoch it starts after: that of the parent's end
     parent: int | None = None  #: number of the trial whose training it continues
     proof: Mapping[str, Any] | None = None  #: why it was pruned or infeasible, in numbers
-    post_training_metric: float | None = None  #: as `metric`, before any training, where that was measured
+    post_training_metric: float | None = None  #: as `metric`, before any training, if measured
 
     @property
     def free(self) -> bool:
-        """True if it was judged without training: it costs nothing of the budget."""
+        """True if it was judged without training: it does not count against the budget."""
         return self.proof is not None and self.metric is None
 
     @property
@@ -272,5 +273,5 @@ def trial_seed(job_seed: int, number: int, parent: int | None, parents: Mapping[
 
 
 def paid(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those that count against the budget: not those that were judged without training."""
+    """The trials that count against the budget: all but those judged without training."""
     return [record for record in records if not record.free]

@@ -1,4 +1,4 @@
-"""A job brought on: its next trials proposed, or its search ended. May be called late, twice or never: rows decide."""
+"""Advances a job: proposes its next trials or ends its search. May be called late, twice or never: rows decide."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 
 
 def advance_job(runtime: Runtime, job_id: str) -> None:
-    """Propose the job's next trials, or end its search when there is nothing left to propose or to wait for.
+    """Propose the job's next trials, or end its search if there are none left to propose or to wait for.
 
-    An error of the search itself is counted; the sweep has it tried again, and in the end the job is FAILED.
+    Errors of the search itself are counted; the sweep retries it until, after too many, the job is FAILED.
     """
     try:
         _advance(runtime, job_id)
@@ -41,7 +41,6 @@ def _advance(runtime: Runtime, job_id: str) -> None:
     with runtime.database.reading() as session:
         job = jobs.get(session, job_id)
         history = trials.history(session, job_id)
-        # Whether the job's tenant has had all the time of workers that it may have.
         spent = not quotas.has_compute_left(session, runtime.settings, job.tenant)
     in_flight = trials.in_flight(history)
     if job.status == JobStatus.STOPPING and in_flight == 0:
@@ -49,30 +48,34 @@ def _advance(runtime: Runtime, job_id: str) -> None:
     elif job.status == JobStatus.CANCELLING and in_flight == 0:
         _end_cancelled(runtime, job_id, "cancelled by its user")
     elif job.status in OPEN:
-        _search_on(runtime, job, history, in_flight, spent)
+        _continue_search(runtime, job, history, in_flight, spent)
 
 
-def _search_on(runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int, spent: bool) -> None:
+def _continue_search(
+    runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int, spent: bool
+) -> None:
     spec = preparation.specification(job)
     late = is_late(job, spec)
-    wanted = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
-    if wanted > 0 and not job.exhausted and not late and not spent:
-        _propose(runtime, job, spec, history, wanted)
+    count = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
+    if count > 0 and not job.exhausted and not late and not spent:
+        _propose(runtime, job, spec, history, count)
     elif in_flight == 0:
         _end_search(runtime, job, spec, history, late=late, spent=spent)
     else:
-        _wake_waiting(runtime, job, spec, history)
+        _send_waiting(runtime, job, spec, history)
 
 
 def is_late(job: Job, spec: SearchSpec) -> bool:
-    """Whether the job's time budget is used up; pauses count nothing."""
+    """Whether the job's time budget is used up; pauses do not count."""
     active_s = jobs.active_s(job, now())
     return spec.budget.seconds is not None and active_s is not None and active_s > spec.budget.seconds
 
 
-def _wake_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequence[TrialRecord]) -> None:
-    """Send for queued trials as there is room: more may be queued than may run at once, for trials are retried all at
-    once and the limit may be lowered. Those not sent for yet have no other message.
+def _send_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequence[TrialRecord]) -> None:
+    """Send messages for queued trials, up to the limit of parallel trials.
+
+    More trials may be queued than may run at once: many may be retried together, and the limit may be lowered. Those
+    waiting have no other message.
     """
     counts = Counter(record.status for record in history)
     room = spec.parallel_trials - counts[TrialStatus.RUNNING]
@@ -83,18 +86,18 @@ def _wake_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequenc
             runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
 
 
-def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], wanted: int) -> None:
+def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], count: int) -> None:
     from search.schedules.propose import propose_in_stages  # loads Keras
 
     plan = preparation.plan(runtime, job.id, spec)
     proposal = propose_in_stages(
-        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, wanted
+        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, count
     )
     with runtime.database.transaction(lasting=False) as session:
-        mine = jobs.save_proposals(
+        saved = jobs.save_proposals(
             session, job.id, asked=job.proposals, oracle_state=proposal.state, exhausted=proposal.exhausted
         )
-        if not mine:  # another worker asked at the same time, or the user changed something: look again
+        if not saved:  # another worker has proposed meanwhile, or the user has changed the job: start over
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
             return
         for trial_id in trials.add(session, job.id, proposal.trials):

@@ -1,9 +1,9 @@
-"""Trials that need no training: their price breaks a constraint, or no metric could make them the best. Plain.
+"""Judges trials before training: by constraints on their cost, and by an upper bound of their score. Plain.
 
 The cost of a trial, and so the forgiving factor, is known before training. No accuracy is above 1, no error below 0:
-with such a best metric the factor gives a score that no training exceeds. A trial for which even this is no better than
-the best score so far cannot win, and the numbers that say so are its proof. What a trial cannot win is the best score:
-where the whole front is wanted, nothing is pruned by it (`bound: off`).
+with such a best metric the factor gives a score that no training exceeds. A trial whose bound is no better than the
+best score so far cannot win; these numbers are its proof. The bound concerns the best score only: a search for the
+whole front prunes nothing by it (`bound: off`).
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from search.spec.oracle import BoundSpec, Constraints, FloatBound, NoBound
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges the trials of one job. `float_metric` is the float model's, None where it was not measured.
+    """Judges the trials of one job. `float_metric` is the float model's; None if it was not measured.
 
-    `best_metric`: no value is better; None: the metric has no such bound. Margins and drops are in units of a maximised
-    metric; of a minimised one, which has a scale of its own, they are shares of the float model's.
+    `best_metric` is the best possible value of the metric; None if there is none. Margins and drops are in units of a
+    maximised metric; of a minimised one, whose scale differs from task to task, they are shares of the float model's.
     """
 
     bound: BoundSpec
@@ -44,10 +44,10 @@ class Judge:
         if isinstance(self.bound, NoBound) and not self.constraints.limits_cost:
             return None
         cost = self.pricer.price(assignment)
-        return self._too_dear(cost) or self._too_late(cost, history)
+        return self._constraint_verdict(cost) or self._bound_verdict(cost, history)
 
     def after_training(self, metric: float) -> Verdict | None:
-        """INFEASIBLE if the metric fell too far below the float model's; None if not, or if that is not known."""
+        """INFEASIBLE if the metric is too far below the float model's; None if not, or without a float model."""
         limit = self.constraints.max_metric_drop
         if limit is None or self.float_metric is None:
             return None
@@ -72,7 +72,7 @@ class Judge:
         return worse / abs(float_metric) if float_metric else math.inf
 
     def best_possible_score(self, cost: float) -> float:
-        """No training of a network of this cost has a better one, if no metric is better than `metric_limit`."""
+        """Upper bound of the score at this cost, if no metric exceeds `metric_limit`; infinite without a limit."""
         limit = self.metric_limit()
         if limit is None:
             return math.inf
@@ -81,7 +81,7 @@ class Judge:
         return max(self.factor.score(metric, cost, self.reference) for metric in limits)
 
     def metric_limit(self) -> float | None:
-        """The best metric a trial is believed to reach; None if there is no limit."""
+        """The best metric a trial is assumed to reach; None if there is no limit."""
         if not isinstance(self.bound, FloatBound) or self.float_metric is None:
             return self.best_metric
         margin = self.bound.margin
@@ -91,15 +91,15 @@ class Judge:
         limit = self.float_metric - margin * abs(self.float_metric)
         return limit if self.best_metric is None else max(limit, self.best_metric)
 
-    def _too_dear(self, cost: Cost) -> Verdict | None:
+    def _constraint_verdict(self, cost: Cost) -> Verdict | None:
         proof = broken_constraint(cost, self.constraints)
         if proof is None:
             return None
         reason = f"{proof['constraint']} is {proof['limit']:g}, the trial has {proof['value']:g}"
         return Verdict(TrialStatus.INFEASIBLE, reason, {**proof, "cost": cost.value})
 
-    def _too_late(self, cost: Cost, history: Sequence[TrialRecord]) -> Verdict | None:
-        """A score equal to the incumbent's does not beat it, so that is pruned, too."""
+    def _bound_verdict(self, cost: Cost, history: Sequence[TrialRecord]) -> Verdict | None:
+        """PRUNED if the bound does not exceed the best score so far: to equal it is not to beat it."""
         if isinstance(self.bound, NoBound):
             return None
         incumbent = best_trial(history, self.factor, self.reference)

@@ -1,8 +1,8 @@
-"""Trainings given up early, by comparing their metric with that of other trials at the same epoch. Plain.
+"""Stops trainings early, by comparing their metric with that of other trials at the same epoch. Plain.
 
-A trial given up is PRUNED: it has no model and is never best, but its metric so far was measured, so the oracle is told
-it, and the proof says what it was compared with. Trials are only compared with what they had reached at that epoch:
-what a rule decides depends on the epochs stored at that moment, never on how long anything took.
+A stopped trial is PRUNED: it has no model and is never best, but its metric so far was measured and is reported to the
+oracle; the proof states what it was compared with. Trials are compared with the metrics of others up to the same epoch:
+a decision depends on the epochs stored at that moment, never on durations.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from search.history import TrialStatus, Verdict
 from search.spec.objective import MAXIMIZE, MINIMIZE, Direction
 from search.spec.oracle import AshaStopping, MedianStopping, NoStopping, StoppingSpec
 
-#: The metric of each epoch of one trial, on the validation data, as far as it came.
+#: The metric on the validation data of each epoch of one trial so far.
 Curve = Sequence[float]
 
 Proof = dict[str, Any]
 
 
 class StoppingRule(Protocol):
-    """Says when a training is given up."""
+    """Decides when a training is stopped."""
 
     def judge(self, curve: Curve, others: Callable[[], Sequence[Curve]]) -> Proof | None:
-        """What speaks against going on after the last epoch of `curve`; None to go on.
+        """Why the training is stopped after the last epoch of `curve`; None to continue.
 
-        `others`, the curves of the job's other trials, is called only if the rule needs them.
+        `others` returns the curves of the job's other trials; it is called only if the rule needs them.
         """
 
 
 class NeverStop:
-    """Every training runs to its end."""
+    """Lets every training run to its end."""
 
     def __init__(self, _: NoStopping) -> None:
         pass
 
     def judge(self, curve: Curve, others: Callable[[], Sequence[Curve]]) -> Proof | None:
-        """None."""
+        """Always None."""
         return None
 
 
 class MedianRule:
-    """Gives up a training whose best metric is below the median of the others' mean metrics up to the same epoch.
+    """Stops a training whose best metric is below the median of the others' mean metrics up to the same epoch.
 
     Golovin et al., "Google Vizier" (KDD 2017), section 3.2.2.
     """
@@ -52,7 +52,7 @@ class MedianRule:
         self._spec = spec
 
     def judge(self, curve: Curve, others: Callable[[], Sequence[Curve]]) -> Proof | None:
-        """After the grace epochs, once enough others have come as far."""
+        """Judges after the grace epochs, once enough others have trained as long."""
         epochs = len(curve)
         if epochs < self._spec.grace_epochs:
             return None
@@ -63,17 +63,17 @@ class MedianRule:
 
 
 class AshaRule:
-    """At rungs of `grace_epochs * factor^k` epochs only the best one in `factor` of those that came so far goes on.
+    """At rungs of `grace_epochs * factor^k` epochs only the best 1 in `factor` of the trials that reached it continue.
 
     Li et al., "A system for massively parallel hyperparameter tuning" (MLSys 2020), algorithm 2, as a stopping rule: a
-    training is judged once when it reaches a rung, and not called back.
+    training is judged once, when it reaches a rung, and is not resumed later.
     """
 
     def __init__(self, spec: AshaStopping) -> None:
         self._spec = spec
 
     def judge(self, curve: Curve, others: Callable[[], Sequence[Curve]]) -> Proof | None:
-        """At a rung, among those that have come to it; while they are fewer than `factor`, all go on."""
+        """Judges at a rung, among the trials that reached it; while they are fewer than `factor`, all continue."""
         epochs, factor = len(curve), self._spec.factor
         if not self._is_rung(epochs):
             return None
@@ -110,13 +110,13 @@ STOPPING_RULES: Final[Mapping[str, Callable[[Any], StoppingRule]]] = {
 
 
 class Minimised:
-    """A rule for a metric that is better when smaller: it is shown the negative of each."""
+    """Adapts a rule to a metric that is better when smaller, by negating the curves."""
 
     def __init__(self, rule: StoppingRule) -> None:
         self._rule = rule
 
     def judge(self, curve: Curve, others: Callable[[], Sequence[Curve]]) -> Proof | None:
-        """As the rule has it; the metrics of the proof are as measured."""
+        """The verdict of the rule; the metrics of the proof are as measured."""
         proof = self._rule.judge(_negated(curve), lambda: [_negated(other) for other in others()])
         if proof is None:
             return None
@@ -128,16 +128,16 @@ def _negated(curve: Curve) -> list[float]:
 
 
 def stopping_rule(spec: StoppingSpec, direction: Direction = MAXIMIZE) -> StoppingRule:
-    """The rule a job asks for, for a metric that is better in this direction."""
+    """The rule of a job, for a metric that is better in this direction."""
     rule = STOPPING_RULES[spec.kind](spec)
     return rule if direction == MAXIMIZE else Minimised(rule)
 
 
 def verdict(proof: Proof) -> Verdict:
-    """What a proof of `judge` means for the trial."""
+    """The trial's verdict for a proof of `judge`."""
     side = "above" if proof.get("direction") == MINIMIZE else "below"
     reason = (
-        f"given up after {proof['epochs']} epochs: its metric of {proof['metric']:.6g} is {side} the"
-        f" {proof['metric_needed']:.6g} that the rule {proof['stopping']} asks for"
+        f"stopped after {proof['epochs']} epochs: its metric of {proof['metric']:.6g} is {side} the"
+        f" {proof['metric_needed']:.6g} required by the rule {proof['stopping']}"
     )
     return Verdict(TrialStatus.PRUNED, reason, proof)

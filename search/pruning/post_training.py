@@ -1,10 +1,10 @@
-"""Trials that end before they are trained, because of what they measure without training. Plain.
+"""Prunes trials before training, by the metric of the quantized but untrained network. Plain.
 
-A trial that starts from the float model is first measured as it is: quantized, not trained. Its score under the job's
-goal is compared with those of the other trials measured so, whether they were trained afterwards or not. One that lies
-further below their median than the margin, a share of it, is PRUNED. That is a guess, not a proof: training may lift a
-network of few bits far above what it starts from, so the comparison is of scores, which forgive few bits, and wants a
-margin. What a rule decides depends on what was stored at that moment.
+A trial that starts from the float model is first measured quantized and untrained. Its score under the job's goal is
+compared with those of the other trials measured in this way, whether they were trained afterwards or not. A trial that
+is further below their median than the margin, a share of it, is PRUNED. This is a heuristic, not a proof: training may
+improve a network of few bits a lot, so the comparison is of scores, which forgive few bits, and has a margin. A
+decision depends on what is stored at that moment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from search.spec.oracle import PostTrainingMedian, PostTrainingSpec
 
 
 def needed_score(scores: Sequence[float], margin: float) -> float:
-    """The least score that is not hopeless: the median, less the margin, a share of its magnitude."""
+    """The least score with which a trial is trained: the median, less the margin, a share of its magnitude."""
     median = statistics.median(scores)
     return median - margin * abs(median)
 
@@ -35,30 +35,30 @@ def judge_untrained(
 ) -> Verdict | None:
     """PRUNED with its proof; None if the trial is to be trained, or if fewer than `min_trials` others were measured.
 
-    `metric`: of the trial before training. `history`: the job's trials, those judged here with what they measured.
+    `metric`: of the trial before training. `history`: the job's trials, with their metrics before training.
     """
     if not isinstance(spec, PostTrainingMedian):
         return None
     others = [
-        each for each in history if each.number != record.number and each.post_training_metric is not None
+        other for other in history if other.number != record.number and other.post_training_metric is not None
     ]
     if len(others) < spec.min_trials:
         return None
-    own, *costs = pricer.price_many([record.assignment, *(each.assignment for each in others)])
+    cost, *costs = pricer.price_many([record.assignment, *(other.assignment for other in others)])
     scores = [
-        factor.score(each.post_training_metric, cost, reference)
-        for each, cost in zip(others, costs, strict=True)
-        if each.post_training_metric is not None and cost is not None
+        factor.score(other.post_training_metric, other_cost, reference)
+        for other, other_cost in zip(others, costs, strict=True)
+        if other.post_training_metric is not None and other_cost is not None
     ]
-    if own is None or len(scores) < spec.min_trials:
+    if cost is None or len(scores) < spec.min_trials:
         return None
-    score, needed = factor.score(metric, own, reference), needed_score(scores, spec.margin)
+    score, needed = factor.score(metric, cost, reference), needed_score(scores, spec.margin)
     if score >= needed:
         return None
     proof = {
         "post_training": spec.kind,
         "post_training_metric": metric,
-        "cost": own,
+        "cost": cost,
         "score": score,
         "score_needed": needed,
         "median_score": statistics.median(scores),

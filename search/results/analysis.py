@@ -1,6 +1,6 @@
-"""What a search has learned, from its measured trials: how the front grew, and what each choice does. Plain numpy.
+"""Analysis of a job's measured trials: how the front grew, and the effect of each choice. Plain: numpy only.
 
-Every figure is a formula over the trials, in the job's own order of them; nothing is drawn.
+Every figure is a deterministic formula over the trials, in the order of the job.
 
 - **Hypervolume**: the share of the box between the worst metric that counts and the best, and between no cost and the
   reference's, that the trials measured so far dominate (`search.scoring.pareto`).
@@ -10,7 +10,7 @@ Every figure is a formula over the trials, in the job's own order of them; nothi
 - **Importance** of a choice: the covariance of its effect with the merit, over the variance of the merit. The
   importances sum to the share of the variance that the sum of all effects explains.
 - **Sensitivity**: the slope of a choice's effects over the bits of its quantizers (over log2 of the multiple, for
-  widths), each label weighted by its trials: how much metric one bit more brings, all else equal.
+  widths), each label weighted by its trials: the metric gained by one more bit, all else equal.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from search.space.choices import Choices
 Floats = NDArray[np.float64]
 Label = str | float | int | bool
 
-#: Trials that an effect is shrunk by, as if so many without any effect had been seen.
+#: Ridge: effects are shrunk as if this many trials without any effect had been measured.
 _RIDGE: Final = 1.0
 
-#: Rows of the table of effects that are looked at together.
+#: Trials that are accumulated at once.
 _ROWS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A measured trial. `merit` is its metric, larger being better; `at_s` when it ended, in seconds of the job."""
+class AnalysedTrial:
+    """A measured trial. `merit` is its metric, larger being better; `at_s`: its end, in seconds of the job."""
 
     number: int
     merit: float
@@ -50,7 +50,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The worst and the best merit that count, and the cost from which on a trial adds nothing."""
+    """Bounds of the hypervolume: the worst and the best merit that count, and the cost above which none does."""
 
     floor: float
     top: float
@@ -58,7 +58,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class HypervolumeStep:
     """The hypervolume after a trial: a share of the box."""
 
     number: int
@@ -68,7 +68,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class LabelEffect:
-    """What one label of a choice does: to the merit, and to log2 of the cost."""
+    """Effect of one label of a choice on the merit and on log2 of the cost."""
 
     label: Label
     bits: int | None
@@ -79,7 +79,7 @@ class LabelEffect:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceEffect:
-    """What a choice does. Sensitivities are per bit, or per doubling of a width; None with fewer than two of them."""
+    """Effect of a choice. Sensitivities are per bit, or per doubling of a width; None with fewer than two of them."""
 
     name: str
     layers: tuple[str, ...]
@@ -93,7 +93,7 @@ class ChoiceEffect:
 
 @dataclass(frozen=True, slots=True)
 class LayerEffect:
-    """What the choices of a layer do together; of a choice that layers share each has its part."""
+    """Summed effects of the choices of a layer; a choice that layers share is divided equally among them."""
 
     name: str
     importance: float
@@ -103,11 +103,11 @@ class LayerEffect:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What a search has learned so far. `explained`: the share of the merit's variance that effects account for."""
+    """The analysis of a job so far. `explained`: the share of the merit's variance that effects account for."""
 
     trials: int
     box: Box
-    steps: tuple[Step, ...]
+    steps: tuple[HypervolumeStep, ...]
     front: tuple[int, ...]
     knee: int | None
     explained: float | None
@@ -116,25 +116,24 @@ class Analysis:
     layers: tuple[LayerEffect, ...]
 
 
-def box_of(seen: Sequence[Seen], reference: float, bounds: tuple[float, float] | None) -> Box:
-    """`bounds` of the merit where the metric has some (0 and 1 of a share), else the range that was measured."""
-    merits = [each.merit for each in seen]
+def box_of(trials: Sequence[AnalysedTrial], reference: float, bounds: tuple[float, float] | None) -> Box:
+    """The `bounds` of the merit if the metric has any (0 and 1 for a share), else the range that was measured."""
+    merits = [trial.merit for trial in trials]
     floor, top = bounds or (min(merits, default=0.0), max(merits, default=0.0))
     return Box(floor, top, reference)
 
 
-def analyse(space: Choices, seen: Sequence[Seen], box: Box) -> Analysis:
+def analyse(space: Choices, trials: Sequence[AnalysedTrial], box: Box) -> Analysis:
     """The analysis of a job's measured trials. With fewer than two trials, or none that differ, effects are zero."""
-    points = [Point(each.number, each.merit, each.cost) for each in seen]
-    best = front(points)
+    best = front(Point(trial.number, trial.merit, trial.cost) for trial in trials)
     corner = knee(best)
-    merit = _fitted(space, seen, np.array([each.merit for each in seen], float))
-    cost = _fitted(space, seen, np.log2([max(each.cost, 1e-300) for each in seen]))
+    merit = _fitted(space, trials, np.array([trial.merit for trial in trials], float))
+    cost = _fitted(space, trials, np.log2([max(trial.cost, 1e-300) for trial in trials]))
     effects = tuple(_choice(space, name, merit, cost) for name in space.dimensions())
     return Analysis(
-        trials=len(seen),
+        trials=len(trials),
         box=box,
-        steps=steps(seen, box),
+        steps=hypervolume_steps(trials, box),
         front=tuple(point.number for point in best),
         knee=None if corner is None else corner.number,
         explained=merit.explained,
@@ -144,12 +143,12 @@ def analyse(space: Choices, seen: Sequence[Seen], box: Box) -> Analysis:
     )
 
 
-def steps(seen: Sequence[Seen], box: Box) -> tuple[Step, ...]:
+def hypervolume_steps(trials: Sequence[AnalysedTrial], box: Box) -> tuple[HypervolumeStep, ...]:
     """The hypervolume after each trial that made it grow, and after the last; in the order in which trials ended."""
     area = (box.top - box.floor) * box.ceiling
-    ordered = sorted(seen, key=lambda each: (math.inf if each.at_s is None else each.at_s, each.number))
+    ordered = sorted(trials, key=lambda trial: (math.inf if trial.at_s is None else trial.at_s, trial.number))
     members: list[Point] = []
-    growth: list[Step] = []
+    growth: list[HypervolumeStep] = []
     reached = 0.0
     for trial in ordered:
         point = Point(trial.number, trial.merit, trial.cost)
@@ -160,7 +159,7 @@ def steps(seen: Sequence[Seen], box: Box) -> tuple[Step, ...]:
             share = covered / area if area > 0 else 0.0
         if share > reached or trial is ordered[-1]:
             reached = max(share, reached)
-            growth.append(Step(trial.number, trial.at_s, reached))
+            growth.append(HypervolumeStep(trial.number, trial.at_s, reached))
     return tuple(growth)
 
 
@@ -169,7 +168,7 @@ def steps(seen: Sequence[Seen], box: Box) -> tuple[Step, ...]:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Effects of every label of every choice on one figure, and what they account for."""
+    """Effects of every label of every choice on one figure, and the share of its variance they account for."""
 
     effects: Mapping[str, Mapping[Label, float]]
     counts: Mapping[str, Mapping[Label, int]]
@@ -177,12 +176,12 @@ class _Fit:
     explained: float | None
 
 
-def _fitted(space: Choices, seen: Sequence[Seen], target: Floats) -> _Fit:
+def _fitted(space: Choices, trials: Sequence[AnalysedTrial], target: Floats) -> _Fit:
     columns = [(name, label) for name, labels in space.dimensions().items() for label in labels]
-    places = {column: index for index, column in enumerate(columns)}
+    indexes = {column: index for index, column in enumerate(columns)}
     codes = [
-        [places[name, label] for name, label in each.values.items() if (name, label) in places]
-        for each in seen
+        [indexes[name, label] for name, label in trial.values.items() if (name, label) in indexes]
+        for trial in trials
     ]
     centred = target - target.mean() if len(target) else target
     gram, moment = np.zeros((len(columns), len(columns))), np.zeros(len(columns))
@@ -205,20 +204,20 @@ def _fitted(space: Choices, seen: Sequence[Seen], target: Floats) -> _Fit:
 
 def _table(codes: Sequence[Sequence[int]], width: int) -> Floats:
     table = np.zeros((len(codes), width))
-    for row, places in enumerate(codes):
-        table[row, places] = 1.0
+    for row, indexes in enumerate(codes):
+        table[row, indexes] = 1.0
     return table
 
 
 def _by_choice(columns: Sequence[tuple[str, Label]], values: Sequence[Any]) -> dict[str, dict[Label, Any]]:
-    found: dict[str, dict[Label, Any]] = {}
+    by_choice: dict[str, dict[Label, Any]] = {}
     for (name, label), value in zip(columns, values, strict=True):
-        found.setdefault(name, {})[label] = value
-    return found
+        by_choice.setdefault(name, {})[label] = value
+    return by_choice
 
 
 def _choice(space: Choices, name: str, merit: _Fit, cost: _Fit) -> ChoiceEffect:
-    layers, slot = _place(space, name)
+    layers, slot = _layers_and_slot(space, name)
     counts = merit.counts[name]
     scale = {label: _scale(label, slot) for label in counts}
     return ChoiceEffect(
@@ -242,11 +241,11 @@ def _choice(space: Choices, name: str, merit: _Fit, cost: _Fit) -> ChoiceEffect:
     )
 
 
-#: What stands for a slot where a choice is of a width.
+#: Takes the place of a slot's name for choices of a width.
 WIDTH: Final = "width"
 
 
-def _place(space: Choices, name: str) -> tuple[tuple[str, ...], str]:
+def _layers_and_slot(space: Choices, name: str) -> tuple[tuple[str, ...], str]:
     for slot in space.slots:
         if slot.name == name:
             return slot.layers, slot.slot
@@ -257,14 +256,14 @@ def _place(space: Choices, name: str) -> tuple[tuple[str, ...], str]:
 
 
 def _scale(label: Label, slot: str) -> float | None:
-    """What a slope is taken over: bits, or log2 of a width's multiple; None for what has no order."""
+    """The abscissa of a slope: bits, or log2 of a width's multiple; None for labels without an order."""
     if slot == WIDTH:
         return math.log2(float(label))
     return None if (bits := _bits(label)) is None else float(bits)
 
 
 def _bits(label: Label) -> int | None:
-    """Bits of a quantizer; of a choice that is a number itself, that number."""
+    """Bits of a quantizer; a label that is a whole number counts as its bits."""
     if isinstance(label, str):
         try:
             return parse_quantizer(label).bits
@@ -276,35 +275,32 @@ def _bits(label: Label) -> int | None:
 def _slope(
     effects: Mapping[Label, float], scale: Mapping[Label, float | None], counts: Mapping[Label, int]
 ) -> float | None:
-    """Weighted least squares of the effects over the scale; None where the trials have fewer than two places on it."""
-    known = [
-        (place, effects[label], counts[label])
-        for label, place in scale.items()
-        if place is not None and counts[label]
+    """Weighted least squares of the effects over the scale; None if the trials have fewer than two values on it."""
+    points = [
+        (x, effects[label], counts[label]) for label, x in scale.items() if x is not None and counts[label]
     ]
-    if len({place for place, _, _ in known}) < 2:
+    if len({x for x, _, _ in points}) < 2:
         return None
-    places, values, weights = (np.array(each, float) for each in zip(*known, strict=True))
-    offset = places - np.average(places, weights=weights)
+    abscissas, values, weights = (np.array(column, float) for column in zip(*points, strict=True))
+    offset = abscissas - np.average(abscissas, weights=weights)
     return float((weights * offset * values).sum() / (weights * offset**2).sum())
 
 
 def _layers(effects: Sequence[ChoiceEffect]) -> tuple[LayerEffect, ...]:
     names = dict.fromkeys(layer for effect in effects for layer in effect.layers)
-    found = []
-    for name in names:
-        own = [effect for effect in effects if name in effect.layers]
-        slopes = [
-            effect.sensitivity / len(effect.layers)
-            for effect in own
-            if effect.slot != WIDTH and effect.sensitivity is not None
-        ]
-        found.append(
-            LayerEffect(
-                name,
-                importance=sum(effect.importance / len(effect.layers) for effect in own),
-                cost_importance=sum(effect.cost_importance / len(effect.layers) for effect in own),
-                sensitivity=sum(slopes) if slopes else None,
-            )
-        )
-    return tuple(found)
+    return tuple(_layer(name, [effect for effect in effects if name in effect.layers]) for name in names)
+
+
+def _layer(name: str, effects: Sequence[ChoiceEffect]) -> LayerEffect:
+    """The sum of the effects of a layer's choices."""
+    slopes = [
+        effect.sensitivity / len(effect.layers)
+        for effect in effects
+        if effect.slot != WIDTH and effect.sensitivity is not None
+    ]
+    return LayerEffect(
+        name,
+        importance=sum(effect.importance / len(effect.layers) for effect in effects),
+        cost_importance=sum(effect.cost_importance / len(effect.layers) for effect in effects),
+        sensitivity=sum(slopes) if slopes else None,
+    )

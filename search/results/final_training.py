@@ -1,4 +1,4 @@
-"""The final training of a chosen trial, as its user asks for it. Plain pydantic."""
+"""The final training of a trial that its user has chosen. Plain pydantic."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from search.spec.base import Frozen
 
 
 class FinalStatus(StrEnum):
-    """Where a final training stands."""
+    """The status of a final training."""
 
-    QUEUED = "queued"  #: asked for; no worker has it
-    RUNNING = "running"  #: a worker trains it; its lease is fresh
+    QUEUED = "queued"  #: requested; no worker has claimed it
+    RUNNING = "running"  #: claimed by a worker; its lease is valid
     DONE = "done"  #: trained, and measured on validation and test data
-    FAILED = "failed"  #: will not be tried again by itself; the reason is stored
+    FAILED = "failed"  #: will not be retried automatically; the reason is stored
 
 
 class FinalSpec(Frozen):
-    """What is asked for."""
+    """The request for a final training."""
 
     epochs: int = Field(ge=1, le=10_000, description="epochs to train on from the trial's best one")

@@ -1,4 +1,4 @@
-"""The recipe of a trial: everything that made its metric, to train it again by. Plain; nothing loads Keras."""
+"""The recipe of a trial: everything its metric depends on, to train it again. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy as np
 from search.history import Assignment, Measurement, TrialRecord
 from search.spec.job import SearchSpec
 
-#: Grows when older versions could not read a recipe any more.
+#: Increased when older versions can no longer read a recipe.
 FORMAT: Final = 1
 
-#: How far apart two trainings by one recipe may come out, as a share of the metric or of 1, whichever is larger. On one
-#: machine, with one version of everything, they come out the same; sums in another order may change a few examples.
+#: Largest difference between the metrics of two trainings by one recipe, as a share of the metric or of 1, whichever is
+#: larger. With the same machine and versions they are equal; sums in another order may change a few examples.
 TOLERANCE: Final = 0.005
 
 #: What a training starts from: new weights, the job's float model, or the model of another trial.
@@ -29,7 +29,9 @@ _PARTS: Final = ("x_train", "y_train", "x_validation", "y_validation")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a trial was made of. `data`: SHA-256 of what it was trained and measured on (`fingerprint`)."""
+    """All that determines a trial, and its result. `data`: SHA-256 of the data it was trained and measured on
+    (`fingerprint`).
+    """
 
     spec: SearchSpec
     assignment: Assignment
@@ -37,9 +39,9 @@ class Recipe:
     seed: int
     epochs: int
     initial_epoch: int
-    start: Start  #: what it started from
-    parent: int | None  #: number of the trial it went on with
-    shares: Mapping[str, float]  #: layers that learned at this share of the learning rate
+    start: Start
+    parent: int | None  #: number of the trial whose training it continued
+    shares: Mapping[str, float]  #: layer -> its share of the learning rate, where that is not 1
     versions: Mapping[str, str]
     machine: str
     data: Mapping[str, str]
@@ -68,7 +70,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """The recipe that `to_json` wrote. ValueError for a newer format, KeyError for what is none."""
+        """The recipe that `to_json` wrote. Raises ValueError for a newer format, KeyError for other documents."""
         if document["format"] > FORMAT:
             raise ValueError(f"the recipe has format {document['format']}, this version reads up to {FORMAT}")
         measured = document["measured"]
@@ -91,14 +93,14 @@ class Recipe:
         )
 
     def agrees(self, metric: float, tolerance: float = TOLERANCE) -> bool:
-        """Whether another training by this recipe came out the same, within the tolerance."""
+        """Whether the metric of another training by this recipe is the same within the tolerance."""
         return abs(metric - self.metric) <= tolerance * max(1.0, abs(self.metric))
 
 
 def recipe_of(
     spec: SearchSpec,
     record: TrialRecord,
-    measured: Measurement,
+    measurement: Measurement,
     *,
     seed: int,
     start: Start,
@@ -106,7 +108,7 @@ def recipe_of(
     versions: Mapping[str, str],
     data: Mapping[str, str],
 ) -> Recipe:
-    """The recipe of a trial that was just measured. Where a parent's model was not kept, it started anew."""
+    """The recipe of a trial that was just measured. If its parent's model was not stored, it started anew."""
     return Recipe(
         spec=spec,
         assignment=record.assignment,
@@ -120,24 +122,24 @@ def recipe_of(
         versions=versions,
         machine=f"{platform.system()} {platform.machine()}",
         data=data,
-        metric=measured.metric,
-        loss=measured.loss,
-        best_epoch=measured.best_epoch,
+        metric=measurement.metric,
+        loss=measurement.loss,
+        best_epoch=measurement.best_epoch,
     )
 
 
 def fingerprint(data: Any) -> dict[str, str]:
-    """SHA-256 of the arrays of a data set that a trial sees: type, shape and bytes."""
+    """SHA-256 of each array of a data set that a trial uses: of its type, shape and bytes."""
     return {name: _digest(getattr(data, name)) for name in _PARTS}
 
 
-def _digest(given: Any) -> str:
+def _digest(part: Any) -> str:
     digest = hashlib.sha256()
-    for array in _arrays(given):
+    for array in _arrays(part):
         digest.update(f"{array.dtype.str} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data if math.prod(array.shape) else b"")
     return digest.hexdigest()
 
 
-def _arrays(given: Any) -> Iterable[np.ndarray[Any, Any]]:
-    return [np.asarray(each) for each in given] if isinstance(given, tuple) else [np.asarray(given)]
+def _arrays(part: Any) -> Iterable[np.ndarray[Any, Any]]:
+    return [np.asarray(array) for array in (part if isinstance(part, tuple) else (part,))]

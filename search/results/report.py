@@ -1,4 +1,4 @@
-"""What is told of a trial: everything needed to judge it and to run it again. Plain values; nothing loads Keras."""
+"""The report of a trial: all that is needed to assess and to repeat it. Plain values; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def build_report(
 ) -> dict[str, Any]:
     """The report of a measured trial, as JSON values.
 
-    `test` is what the model gives on the test data; None for all trials but the one a search ends with. Energies are
-    picojoules per inference, durations seconds, epochs count from 0.
+    `test`: the metrics on the test data; None except for the trial that a search ends with. Energies are in picojoules
+    per inference, durations in seconds, epochs count from 0.
     """
     factor = factor_of(spec)
     cost = measurement.cost
@@ -52,21 +52,21 @@ def build_report(
 
 
 def report_text(report: Mapping[str, Any]) -> str:
-    """A report as JSON text, a line for each of its parts: indenting all of it takes five times as long."""
+    """A report as JSON text with a line for each of its parts: indenting all of it takes five times as long."""
     parts = [f"  {json.dumps(name)}: {json.dumps(part, allow_nan=False)}" for name, part in report.items()]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def _executions(measurement: Measurement) -> dict[str, Any]:
-    """Each of several executions, how far their metrics lie apart, and which one's model is kept. Else nothing."""
-    apart = spread([each.metric for each in measurement.executions])
-    kept = measurement.best_execution
-    if apart is None or kept is None:
+    """The executions, the spread of their metrics, and the index of the one whose model is stored; {} if only one."""
+    metrics_spread = spread([execution.metric for execution in measurement.executions])
+    best = measurement.best_execution
+    if metrics_spread is None or best is None:
         return {}
     return {
-        "executions": [asdict(each) for each in measurement.executions],
-        "spread": asdict(apart),
-        "kept_execution": measurement.executions.index(kept),
+        "executions": [asdict(execution) for execution in measurement.executions],
+        "spread": asdict(metrics_spread),
+        "kept_execution": measurement.executions.index(best),
     }
 
 

@@ -1,4 +1,4 @@
-"""Finished trials under another goal: priced anew from their assignments, scored anew, nothing trained. Plain."""
+"""Ranks measured trials under another goal: prices and scores them again, trains nothing. Plain: no Keras."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from search.spec.objective import Direction
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What a goal does not change of a trial."""
+class UnscoredTrial:
+    """A measured trial without what depends on the goal."""
 
     number: int
     assignment: Assignment
@@ -37,25 +37,25 @@ class Rescored:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best trials under a goal, best first, of equal ones the earlier; and what the reference costs by it."""
+    """The best trials under a goal, best first, of equal ones the first; and the cost of the reference."""
 
     reference: float
     trials: tuple[Rescored, ...]
 
 
 def rescore(
-    goal: Goal, network: Network, direction: Direction, measured: Sequence[Measured], count: int
+    goal: Goal, network: Network, direction: Direction, trials: Sequence[UnscoredTrial], count: int
 ) -> Ranking:
-    """The `count` best of these trials under a goal. Trials that it cannot price are left out.
+    """The `count` best of these trials under a goal. Trials that cannot be priced under it are left out.
 
     Raises InvalidSpec for a goal that cannot be priced.
     """
     pricer, factor = Pricer(goal, network), forgiving_factor(goal, direction)
     reference = pricer.reference().value
-    costs = pricer.price_many([trial.assignment for trial in measured])
+    costs = pricer.price_many([trial.assignment for trial in trials])
     scored = [
         (trial, factor.score(trial.metric, cost, reference))
-        for trial, cost in sorted(zip(measured, costs, strict=True), key=lambda pair: pair[0].number)
+        for trial, cost in sorted(zip(trials, costs, strict=True), key=lambda pair: pair[0].number)
         if cost is not None
     ]
     ranking = []

@@ -1,4 +1,4 @@
-"""In which order a job searches the parts of its model: all at once, or block by block."""
+"""Schedules: whether a job searches its whole model at once or block by block."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SCHEDULES: Final[Mapping[str, Callable[..., tuple[Stage, ...]]]] = {
 
 
 def stages(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
-    """The stages of a job, in order; their trials sum to the budget at most. InvalidSpec where blocks do not fit."""
+    """The stages of a job, in order; their trials sum to at most the budget. InvalidSpec if blocks do not fit."""
     return SCHEDULES[spec.schedule.kind](spec, choices, reference)
 
 
 def learning_rate_shares(spec: SearchSpec, plan: Sequence[Stage], trial: TrialRecord) -> dict[str, float]:
-    """Layers that the stages before a trial's settled -> the share of the learning rate they train at."""
+    """Layers settled by the stages before that of a trial -> their share of the learning rate."""
     if not isinstance(spec.schedule, PerBlockSchedule):
         return {}
-    stage = next(each for each in reversed(plan) if each.first <= trial.number)
+    stage = next(stage for stage in reversed(plan) if stage.first <= trial.number)
     settled = [layer for layer in trial.assignment.quantizers if layer not in stage.choices.quantized]
     return dict.fromkeys(settled, spec.schedule.settled_learning_rate)

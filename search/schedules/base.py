@@ -1,4 +1,4 @@
-"""What a schedule is made of: stages, each with the choices it makes and its share of the trials."""
+"""The stages of a schedule: each has its choices and its share of the trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from search.space.choices import Choices
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a search: trials `first` to `first + trials - 1` choose among `choices`, everything else is settled."""
+    """A part of a search: its trials, `first` to `first + trials - 1`, make these `choices`; all others are settled."""
 
     index: int
     name: str
@@ -28,9 +28,9 @@ class Stage:
 def current_stage(
     stages: Sequence[Stage], history: Sequence[TrialRecord], exhausted: frozenset[int]
 ) -> Stage | None:
-    """The first stage that has trials to propose or to wait for; None when all are over.
+    """The first stage with trials to propose or to wait for; None when all are over.
 
-    `exhausted` are the indexes of stages whose oracle has nothing more to propose.
+    `exhausted`: indexes of the stages whose oracle cannot propose any more.
     """
     for stage in stages:
         records = stage.records(history)
@@ -41,7 +41,7 @@ def current_stage(
 
 
 def on_top_of(base: Assignment | None, added: Assignment) -> Assignment:
-    """What a stage chose, on top of what the stages before it settled."""
+    """The assignment of a stage, added to what the stages before it settled."""
     if base is None:
         return added
     quantizers = {layer: dict(slots) for layer, slots in base.quantizers.items()}
@@ -58,30 +58,31 @@ def on_top_of(base: Assignment | None, added: Assignment) -> Assignment:
 def shares(weights: Mapping[str, float], total: int, caps: Mapping[str, int]) -> dict[str, int]:
     """`total` whole parts in proportion to `weights`, at least one and at most `caps[name]` each.
 
-    Largest remainder (Hamilton); what a cap leaves over goes to the others. The parts sum to `total` unless the caps do
-    not allow it. Raises ValueError if there are fewer parts than names.
+    Largest remainder (Hamilton); what exceeds a cap goes to the others. The parts sum to `total` unless the caps do not
+    allow it. Raises ValueError if `total` is less than the number of names.
     """
     if total < len(weights):
         raise ValueError(f"{total} trials are fewer than {len(weights)} blocks")
-    found = dict.fromkeys(weights, 1)
+    parts = dict.fromkeys(weights, 1)
     left = total - len(weights)
     while left > 0:
-        free = {name: max(weight, 1e-300) for name, weight in weights.items() if found[name] < caps[name]}
-        if not free:
+        open_weights = {
+            name: max(weight, 1e-300) for name, weight in weights.items() if parts[name] < caps[name]
+        }
+        if not open_weights:
             break
-        added = _largest_remainder(free, left)
-        for name, count in added.items():
-            taken = min(count, caps[name] - found[name])
-            found[name] += taken
-            left -= taken
-    return found
+        for name, count in _largest_remainder(open_weights, left).items():
+            added = min(count, caps[name] - parts[name])
+            parts[name] += added
+            left -= added
+    return parts
 
 
 def _largest_remainder(weights: Mapping[str, float], total: int) -> dict[str, int]:
     whole = sum(weights.values())
     exact = {name: total * weight / whole for name, weight in weights.items()}
-    found = {name: int(value) for name, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: found[name] - exact[name])
-    for name in by_remainder[: total - sum(found.values())]:
-        found[name] += 1
-    return found
+    parts = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: parts[name] - exact[name])
+    for name in by_remainder[: total - sum(parts.values())]:
+        parts[name] += 1
+    return parts

@@ -1,4 +1,4 @@
-"""Block after block: AutoQKeras' scheduler, with trained weights, a budget that adds up, and groups kept together."""
+"""Block by block: AutoQKeras' scheduler, with trained weights handed on, one budget, and groups kept together."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from search.spec.schedule import PerBlockSchedule
 
 
 def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
-    """A stage for every block, in the order asked for.
+    """A stage for every block, in the order of the schedule.
 
-    InvalidSpec if a block has no layer that is quantized, or if there are fewer trials than blocks.
+    Raises InvalidSpec if a block has no layer that is quantized, or if there are fewer trials than blocks.
     """
     schedule = spec.schedule
-    assert isinstance(schedule, PerBlockSchedule)  # the table of schedules says so
+    assert isinstance(schedule, PerBlockSchedule)  # by the table of schedules
     blocks = _blocks(schedule.blocks, choices.quantized)
     problems = [
         Problem(f"/schedule/blocks/{index}", f"the block {pattern!r} has no layer that the limits quantize")
@@ -28,8 +28,8 @@ def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stag
     ]
     if problems:
         raise InvalidSpec(problems)
-    counted = {layer.name: layer.included_pj for layer in reference.layers}
-    costs = {name: sum(counted.get(layer, 0.0) for layer in layers) for name, layers in blocks.items()}
+    energies = {layer.name: layer.included_pj for layer in reference.layers}
+    costs = {name: sum(energies.get(layer, 0.0) for layer in layers) for name, layers in blocks.items()}
     order = list(blocks)
     if schedule.order == "cost":
         order.sort(key=lambda name: -costs[name])
@@ -38,35 +38,35 @@ def per_block(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stag
         trials = shares(costs, spec.budget.trials, {name: part.size() for name, part in parts.items()})
     except ValueError as error:
         raise InvalidSpec([Problem("/budget/trials", str(error))]) from error
-    found, first = [], 0
+    stages, first = [], 0
     for index, name in enumerate(order):
-        found.append(Stage(index, name, parts[name], first, trials[name]))
+        stages.append(Stage(index, name, parts[name], first, trials[name]))
         first += trials[name]
-    return tuple(found)
+    return tuple(stages)
 
 
 def _blocks(patterns: Sequence[str], layers: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Layers of each block; each layer in the first block whose pattern matches its whole name."""
-    found: dict[str, list[str]] = {pattern: [] for pattern in patterns}
+    blocks: dict[str, list[str]] = {pattern: [] for pattern in patterns}
     for layer in layers:
         block = next((pattern for pattern in patterns if re.fullmatch(pattern, layer)), None)
         if block is not None:
-            found[block].append(layer)
-    return {pattern: tuple(names) for pattern, names in found.items()}
+            blocks[block].append(layer)
+    return {pattern: tuple(names) for pattern, names in blocks.items()}
 
 
 def _parts(choices: Choices, blocks: Sequence[tuple[str, Sequence[str]]]) -> dict[str, Choices]:
-    """The choices each block makes: those of its layers that no earlier block has made."""
-    found: dict[str, Choices] = {}
-    made: set[str] = set()
+    """The choices of each block: those of its layers that no earlier block makes."""
+    parts: dict[str, Choices] = {}
+    settled: set[str] = set()
     searched = {layer for _, layers in blocks for layer in layers}
     for name, layers in blocks:
-        own = set(layers)
-        slots = tuple(s for s in choices.slots if s.name not in made and own.intersection(s.layers))
-        widths = tuple(w for w in choices.widths if w.name not in made and own.intersection(w.layers))
-        made |= {slot.name for slot in slots} | {width.name for width in widths}
+        block = set(layers)
+        slots = tuple(s for s in choices.slots if s.name not in settled and block.intersection(s.layers))
+        widths = tuple(w for w in choices.widths if w.name not in settled and block.intersection(w.layers))
+        settled |= {slot.name for slot in slots} | {width.name for width in widths}
         sharing = {layer for slot in slots for layer in slot.layers if layer in searched}
-        found[name] = choices.restricted(
-            slots=slots, widths=widths, quantized=[n for n in choices.quantized if n in own | sharing]
+        parts[name] = choices.restricted(
+            slots=slots, widths=widths, quantized=[n for n in choices.quantized if n in block | sharing]
         )
-    return found
+    return parts

@@ -1,4 +1,4 @@
-"""One stage: every choice of the model in every trial."""
+"""The whole model in one stage: every trial makes all choices."""
 
 from __future__ import annotations
 

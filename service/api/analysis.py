@@ -42,10 +42,10 @@ def read_analysis(
 def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
     spec = SearchSpec.model_validate(job.spec)
     factor = factor_of(spec)
-    seen = learning.seen(session, job, factor)
+    trials = learning.analysed_trials(session, job, factor)
     is_share = spec.objective.info.is_share and factor.direction == MAXIMIZE
     return analyse(
-        _space(spec, blobs), seen, box_of(seen, job.reference_cost, (0.0, 1.0) if is_share else None)
+        _space(spec, blobs), trials, box_of(trials, job.reference_cost, (0.0, 1.0) if is_share else None)
     )
 
 

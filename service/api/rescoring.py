@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from search.cost.pricing import cost_unit
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
-from search.results.rescoring import Measured, rescore
+from search.results.rescoring import UnscoredTrial, rescore
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
 from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
@@ -62,7 +62,7 @@ def rescore_job(
     job = jobs.get(session, job_id)
     goal = wanted.spec.goal
     spec = SearchSpec.model_validate(job.spec)
-    measured = [Measured(*each) for each in learning.assignments(session, job_id)]
+    measured = [UnscoredTrial(*each) for each in learning.assignments(session, job_id)]
     try:
         network = models.network(resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec as error:

@@ -6,12 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from search.history import Assignment, TrialStatus
-from search.results.analysis import Seen
+from search.results.analysis import AnalysedTrial
 from search.scoring.forgiving_factor import ForgivingFactor
 from service.store.models import Job, Trial
 
 
-def seen(session: Session, job: Job, factor: ForgivingFactor) -> list[Seen]:
+def analysed_trials(session: Session, job: Job, factor: ForgivingFactor) -> list[AnalysedTrial]:
     """The measured trials of the job, by number."""
     rows = session.execute(
         select(Trial.number, Trial.metric, Trial.cost, Trial.finished_at, Trial.assignment["values"])
@@ -20,7 +20,7 @@ def seen(session: Session, job: Job, factor: ForgivingFactor) -> list[Seen]:
         .order_by(Trial.number)
     )
     return [
-        Seen(
+        AnalysedTrial(
             number=number,
             merit=factor.merit(metric),
             cost=cost,

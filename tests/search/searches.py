@@ -111,24 +111,24 @@ class Search:
     history: list[TrialRecord] = field(default_factory=list)
     state: str | None = None
 
-    def propose(self, wanted: int) -> Proposal:
+    def propose(self, trials: int) -> Proposal:
         """Ask, without storing the answer."""
-        return propose(self.spec, self.choices, PRICER, REFERENCE, self.history, self.state, wanted)
+        return propose(self.spec, self.choices, PRICER, REFERENCE, self.history, self.state, trials)
 
     def add(self, proposal: Proposal) -> None:
         """Store an answer."""
         self.state = proposal.state
         self.history += [
             TrialRecord(
-                each.number,
-                each.assignment,
+                trial.number,
+                trial.assignment,
                 TrialStatus.QUEUED,
-                oracle_trial=each.oracle_trial,
-                epochs=each.epochs,
-                initial_epoch=each.initial_epoch,
-                parent=each.parent,
+                oracle_trial=trial.oracle_trial,
+                epochs=trial.epochs,
+                initial_epoch=trial.initial_epoch,
+                parent=trial.parent,
             )
-            for each in proposal.trials
+            for trial in proposal.trials
         ]
 
     def end_first(self) -> None:

@@ -112,4 +112,4 @@ def test_a_lost_state_repeats_no_trial() -> None:
     search = Search(make_spec(trials=40), LARGE)
     search.add(search.propose(20))
     proposal = propose(search.spec, LARGE, PRICER, REFERENCE, search.history, None, 20)
-    assert not {each.assignment.key for each in proposal.trials} & set(search.keys())
+    assert not {trial.assignment.key for trial in proposal.trials} & set(search.keys())

@@ -12,7 +12,7 @@ MULTIPLES = (0.5, 1.0, 2.0)
 
 def test_every_dimension_becomes_a_hyperparameter_of_its_labels() -> None:
     choices = make_choices(3, 2, widths=((8, MULTIPLES),))
-    space = {each.name: tuple(each.values) for each in hyperparameters(choices).space}
+    space = {parameter.name: tuple(parameter.values) for parameter in hyperparameters(choices).space}
     assert space == choices.dimensions()
 
 

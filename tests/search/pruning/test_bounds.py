@@ -66,14 +66,14 @@ def test_many_prices_are_those_of_one_by_one(space: Choices, pricer: Pricer) -> 
         )
         for i in range(40)
     ]
-    assert pricer.price_many(assignments) == [pricer.price(each).value for each in assignments]
+    assert pricer.price_many(assignments) == [pricer.price(assignment).value for assignment in assignments]
 
 
 def test_many_prices_in_bits_are_those_of_one_by_one(space: Choices) -> None:
     spec = job(goal={"kind": "bits"})
     priced = Pricer(spec.goal, models.network(spec.model))
     assignments = [cheapest(space), dearest(space)]
-    assert priced.price_many(assignments) == [priced.price(each).value for each in assignments]
+    assert priced.price_many(assignments) == [priced.price(assignment).value for assignment in assignments]
 
 
 def test_without_bound_and_constraints_everything_is_trained(space: Choices, pricer: Pricer) -> None:
@@ -233,15 +233,15 @@ def judge_of_errors(pricer: Pricer, bound: Any = None, **limits: Any) -> Judge:
 
 
 def test_no_error_is_below_zero_so_a_strict_bound_prunes_nothing(space: Choices, pricer: Pricer) -> None:
-    found = judge_of_errors(pricer, StrictBound())
-    assert found.metric_limit() == 0.0
-    assert found.before_training(dearest(space), [done(0, 1e-9, 1.0)]) is None
+    judge = judge_of_errors(pricer, StrictBound())
+    assert judge.metric_limit() == 0.0
+    assert judge.before_training(dearest(space), [done(0, 1e-9, 1.0)]) is None
 
 
 def test_a_share_below_the_float_error_bounds_more_tightly(space: Choices, pricer: Pricer) -> None:
-    found = judge_of_errors(pricer, FloatBound(margin=0.1))
-    assert found.metric_limit() == pytest.approx(0.18)
-    verdict = found.before_training(dearest(space), [done(0, 0.01, 1.0)])
+    judge = judge_of_errors(pricer, FloatBound(margin=0.1))
+    assert judge.metric_limit() == pytest.approx(0.18)
+    verdict = judge.before_training(dearest(space), [done(0, 0.01, 1.0)])
     assert verdict is not None
     assert verdict.status is TrialStatus.PRUNED
     assert verdict.proof["best_possible_score"] <= verdict.proof["incumbent_score"] < 0

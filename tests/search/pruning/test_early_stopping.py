@@ -20,14 +20,14 @@ def unasked() -> list[list[float]]:
     raise AssertionError("the other trials need not be read")
 
 
-@given(own=curve, others=curves, kind=st.sampled_from([MedianStopping(), AshaStopping()]))
+@given(values=curve, others=curves, kind=st.sampled_from([MedianStopping(), AshaStopping()]))
 def test_a_minimised_metric_is_judged_as_its_negative(
-    own: list[float], others: list[list[float]], kind: MedianStopping | AshaStopping
+    values: list[float], others: list[list[float]], kind: MedianStopping | AshaStopping
 ) -> None:
-    errors, other_errors = [1 - v for v in own], [[1 - v for v in each] for each in others]
+    errors, other_errors = [1 - v for v in values], [[1 - v for v in other] for other in others]
     mirrored = stopping_rule(kind, "min").judge(errors, lambda: other_errors)
     proof = stopping_rule(kind, "max").judge(
-        [v - 1 for v in own], lambda: [[v - 1 for v in e] for e in others]
+        [v - 1 for v in values], lambda: [[v - 1 for v in e] for e in others]
     )
     assert (mirrored is None) == (proof is None)
     if mirrored is not None and proof is not None:
@@ -66,8 +66,8 @@ def test_too_few_others_decide_nothing() -> None:
 
 @pytest.mark.parametrize(("epochs", "is_rung"), [(1, True), (2, False), (3, True), (8, False), (9, True)])
 def test_asha_judges_at_its_rungs_only(epochs: int, is_rung: bool) -> None:
-    found = stopping_rule(AshaStopping()).judge([0.0] * epochs, lambda: [[0.5] * 9] * 9)
-    assert (found is not None) == is_rung
+    result = stopping_rule(AshaStopping()).judge([0.0] * epochs, lambda: [[0.5] * 9] * 9)
+    assert (result is not None) == is_rung
 
 
 def test_of_those_that_came_to_a_rung_the_best_third_goes_on() -> None:
@@ -98,6 +98,6 @@ def test_what_others_did_later_does_not_matter(mine: list[float], others: list[l
 def test_a_trial_given_up_is_pruned_with_its_metric_so_far() -> None:
     proof = stopping_rule(AshaStopping()).judge([0.1, 0.35, 0.3], lambda: [GOOD] * 5)
     assert proof is not None
-    found = verdict(proof)
-    assert found.status is TrialStatus.PRUNED
-    assert "given up after 3 epochs: its metric of 0.35" in found.reason
+    result = verdict(proof)
+    assert result.status is TrialStatus.PRUNED
+    assert "stopped after 3 epochs: its metric of 0.35" in result.reason

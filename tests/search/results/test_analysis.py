@@ -1,4 +1,4 @@
-"""What a search has learned: the front as it grew, and what each choice does."""
+"""The analysis of a job: how the front grew, and the effect of each choice."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantization.specs.parse import parse_quantizer
-from search.results.analysis import Box, Seen, analyse, box_of
+from search.results.analysis import AnalysedTrial, Box, analyse, box_of
 from search.scoring.pareto import Point, hypervolume
 from search.space.choices import Choices, Slot, Width
 
@@ -36,16 +36,16 @@ def every_assignment() -> list[dict[str, str | float]]:
     return [dict(zip(dimensions, labels, strict=True)) for labels in itertools.product(*dimensions.values())]
 
 
-def tried(merit: dict[str, float]) -> list[Seen]:
-    """Every assignment once; `merit`: what one bit, or one doubling, of a choice brings."""
+def measured(merit: dict[str, float]) -> list[AnalysedTrial]:
+    """Every assignment once; `merit`: the gain of one bit, or one doubling, of a choice."""
 
-    def place(label: str | float) -> float:
+    def scale(label: str | float) -> float:
         return float(parse_quantizer(label).bits) if isinstance(label, str) else math.log2(label)
 
     return [
-        Seen(
+        AnalysedTrial(
             number,
-            merit=sum(merit.get(name, 0.0) * place(label) for name, label in values.items()),
+            merit=sum(merit.get(name, 0.0) * scale(label) for name, label in values.items()),
             cost=100.0 * 2 ** math.log2(float(values["first.filters"])),
             values=values,
             at_s=float(number),
@@ -54,18 +54,18 @@ def tried(merit: dict[str, float]) -> list[Seen]:
     ]
 
 
-def test_what_matters_not_has_no_importance_and_the_rest_is_shared_out_whole() -> None:
-    found = analyse(SPACE, tried({"first.kernel": 0.02}), Box(0, 1, 200))
-    first, rest, width = found.choices
+def test_a_choice_without_effect_has_no_importance_and_the_others_sum_to_what_is_explained() -> None:
+    analysis = analyse(SPACE, measured({"first.kernel": 0.02}), Box(0, 1, 200))
+    first, rest, width = analysis.choices
     assert first.importance == pytest.approx(9 / 10)  # nine trials a label, shrunk as if by one more
     assert rest.importance == pytest.approx(0, abs=1e-12)
-    assert found.explained == pytest.approx(first.importance + rest.importance + width.importance)
+    assert analysis.explained == pytest.approx(first.importance + rest.importance + width.importance)
     assert width.cost_importance == pytest.approx(9 / 10)
 
 
-def test_sensitivity_is_what_one_more_bit_brings() -> None:
-    found = analyse(SPACE, tried({"first.kernel": 0.02, "/rest.*/.kernel": 0.01}), Box(0, 1, 200))
-    first, rest, width = found.choices
+def test_sensitivity_is_the_gain_of_one_more_bit() -> None:
+    analysis = analyse(SPACE, measured({"first.kernel": 0.02, "/rest.*/.kernel": 0.01}), Box(0, 1, 200))
+    first, rest, width = analysis.choices
     assert first.sensitivity == pytest.approx(0.02 * 9 / 10)
     assert rest.sensitivity == pytest.approx(0.01 * 9 / 10)
     assert width.cost_sensitivity == pytest.approx(9 / 10)  # a doubling of the width doubles the cost
@@ -74,48 +74,52 @@ def test_sensitivity_is_what_one_more_bit_brings() -> None:
 
 
 def test_layers_that_share_a_choice_have_equal_parts_of_it() -> None:
-    found = analyse(SPACE, tried({"/rest.*/.kernel": 0.01}), Box(0, 1, 200))
-    first, rest1, rest2 = found.layers
+    analysis = analyse(SPACE, measured({"/rest.*/.kernel": 0.01}), Box(0, 1, 200))
+    first, rest1, rest2 = analysis.layers
     assert [first.name, rest1.name, rest2.name] == ["first", "rest1", "rest2"]
     assert rest1 == type(rest1)("rest1", rest2.importance, rest2.cost_importance, rest2.sensitivity)
-    assert rest1.importance + rest2.importance == pytest.approx(found.choices[1].importance)
+    assert rest1.importance + rest2.importance == pytest.approx(analysis.choices[1].importance)
 
 
 @settings(deadline=None)  # no timing is asserted
 @given(st.lists(st.tuples(numbers, st.floats(0.1, 300)), min_size=1, max_size=40))
-def test_the_hypervolume_never_falls_and_ends_at_that_of_all_trials(found: list[tuple[float, float]]) -> None:
+def test_the_hypervolume_never_falls_and_ends_at_that_of_all_trials(
+    points: list[tuple[float, float]],
+) -> None:
     values = every_assignment()
-    seen = [
-        Seen(number, merit, cost, values[number % len(values)], at_s=float(-number))
-        for number, (merit, cost) in enumerate(found)
+    trials = [
+        AnalysedTrial(number, merit, cost, values[number % len(values)], at_s=float(-number))
+        for number, (merit, cost) in enumerate(points)
     ]
-    box = box_of(seen, reference=200.0, bounds=(-10.0, 10.0))
-    steps = analyse(SPACE, seen, box).steps
+    box = box_of(trials, reference=200.0, bounds=(-10.0, 10.0))
+    steps = analyse(SPACE, trials, box).steps
     volumes = [step.hypervolume for step in steps]
     assert volumes == sorted(volumes)
-    points = [Point(each.number, each.merit, each.cost) for each in seen]
-    whole = hypervolume(points, metric_floor=box.floor, cost_ceiling=box.ceiling)
+    everything = [Point(trial.number, trial.merit, trial.cost) for trial in trials]
+    whole = hypervolume(everything, metric_floor=box.floor, cost_ceiling=box.ceiling)
     assert volumes[-1] == pytest.approx(whole / (20 * 200))
     assert steps[-1].number == 0  # the one that ended last
 
 
 @settings(deadline=None)  # no timing is asserted
 @given(st.lists(st.tuples(st.integers(0, 26), numbers), min_size=2, max_size=60))
-def test_importances_sum_to_what_is_explained_which_is_a_share(found: list[tuple[int, float]]) -> None:
+def test_importances_sum_to_what_is_explained_which_is_a_share(points: list[tuple[int, float]]) -> None:
     values = every_assignment()
-    seen = [Seen(number, merit, 1.0, values[place]) for number, (place, merit) in enumerate(found)]
-    analysis = analyse(SPACE, seen, box_of(seen, 1.0, None))
+    trials = [
+        AnalysedTrial(number, merit, 1.0, values[place]) for number, (place, merit) in enumerate(points)
+    ]
+    analysis = analyse(SPACE, trials, box_of(trials, 1.0, None))
     total = sum(choice.importance for choice in analysis.choices)
     assert analysis.cost_explained is None
     if analysis.explained is None:
         assert total == 0
-        assert np.var([merit for _, merit in found]) == 0
+        assert np.var([merit for _, merit in points]) == 0
     else:
         assert total == pytest.approx(analysis.explained, abs=1e-9)
         assert -1e-9 <= analysis.explained <= 1 + 1e-9
 
 
-def test_without_trials_there_is_nothing_to_say() -> None:
-    found = analyse(SPACE, [], box_of([], 100.0, None))
-    assert (found.steps, found.front, found.knee, found.explained) == ((), (), None, None)
-    assert all(choice.sensitivity is None for choice in found.choices)
+def test_without_trials_the_analysis_is_empty() -> None:
+    analysis = analyse(SPACE, [], box_of([], 100.0, None))
+    assert (analysis.steps, analysis.front, analysis.knee, analysis.explained) == ((), (), None, None)
+    assert all(choice.sensitivity is None for choice in analysis.choices)

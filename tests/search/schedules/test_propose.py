@@ -46,10 +46,10 @@ def play(
     history: list[TrialRecord] = []
     state = None
     for _ in range(100):
-        found = propose_in_stages(spec, stages, PRICER, REFERENCE, history, state, at_once)
-        state = found.state
-        history += [finished(new, *outcome(new.number)) for new in found.trials]
-        if found.exhausted:
+        proposal = propose_in_stages(spec, stages, PRICER, REFERENCE, history, state, at_once)
+        state = proposal.state
+        history += [finished(new, *outcome(new.number)) for new in proposal.trials]
+        if proposal.exhausted:
             return history
     raise AssertionError("the search does not end")
 
@@ -100,14 +100,17 @@ def test_a_trial_has_the_seed_of_the_one_its_training_began_with() -> None:
 
 def test_a_stage_waits_for_the_trials_of_the_one_before() -> None:
     stages, spec = two_stages(), make_spec(trials=7)
-    found = propose_in_stages(spec, stages, PRICER, REFERENCE, [], None, 4)
-    running = [finished(new, 0.5) for new in found.trials[:3]]
+    proposal = propose_in_stages(spec, stages, PRICER, REFERENCE, [], None, 4)
+    running = [finished(new, 0.5) for new in proposal.trials[:3]]
     running.append(
         TrialRecord(
-            3, found.trials[3].assignment, TrialStatus.RUNNING, oracle_trial=found.trials[3].oracle_trial
+            3,
+            proposal.trials[3].assignment,
+            TrialStatus.RUNNING,
+            oracle_trial=proposal.trials[3].oracle_trial,
         )
     )
-    waiting = propose_in_stages(spec, stages, PRICER, REFERENCE, running, found.state, 4)
+    waiting = propose_in_stages(spec, stages, PRICER, REFERENCE, running, proposal.state, 4)
     assert waiting.trials == ()
     assert not waiting.exhausted
 

@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from search.cost.pricing import Pricer
-from search.results.rescoring import Measured, rescore
+from search.results.rescoring import UnscoredTrial, rescore
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
 from service.client import Invalid, NotFound, SearchClient
@@ -104,7 +104,7 @@ def test_the_command_reads_a_goal_or_a_job_with_one(run: Run, filled: Filled, tm
 def test_every_goal_prices_as_a_search_under_it_would(filled: Filled, goal: Goal) -> None:
     plan = filled.plan
     chosen = plan.choices.assignment({name: labels[0] for name, labels in plan.choices.dimensions().items()})
-    found = rescore(goal, plan.network, "max", [Measured(0, chosen, 0.9)], 1)
+    found = rescore(goal, plan.network, "max", [UnscoredTrial(0, chosen, 0.9)], 1)
     pricer = Pricer(goal, plan.network)
     assert found.trials[0].cost == pricer.price(chosen).value
     assert found.reference == pricer.reference().value
