@@ -62,8 +62,8 @@ def outcome() -> dict[str, Any]:
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    numbers: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return numbers
 
 
 def test_a_trial_trained_with_others_is_the_one_trained_alone(outcome: dict[str, Any]) -> None:

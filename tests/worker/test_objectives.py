@@ -36,8 +36,8 @@ def rows(bench: Bench, job_id: str) -> list[Trial]:
 def report(bench: Bench, trial: Trial) -> dict[str, Any]:
     with bench.database.reading() as session:
         row = trials.artifact(session, trial, "report.json")
-    found: dict[str, Any] = json.loads(bench.runtime.blobs.path(row.sha256).read_text())
-    return found
+    document: dict[str, Any] = json.loads(bench.runtime.blobs.path(row.sha256).read_text())
+    return document
 
 
 def test_a_regression_runs_to_its_report_and_the_best_has_the_best_score_not_the_largest_error(
@@ -48,12 +48,12 @@ def test_a_regression_runs_to_its_report_and_the_best_has_the_best_score_not_the
     measured = rows(bench, job_id)
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
-        found, front = job_views.best(session, job, 3), job_views.front(session, job)
+        ranked, front = job_views.best(session, job, 3), job_views.front(session, job)
         [summary] = job_views.summaries(session, [job], ("best_metric", "metric_name"))
     errors = {trial.number: trial.metric or 0.0 for trial in measured}
     assert (job.status, job.best_trial) == (JobStatus.DONE, min(errors, key=lambda number: errors[number]))
-    assert [point.metric for point in found] == sorted(errors.values())
-    assert found[0].score == -found[0].metric
+    assert [point.metric for point in ranked] == sorted(errors.values())
+    assert ranked[0].score == -ranked[0].metric
     assert front[-1].metric == min(errors.values())
     assert summary == {"best_metric": min(errors.values()), "metric_name": "mae"}
     best = report(bench, measured[job.best_trial or 0])
@@ -76,9 +76,9 @@ def test_executions_are_stored_with_their_spread_and_count_against_the_epochs(be
                 files=[],
                 attempts=[],
             )
-        metrics = [each.metric for each in view.executions]
+        metrics = [execution.metric for execution in view.executions]
         assert trial.metric == pytest.approx(sum(metrics) / 2)
-        assert [each.metric for each in view.executions if each.selected] == [min(metrics)]
+        assert [execution.metric for execution in view.executions if execution.selected] == [min(metrics)]
         assert view.spread is not None
         assert (view.spread.min, view.spread.max) == (min(metrics), max(metrics))
         assert [epoch.epoch for epoch in view.epochs] == [0, 1, 2, 3]
@@ -97,11 +97,11 @@ def test_a_trial_whose_worker_died_in_its_second_execution_gives_what_it_would_h
     bench.step()
     dead = timedelta(seconds=-1)
     with bench.database.transaction() as session:
-        held = claims.claim_next(
+        claim = claims.claim_next(
             session, trials.get(session, other, 0).id, worker="elsewhere/1/0", lease=dead
         )
-        assert held is not None
-        claims.add_epochs(session, held, [EpochReport(0, {"val_mae": 0.1}, 0.1)], dead)
+        assert claim is not None
+        claims.add_epochs(session, claim, [EpochReport(0, {"val_mae": 0.1}, 0.1)], dead)
     tasks.sweep(bench.runtime)
     bench.work()
     [again] = rows(bench, other)

@@ -21,7 +21,10 @@ class Prices:
     """Every assignment costs what its value says."""
 
     def price_many(self, assignments: list[Assignment]) -> list[float | None]:
-        return [float(each.values["cost"]) if each.values["cost"] else None for each in assignments]
+        return [
+            float(assignment.values["cost"]) if assignment.values["cost"] else None
+            for assignment in assignments
+        ]
 
 
 def measured(number: int, metric: float | None, cost: float = 100.0, **more: Any) -> TrialRecord:
@@ -30,10 +33,10 @@ def measured(number: int, metric: float | None, cost: float = 100.0, **more: Any
     return TrialRecord(number, assignment, status, post_training_metric=metric, **more)
 
 
-def judged(own: TrialRecord, metric: float, others: list[TrialRecord], **rule: Any) -> Any:
+def judged(record: TrialRecord, metric: float, others: list[TrialRecord], **rule: Any) -> Any:
     spec = PostTrainingMedian(**{"margin": 0.1, "min_trials": 3, **rule})
     prices: Any = Prices()
-    return judge_untrained(spec, own, metric, others, prices, ForgivingFactor(8, 8, 2), reference=100.0)
+    return judge_untrained(spec, record, metric, others, prices, ForgivingFactor(8, 8, 2), reference=100.0)
 
 
 OTHERS = [measured(number, metric) for number, metric in enumerate((0.4, 0.5, 0.6))]
@@ -93,20 +96,18 @@ def test_hopeless_trials_cost_one_evaluation_and_neither_epochs_nor_trials_of_th
     bench: Bench,
 ) -> None:
     rule = {"kind": "median", "margin": 0.02, "min_trials": 2}
-    found = done(
-        bench, post_training=rule, budget={"trials": 4, "epochs": 16}, limits={"by_class": MANY_BITS}
-    )
-    assert [trial.reason for trial in found if trial.status == TrialStatus.FAILED] == []
-    pruned = [trial for trial in found if trial.status == TrialStatus.PRUNED]
+    rows = done(bench, post_training=rule, budget={"trials": 4, "epochs": 16}, limits={"by_class": MANY_BITS})
+    assert [trial.reason for trial in rows if trial.status == TrialStatus.FAILED] == []
+    pruned = [trial for trial in rows if trial.status == TrialStatus.PRUNED]
     assert pruned
     for trial in pruned:
         proof = trial.proof or {}
         assert (trial.epochs_done, trial.metric) == (0, None)
         assert proof["score"] < proof["score_needed"]
         assert proof["post_training_metric"] == trial.post_training_metric
-    assert sum(trial.status == TrialStatus.DONE for trial in found) == 4
-    assert all(trial.post_training_metric is not None for trial in found)
-    assert len(paid([trials.record(trial) for trial in found])) == 4
+    assert sum(trial.status == TrialStatus.DONE for trial in rows) == 4
+    assert all(trial.post_training_metric is not None for trial in rows)
+    assert len(paid([trials.record(trial) for trial in rows])) == 4
 
 
 def test_a_calibrated_start_measures_better_before_training_and_keeps_the_quantizers(bench: Bench) -> None:
@@ -123,5 +124,5 @@ def test_a_calibrated_start_measures_better_before_training_and_keeps_the_quanti
         for start in ("float", "calibrated")
     )
     assert [trial.assignment for trial in floats] == [trial.assignment for trial in calibrated]
-    before, after = ([trial.post_training_metric or 0.0 for trial in found] for found in (floats, calibrated))
+    before, after = ([trial.post_training_metric or 0.0 for trial in rows] for rows in (floats, calibrated))
     assert sum(after) > sum(before)

@@ -24,7 +24,7 @@ from tests.search.searches import Search
 
 def assignments(plan: Plan, count: int) -> list[Assignment]:
     """What random search would try first."""
-    return [each.assignment for each in Search(plan.spec, plan.choices).propose(count).trials]
+    return [trial.assignment for trial in Search(plan.spec, plan.choices).propose(count).trials]
 
 
 def assembled(plan: Plan, assignment: Assignment, seed: int = 0) -> keras.Model:
@@ -60,7 +60,7 @@ def test_the_built_model_costs_what_its_assignment_was_priced_at(small_plan: Pla
 
 
 def weights(model: keras.Model) -> list[np.ndarray]:
-    return [np.asarray(each) for each in model.get_weights()]
+    return [np.asarray(array) for array in model.get_weights()]
 
 
 def test_the_same_seed_gives_the_same_weights(small_plan: Plan, assignment: Assignment) -> None:
@@ -106,23 +106,23 @@ def measured(output: Output, scores: list[list[float]], labels: list[int]) -> di
 
 
 def test_probabilities_are_measured_as_such() -> None:
-    found = measured(Output("softmax", 2), [[0.75, 0.25], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], [0, 0, 1, 1])
+    results = measured(Output("softmax", 2), [[0.75, 0.25], [0.5, 0.5], [0.9, 0.1], [0.2, 0.8]], [0, 0, 1, 1])
     losses = -np.log([0.75, 0.5, 0.1, 0.8])
-    assert found == {"loss": pytest.approx(losses.mean(), rel=1e-5), "accuracy": 0.75}
+    assert results == {"loss": pytest.approx(losses.mean(), rel=1e-5), "accuracy": 0.75}
 
 
 def test_logits_are_measured_as_such() -> None:
-    found = measured(Output("linear", 3), [[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]], [0, 2])
+    results = measured(Output("linear", 3), [[2.0, 0.0, 0.0], [0.0, 3.0, 0.0]], [0, 2])
     losses = [np.log(1 + 2 * np.exp(-2)), np.log(2 + np.exp(3))]
-    assert found == {"loss": pytest.approx(np.mean(losses), rel=1e-5), "accuracy": 0.5}
+    assert results == {"loss": pytest.approx(np.mean(losses), rel=1e-5), "accuracy": 0.5}
 
 
 def test_a_single_probability_is_measured_against_a_half() -> None:
-    found = measured(Output("sigmoid", 1), [[0.75], [0.4], [0.4], [0.2]], [1, 0, 1, 0])
+    results = measured(Output("sigmoid", 1), [[0.75], [0.4], [0.4], [0.2]], [1, 0, 1, 0])
     losses = -np.log([0.75, 0.6, 0.4, 0.8])
-    assert found == {"loss": pytest.approx(losses.mean(), rel=1e-5), "accuracy": 0.75}
+    assert results == {"loss": pytest.approx(losses.mean(), rel=1e-5), "accuracy": 0.75}
 
 
 def test_a_single_logit_is_measured_against_zero() -> None:
-    found = measured(Output("linear", 1), [[0.25], [-0.25], [0.25]], [1, 0, 0])
-    assert found["accuracy"] == pytest.approx(2 / 3)
+    results = measured(Output("linear", 1), [[0.25], [-0.25], [0.25]], [1, 0, 0])
+    assert results["accuracy"] == pytest.approx(2 / 3)

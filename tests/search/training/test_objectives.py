@@ -76,10 +76,10 @@ def data(task: Task, count: int, seed: int) -> DeviceData:
     draw = np.random.default_rng(seed)
     x = draw.normal(size=(count, 6)).astype(np.float32)
     targets = tuple(
-        (np.abs(x.sum(1)) * 2).astype(np.int32) % each.output.classes
-        if each.labels == "classes"
-        else (x[:, : each.output.scores] * 0.5).astype(np.float32)
-        for each in task.heads
+        (np.abs(x.sum(1)) * 2).astype(np.int32) % head.output.classes
+        if head.labels == "classes"
+        else (x[:, : head.output.scores] * 0.5).astype(np.float32)
+        for head in task.heads
     )
     return DeviceData.of(x, targets if len(targets) > 1 else targets[0])
 
@@ -88,20 +88,20 @@ def two_epochs(program: Program, model: keras.Model, task: Task) -> list[float]:
     """Loss and metric in training and validation of two epochs."""
     arguments, state = program.arguments(model, RATE, BATCH), program.state(model)
     train, validation = data(task, 72, 0), data(task, 40, 1)
-    found = []
+    numbers = []
     for epoch in range(2):
         order = np.random.default_rng(epoch).permutation(len(train)).astype(np.int32)
         state, trained = program.train(arguments, state, train, order, 0, -(-len(train) // BATCH))
         for totals in (trained, program.evaluate(arguments, state, validation)):
-            found += [totals.loss, metric_value(task, totals.tally, totals.examples)]
-    return found
+            numbers += [totals.loss, metric_value(task, totals.tally, totals.examples)]
+    return numbers
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_two_epochs_on_the_shared_program_give_the_plain_models_numbers(name: str) -> None:
     task = TASKS[name]
     network = Network(
-        architecture(*(each.output.scores for each in task.heads)), task, "adam", {"hidden": {"kernel": FEW}}
+        architecture(*(head.output.scores for head in task.heads)), task, "adam", {"hidden": {"kernel": FEW}}
     )
     chosen = Assignment({}, {"hidden": {"kernel": FEW[1]}})
     program = program_for(network, chosen)
@@ -201,9 +201,9 @@ def test_executions_differ_by_their_seeds_and_their_mean_counts(tmp_path: Path) 
     training = {"epochs": 2, "batch_size": 32, "learning_rate": 0.01, "executions": 3}
     prepared, reports = plan(job(training=training), Path()), Reports()
     measured = run(prepared, tmp_path, first(prepared), reports)
-    metrics = [each.metric for each in measured.executions]
+    metrics = [execution.metric for execution in measured.executions]
     assert [report.epoch for report in reports.epochs] == list(range(6))
-    assert [each.seed for each in measured.executions] == execution_seeds(11, 3)
+    assert [execution.seed for execution in measured.executions] == execution_seeds(11, 3)
     assert measured.metric == pytest.approx(np.mean(metrics))
     assert len(set(metrics)) == 3
     best = measured.best_execution

@@ -87,10 +87,10 @@ def test_a_rebuilt_model_gives_what_the_uploaded_one_gives(
     write_weights(path, tmp_path / "theirs.h5")
 
     def read(expected: Mapping[str, tuple[int, ...]]) -> Mapping[str, Any]:
-        found: dict[str, Any] = child.read(
+        arrays: dict[str, Any] = child.read(
             tmp_path / "theirs.h5", {name: list(s) for name, s in expected.items()}
         )
-        return found
+        return arrays
 
     again = rebuilt(read_architecture(path)[0], 7, read, tmp_path)
     shape = tuple(2 if length is None else length for length in again.input_shape)
@@ -98,7 +98,7 @@ def test_a_rebuilt_model_gives_what_the_uploaded_one_gives(
     for ours, theirs in zip(again.weights, model.weights, strict=True):
         if "float" in str(theirs.dtype):
             assert np.array_equal(ours, theirs), theirs.path
-    ours, theirs = (keras.tree.flatten(each(x, training=False)) for each in (again, model))
+    ours, theirs = (keras.tree.flatten(network(x, training=False)) for network in (again, model))
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 

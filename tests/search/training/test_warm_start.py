@@ -24,8 +24,8 @@ GRIDS = {"fixed": "quantized_bits(4,0,1,alpha=1.0)", "trained": "trainable_std(b
 def branched() -> dict[str, Any]:
     """Every way a channel takes: an addition, a concatenation, a depthwise and a separable layer, a Flatten."""
     layers = keras.layers
-    given = layers.Input((6, 6, 3), name="given")
-    a = layers.Conv2D(8, 3, padding="same", name="a")(given)
+    inputs = layers.Input((6, 6, 3), name="inputs")
+    a = layers.Conv2D(8, 3, padding="same", name="a")(inputs)
     a = layers.ReLU(name="a_relu")(layers.BatchNormalization(name="a_bn")(a))
     b = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="deep")(a)
     b = layers.SeparableConv2D(8, 3, padding="same", name="b")(b)
@@ -34,7 +34,7 @@ def branched() -> dict[str, Any]:
     d = layers.AveragePooling2D(2, name="mean")(layers.Conv2DTranspose(4, 1, name="d")(added))
     joined = layers.Flatten(name="flat")(layers.Concatenate(name="joined")([c, d]))
     hidden = layers.Dense(12, activation="relu", name="hidden")(joined)
-    model = keras.Model(given, layers.Dense(3, name="scores")(hidden), name="branched")
+    model = keras.Model(inputs, layers.Dense(3, name="scores")(hidden), name="branched")
     return dict(json.loads(model.to_json()))
 
 
@@ -104,18 +104,18 @@ def test_the_filters_of_the_largest_magnitude_are_kept_in_their_order_and_tied_l
     )
     weighed = {name: np.ones(width) for name, width in widths_of(source).items()}
     weighed["a"] = np.array([0, 9, 0, 0, 8, 0, 7, 6.0])
-    found = slices(source, target, weighed.__getitem__)
-    assert found["a"].output is not None
-    assert found["a"].output.tolist() == found["b"].output.tolist() == [1, 4, 6, 7]  # type: ignore[union-attr]
-    assert found["deep"].output.tolist() == [2, 3, 8, 9, 12, 13, 14, 15]  # type: ignore[union-attr]
-    assert found["joined"].output.tolist() == [0, 1, 2, 6, 7]  # type: ignore[union-attr]
+    kept_channels = slices(source, target, weighed.__getitem__)
+    assert kept_channels["a"].output is not None
+    assert kept_channels["a"].output.tolist() == kept_channels["b"].output.tolist() == [1, 4, 6, 7]  # type: ignore[union-attr]
+    assert kept_channels["deep"].output.tolist() == [2, 3, 8, 9, 12, 13, 14, 15]  # type: ignore[union-attr]
+    assert kept_channels["joined"].output.tolist() == [0, 1, 2, 6, 7]  # type: ignore[union-attr]
 
 
 def test_what_cannot_be_followed_starts_anew() -> None:
     layers = keras.layers
-    given = layers.Input((4, 6), name="given")
-    x = layers.Permute((2, 1), name="turned")(layers.Dense(8, name="first")(given))
-    model = keras.Model(given, layers.Dense(3, name="last")(layers.LSTM(5, name="memory")(x)))
+    inputs = layers.Input((4, 6), name="inputs")
+    x = layers.Permute((2, 1), name="turned")(layers.Dense(8, name="first")(inputs))
+    model = keras.Model(inputs, layers.Dense(3, name="last")(layers.LSTM(5, name="memory")(x)))
     source = trained(model.get_config())
     target = quantize(model.get_config(), {}, {"first": 4})
     assert adopt_weights(source, target) == ["first", "last"]
