@@ -15,7 +15,7 @@
     ├── MethodNotAllowed             405
     ├── NotAcceptable                406  none of the formats that the client accepts
     ├── Conflict                     409
-    │   ├── IllegalVerb                   carries the verbs that are allowed
+    │   ├── IllegalAction                 carries the actions that are allowed
     │   ├── WrongOffset                   of an upload; carries the right one
     │   ├── BusyUpload                    another request is writing it
     │   ├── UploadInUse                   a job that has not ended uses it
@@ -159,12 +159,12 @@ class Conflict(ServiceError):
     type = "urn:fewbits:problem:conflict"
 
 
-class IllegalVerb(Conflict):
+class IllegalAction(Conflict):
     """The status of the job does not allow this."""
 
-    def __init__(self, verb: str, why: str, allowed: Sequence[str]) -> None:
+    def __init__(self, action: str, why: str, allowed: Sequence[str]) -> None:
         self.allowed = tuple(allowed)
-        super().__init__(f"cannot {verb}: {why}; allowed: {', '.join(self.allowed) or 'nothing'}")
+        super().__init__(f"cannot {action}: {why}; allowed: {', '.join(self.allowed) or 'nothing'}")
 
 
 class IdempotencyKeyInUse(Conflict):

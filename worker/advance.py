@@ -95,7 +95,11 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
     )
     with runtime.database.transaction(lasting=False) as session:
         saved = jobs.save_proposals(
-            session, job.id, asked=job.proposals, oracle_state=proposal.state, exhausted=proposal.exhausted
+            session,
+            job.id,
+            proposals=job.proposals,
+            oracle_state=proposal.state,
+            exhausted=proposal.exhausted,
         )
         if not saved:  # another worker has proposed meanwhile, or the user has changed the job: start over
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)

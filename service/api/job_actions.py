@@ -27,7 +27,7 @@ from service.schemas.jobs import JobView
 from service.settings import Settings
 from service.store import job_actions, jobs, quotas
 from service.store.job_actions import CHANGEABLE
-from service.store.lifecycle import Verb
+from service.store.lifecycle import JobAction
 from service.store.models import Job, now
 from service.store.session import Database
 from service.views import jobs as job_views
@@ -133,7 +133,7 @@ def retry_job(
     """Have every failed trial tried again; a job that has ended runs again for it."""
 
     def retry(session: Session) -> Job:
-        job, _ = job_actions.check(session, job_id, Verb.RETRY)
+        job, _ = job_actions.check(session, job_id, JobAction.RETRY)
         _check_run_again(session, settings, caller, job, job.spec["budget"]["trials"])
         return job_actions.retry(session, job_id)
 
@@ -151,7 +151,7 @@ def _do(database: Database, queue: Queue, change: Callable[[Session], Job]) -> J
     """Change a job, wake workers for what it lets begin, and show it as it is then."""
     with database.transaction() as session:
         job = change(session)
-        for trial_id in job_actions.wakes(session, job):
+        for trial_id in job_actions.startable(session, job):
             queue.enqueue(TaskName.RUN_TRIAL, trial_id)
         queue.enqueue(TaskName.ADVANCE_JOB, job.id)
     with database.reading() as session:
@@ -178,7 +178,7 @@ def extend_job(
     more = _extension(document)
 
     def extend(session: Session) -> Job:
-        job, _ = job_actions.check(session, job_id, Verb.EXTEND)
+        job, _ = job_actions.check(session, job_id, JobAction.EXTEND)
         spec = _extended(session, job, more)
         _check_run_again(session, settings, caller, job, spec["budget"]["trials"])
         return job_actions.extend(session, job_id, spec)
@@ -257,7 +257,7 @@ def change_job(
         raise InvalidRequest(faults)
 
     def change(session: Session) -> Job:
-        job, _ = job_actions.check(session, job_id, Verb.PATCH)
+        job, _ = job_actions.check(session, job_id, JobAction.PATCH)
         spec = _specified(job, document)
         more = spec.budget.trials - job.spec["budget"]["trials"]
         if more > 0:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from search.errors import InvalidSpec
 from service.errors import (
-    IllegalVerb,
+    IllegalAction,
     InvalidParameter,
     InvalidRequest,
     MethodNotAllowed,
@@ -60,7 +60,7 @@ def response(error: ServiceError) -> Response:
             status=error.status,
             detail=error.detail,
             quota=error.quota if isinstance(error, QuotaExhausted | QuotaReached) else None,
-            allowed=error.allowed if isinstance(error, IllegalVerb) else None,
+            allowed=error.allowed if isinstance(error, IllegalAction) else None,
             errors=tuple(items),
         ),
         error.headers,

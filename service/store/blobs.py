@@ -1,4 +1,4 @@
-"""Artifacts' bytes: files under the SHA-256 of their content."""
+"""The blob store: files under the SHA-256 of their content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Content that is stored: its address and length."""
+    """Stored content: its address and length."""
 
     sha256: str
     size_bytes: int
@@ -25,15 +25,15 @@ class Blob:
 
 @cache
 def _writers() -> ThreadPoolExecutor:
-    """Threads that wait for the disk; as many as a trial has files."""
+    """Threads that wait for the disk; about as many as a trial has files."""
     return ThreadPoolExecutor(8, thread_name_prefix="blobs")
 
 
-os.register_at_fork(after_in_child=_writers.cache_clear)  # threads do not come along
+os.register_at_fork(after_in_child=_writers.cache_clear)  # a child process has no copy of the threads
 
 
 class BlobStore:
-    """A folder of content-addressed files. Equal content is stored once; a file is there whole or not at all."""
+    """A folder of content-addressed files. Equal content is stored once; files appear whole or not at all."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -60,14 +60,14 @@ class BlobStore:
         return Blob(digest.hexdigest(), size)
 
     def put_all(self, sources: Iterable[Path]) -> dict[str, Blob]:
-        """Store copies of files at once, by their names: they wait for the disk together, not one after the other."""
+        """Store copies of files in parallel, so that they wait for the disk together; the blobs by file name."""
         paths = list(sources)
         return dict(zip([path.name for path in paths], _writers().map(self.put, paths), strict=True))
 
     def remove_stale(self, sha256: str, before: datetime) -> bool:
-        """Remove content that was not put since `before`; False if it was. Content that is not there counts as removed.
+        """Remove content that was not put since `before`; False if it was. Missing content counts as removed.
 
-        Equal content that is put again gets a new time, so what somebody is about to name stays.
+        Equal content that is put again gets a new time, so that content about to be referenced stays.
         """
         path = self.path(sha256)
         try:
@@ -79,5 +79,5 @@ class BlobStore:
         return True
 
     def path(self, sha256: str) -> Path:
-        """Where content with this address lies, or would."""
+        """The path of content with this address, stored or not."""
         return self._root / sha256[:2] / sha256

@@ -1,6 +1,6 @@
-"""Content nobody names any more: noted when its last name goes, removed by the sweep.
+"""Deferred deletes: content that may have lost its last reference is noted, and removed by the sweep.
 
-Not at once: equal content is stored once, and a worker that has just put the same bytes may be about to name them.
+Not at once: equal content is stored once, and a worker that has just put the same bytes may be about to reference them.
 """
 
 from __future__ import annotations
@@ -16,38 +16,40 @@ from service.store.models import Artifact, DiscardedBlob, now
 from service.store.session import insert_of
 from service.store.upload_models import Upload
 
-#: Every column that names content.
-NAMES: Final[tuple[InstrumentedAttribute[Any], ...]] = (Artifact.sha256, Upload.sha256)
+#: Every column that references content.
+REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (Artifact.sha256, Upload.sha256)
 
-#: Looked at in one sweep.
+#: Addresses checked in one sweep.
 _BATCH: Final = 500
 
 
 def discard(session: Session, addresses: Select[Any]) -> None:
-    """Note that content may be without a name soon; `addresses` selects its SHA-256. Comes before the names go."""
-    known = select(DiscardedBlob.sha256)
+    """Note content that may lose its last reference, before it does; `addresses` selects its SHA-256."""
+    noted = select(DiscardedBlob.sha256)
     column = addresses.selected_columns[0]
     query = addresses.with_only_columns(column, literal(now(), DiscardedBlob.discarded_at.type)).distinct()
     insert = insert_of(session)
     session.execute(
         insert(DiscardedBlob)
-        .from_select(["sha256", "discarded_at"], query.where(column.not_in(known)))
+        .from_select(["sha256", "discarded_at"], query.where(column.not_in(noted)))
         .on_conflict_do_nothing()
     )
 
 
 def remove(session: Session, blobs: BlobStore, before: datetime) -> int:
-    """Remove content discarded before this moment that nobody names, unless it was put again since; how much it was."""
+    """Remove content discarded before this moment, unless a row references it or it was put again; how many files."""
     addresses = session.scalars(
         select(DiscardedBlob.sha256).where(DiscardedBlob.discarded_at < before).limit(_BATCH)
     ).all()
-    named = {
+    referenced = {
         address
-        for column in NAMES
+        for column in REFERENCES
         for address in session.scalars(select(column).where(column.in_(addresses)).distinct())
     }
-    removed = [each for each in addresses if each not in named and blobs.remove_stale(each, before)]
-    forgotten = [*removed, *named]
-    if forgotten:
-        session.execute(delete(DiscardedBlob).where(DiscardedBlob.sha256.in_(forgotten)))
+    removed = [
+        address for address in addresses if address not in referenced and blobs.remove_stale(address, before)
+    ]
+    settled = [*removed, *referenced]
+    if settled:
+        session.execute(delete(DiscardedBlob).where(DiscardedBlob.sha256.in_(settled)))
     return len(removed)

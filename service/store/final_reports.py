@@ -26,7 +26,7 @@ def start(session: Session, job_id: str, best_trial: int, reason: str, cause: Ca
     if job.status not in CLAIMABLE or session.scalar(open_trials.limit(1)) is not None:
         return False
     job.best_trial = best_trial
-    jobs.move(session, job, JobStatus.FINALIZING, reason=reason, cause=cause)
+    jobs.set_status(session, job, JobStatus.FINALIZING, reason=reason, cause=cause)
     return True
 
 

@@ -1,5 +1,5 @@
-"""What users do with jobs, as changes of rows. What is legal stands in `service.store.lifecycle`; every other request
-raises IllegalVerb. All of them lock the job first.
+"""The actions of users on jobs, as changes of rows. `service.store.lifecycle` has the table of legal actions; others
+raise IllegalAction. Every action locks the job first.
 """
 
 from __future__ import annotations
@@ -15,67 +15,67 @@ from sqlalchemy.orm import Session
 from search.history import JOB_ENDED, Cause, JobStatus, TrialStatus
 from service.store import deferred_deletes, events, jobs, lifecycle
 from service.store.events import Entry, EventType
-from service.store.lifecycle import Verb
+from service.store.lifecycle import JobAction
 from service.store.models import Artifact, Job, Trial, now
 
-#: Parts of a specification that may change once the job is there.
+#: Parts of a specification that may change after the job was created.
 CHANGEABLE = ("budget", "parallel_trials", "priority")
 
 
-def check(session: Session, job_id: str, verb: Verb) -> tuple[Job, JobStatus]:
-    """The locked job and the status the verb leads to; IllegalVerb if it leads nowhere."""
+def check(session: Session, job_id: str, action: JobAction) -> tuple[Job, JobStatus]:
+    """The locked job and the status that the action leads to; IllegalAction."""
     job = jobs.locked(session, job_id)
     failed = jobs.any_failed(session, job_id)
-    return job, lifecycle.after(verb, JobStatus(job.status), failed_trials=failed)
+    return job, lifecycle.after(action, JobStatus(job.status), failed_trials=failed)
 
 
 def pause(session: Session, job_id: str) -> Job:
-    """Let no further trial begin: those under way go on, those in the queue wait."""
-    job, target = check(session, job_id, Verb.PAUSE)
+    """Let no further trial start: running ones go on, queued ones wait."""
+    job, target = check(session, job_id, JobAction.PAUSE)
     if job.status != target:
         job.paused_at = now()
-        jobs.move(session, job, target, reason="paused by its user", cause=Cause.USER)
+        jobs.set_status(session, job, target, reason="paused by its user", cause=Cause.USER)
     return job
 
 
 def resume(session: Session, job_id: str) -> Job:
-    """Go on after a pause, which counts nothing of a time budget."""
-    job, target = check(session, job_id, Verb.RESUME)
+    """Go on after a pause, which does not count against a time budget."""
+    job, target = check(session, job_id, JobAction.RESUME)
     if job.status != target:
         _end_pause(job)
         job.checked_at = now()
         _queue_again(session, job_id)
-        jobs.move(session, job, target)
+        jobs.set_status(session, job, target)
     return job
 
 
 def stop(session: Session, job_id: str) -> Job:
-    """Let no trial begin any more; once those under way have ended the best is reported."""
-    job, target = check(session, job_id, Verb.STOP)
+    """Cancel the queued trials; once the running ones have ended, the best is reported."""
+    job, target = check(session, job_id, JobAction.STOP)
     if job.status != target:
         _end_pause(job)
         jobs.cancel_queued(session, job_id, "the job was stopped")
-        jobs.move(session, job, target, reason="stopped by its user", cause=Cause.USER)
+        jobs.set_status(session, job, target, reason="stopped by its user", cause=Cause.USER)
     return job
 
 
 def cancel(session: Session, job_id: str) -> Job:
-    """End the job: trials in the queue now, those under way by their workers, and then the job."""
-    job, target = check(session, job_id, Verb.CANCEL)
+    """Cancel the queued trials now and the running ones by their workers; then the job ends."""
+    job, target = check(session, job_id, JobAction.CANCEL)
     if job.status == target:
         return job
     _end_pause(job)
     jobs.cancel_queued(session, job_id, "the job was cancelled")
-    if jobs.running(session, job_id):
-        jobs.move(session, job, target, reason="cancelled by its user", cause=Cause.USER)
+    if jobs.any_running(session, job_id):
+        jobs.set_status(session, job, target, reason="cancelled by its user", cause=Cause.USER)
     else:
         jobs.end(session, job_id, JobStatus.CANCELLED, "cancelled by its user", cause=Cause.USER)
     return job
 
 
 def retry(session: Session, job_id: str) -> Job:
-    """Have every failed trial tried again, as often as a new one; a job that has ended runs again."""
-    job, target = check(session, job_id, Verb.RETRY)
+    """Queue every failed trial again, for as many attempts as a new one; a job that has ended runs again."""
+    job, target = check(session, job_id, JobAction.RETRY)
     moment = now()
     rows = session.execute(
         update(Trial)
@@ -89,41 +89,41 @@ def retry(session: Session, job_id: str) -> Job:
         )
         .returning(Trial.number, Trial.attempt)
     ).all()
-    told = (
+    entries = (
         Entry(EventType.TRIAL_QUEUED, {"attempt": row.attempt, "reason": "retried by the user"}, row.number)
         for row in sorted(rows, key=lambda row: row.number)
     )
-    events.append(session, job_id, *told)
+    events.append(session, job_id, *entries)
     _run_again(session, job, target)
     return job
 
 
 def extend(session: Session, job_id: str, spec: Mapping[str, Any]) -> Job:
-    """Go on with a job that has ended, under a larger budget: that of `spec`, which is otherwise the job's."""
-    job, target = check(session, job_id, Verb.EXTEND)
+    """Run a job that has ended under a larger budget: that of `spec`, which otherwise equals the job's."""
+    job, target = check(session, job_id, JobAction.EXTEND)
     _respecify(session, job, spec)
     _run_again(session, job, target)
     return job
 
 
 def patch(session: Session, job_id: str, spec: Mapping[str, Any]) -> Job:
-    """Change what may change while the job is under way: `spec` is the job's but for `CHANGEABLE`."""
-    job, _ = check(session, job_id, Verb.PATCH)
+    """Change a job that has not ended: `spec` equals the job's but for `CHANGEABLE`."""
+    job, _ = check(session, job_id, JobAction.PATCH)
     _respecify(session, job, spec)
     return job
 
 
 def delete(session: Session, job_id: str) -> None:
-    """Remove a job that has ended and all that hangs on it; the sweep removes content that nobody else names."""
-    job, _ = check(session, job_id, Verb.DELETE)
+    """Delete a job that has ended with all its rows; the sweep removes content that no other row references."""
+    job, _ = check(session, job_id, JobAction.DELETE)
     trials = select(Trial.id).where(Trial.job_id == job.id)
     deferred_deletes.discard(session, select(Artifact.sha256).where(Artifact.trial_id.in_(trials)))
     session.execute(delete_rows(Job).where(Job.id == job.id).execution_options(synchronize_session=False))
     session.expunge(job)
 
 
-def wakes(session: Session, job: Job) -> list[int]:
-    """Ids of the trials that may begin now, as many as may be under way at once."""
+def startable(session: Session, job: Job) -> list[int]:
+    """Ids of the queued trials to send messages for, at most as many as may run in parallel."""
     if job.status not in lifecycle.CLAIMABLE:
         return []
     query = select(Trial.id).where(Trial.job_id == job.id, Trial.status == TrialStatus.QUEUED)
@@ -137,7 +137,7 @@ def _respecify(session: Session, job: Job, spec: Mapping[str, Any]) -> None:
     job.spec = dict(spec)
     job.priority = spec["priority"]
     job.parallel_trials = spec["parallel_trials"]
-    job.exhausted = False  # what had no room under the old budget may have now: the oracle is asked again
+    job.exhausted = False  # what did not fit the old budget may fit the new one: the oracle is asked again
     events.append(session, job.id, Entry(EventType.JOB_CHANGED, changed))
 
 
@@ -149,7 +149,7 @@ def _run_again(session: Session, job: Job, target: JobStatus) -> None:
         job.failures = 0
         job.exhausted = False
         job.checked_at = now()
-        jobs.move(session, job, target)
+        jobs.set_status(session, job, target)
 
 
 def _end_pause(job: Job) -> None:
@@ -163,7 +163,7 @@ def _seconds_since(moment: datetime | None) -> float:
 
 
 def _queue_again(session: Session, job_id: str) -> None:
-    """Messages of the waiting trials are sent now, not before."""
+    """Note that the messages of the queued trials are sent now."""
     session.execute(
         update(Trial)
         .where(Trial.job_id == job_id, Trial.status == TrialStatus.QUEUED)

@@ -1,4 +1,4 @@
-"""Jobs in SQL: created, read, ended. Callers bring the session; nothing here commits."""
+"""Jobs in SQL: created, read, ended. Callers pass the session; nothing here commits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from service.store.models import Job, Trial, now
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is stored of a job that was checked."""
+    """What is stored of a job whose specification is valid."""
 
     name: str
     spec: dict[str, Any]
@@ -62,10 +62,10 @@ def create(session: Session, new: NewJob, *, cloned_from: str | None = None) -> 
     )
     session.add(job)
     session.flush()
-    told = {"name": new.name, "status": JobStatus.QUEUED}
-    told |= {} if cloned_from is None else {"cloned_from": cloned_from}
+    created = {"name": new.name, "status": JobStatus.QUEUED}
+    created |= {} if cloned_from is None else {"cloned_from": cloned_from}
     warnings = (Entry(EventType.JOB_WARNING, {"message": text}) for text in new.warnings)
-    events.append(session, job.id, Entry(EventType.JOB_CREATED, told), *warnings)
+    events.append(session, job.id, Entry(EventType.JOB_CREATED, created), *warnings)
     return job
 
 
@@ -95,7 +95,7 @@ def trial_counts(session: Session, job_ids: Sequence[str]) -> dict[str, Counter[
 
 
 def locked(session: Session, job_id: str) -> Job:
-    """The job as it is now; nobody else changes it, or a trial of it, until the transaction ends. JobNotFound."""
+    """The job as it is now, locked, with its trials, until the transaction ends; JobNotFound."""
     job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
     if job is None:
         raise _not_found(job_id)
@@ -103,7 +103,7 @@ def locked(session: Session, job_id: str) -> Job:
 
 
 def active_s(job: Job, moment: datetime) -> float | None:
-    """How long the job has been searching at this moment, without pauses; None if it has not begun."""
+    """Seconds that the job has been searching at this moment, without pauses; None if it has not begun."""
     if job.started_at is None:
         return None
     until = job.finished_at or job.paused_at or moment
@@ -111,7 +111,7 @@ def active_s(job: Job, moment: datetime) -> float | None:
 
 
 def paid_trials(session: Session, job_id: str) -> int:
-    """How many trials count against the budget: not those that were judged without training."""
+    """How many trials count against the budget: those that were judged without training do not."""
     trained = Trial.metric.is_not(None) | Trial.proof.is_(None)
     return session.scalar(select(func.count()).where(Trial.job_id == job_id, trained)) or 0
 
@@ -122,15 +122,15 @@ def any_failed(session: Session, job_id: str) -> bool:
     return session.scalar(failed.limit(1)) is not None
 
 
-def move(
+def set_status(
     session: Session, job: Job, status: JobStatus, *, reason: str | None = None, cause: Cause | None = None
 ) -> None:
-    """Bring a locked job into another status, and say so in its log."""
-    told = {"before": job.status, "status": status, "reason": reason, "cause": cause}
+    """Change the status of a locked job, and write the event."""
+    change = {"before": job.status, "status": status, "reason": reason, "cause": cause}
     job.status = status
     job.reason = reason
     job.cause = cause
-    events.append(session, job.id, Entry(EventType.JOB_STATUS, told))
+    events.append(session, job.id, Entry(EventType.JOB_STATUS, change))
 
 
 def end(session: Session, job_id: str, status: JobStatus, reason: str, *, cause: Cause | None = None) -> None:
@@ -144,62 +144,64 @@ def end(session: Session, job_id: str, status: JobStatus, reason: str, *, cause:
     cancel_queued(session, job_id, f"the job is {status}")
     if status is JobStatus.DONE and job.best_trial is not None:
         events.append(session, job_id, Entry(EventType.JOB_FINALIZED, trial=job.best_trial))
-    known = Cause(job.cause) if job.cause else None
+    search_ended_for = Cause(job.cause) if job.cause else None
     job.finished_at = now()
     job.lease_until = None
-    move(
+    set_status(
         session,
         job,
         status,
         reason=reason,
-        cause=cause or (Cause.ERROR if status is JobStatus.FAILED else known),
+        cause=cause or (Cause.ERROR if status is JobStatus.FAILED else search_ended_for),
     )
 
 
 def cancel_queued(session: Session, job_id: str, reason: str) -> None:
-    """Cancel the trials of a locked job that nobody has begun."""
+    """Cancel the queued trials of a locked job."""
     rows = session.execute(
         update(Trial)
         .where(Trial.job_id == job_id, Trial.status == TrialStatus.QUEUED)
         .values(status=TrialStatus.CANCELLED, finished_at=now(), reason=reason)
         .returning(Trial.number, Trial.attempt)
     ).all()
-    told = {"status": TrialStatus.CANCELLED, "reason": reason}
+    data = {"status": TrialStatus.CANCELLED, "reason": reason}
     events.append(
         session,
         job_id,
         *(
-            Entry(EventType.TRIAL_ENDED, {"attempt": row.attempt, **told}, row.number)
+            Entry(EventType.TRIAL_ENDED, {"attempt": row.attempt, **data}, row.number)
             for row in sorted(rows, key=lambda row: row.number)
         ),
     )
 
 
-def running(session: Session, job_id: str) -> int:
-    """How many trials of the job are under way."""
-    under_way = Trial.job_id == job_id, Trial.status == TrialStatus.RUNNING
-    return session.scalar(select(func.count()).where(*under_way)) or 0
+def any_running(session: Session, job_id: str) -> bool:
+    """Whether a trial of the job is running."""
+    running = select(Trial.id).where(Trial.job_id == job_id, Trial.status == TrialStatus.RUNNING)
+    return session.scalar(running.limit(1)) is not None
 
 
-def save_proposals(session: Session, job_id: str, *, asked: int, oracle_state: str, exhausted: bool) -> bool:
-    """Keep the oracle's new state if nobody else asked it since `asked` proposals; False if somebody did, or if the job
-    takes no proposals now.
+def save_proposals(
+    session: Session, job_id: str, *, proposals: int, oracle_state: str, exhausted: bool
+) -> bool:
+    """Store the state of an oracle that was asked when the job had `proposals`. False, and nothing stored, if it was
+    asked again since, or if the job accepts no proposals now.
     """
     job = locked(session, job_id)
-    if job.proposals != asked or job.status not in OPEN:
+    if job.proposals != proposals or job.status not in OPEN:
         return False
-    job.proposals = asked + 1
+    job.proposals = proposals + 1
     job.failures = 0
     job.oracle_state = oracle_state
     job.exhausted = exhausted
     job.started_at = job.started_at or now()
     if job.status == JobStatus.QUEUED:
-        move(session, job, JobStatus.RUNNING)
+        set_status(session, job, JobStatus.RUNNING)
     return True
 
 
 def note_failure(session: Session, job_id: str, reason: str, *, limit: int) -> None:
-    """Count that the search itself broke; after `limit` times in a row the job ends as FAILED."""
+    """Count an error of the search itself; after `limit` in a row the job ends as FAILED."""
     failures = session.scalar(
         update(Job).where(Job.id == job_id).values(failures=Job.failures + 1).returning(Job.failures)
     )
@@ -212,7 +214,7 @@ def note_failure(session: Session, job_id: str, reason: str, *, limit: int) -> N
 
 
 def note_float_metric(session: Session, job_id: str, metric: float) -> None:
-    """Keep the float model's metric, once it is known."""
+    """Store the float model's metric, the first time it is measured."""
     session.execute(
         update(Job)
         .where(Job.id == job_id, Job.float_metric.is_(None))
@@ -223,21 +225,21 @@ def note_float_metric(session: Session, job_id: str, metric: float) -> None:
 def stalled(
     session: Session, idle_since: datetime, is_dead: Callable[[str], bool]
 ) -> list[tuple[str, JobStatus]]:
-    """Ids and states of jobs that have not ended and wait for nothing, not even for their user: no trial is under way,
-    nobody makes the final report, and no message was sent for them of late. A final report whose worker is known to be
-    dead is given back.
+    """Ids and statuses of jobs for which no message was sent since `idle_since` though nothing else will advance them:
+    they have not ended, are not paused, have no open trial, and no worker makes their final report. A final report
+    whose worker is known to be dead is returned to the queue.
 
-    Notes that they are looked after now, so that each is named once per interval.
+    Notes that a message is sent now, so that each job is returned once per interval.
     """
-    under_way = select(Trial.id).where(Trial.job_id == Job.id, Trial.status.not_in(TRIAL_ENDED)).exists()
-    found = []
-    waits = Job.status.not_in({*JOB_ENDED, JobStatus.PAUSED})
-    for job in session.scalars(select(Job).where(waits, ~under_way).order_by(Job.priority.desc())):
+    has_open_trial = select(Trial.id).where(Trial.job_id == Job.id, Trial.status.not_in(TRIAL_ENDED)).exists()
+    ids = []
+    is_active = Job.status.not_in({*JOB_ENDED, JobStatus.PAUSED})
+    for job in session.scalars(select(Job).where(is_active, ~has_open_trial).order_by(Job.priority.desc())):
         if job.worker is not None and job.lease_until is not None and is_dead(job.worker):
             job.lease_until = None
         elif job.checked_at >= idle_since:
             continue
         if job.lease_until is None or job.lease_until < now():
             job.checked_at = now()
-            found.append((job.id, JobStatus(job.status)))
-    return found
+            ids.append((job.id, JobStatus(job.status)))
+    return ids

@@ -1,4 +1,4 @@
-"""How long trials took, as a guide to how long new ones will."""
+"""How long past trials took: an estimate for new ones."""
 
 from __future__ import annotations
 
@@ -14,42 +14,40 @@ from search.history import TrialStatus
 from service.store import jobs
 from service.store.models import Job, Trial
 
-#: Jobs and trials looked at, the newest ones.
+#: The newest jobs, and the newest trials of each, that are read.
 _JOBS: Final = 20
 _TRIALS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a trial of a model takes: for each epoch, and once, in seconds; medians of `trials` trials."""
+    """Seconds that a trial of a model takes for each epoch, and once; medians of `trials` trials."""
 
     epoch_s: float
     once_s: float
     trials: int
-    same_data: bool  #: whether they were trained on the data of the new job, as it splits them
+    same_data: bool  #: whether they were trained on the data of the new job, split as there
 
     def trial_s(self, epochs: int) -> float:
-        """A trial of so many epochs, of all its executions together."""
+        """Seconds of a trial of `epochs` epochs, those of all its executions together."""
         return self.once_s + epochs * self.epoch_s
 
 
 def pace(session: Session, spec: Mapping[str, Any]) -> Pace | None:
-    """The pace of earlier trials of the specification's model, on the same data if there are such; None if there are
-    none.
-    """
-    known = select(Job).where(Job.model_key == jobs.model_key(spec))
-    found = {job.id: job for job in session.scalars(known.order_by(Job.created_at.desc()).limit(_JOBS))}
-    alike = [job_id for job_id, job in found.items() if job.spec["data"] == spec["data"]]
-    for job_ids, same_data in ((alike, True), (list(found), False)):
-        spent = [each for job_id in job_ids for each in _spent(session, found[job_id])]
-        if spent:
-            epochs, once = zip(*spent, strict=True)
-            return Pace(median(epochs), median(once), len(spent), same_data)
+    """The pace of past trials of the specification's model, on the same data if possible; None without past trials."""
+    newest = select(Job).where(Job.model_key == jobs.model_key(spec)).order_by(Job.created_at.desc())
+    past_jobs = session.scalars(newest.limit(_JOBS)).all()
+    on_same_data = [job for job in past_jobs if job.spec["data"] == spec["data"]]
+    for chosen, same_data in ((on_same_data, True), (past_jobs, False)):
+        seconds = [pair for job in chosen for pair in _seconds(session, job)]
+        if seconds:
+            epochs, once = zip(*seconds, strict=True)
+            return Pace(median(epochs), median(once), len(seconds), same_data)
     return None
 
 
-def _spent(session: Session, job: Job) -> list[tuple[float, float]]:
-    """Seconds of each measured trial: for an epoch, and besides its epochs."""
+def _seconds(session: Session, job: Job) -> list[tuple[float, float]]:
+    """Seconds of each measured trial: for each epoch, and once besides its epochs."""
     rows = session.execute(
         select(Trial.durations_s, Trial.epochs, Trial.initial_epoch)
         .where(Trial.job_id == job.id, Trial.status == TrialStatus.DONE, Trial.durations_s.is_not(None))

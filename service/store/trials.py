@@ -1,13 +1,15 @@
-"""Trials in SQL: proposed and read, with their epochs, layers, attempts and files. How they are worked on is in
-`service.store.claims`.
+"""Trials in SQL: added and read, with their epochs, layers, attempts and files. `service.store.claims` has what
+workers do with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from cachetools import LRUCache
 from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.orm import Session
 
@@ -19,10 +21,12 @@ from service.store.events import Entry, EventType
 from service.store.models import Artifact, Attempt, Trial, TrialEpoch, TrialLayer, now
 from service.store.tenancy import tenant_of
 
-#: Of the jobs at work, by job, number and key; some kilobytes each.
-_ASSIGNMENTS_KEPT: Final = 4096
+#: Job id, number and assignment key of a trial.
+_CacheKey = tuple[str, int, str]
 
-_assignments: dict[tuple[str, int, str], Assignment] = {}
+#: Assignments of the jobs that this process advances or measures; some kilobytes each.
+_assignments: LRUCache[_CacheKey, Assignment] = LRUCache(4096)
+_assignments_lock: Final = threading.Lock()
 
 
 def add(session: Session, job_id: str, proposed: Iterable[NewTrial]) -> list[int]:
@@ -57,7 +61,7 @@ def get(session: Session, job_id: str, number: int) -> Trial:
     """The trial; TrialNotFound or JobNotFound."""
     trial = session.scalar(select(Trial).where(Trial.job_id == job_id, Trial.number == number))
     if trial is None or tenant_of(session) is not None:
-        jobs.get(session, job_id)  # whose job it is, a trial does not know
+        jobs.get(session, job_id)  # a trial row has no tenant: its job has
     if trial is None:
         raise TrialNotFound(f"job {job_id} has no trial {number}")
     return trial
@@ -75,7 +79,7 @@ def page(
     return list(session.scalars(query))
 
 
-#: What a search is told of a trial, besides its assignment.
+#: Columns of a `TrialRecord`, besides the assignment.
 _COLUMNS: Final = (
     Trial.number,
     Trial.assignment_key,
@@ -94,34 +98,35 @@ _COLUMNS: Final = (
 def history(session: Session, job_id: str) -> list[TrialRecord]:
     """The job's trials as the search sees them, by number."""
     rows = session.execute(select(*_COLUMNS).where(Trial.job_id == job_id).order_by(Trial.number)).all()
-    known = _known(session, job_id, [(row.number, row.assignment_key) for row in rows])
-    return [record(row, known[row.number]) for row in rows if row.number in known]
+    assignments = _read_assignments(session, job_id, {row.number: row.assignment_key for row in rows})
+    return [record(row, assignments[row.number]) for row in rows if row.number in assignments]
 
 
-def _known(session: Session, job_id: str, trials: Sequence[tuple[int, str]]) -> dict[int, Assignment]:
-    """Assignments by number. They never change, so only new ones are read: a search asks for all at each proposal."""
-    places = {number: (job_id, number, key) for number, key in trials}
-    found = {number: _assignments[place] for number, place in places.items() if place in _assignments}
-    missing = [number for number in places if number not in found]
-    if missing:
-        query = select(Trial.number, Trial.assignment).where(
-            Trial.job_id == job_id, Trial.number.between(missing[0], missing[-1])
+def _read_assignments(session: Session, job_id: str, keys: Mapping[int, str]) -> dict[int, Assignment]:
+    """Assignments by number. They never change, so only new ones are read: a search needs all at each proposal."""
+    with _assignments_lock:
+        cached = {number: _assignments.get((job_id, number, key)) for number, key in keys.items()}
+    assignments = {number: assignment for number, assignment in cached.items() if assignment is not None}
+    missing = [number for number in keys if number not in assignments]
+    if not missing:
+        return assignments
+    query = select(Trial.number, Trial.assignment).where(
+        Trial.job_id == job_id, Trial.number.between(missing[0], missing[-1])
+    )
+    new = {
+        number: Assignment.from_json(document)
+        for number, document in session.execute(query)
+        if number in keys and number not in assignments
+    }
+    with _assignments_lock:
+        _assignments.update(
+            {(job_id, number, keys[number]): assignment for number, assignment in new.items()}
         )
-        for number, document in session.execute(query):
-            if number in places and number not in found:
-                found[number] = _kept(places[number], Assignment.from_json(document))
-    return found
-
-
-def _kept(place: tuple[str, int, str], assignment: Assignment) -> Assignment:
-    if len(_assignments) >= _ASSIGNMENTS_KEPT:
-        _assignments.clear()
-    _assignments[place] = assignment
-    return assignment
+    return assignments | new
 
 
 def record(row: Trial | Row[Any], assignment: Assignment | None = None) -> TrialRecord:
-    """A row as a frozen value; `assignment`: its own, where it is known."""
+    """A row as a frozen value; `assignment`: that of the row, if it was parsed before."""
     return TrialRecord(
         number=row.number,
         assignment=Assignment.from_json(row.assignment) if assignment is None else assignment,
@@ -138,11 +143,11 @@ def record(row: Trial | Row[Any], assignment: Assignment | None = None) -> Trial
 
 
 def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> None:
-    """Name blobs as files of the trial; a name that exists gets the new content."""
-    named = Artifact.trial_id == trial_id, Artifact.name.in_(list(blobs))
-    if session.scalar(select(Artifact.trial_id).where(*named).limit(1)) is not None:
-        deferred_deletes.discard(session, select(Artifact.sha256).where(*named))
-        session.execute(delete(Artifact).where(*named))
+    """Store the names of blobs as files of the trial; a name that exists gets the new content."""
+    replaced = Artifact.trial_id == trial_id, Artifact.name.in_(list(blobs))
+    if session.scalar(select(Artifact.trial_id).where(*replaced).limit(1)) is not None:
+        deferred_deletes.discard(session, select(Artifact.sha256).where(*replaced))
+        session.execute(delete(Artifact).where(*replaced))
     moment = now()
     rows = [
         {"trial_id": trial_id, "name": name, **asdict(blob), "created_at": moment}
@@ -163,7 +168,7 @@ def epochs(session: Session, trial: Trial) -> list[TrialEpoch]:
 
 
 def attempts(session: Session, trial: Trial) -> list[Attempt]:
-    """Every worker's go at the trial, the first one first."""
+    """The attempts at the trial, oldest first."""
     query = select(Attempt).where(Attempt.trial_id == trial.id).order_by(Attempt.attempt)
     return list(session.scalars(query))
 

@@ -71,7 +71,7 @@ class Filler:
         )
         with self._database.transaction() as session:
             job = jobs.create(session, new)
-            assert jobs.save_proposals(session, job.id, asked=0, oracle_state="{}", exhausted=False)
+            assert jobs.save_proposals(session, job.id, proposals=0, oracle_state="{}", exhausted=False)
         return Filled(job.id, planned)
 
     def queue(self, filled: Filled, count: int, first: int = 0) -> list[int]:

@@ -24,7 +24,7 @@ def act(bench: Bench, verb: str, job_id: str) -> None:
     """What the API does for a verb."""
     with bench.database.transaction() as session:
         job = getattr(job_actions, verb)(session, job_id)
-        for trial_id in job_actions.wakes(session, job):
+        for trial_id in job_actions.startable(session, job):
             bench.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
         bench.queue.enqueue(TaskName.ADVANCE_JOB, job_id)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from search.history import Cause, EpochReport, JobStatus, TrialStatus
-from service.errors import IllegalVerb, JobNotFound
+from service.errors import IllegalAction, JobNotFound
 from service.store import claims, deferred_deletes, events, final_reports, job_actions, jobs, trials
 from service.store.blobs import BlobStore
 from service.store.leases import Claim, LeaseStatus
@@ -84,7 +84,7 @@ def test_a_resumed_job_goes_on_where_it_was(database: Database, job_id: str) -> 
     act(database, job_actions.pause, job_id)
     with database.transaction() as session:
         job = job_actions.resume(session, job_id)
-        assert len(job_actions.wakes(session, job)) == 2
+        assert len(job_actions.startable(session, job)) == 2
     assert job.status == JobStatus.RUNNING
     assert take(database, 0) is not None
 
@@ -141,7 +141,7 @@ def test_the_trials_of_a_failed_job_end(database: Database, job_id: str) -> None
 
 def test_what_is_illegal_is_refused_with_what_is_allowed(database: Database, job_id: str) -> None:
     act(database, job_actions.cancel, job_id)
-    with pytest.raises(IllegalVerb, match="job is cancelled") as refused:
+    with pytest.raises(IllegalAction, match="job is cancelled") as refused:
         act(database, job_actions.pause, job_id)
     assert refused.value.allowed == ("extend", "clone", "delete")
 
@@ -167,7 +167,7 @@ def test_failed_trials_are_tried_again_as_often_as_new_ones(database: Database, 
 def test_an_attempt_from_before_the_retry_stores_nothing(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
     with database.transaction() as session:
-        jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+        jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=False)
     old = held_by(database, trial_id)
     fail(database, old)
     act(database, job_actions.retry, job_id)
@@ -179,13 +179,13 @@ def test_an_attempt_from_before_the_retry_stores_nothing(database: Database, job
 def test_an_extended_job_runs_under_its_new_budget(database: Database, job_id: str) -> None:
     spec = new_job().spec | {"budget": {"trials": 30}, "parallel_trials": 2, "priority": 0}
     with database.transaction() as session:
-        jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=True)
+        jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=True)
         jobs.end(session, job_id, JobStatus.DONE, "all trials are done", cause=Cause.TRIALS)
     job = act(database, job_actions.extend, job_id, spec)
     assert (job.status, job.spec["budget"], job.cause) == (JobStatus.RUNNING, {"trials": 30}, None)
     assert not job.exhausted
     with database.transaction() as session:
-        assert jobs.save_proposals(session, job_id, asked=1, oracle_state="{}", exhausted=False)
+        assert jobs.save_proposals(session, job_id, proposals=1, oracle_state="{}", exhausted=False)
 
 
 # --- priority, parallelism ---
@@ -330,7 +330,7 @@ def test_the_events_of_a_job_that_ended_long_ago_are_forgotten(database: Databas
 def test_with_a_job_goes_all_that_hangs_on_it(database: Database, held: Claim) -> None:
     with database.transaction() as session:
         claims.finish(session, held, measurement(), artifacts={}, versions={})
-    with pytest.raises(IllegalVerb, match="cannot delete"):
+    with pytest.raises(IllegalAction, match="cannot delete"):
         act(database, job_actions.delete, held.job_id)
     act(database, job_actions.cancel, held.job_id)
     act(database, job_actions.delete, held.job_id)

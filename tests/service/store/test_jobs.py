@@ -90,16 +90,16 @@ def test_pages_hold_every_job_once_newest_first(database: Database) -> None:
 
 def test_one_of_two_askers_saves_its_proposals(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        assert jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+        assert jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=False)
     with database.transaction() as session:
-        assert not jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+        assert not jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=False)
 
 
 def test_a_cancelled_job_takes_no_proposals(database: Database, job_id: str) -> None:
     with database.transaction() as session:
         job_actions.cancel(session, job_id)
     with database.transaction() as session:
-        assert not jobs.save_proposals(session, job_id, asked=0, oracle_state="{}", exhausted=False)
+        assert not jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=False)
 
 
 def test_cancelling_ends_a_job_without_running_trials_at_once(

@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete, select
 
 from search.history import JOB_ENDED, TRIAL_ENDED, JobStatus, TrialStatus
-from service.errors import IllegalVerb
+from service.errors import IllegalAction
 from service.store import claims, events, final_reports, job_actions, jobs, trials
 from service.store.leases import Claim, LeaseStatus
-from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, Verb, allowed
+from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, JobAction, allowed
 from service.store.migrate import upgrade
 from service.store.models import Attempt, Job
 from service.store.session import Database
@@ -53,7 +53,7 @@ class Model:
 
     status: JobStatus = JobStatus.QUEUED
     trials: dict[int, ModelTrial] = field(default_factory=dict)
-    asked: int = 0
+    proposals: int = 0
 
     def of(self, status: TrialStatus) -> list[ModelTrial]:
         """Trials in this status."""
@@ -64,7 +64,7 @@ class Model:
             trial.status = TrialStatus.CANCELLED
 
     @property
-    def legal(self) -> tuple[Verb, ...]:
+    def legal(self) -> tuple[JobAction, ...]:
         return allowed(self.status, failed_trials=bool(self.of(TrialStatus.FAILED)))
 
 
@@ -96,7 +96,7 @@ class Life(RuleBasedStateMachine):
     def propose(self, count: int) -> None:
         with self.database.transaction() as session:
             saved = jobs.save_proposals(
-                session, self.job_id, asked=self.model.asked, oracle_state="{}", exhausted=False
+                session, self.job_id, proposals=self.model.proposals, oracle_state="{}", exhausted=False
             )
             assert saved == (self.model.status in OPEN)
             if saved:
@@ -105,7 +105,7 @@ class Life(RuleBasedStateMachine):
                 made = trials.add(session, self.job_id, [new_trial(number) for number in numbers])
                 self.ids |= dict(zip(numbers, made, strict=True))
                 self.model.trials |= {number: ModelTrial() for number in numbers}
-                self.model.asked += 1
+                self.model.proposals += 1
                 self.model.status = JobStatus.RUNNING
 
     @rule(step=st.sampled_from(STEPS), data=st.data())
@@ -123,11 +123,11 @@ class Life(RuleBasedStateMachine):
         elif step == "advance":
             self.advance(data.draw(st.sampled_from([JobStatus.DONE, JobStatus.FAILED])))
         elif step in ("pause", "resume", "stop", "cancel"):
-            self.move(Verb(step))
+            self.move(JobAction(step))
         elif step == "retry":
             self.retry()
         elif step in ("extend", "patch"):
-            self.respecify(Verb(step), data.draw(st.integers(1, 100)))
+            self.respecify(JobAction(step), data.draw(st.integers(1, 100)))
 
     def claim(self, number: int) -> None:
         with self.database.transaction() as session:
@@ -216,50 +216,50 @@ class Life(RuleBasedStateMachine):
 
     # --- the user ---
 
-    def ask(self, verb: Verb, act: Callable[..., Any], repeats: tuple[JobStatus, ...] = ()) -> bool:
-        """True if the verb was carried out and changed something."""
-        if verb in self.model.legal or self.model.status in repeats:
+    def ask(self, action: JobAction, act: Callable[..., Any], repeats: tuple[JobStatus, ...] = ()) -> bool:
+        """True if the action was carried out and changed something."""
+        if action in self.model.legal or self.model.status in repeats:
             with self.database.transaction() as session:
                 act(session)
-            return verb in self.model.legal
-        with pytest.raises(IllegalVerb) as refused, self.database.transaction() as session:
+            return action in self.model.legal
+        with pytest.raises(IllegalAction) as refused, self.database.transaction() as session:
             act(session)
         assert refused.value.allowed == self.model.legal
         return False
 
-    def move(self, verb: Verb) -> None:
+    def move(self, action: JobAction) -> None:
         act, repeats = {
-            Verb.PAUSE: (job_actions.pause, (JobStatus.PAUSED,)),
-            Verb.RESUME: (job_actions.resume, (JobStatus.RUNNING,)),
-            Verb.STOP: (job_actions.stop, (JobStatus.STOPPING,)),
-            Verb.CANCEL: (job_actions.cancel, (JobStatus.CANCELLING, JobStatus.CANCELLED)),
-        }[verb]
-        if not self.ask(verb, lambda session: act(session, self.job_id), repeats):
+            JobAction.PAUSE: (job_actions.pause, (JobStatus.PAUSED,)),
+            JobAction.RESUME: (job_actions.resume, (JobStatus.RUNNING,)),
+            JobAction.STOP: (job_actions.stop, (JobStatus.STOPPING,)),
+            JobAction.CANCEL: (job_actions.cancel, (JobStatus.CANCELLING, JobStatus.CANCELLED)),
+        }[action]
+        if not self.ask(action, lambda session: act(session, self.job_id), repeats):
             return
-        if verb in (Verb.STOP, Verb.CANCEL):
+        if action in (JobAction.STOP, JobAction.CANCEL):
             self.model.cancel_queued()
-        ends_now = verb is Verb.CANCEL and not self.model.of(TrialStatus.RUNNING)
+        ends_now = action is JobAction.CANCEL and not self.model.of(TrialStatus.RUNNING)
         self.model.status = {
-            Verb.PAUSE: JobStatus.PAUSED,
-            Verb.RESUME: JobStatus.RUNNING,
-            Verb.STOP: JobStatus.STOPPING,
-            Verb.CANCEL: JobStatus.CANCELLED if ends_now else JobStatus.CANCELLING,
-        }[verb]
+            JobAction.PAUSE: JobStatus.PAUSED,
+            JobAction.RESUME: JobStatus.RUNNING,
+            JobAction.STOP: JobStatus.STOPPING,
+            JobAction.CANCEL: JobStatus.CANCELLED if ends_now else JobStatus.CANCELLING,
+        }[action]
 
     def retry(self) -> None:
-        if self.ask(Verb.RETRY, lambda session: job_actions.retry(session, self.job_id)):
+        if self.ask(JobAction.RETRY, lambda session: job_actions.retry(session, self.job_id)):
             for trial in self.model.of(TrialStatus.FAILED):
                 trial.status, trial.attempts_before = TrialStatus.QUEUED, trial.attempt
             self._run_again()
 
-    def respecify(self, verb: Verb, number: int) -> None:
+    def respecify(self, action: JobAction, number: int) -> None:
         spec = new_job().spec | {
             "budget": {"trials": number},
             "parallel_trials": PARALLEL,
             "priority": number,
         }
-        act = job_actions.extend if verb is Verb.EXTEND else job_actions.patch
-        if self.ask(verb, lambda session: act(session, self.job_id, spec)) and verb is Verb.EXTEND:
+        act = job_actions.extend if action is JobAction.EXTEND else job_actions.patch
+        if self.ask(action, lambda session: act(session, self.job_id, spec)) and action is JobAction.EXTEND:
             self._run_again()
 
     def _run_again(self) -> None:
