@@ -18,10 +18,10 @@ from search.history import Assignment
 from search.spec.training import Training
 from search.training.build import assemble, rate_of
 from search.training.epochs import order_of_examples
-from search.training.program.cache import Network, on_device, program_for
+from search.training.program.cache import ProgramSpec, on_device, program_for
 from search.training.program.program import Program
-from search.training.program.state import State, Totals
-from search.training.program.vmap import stacked, together_of
+from search.training.program.state import ProgramState, Totals
+from search.training.program.vmap import stacked, unstacked, vmapped
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EpochTotals:
 
 
 def train_together(
-    network: Network,
+    network: ProgramSpec,
     assignments: Sequence[Assignment],
     seeds: Sequence[int],
     training: Training,
@@ -68,23 +68,23 @@ def _run(
     rates: Sequence[float],
     training: Training,
     data: Dataset,
-) -> tuple[list[list[EpochTotals]], list[State]]:
+) -> tuple[list[list[EpochTotals]], list[ProgramState]]:
     """Train plain models of one shape; the epochs of each, and its state after the last."""
-    together = together_of(program)
+    many = vmapped(program)
     size = training.batch_size
     arguments_of_trials = [
         program.arguments(model, rate, size) for model, rate in zip(models, rates, strict=True)
     ]
-    states = stacked([program.state(model).tensors() for model in models])
+    states = stacked([program.state(model) for model in models])
     train, validation = on_device(data, "train"), on_device(data, "validation")
     epochs: list[list[EpochTotals]] = [[] for _ in models]
     for epoch in range(training.epochs):
         orders = np.stack([order_of_examples(seed, epoch, len(train)) for seed in seeds])
         share = training.rate_share(epoch, training.epochs)
-        arguments = stacked([one.at_share(share).tensors() for one in arguments_of_trials])
-        states, losses, tallies = together.train(arguments, states, train, orders, size)
-        measured = together.validate(arguments, states, validation)
+        arguments = stacked([one.at_share(share) for one in arguments_of_trials])
+        states, losses, tallies = many.train(arguments, states, train, orders, size)
+        measured = many.evaluate(arguments, states, validation)
         for trial, curve in enumerate(epochs):
             totals = Totals(float(losses[trial]), tallies[trial], len(train), -(-len(train) // size))
             curve.append(EpochTotals(totals, measured[trial]))
-    return epochs, [together.state_of(states, trial) for trial in range(len(models))]
+    return epochs, [unstacked(states, trial) for trial in range(len(models))]

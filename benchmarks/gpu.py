@@ -31,16 +31,16 @@ from benchmarks.workload import JOBS, BenchmarkJob, data_folder, load_job
 from search.history import Assignment
 from search.networks.architecture import architecture
 from search.training.build import assemble
-from search.training.program.cache import Network
-from search.training.program.vmap import how_many
-from search.training.trial import program_network
+from search.training.program.cache import ProgramSpec
+from search.training.program.vmap import trials_that_fit
+from search.training.trial import program_spec
 
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128)
 LEAST = 4.0
 MEMORY_BYTES = 8 * 2**30
 
 
-def timed(job: BenchmarkJob, shared: Network, assignments: list[Assignment]) -> tuple[float, list[float]]:
+def timed(job: BenchmarkJob, shared: ProgramSpec, assignments: list[Assignment]) -> tuple[float, list[float]]:
     """Seconds to train these assignments together, and their metrics."""
     began = time.perf_counter()
     seeds = range(1, len(assignments) + 1)
@@ -68,10 +68,10 @@ def measure(names: list[str], quick: bool) -> dict[str, Any]:
 
 
 def rows(job: BenchmarkJob, counts: int, quick: bool) -> list[dict[str, Any]]:
-    shared, drawn = program_network(job.plan, architecture(job.plan.job.model)), job.assignments()
+    shared, drawn = program_spec(job.plan, architecture(job.plan.job.model)), job.assignments()
     first = next(job.assignments())
     model = assemble(first, shared.architecture, 1)
-    most = how_many(model, job.spec.training.batch_size, MEMORY_BYTES)
+    most = trials_that_fit(model, job.spec.training.batch_size, MEMORY_BYTES)
     result = []
     for count in COUNTS[:counts]:
         if count > most:

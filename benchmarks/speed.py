@@ -60,7 +60,7 @@ def many_trials(job: BenchmarkJob, count: int, folder: Path) -> dict[str, Any]:
     for number, assignment in zip(range(count), job.assignments(), strict=False):
         seconds.append(run_one(job, assignment, folder, number))
         memory.append(process.memory_info().rss / 2**20)
-        traces.append(sum(program.traces for program in program_cache._programs.values()))
+        traces.append(program_cache.traces())
     settled = memory[min(WARM_UP, count // 2) :]
     tenth = max(1, len(settled) // 10)
     begin, end = statistics.median(settled[:tenth]), statistics.median(settled[-tenth:])

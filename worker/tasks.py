@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
 from search.history import AttemptOutcome, JobStatus, Measurement, TrialStatus, Verdict
-from search.training.program.lockstep import side_by_side
+from search.training.program.lockstep import run_in_lockstep
 from service.queue import TaskName
 from service.store import claims, deferred_deletes, events, idempotency, jobs, trials, workers
 from service.store.leases import Claim, LeaseStatus
@@ -41,16 +41,16 @@ def run_trial(runtime: Runtime, trial_id: int) -> bool:
     trial has ended: there was none, somebody else has it, or it waits to be tried again.
     """
     held = _claimed(runtime, trial_id)
-    return bool(held) and all(side_by_side([partial(_run, runtime, each) for each in held]))
+    return bool(held) and all(run_in_lockstep([partial(_run, runtime, each) for each in held]))
 
 
 def _claimed(runtime: Runtime, hint: int) -> list[Claim]:
     """The trials to run now: one, or on an accelerator as many as it trains together, if there are so many."""
-    from search.training.program.jax import count_together  # loads Keras
+    from search.training.program.jax import trials_per_process  # loads Keras
 
     found: list[Claim] = []
     with runtime.database.transaction(lasting=False) as session:
-        for _ in range(count_together(runtime.settings.trials_together)):
+        for _ in range(trials_per_process(runtime.settings.trials_together)):
             held = claims.claim_next(session, hint, worker=runtime.worker, lease=runtime.settings.lease)
             if held is None:
                 break

@@ -315,12 +315,12 @@ def _gradient(apply: Callable[..., Any]) -> Callable[..., Any]:
 # --- switched models -----------------------------------------------------------------------------------------
 
 #: (layer, slot) -> what stands there.
-Slots = Mapping[tuple[str, str], SwitchedQuantizer]
+SwitchedSlots = Mapping[tuple[str, str], SwitchedQuantizer]
 
 
 def switch(
     model: keras.Model, candidates: Mapping[str, Mapping[str, Sequence[QuantizerSpec | None]]]
-) -> Slots:
+) -> SwitchedSlots:
     """Put switched quantizers into the slots of a quantized model: layer -> slot -> what may stand there.
 
     The model's own quantizers must be among the candidates. A slot that is never quantized is left alone.

@@ -19,7 +19,7 @@ from search.scoring.forgiving_factor import factor_of
 from search.training.evaluate import check_finite
 from search.training.metrics import metric_value
 from search.training.program.program import Program
-from search.training.program.state import NOTHING, Arguments, DeviceData, State, Totals
+from search.training.program.state import NO_BATCHES, Arguments, DeviceData, ProgramState, Totals
 from search.training.request import Reporter
 
 #: How long a program runs before the reporter is called.
@@ -62,18 +62,18 @@ class TrainingRun:
 class Trained:
     """The best state of a training, and the epoch it was reached in: the first of equal ones."""
 
-    state: State
+    state: ProgramState
     epoch: int
 
 
-def untrained_metric(run: TrainingRun, state: State) -> float:
+def untrained_metric(run: TrainingRun, state: ProgramState) -> float:
     """The metric on the validation data before the first epoch. Raises `Diverged` if it is not finite."""
     metrics = _validated(run, state)
     check_finite(metrics, "the network before training")
     return metrics[_metric_name(run)]
 
 
-def train_epochs(run: TrainingRun, state: State, epochs: range, reported_before: int) -> Trained:
+def train_epochs(run: TrainingRun, state: ProgramState, epochs: range, reported_before: int) -> Trained:
     """Train these epochs from a state and report each; its number counts those `reported_before`.
 
     Raises `Diverged` at a loss or metric that is not finite, and what the reporter raises.
@@ -96,7 +96,9 @@ def order_of_examples(seed: int, epoch: int, count: int) -> NDArray[np.int32]:
     return np.random.default_rng([seed, epoch]).permutation(count).astype(np.int32)
 
 
-def _trained(run: TrainingRun, state: State, epoch: int, end: int) -> tuple[State, dict[str, float]]:
+def _trained(
+    run: TrainingRun, state: ProgramState, epoch: int, end: int
+) -> tuple[ProgramState, dict[str, float]]:
     """The state after an epoch, of a training that ends before the epoch `end`, and its training metrics."""
     training = run.plan.spec.training
     with run.stopwatch.timing("train"):
@@ -114,17 +116,17 @@ def _trained(run: TrainingRun, state: State, epoch: int, end: int) -> tuple[Stat
     return state, _named(run, totals)
 
 
-def _validated(run: TrainingRun, state: State) -> dict[str, float]:
+def _validated(run: TrainingRun, state: ProgramState) -> dict[str, float]:
     def piece(start: int, stop: int) -> Totals:
         return run.program.evaluate(run.arguments, state, run.validation, start, stop)
 
-    totals = _in_pieces(run, "validate", piece, run.program.measured_batches(run.validation))
+    totals = _in_pieces(run, "validate", piece, run.program.evaluation_batches(run.validation))
     return _named(run, totals, "val_")
 
 
 def _in_pieces(run: TrainingRun, name: str, piece: Callable[[int, int], Totals], batches: int) -> Totals:
     """The totals of all batches, in pieces so short that the reporter is called in time."""
-    total, start, program = NOTHING, 0, run.program
+    total, start, program = NO_BATCHES, 0, run.program
     pace, key = program.pace, (name, run.plan.spec.training.batch_size)
     while start < batches:
         size = max(1, int(_PATIENCE_S / pace[key])) if key in pace else 1

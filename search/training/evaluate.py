@@ -15,7 +15,7 @@ from search.errors import Diverged
 from search.task import Task
 from search.training.losses import batch_loss, targets_of
 from search.training.metrics import metric_value, tally
-from search.training.program.state import NOTHING, DeviceData, Totals
+from search.training.program.state import NO_BATCHES, DeviceData, Totals
 
 Tensor = Any
 
@@ -37,7 +37,7 @@ def tally_of(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:
 
 def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, float]:
     """`metric` and `loss` of a saved model on these examples. Raises `Diverged` if one is not finite."""
-    return evaluate_model(keras.models.load_model(path), task, DeviceData.of(x, y))
+    return evaluate_model(keras.models.load_model(path), task, DeviceData.from_arrays(x, y))
 
 
 def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, float]:
@@ -58,7 +58,7 @@ def check_finite(metrics: Mapping[str, Any], where: str) -> None:
 
 
 def _totals(model: keras.Model, task: Task, data: DeviceData) -> Totals:
-    total = NOTHING
+    total = NO_BATCHES
     least, most = _EXAMPLES
     size = min(max(_NUMBERS // math.prod(data.x.shape[1:]), least), most)
     for start in range(0, len(data), size):

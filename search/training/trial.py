@@ -24,9 +24,9 @@ from search.training.artifacts import save
 from search.training.build import assemble, compile_model, rate_of
 from search.training.epochs import Stopwatch, TrainingRun, train_epochs, untrained_metric
 from search.training.evaluate import evaluate_model
-from search.training.program.cache import Network, on_device, program_for
+from search.training.program.cache import ProgramSpec, on_device, program_for
 from search.training.program.program import Program
-from search.training.program.state import State
+from search.training.program.state import ProgramState
 from search.training.request import Reporter, TrainingRequest, UntrainedCheck
 from search.training.warm_start import CALIBRATION_EXAMPLES, adopt_weights, calibrate, is_alike
 
@@ -86,13 +86,13 @@ def execution_seeds(seed: int, count: int) -> list[int]:
     return [seed, *(state % (2**31 - 1) for state in later)]
 
 
-def program_network(plan: Plan, config: Mapping[str, Any]) -> Network:
+def program_spec(plan: Plan, config: Mapping[str, Any]) -> ProgramSpec:
     """What the programs of a job's trials have in common. `config`: the float network as Keras writes it."""
     candidates: dict[str, dict[str, tuple[Any, ...]]] = {}
     for slot in plan.choices.slots:
         for layer in slot.layers:
             candidates.setdefault(layer, {})[slot.slot] = slot.candidates
-    return Network(
+    return ProgramSpec(
         architecture=config,
         task=plan.task,
         optimizer=plan.spec.training.optimizer,
@@ -159,10 +159,10 @@ class _Trial:
             result = evaluate_model(model, self._plan.task, run.validation)
         return Execution(seed, result["metric"], result["loss"], reported_before + best.epoch), model
 
-    def _training_run(self, model: keras.Model, seed: int) -> tuple[TrainingRun, State]:
+    def _training_run(self, model: keras.Model, seed: int) -> tuple[TrainingRun, ProgramState]:
         """The run of a compiled model, and the state that it starts from."""
         assignment, training = self._request.assignment, self._plan.spec.training
-        program = program_for(program_network(self._plan, self._config), assignment)
+        program = program_for(program_spec(self._plan, self._config), assignment)
         state = self._first_state(program, model)
         rate = rate_of(training, assignment.learning_rate)
         run = TrainingRun(
@@ -177,7 +177,7 @@ class _Trial:
         )
         return run, state
 
-    def _first_state(self, program: Program, model: keras.Model) -> State:
+    def _first_state(self, program: Program, model: keras.Model) -> ProgramState:
         """Of a new model; of an earlier one of this assignment its whole state, of another one the weights that fit."""
         if self._request.start_from is None:
             return program.state(model)

@@ -13,36 +13,33 @@ import pytest
 
 from benchmarks.batched import train_together
 from search.spec.training import Training
-from search.training.program.vmap import how_many
+from search.training.program.vmap import trials_that_fit
 from tests.search.training.program.test_program import float_model, simple, small
 
 TOGETHER_AND_ALONE = """
-import json, types
+import json
 import numpy as np
 from benchmarks.batched import train_together
-from search.training.program.vmap import how_many
+from search.data import Dataset, InputScaling
 from search.spec.training import Training
 from tests.search.training.program.test_program import data, simple, small
 
-train, held = data(), data(40, seed=1)
-arrays = types.SimpleNamespace(
-    x_train=np.asarray(train.x), y_train=np.asarray(train.y),
-    x_validation=np.asarray(held.x), y_validation=np.asarray(held.y),
-)
+parts = [np.asarray(array) for part in (data(), data(40, seed=1)) for array in (part.x, part.y)]
+arrays = Dataset(*parts, *parts[2:], InputScaling(1.0, (0.0,)))
 training = Training(epochs=2, batch_size=16, learning_rate=0.01)
 
 
 def seen(numbers):
-    chosen, seeds = [simple(each) for each in numbers], [each + 1 for each in numbers]
-    found = train_together(small(), chosen, seeds, training, arrays)
+    chosen, seeds = [simple(number) for number in numbers], [number + 1 for number in numbers]
+    trained = train_together(small(), chosen, seeds, training, arrays)
     return [
         {
-            "losses": [each.train.loss for each in epochs],
-            "metrics": [each.validation.accuracy for each in epochs],
+            "losses": [epoch.train.loss for epoch in epochs],
+            "metrics": [epoch.validation.accuracy for epoch in epochs],
             "kernel": np.asarray(model.get_layer("dense").kernel).sum().item(),
             "examples": epochs[-1].train.examples,
         }
-        for epochs, model in found
+        for epochs, model in trained
     ]
 
 
@@ -89,5 +86,5 @@ def test_other_backends_are_refused() -> None:
 
 def test_twice_the_memory_takes_twice_the_trials() -> None:
     model = float_model()
-    assert how_many(model, 64, 0) == 1
-    assert how_many(model, 64, 2**31) == pytest.approx(2 * how_many(model, 64, 2**30), abs=1)
+    assert trials_that_fit(model, 64, 0) == 1
+    assert trials_that_fit(model, 64, 2**31) == pytest.approx(2 * trials_that_fit(model, 64, 2**30), abs=1)

@@ -74,7 +74,7 @@ def job(name, together, broken=()):
 found = {
     "together": job("together", 3),
     "programs": len(programs._programs),
-    "traces": sum(each.traces for each in programs._programs.values()),
+    "traces": programs.traces(),
     "alone": job("alone", 1),
     "broken": job("broken", 3, broken=[1]),
 }

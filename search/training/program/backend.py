@@ -1,4 +1,4 @@
-"""What a program needs of its backend: gradients, and functions that are traced once."""
+"""What a program needs of its backend: gradients, gathering, and functions that are traced once."""
 
 from __future__ import annotations
 
@@ -11,37 +11,34 @@ import keras
 Tensor = Any
 
 
-def some_of(x: Tensor, start: Tensor, size: Any) -> Tensor:
-    """Up to `size` elements from `start`."""
-    return x[start : start + size]
-
-
-def taken(x: Tensor, places: Tensor) -> Tensor:
-    """The elements at these places, which are not negative."""
-    if keras.backend.backend() == "tensorflow":  # where Keras' own looks for negative places
+def gather(x: Tensor, indices: Tensor) -> Tensor:
+    """The elements of x at these indices, which are not negative."""
+    if keras.backend.backend() == "tensorflow":  # Keras' `take` adds operations for negative indices
         import tensorflow as tf
 
-        return tf.gather(x, places)
-    return keras.ops.take(x, places, 0)
+        return tf.gather(x, indices)
+    return keras.ops.take(x, indices, 0)
 
 
-def with_gradients(loss_of: Callable[..., Any], parts: Sequence[Tensor]) -> tuple[Tensor, Any, list[Tensor]]:
-    """Loss, what came with it, and its gradient with respect to each part."""
+def value_and_gradients(
+    loss_of: Callable[..., Any], parts: Sequence[Tensor]
+) -> tuple[Tensor, Any, list[Tensor]]:
+    """(loss, auxiliary value, gradient of the loss for each part); `loss_of(parts)` returns the first two."""
     if keras.backend.backend() == "jax":
         import jax
 
-        (loss, rest), gradients = jax.value_and_grad(loss_of, has_aux=True)(list(parts))
-        return loss, rest, gradients
+        (loss, auxiliary), gradients = jax.value_and_grad(loss_of, has_aux=True)(list(parts))
+        return loss, auxiliary, gradients
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(parts)
-        loss, rest = loss_of(parts)
-    return loss, rest, tape.gradient(loss, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        loss, auxiliary = loss_of(parts)
+    return loss, auxiliary, tape.gradient(loss, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, traced at its first call for all sizes of its arguments, which are always of the same structure."""
+    """The function, traced at its first call for all sizes of its arguments, which must keep their structure."""
     traced: list[Any] = []
 
     def call(*arguments: Any) -> Any:
@@ -53,27 +50,27 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _traced(function: Callable[..., Any], arguments: Any) -> Callable[[Any], Any]:
-    """What takes all arguments at once: of many tensors `tf.function` looks a millisecond at their names and kinds."""
+    """A function of the tuple of all arguments: `tf.function` takes a millisecond to check many tensors."""
     import tensorflow as tf
 
-    _as_written()
+    _disable_graph_optimizer()
 
-    kinds = tf.nest.map_structure(_open, arguments)
+    signature = tf.nest.map_structure(_signature, arguments)
 
     def of_tensors(*tensors: Tensor) -> Any:
-        return function(*tf.nest.pack_sequence_as(kinds, tensors))
+        return function(*tf.nest.pack_sequence_as(signature, tensors))
 
-    wrapped = tf.compat.v1.wrap_function(of_tensors, tf.nest.flatten(kinds))
+    wrapped = tf.compat.v1.wrap_function(of_tensors, tf.nest.flatten(signature))
 
     def call(arguments: Any) -> Any:
-        return wrapped(*(tf.convert_to_tensor(each) for each in tf.nest.flatten(arguments)))
+        return wrapped(*map(tf.convert_to_tensor, tf.nest.flatten(arguments)))
 
     return call
 
 
 @functools.cache
-def _as_written() -> None:
-    """Have TensorFlow compute what is written.
+def _disable_graph_optimizer() -> None:
+    """Have TensorFlow compute the graph as it was traced.
 
     What its graph optimizer fuses and reorders makes a program differ from the plain model in last digits, no step
     was measurably faster for it, and it takes a quarter of the time until a program's first step.
@@ -83,10 +80,10 @@ def _as_written() -> None:
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
-def _open(argument: Any) -> Any:
+def _signature(argument: Any) -> Any:
     import tensorflow as tf
 
     tensor = tf.convert_to_tensor(argument)
-    # One axis at most varies: that of examples, or that of numbers in a vector.
+    # At most one axis varies: that of examples, or that of the numbers in a vector.
     shape = [None, *tensor.shape[1:]] if tensor.shape.rank else []
     return tf.TensorSpec(shape, tensor.dtype)

@@ -1,19 +1,19 @@
 """Which program a trial runs on: one for all trials of a network, kept in the process.
 
 The first trial of a network builds it: the model, its switched quantizers with all candidates of the job, and which
-dimensions vary because widths are searched. What cannot be switched or left open gets a program of its own.
+dimensions vary because widths are searched. What cannot be switched or left open gets a separate program.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import keras
+from cachetools import LRUCache, cached
 
 from quantization.models.convert import quantize, width_of
 from quantization.specs.parse import QuantizerSpec
@@ -23,25 +23,24 @@ from search.history import Assignment
 from search.task import Task
 from search.training.program.program import Program
 from search.training.program.state import DeviceData
-from search.training.program.variables import variables_of
+from search.training.program.variables import model_variables
 
 Specs = Mapping[str, Mapping[str, Sequence[QuantizerSpec | None]]]
 
 #: Programs kept in a process; one of a small network takes some 20 MB, most of it the traced graph.
-_KEPT: Final = 8
+MAX_PROGRAMS: Final = 8
 
 #: Data sets kept on the device.
-_DATA_KEPT: Final = 2
+_MAX_DATA_SETS: Final = 2
 
-_programs: OrderedDict[str, Program] = OrderedDict()
-_data: OrderedDict[int, tuple[Dataset, dict[str, DeviceData]]] = OrderedDict()
+_programs: LRUCache[str, Program] = LRUCache(MAX_PROGRAMS)
 
 
 @dataclass(frozen=True)
-class Network:
-    """What trials of one job have in common."""
+class ProgramSpec:
+    """What the trials of one job have in common, and so what their program is built from."""
 
-    architecture: Mapping[str, Any]
+    architecture: Mapping[str, Any]  #: of the float network, as Keras writes it
     task: Task
     optimizer: str
     candidates: Specs  #: layer -> slot -> what may stand there
@@ -49,41 +48,48 @@ class Network:
     widths: tuple[tuple[str, int], ...] = ()  #: those that all trials of the program have
 
 
-def program_for(network: Network, assignment: Assignment) -> Program:
-    """The program that trains this assignment; built if there is none yet."""
-    candidates = _with_assigned(network.candidates, assignment)
+def program_for(spec: ProgramSpec, assignment: Assignment) -> Program:
+    """The program that trains this assignment; built if it is not cached."""
+    candidates = _with_assigned(spec.candidates, assignment)
     switchable = all(
-        can_switch(spec) for slots in candidates.values() for specs in slots.values() for spec in specs
+        can_switch(quantizer)
+        for slots in candidates.values()
+        for quantizers in slots.values()
+        for quantizer in quantizers
     )
-    if keras.backend.backend() == "jax":  # which compiles for fixed shapes: widths make other programs
-        network = replace(network, tuned=(), widths=tuple(sorted(assignment.widths.items())))
-    key = _key(network, candidates, assignment, switchable)
-    if key not in _programs:
-        _programs[key] = _built(network, candidates, assignment, switchable)
-        while len(_programs) > _KEPT:
-            _programs.popitem(last=False)
-    _programs.move_to_end(key)
-    return _programs[key]
+    if keras.backend.backend() == "jax":  # which compiles for fixed shapes: other widths need another program
+        spec = replace(spec, tuned=(), widths=tuple(sorted(assignment.widths.items())))
+    key = _key(spec, candidates, assignment, switchable)
+    program = _programs.get(key)
+    if program is None:
+        program = _programs[key] = _build(spec, candidates, assignment, switchable)
+    return program
+
+
+def traces() -> int:
+    """How often the cached programs were traced."""
+    return sum(program.traces for program in _programs.values())
 
 
 def on_device(data: Dataset, part: str) -> DeviceData:
-    """A part ("train", "validation") of the data where programs run; copied once."""
-    key = id(data)
-    if key not in _data:
-        parts = {
-            name: DeviceData.of(getattr(data, f"x_{name}"), getattr(data, f"y_{name}"))
-            for name in ("train", "validation")
-        }
-        _data[key] = (data, parts)
-        while len(_data) > _DATA_KEPT:
-            _data.popitem(last=False)
-    return _data[key][1][part]
+    """A part ("train", "validation") of the data on the device; copied once."""
+    return _parts_on_device(data)[part]
 
 
-def forget() -> None:
+@cached(
+    LRUCache[Any, dict[str, DeviceData]](_MAX_DATA_SETS)
+)  # by the object: a data set is equal to itself alone
+def _parts_on_device(data: Dataset) -> dict[str, DeviceData]:
+    return {
+        "train": DeviceData.from_arrays(data.x_train, data.y_train),
+        "validation": DeviceData.from_arrays(data.x_validation, data.y_validation),
+    }
+
+
+def clear() -> None:
     """Drop all programs and all data."""
     _programs.clear()
-    _data.clear()
+    _parts_on_device.cache_clear()
 
 
 def _with_assigned(
@@ -99,21 +105,21 @@ def _with_assigned(
     }
 
 
-def _key(network: Network, candidates: Any, assignment: Assignment, switchable: bool) -> str:
+def _key(spec: ProgramSpec, candidates: Any, assignment: Assignment, switchable: bool) -> str:
     if switchable:
-        named: Any = {
+        quantizers: Any = {
             layer: {slot: [_text(spec) for spec in specs] for slot, specs in slots.items()}
             for layer, slots in candidates.items()
         }
     else:
-        named = replace(assignment, learning_rate=None).key
+        quantizers = replace(assignment, learning_rate=None).key
     parts = [
-        network.architecture,
-        str(network.task),
-        network.optimizer,
-        named,
-        list(network.tuned),
-        network.widths,
+        spec.architecture,
+        str(spec.task),
+        spec.optimizer,
+        quantizers,
+        list(spec.tuned),
+        spec.widths,
     ]
     return json.dumps(parts, sort_keys=True)
 
@@ -123,11 +129,11 @@ def _text(spec: QuantizerSpec | None) -> str:
     return str(spec)
 
 
-def _built(network: Network, candidates: Any, assignment: Assignment, switchable: bool) -> Program:
-    model = quantize(network.architecture, assignment.quantizers, assignment.widths)
+def _build(spec: ProgramSpec, candidates: Any, assignment: Assignment, switchable: bool) -> Program:
+    model = quantize(spec.architecture, assignment.quantizers, assignment.widths)
     slots = switch(model, candidates) if switchable else {}
-    shapes = _open_shapes(network, model, assignment) if network.tuned else None
-    return _program_class()(model, network.task, network.optimizer, slots, shapes)
+    shapes = _open_shapes(spec, model, assignment) if spec.tuned else None
+    return _program_class()(model, spec.task, spec.optimizer, slots, shapes)
 
 
 def _program_class() -> type[Program]:
@@ -139,30 +145,25 @@ def _program_class() -> type[Program]:
 
 
 def _open_shapes(
-    network: Network, model: keras.Model, assignment: Assignment
+    spec: ProgramSpec, model: keras.Model, assignment: Assignment
 ) -> list[tuple[int | None, ...]] | None:
-    """Shapes of the floating variables, None where they depend on a width that is searched."""
+    """Shapes of the floating-point variables, None where they depend on a width that is searched."""
     layers = {layer.name: layer for layer in model.layers}
-    now = {name: width_of(layers[name]) or 0 for name in network.tuned}
+    widths = {name: width_of(layers[name]) or 0 for name in spec.tuned}
     other = quantize(
-        network.architecture,
+        spec.architecture,
         assignment.quantizers,
-        {**assignment.widths, **{name: width + 1 for name, width in now.items()}},
+        {**assignment.widths, **{name: width + 1 for name, width in widths.items()}},
     )
-    _loosen(model, network.tuned)
+    _leave_open(model, spec.tuned)
     return [
         tuple(size if size == changed else None for size, changed in zip(one.shape, two.shape, strict=True))
-        for one, two in zip(_floats(model), _floats(other), strict=True)
+        for one, two in zip(model_variables(model).floats, model_variables(other).floats, strict=True)
     ]
 
 
-def _floats(model: keras.Model) -> list[Any]:
-    found = variables_of(model)
-    return [*found["trainable"], *found["statistics"]]
-
-
-def _loosen(model: keras.Model, tuned: Sequence[str]) -> None:
-    """Let layers take channels of any number: what they remember of their first widths is only used to reshape."""
+def _leave_open(model: keras.Model, tuned: Sequence[str]) -> None:
+    """Let layers take any number of channels: they only use the one they were built with to reshape."""
     for layer in model.layers:
         if layer.name in tuned and hasattr(layer, "filters"):
             layer.filters = -1

@@ -1,18 +1,19 @@
-"""A program on JAX: trials of one process that run at once (`lockstep`) train in one vmapped computation."""
+"""A program on JAX: trials that run in lockstep in one process (`lockstep`) train in one vmapped computation."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from search.training.program.lockstep import computed
+from search.training.program.lockstep import coalesced
 from search.training.program.program import Program
-from search.training.program.state import Arguments, DeviceData, State, Totals
-from search.training.program.vmap import how_many, stacked, together_of
+from search.training.program.state import Arguments, DeviceData, ProgramState, Totals
+from search.training.program.vmap import stacked, trials_that_fit, unstacked, vmapped
 
 Tensor = Any
 
@@ -23,16 +24,31 @@ _ON_AN_ACCELERATOR: Final = 32
 _OF_MEMORY: Final = 0.8
 
 
-def count_together(asked: int) -> int:
-    """How many trials this process should run at once: `asked`, or where that is 0 what its device is good for.
+class _Epoch(NamedTuple):
+    """The training of one trial on some examples."""
 
-    1 on other backends than JAX: they compute nothing together.
+    arguments: Arguments
+    state: ProgramState
+    order: NDArray[np.int32]  #: the examples, batch after batch
+
+
+class _Evaluation(NamedTuple):
+    """The evaluation of one trial."""
+
+    arguments: Arguments
+    state: ProgramState
+
+
+def trials_per_process(configured: int) -> int:
+    """How many trials this process should run at once: `configured`, or if that is 0 a number that suits its device.
+
+    1 on other backends than JAX: they compute no trials together.
     """
     if keras.backend.backend() != "jax":
         return 1
     import jax
 
-    return asked or (1 if jax.default_backend() == "cpu" else _ON_AN_ACCELERATOR)
+    return configured or (1 if jax.default_backend() == "cpu" else _ON_AN_ACCELERATOR)
 
 
 class JaxProgram(Program):
@@ -41,57 +57,66 @@ class JaxProgram(Program):
     in_pieces = False
 
     def train(
-        self, trial: Arguments, state: State, data: DeviceData, order: Tensor, start: int, stop: int
-    ) -> tuple[State, Totals]:
+        self,
+        arguments: Arguments,
+        state: ProgramState,
+        data: DeviceData,
+        order: Tensor,
+        start: int,
+        stop: int,
+    ) -> tuple[ProgramState, Totals]:
         """As `Program.train`, but that it goes on after a loss that is not finite."""
-        size = int(trial.batch_size)
-        places = np.asarray(order)[start * size : stop * size]
-        key = (id(self), "train", id(data), size, len(places))
+        size = int(arguments.batch_size)
+        epoch = _Epoch(arguments, state, np.asarray(order)[start * size : stop * size])
+        key = (self, "train", data, size, len(epoch.order))
         compute = partial(self._in_parts, partial(self._train_all, data, size, stop - start), size)
-        found: tuple[State, Totals] = computed(key, compute, (trial, state, places))
-        return found
+        result: tuple[ProgramState, Totals] = coalesced(key, compute, epoch)
+        return result
 
     def evaluate(
-        self, trial: Arguments, state: State, data: DeviceData, start: int = 0, stop: int | None = None
+        self,
+        arguments: Arguments,
+        state: ProgramState,
+        data: DeviceData,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Totals:
         """As `Program.evaluate`, on all batches."""
-        size = int(trial.batch_size)
+        size = int(arguments.batch_size)
         compute = partial(self._in_parts, partial(self._evaluate_all, data), size)
-        found: Totals = computed((id(self), "evaluate", id(data), size), compute, (trial, state))
-        return found
+        totals: Totals = coalesced((self, "evaluate", data, size), compute, _Evaluation(arguments, state))
+        return totals
 
-    def _in_parts(self, compute: Any, size: int, calls: Sequence[Any]) -> list[Any]:
-        """As many at a time as fit into the device's memory."""
-        most = how_many(self._model, size, memory) if (memory := _memory_bytes()) else len(calls)
-        parts = [calls[first : first + most] for first in range(0, len(calls), most)]
-        return [found for part in parts for found in compute(part)]
+    def _in_parts(self, compute: Any, size: int, trials: Sequence[Any]) -> list[Any]:
+        """As many trials at a time as fit into the device's memory."""
+        memory = _memory_bytes()
+        most = trials_that_fit(self._model, size, memory) if memory else len(trials)
+        parts = [trials[first : first + most] for first in range(0, len(trials), most)]
+        return [result for part in parts for result in compute(part)]
 
     def _train_all(
-        self, data: DeviceData, size: int, batches: int, calls: Sequence[Any]
-    ) -> list[tuple[State, Totals]]:
-        together = together_of(self)
-        arguments, states = _inputs(calls)
-        orders = np.stack([places for _, _, places in calls])
-        states, losses, tallies = together.train(arguments, states, data, orders, size)
+        self, data: DeviceData, size: int, batches: int, epochs: Sequence[_Epoch]
+    ) -> list[tuple[ProgramState, Totals]]:
+        orders = np.stack([epoch.order for epoch in epochs])
+        arguments = stacked([epoch.arguments for epoch in epochs])
+        states = stacked([epoch.state for epoch in epochs])
+        trained = vmapped(self).train(arguments, states, data, orders, size)
         return [
             (
-                together.state_of(states, index),
-                Totals(float(losses[index]), tallies[index], orders.shape[1], batches),
+                unstacked(trained.states, index),
+                Totals(float(trained.losses[index]), trained.tallies[index], orders.shape[1], batches),
             )
-            for index in range(len(calls))
+            for index in range(len(epochs))
         ]
 
-    def _evaluate_all(self, data: DeviceData, calls: Sequence[Any]) -> list[Totals]:
-        return together_of(self).validate(*_inputs(calls), data)
-
-
-def _inputs(calls: Sequence[Any]) -> tuple[Any, Any]:
-    trials, states = [call[0].tensors() for call in calls], [call[1].tensors() for call in calls]
-    return stacked(trials), stacked(states)
+    def _evaluate_all(self, data: DeviceData, evaluations: Sequence[_Evaluation]) -> list[Totals]:
+        arguments = stacked([evaluation.arguments for evaluation in evaluations])
+        states = stacked([evaluation.state for evaluation in evaluations])
+        return vmapped(self).evaluate(arguments, states, data)
 
 
 def _memory_bytes() -> int:
-    """What trials may take of the device's memory; 0 where that is not known."""
+    """What trials may take of the device's memory; 0 where that is unknown."""
     import jax
 
     stats = jax.devices()[0].memory_stats() or {}

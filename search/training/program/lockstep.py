@@ -1,8 +1,8 @@
-"""Trials that run at once in one process, so that what they compute can be computed together.
+"""Runs trials in lockstep threads, so that identical computations are done once.
 
-Each has a thread, but only one thread moves at any moment: building a model draws from random states that belong to the
-whole process. A thread rests where it asks for a computation; when all of them rest, the computations are done, those
-with equal keys in one go. Plain; nothing loads Keras.
+Each trial has a thread, but only one thread moves at any moment: building a model draws from random states that belong
+to the whole process. A thread waits where it requests a computation; when all of them wait, the computations are done,
+those with equal keys in one call. Plain Python: nothing here loads Keras.
 """
 
 from __future__ import annotations
@@ -19,104 +19,104 @@ T = TypeVar("T")
 #: The arguments of several computations -> their results, in order.
 Compute = Callable[[Sequence[Any]], Sequence[Any]]
 
-_company: ContextVar[Company | None] = ContextVar("company", default=None)
+_lockstep: ContextVar[Lockstep | None] = ContextVar("lockstep", default=None)
 
 
-def computed(key: Hashable, compute: Compute, argument: Any) -> Any:
-    """The result of `compute` for this argument: with the others that ask under the same key, alone where none do.
+def coalesced(key: Hashable, compute: Compute, argument: Any) -> Any:
+    """The result of `compute` for this argument: in one call with requests under the same key by other threads.
 
-    Calls with equal keys must have the same `compute`.
+    Calls with equal keys must have the same `compute`. Outside `run_in_lockstep` it is computed alone, at once.
     """
-    company = _company.get()
-    if company is None:
-        [found] = compute([argument])
-        return found
-    return company.meet(_Call(key, compute, argument))
+    lockstep = _lockstep.get()
+    if lockstep is None:
+        [result] = compute([argument])
+        return result
+    return lockstep.join(_Request(key, compute, argument))
 
 
-def side_by_side(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """What these jobs return, in order; they run at once. The error of the first that fails is raised at the end."""
+def run_in_lockstep(jobs: Sequence[Callable[[], T]]) -> list[T]:
+    """What these jobs return, in order. The error of the first that fails is raised when all have ended."""
     if len(jobs) == 1:
         return [jobs[0]()]
-    company = Company(len(jobs))
-    members = [_Member(company, job, index) for index, job in enumerate(jobs)]
-    for member in members:
-        member.thread.start()
-    for member in members:
-        member.thread.join()
-    return [member.result() for member in members]
+    lockstep = Lockstep(len(jobs))
+    threads = [_JobThread(lockstep, job, index) for index, job in enumerate(jobs)]
+    for job_thread in threads:
+        job_thread.thread.start()
+    for job_thread in threads:
+        job_thread.thread.join()
+    return [job_thread.result() for job_thread in threads]
 
 
 @dataclass(eq=False)
-class _Call:
-    """A computation asked for, and what came of it."""
+class _Request:
+    """A requested computation and its outcome."""
 
     key: Hashable
     compute: Compute
     argument: Any
-    found: Any = None
+    result: Any = None
     error: Exception | None = None
     done: bool = False
 
 
-class Company:
-    """Threads of which one moves at a time, and which compute together."""
+class Lockstep:
+    """Threads of which one moves at a time, and whose computations are done together."""
 
     def __init__(self, size: int) -> None:
         self._size = self._active = size
-        self._asked: list[_Call] = []
+        self._requests: list[_Request] = []
         self.turn = threading.Condition()  #: held by the thread that moves
 
-    def meet(self, call: _Call) -> Any:
-        """Rest until the call is computed; its result. The thread must have the turn, and has it again afterwards."""
-        self._asked.append(call)
-        self._compute_if_all_rest()
-        while not call.done:
+    def join(self, request: _Request) -> Any:
+        """Wait until the request is computed, and return its result. The thread must hold the turn, also afterwards."""
+        self._requests.append(request)
+        self._compute_if_all_wait()
+        while not request.done:
             self.turn.wait()
-        if call.error is not None:
-            raise call.error
-        return call.found
+        if request.error is not None:
+            raise request.error
+        return request.result
 
     def leave(self) -> None:
-        """Say that a thread has ended: the others need not wait for it."""
+        """A thread has ended: the others need not wait for it."""
         self._active -= 1
-        self._compute_if_all_rest()
+        self._compute_if_all_wait()
 
-    def _compute_if_all_rest(self) -> None:
-        if not self._asked or len(self._asked) < self._active:
+    def _compute_if_all_wait(self) -> None:
+        if not self._requests or len(self._requests) < self._active:
             return
-        asked, self._asked = self._asked, []
-        alike: dict[Hashable, list[_Call]] = {}
-        for call in asked:
-            alike.setdefault(call.key, []).append(call)
-        for calls in alike.values():
-            self._compute(calls)
+        requests, self._requests = self._requests, []
+        by_key: dict[Hashable, list[_Request]] = {}
+        for request in requests:
+            by_key.setdefault(request.key, []).append(request)
+        for group in by_key.values():
+            self._compute(group)
         self.turn.notify_all()
 
-    def _compute(self, calls: Sequence[_Call]) -> None:
-        """Compute calls together; if that fails, each by itself, so that none fails by another's fault.
+    def _compute(self, requests: Sequence[_Request]) -> None:
+        """Compute requests in one call; if that fails, each by itself, so that no trial fails by another's error.
 
-        What computes is compiled for a number of arguments: where some have left, the first one fills their places.
+        The computation is compiled for a number of arguments: where some have left, the first one fills their places.
         """
-        arguments = [call.argument for call in calls]
+        arguments = [request.argument for request in requests]
         filled = [*arguments, *arguments[:1] * (self._size - len(arguments))]
         try:
-            for call, found in zip(calls, calls[0].compute(filled), strict=False):
-                call.found, call.done = found, True
+            for request, result in zip(requests, requests[0].compute(filled), strict=False):
+                request.result, request.done = result, True
         except Exception as error:
-            if len(calls) > 1:
-                for call in calls:
-                    self._compute([call])
+            if len(requests) > 1:
+                for request in requests:
+                    self._compute([request])
             else:
-                calls[0].error, calls[0].done = error, True
+                requests[0].error, requests[0].done = error, True
 
 
-class _Member(Generic[T]):
-    """One thread of a company; what its job logs and sends belongs to the context it was made in."""
+class _JobThread(Generic[T]):
+    """The thread of a job; what the job logs and sends belongs to the context in which this was created."""
 
-    def __init__(self, company: Company, job: Callable[[], T], index: int) -> None:
-        self._company, self._job = company, job
-        self._found: list[T] = []
+    def __init__(self, lockstep: Lockstep, job: Callable[[], T], index: int) -> None:
+        self._lockstep, self._job = lockstep, job
+        self._results: list[T] = []
         self._error: BaseException | None = None
         run = contextvars.copy_context().run
         self.thread = threading.Thread(target=run, args=(self._run,), name=f"trial-{index}")
@@ -125,14 +125,14 @@ class _Member(Generic[T]):
         """What the job returned; raises what it raised."""
         if self._error is not None:
             raise self._error
-        return self._found[0]
+        return self._results[0]
 
     def _run(self) -> None:
-        _company.set(self._company)
-        with self._company.turn:
+        _lockstep.set(self._lockstep)
+        with self._lockstep.turn:
             try:
-                self._found.append(self._job())
+                self._results.append(self._job())
             except BaseException as error:
                 self._error = error
             finally:
-                self._company.leave()
+                self._lockstep.leave()

@@ -23,11 +23,11 @@ _NADAM_DECAY: Final = 0.96
 
 
 @dataclass(frozen=True)
-class Update:
-    """How an optimizer moves weights.
+class FlatOptimizer:
+    """How an optimizer changes weights.
 
     `step(weights, gradient, moments, scalar, count, rate)` gives new weights, moments and scalar; `count` is the number
-    of steps before this one. `moments` names the attributes in which Keras' optimizer holds one variable a weight,
+    of steps before this one. `moments` names the attributes in which Keras' optimizer holds one variable per weight,
     `scalar` the attribute that holds a single number.
     """
 
@@ -88,10 +88,10 @@ def _rmsprop(
 
 _ADAM_MOMENTS: Final = ("_momentums", "_velocities")
 
-UPDATES: Final[Mapping[str, Update]] = {
-    "adam": Update(_adam, _ADAM_MOMENTS),
-    "adamw": Update(_adamw, _ADAM_MOMENTS),
-    "nadam": Update(_nadam, _ADAM_MOMENTS, scalar="_u_product"),
-    "rmsprop": Update(_rmsprop, ("_velocities",)),
-    "sgd": Update(_sgd),
+OPTIMIZERS: Final[Mapping[str, FlatOptimizer]] = {
+    "adam": FlatOptimizer(_adam, _ADAM_MOMENTS),
+    "adamw": FlatOptimizer(_adamw, _ADAM_MOMENTS),
+    "nadam": FlatOptimizer(_nadam, _ADAM_MOMENTS, scalar="_u_product"),
+    "rmsprop": FlatOptimizer(_rmsprop, ("_velocities",)),
+    "sgd": FlatOptimizer(_sgd),
 }

@@ -5,46 +5,70 @@ arguments: weights, state of the optimizer, moving statistics, random seeds, the
 layers, data and the order of the examples. A trial of another assignment passes other arguments and traces nothing.
 
 Weights are one flat vector, so that an optimizer step is a handful of operations. Widths that are searched are
-dimensions left open in the traced graph: kernels look at shapes when they run, and nothing is computed in vain, as
-it would be with channels masked up to the widest.
+dimensions left open in the traced graph: kernels look at shapes when they run, and no channel is computed in vain, as
+with channels masked up to the widest.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from quantization.quantizers import BaseQuantizer
-from quantization.switching.quantizer import Choice, Slots, choice_of, seed_type
+from quantization.switching.quantizer import Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task
 from search.training.evaluate import scores_of, tally_of
 from search.training.losses import batch_loss
 from search.training.metrics import no_tally
-from search.training.program.backend import compiled, some_of, taken, with_gradients
-from search.training.program.optimizers import UPDATES, Update
-from search.training.program.state import Arguments, DeviceData, State, Totals
-from search.training.program.variables import Scope, Vector, assign, quantizer_seeds, variables_of
+from search.training.program.backend import compiled, gather, value_and_gradients
+from search.training.program.optimizers import OPTIMIZERS, FlatOptimizer
+from search.training.program.state import (
+    Arguments,
+    BatchSums,
+    DeviceData,
+    EvaluatedBatch,
+    ProgramState,
+    Totals,
+    TrainedBatch,
+)
+from search.training.program.variables import (
+    FlatVariables,
+    OpenShapeScope,
+    assign,
+    flat_values,
+    flatten,
+    model_variables,
+    per_weight,
+    quantizer_seeds,
+)
 
 Tensor = Any
 
-#: A program measures as many examples at once as make a largest activation of so many numbers, within these bounds:
+#: A program evaluates as many examples at once as make a largest activation of this many numbers, within these bounds:
 #: it should fit into the processor's cache.
-_MEASURED_NUMBERS: Final = 2**18
-_MEASURED_EXAMPLES: Final = (1024, 8192)
+_EVALUATED_NUMBERS: Final = 2**18
+_EVALUATED_EXAMPLES: Final = (1024, 8192)
 
-#: No layer learns at a rate of its own.
-_ALL_ALIKE: Final[Mapping[str, float]] = MappingProxyType({})
+#: Every layer learns at the same rate.
+_EQUAL_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 
 #: More random draws than one quantizer or layer makes in a step.
 _DRAWS_PER_STEP: Final = 128
+
+
+class _ModelCall(NamedTuple):
+    """What a call of the model gives."""
+
+    scores: Sequence[Tensor]  #: of each output
+    penalties: list[Tensor]  #: of regularizers
+    statistics: list[Tensor]  #: after the call
+    integers: tuple[Tensor, ...]  #: after the call
 
 
 class Program:
@@ -62,30 +86,25 @@ class Program:
         model: keras.Model,
         task: Task,
         optimizer: str,
-        slots: Slots | None = None,
+        slots: SwitchedSlots | None = None,
         shapes: Sequence[tuple[int | None, ...]] | None = None,
     ) -> None:
         self._model, self._task, self._slots = model, task, dict(slots or {})
-        self._update: Update = UPDATES[optimizer]
-        found = variables_of(model)
-        floats = [*found["trainable"], *found["statistics"]]
-        fixed = [tuple(int(size) for size in each.shape) for each in floats]
-        shapes = list(shapes or fixed)
-        count = len(found["trainable"])
-        self._weights = Vector(floats[:count], shapes[:count], 0)
-        self._statistics = Vector(floats[count:], shapes[count:], self._weights.end)
-        seeds = [
-            each.seed_generator.state for each in self._slots.values() if each.seed_generator is not None
-        ]
-        if not self._slots:
-            seeds = quantizer_seeds(model)
-        self._others = [*found["others"], *seeds]
-        self._examples = _measured_at_once(model)
+        self._optimizer: FlatOptimizer = OPTIMIZERS[optimizer]
+        variables = model_variables(model)
+        shapes = list(shapes or [tuple(map(int, variable.shape)) for variable in variables.floats])
+        count = len(variables.trainable)
+        self._weights = FlatVariables(variables.trainable, shapes[:count], 0)
+        self._statistics = FlatVariables(variables.statistics, shapes[count:], self._weights.end)
+        generators = [switched.seed_generator for switched in self._slots.values()]
+        seeds = [generator.state for generator in generators if generator is not None]
+        self._integers = [*variables.integers, *(seeds if self._slots else quantizer_seeds(model))]
+        self._evaluated_at_once = _evaluated_at_once(model)
         self.traces = 0  #: how often something was traced
-        #: By what is done and batch size, seconds that a batch took; for those who run it in pieces.
+        #: (what is done, batch size) -> seconds per batch; kept for callers that run it in pieces.
         self.pace: dict[tuple[str, int], float] = {}
         self._train = compiled(self._train_batches)
-        self._measure = compiled(self._measure_batches)
+        self._evaluate = compiled(self._evaluate_batches)
 
     # ---- a trial's arguments ----
 
@@ -94,273 +113,287 @@ class Program:
         model: keras.Model,
         rate: float,
         batch_size: int,
-        shares: Mapping[str, float] = _ALL_ALIKE,
+        shares: Mapping[str, float] = _EQUAL_RATES,
     ) -> Arguments:
         """The arguments for a plain model. ValueError for a quantizer without a branch.
 
         `shares`: layers that learn at this share of the rate; the others at the rate itself.
         """
-        rows = [
-            (quantizer.index(chosen), chosen.parameters)
-            for (layer, slot), quantizer in self._slots.items()
-            for chosen in [_chosen(model.get_layer(layer), slot, quantizer.function)]
+        choices = [
+            (switched, _choice_of(model.get_layer(layer), slot, switched.function))
+            for (layer, slot), switched in self._slots.items()
         ]
-        found = variables_of(model)
-        dimensions = [
-            int(size) for each in (*found["trainable"], *found["statistics"]) for size in each.shape
-        ]
+        indices = [switched.index(choice) for switched, choice in choices]
+        parameters = np.array([choice.parameters for _, choice in choices], np.float32)
+        sizes = [int(size) for variable in model_variables(model).floats for size in variable.shape]
         return Arguments(
-            choices=ops.convert_to_tensor(np.array([row[0] for row in rows], np.int32)),
-            parameters=ops.convert_to_tensor(np.array([row[1] for row in rows], np.float32).reshape(-1, 6)),
-            dimensions=ops.convert_to_tensor(np.array(dimensions, np.int32)),
-            rate=ops.convert_to_tensor(np.float32(rate) * _shares(model, shares)),
+            choices=ops.convert_to_tensor(np.array(indices, np.int32)),
+            parameters=ops.convert_to_tensor(parameters.reshape(-1, 6)),
+            dimensions=ops.convert_to_tensor(np.array(sizes, np.int32)),
+            rate=ops.convert_to_tensor(np.float32(rate) * per_weight(model, shares)),
             batch_size=ops.convert_to_tensor(np.int32(batch_size)),
         )
 
-    def state(self, model: keras.Model) -> State:
+    def state(self, model: keras.Model) -> ProgramState:
         """The state of a plain model that has not been trained yet."""
-        found = variables_of(model)
-        weights = Vector.flat([each.value for each in found["trainable"]])
-        return State(
+        variables = model_variables(model)
+        weights = flat_values(variables.trainable)
+        return ProgramState(
             weights=weights,
-            moments=tuple(ops.zeros_like(weights) for _ in self._update.moments),
+            moments=tuple(ops.zeros_like(weights) for _ in self._optimizer.moments),
             scalar=ops.convert_to_tensor(np.float32(1)),
-            count=ops.convert_to_tensor(np.int32(0)),
-            statistics=Vector.flat([each.value for each in found["statistics"]]),
-            others=tuple(
-                ops.zeros((2,), seed_type()) if each is None else each.value * 1
-                for each in self._others_of(model)
+            steps=ops.convert_to_tensor(np.int32(0)),
+            statistics=flat_values(variables.statistics),
+            integers=tuple(
+                ops.zeros((2,), seed_type()) if variable is None else variable.value * 1
+                for variable in self._integers_of(model)
             ),
         )
 
-    def continued(self, state: State, model: keras.Model, optimizer: Any) -> State:
+    def continued(self, state: ProgramState, model: keras.Model, optimizer: Any) -> ProgramState:
         """A new state, with the numbers of a model trained earlier and of its optimizer.
 
-        Keras saves no random states: they go on from the new ones, where an earlier step has not drawn.
+        Keras saves no random states: they are those of the new state, moved on to where no earlier step has drawn.
         """
-        found = variables_of(model)
+        variables = model_variables(model)
         steps = int(optimizer.iterations)
-        scalar = None if self._update.scalar is None else getattr(optimizer, self._update.scalar).value
-        return State(
-            weights=Vector.flat([each.value for each in found["trainable"]]),
-            moments=tuple(Vector.flat(getattr(optimizer, name)) for name in self._update.moments),
-            scalar=state.scalar if scalar is None else scalar * 1,
-            count=ops.convert_to_tensor(np.int32(steps)),
-            statistics=Vector.flat([each.value for each in found["statistics"]]),
-            others=tuple(
-                each + ops.convert_to_tensor(np.array([0, _DRAWS_PER_STEP * steps]), each.dtype)
-                for each in state.others
+        scalar = self._optimizer.scalar
+        return ProgramState(
+            weights=flat_values(variables.trainable),
+            moments=tuple(flatten(getattr(optimizer, name)) for name in self._optimizer.moments),
+            scalar=state.scalar if scalar is None else getattr(optimizer, scalar).value * 1,
+            steps=ops.convert_to_tensor(np.int32(steps)),
+            statistics=flat_values(variables.statistics),
+            integers=tuple(
+                seed + ops.convert_to_tensor(np.array([0, _DRAWS_PER_STEP * steps]), seed.dtype)
+                for seed in state.integers
             ),
         )
 
-    def _others_of(self, model: keras.Model) -> list[Any]:
-        """The plain model's random states, None where a switched quantizer may draw and the plain one does not."""
-        others = list(variables_of(model)["others"])
+    def _integers_of(self, model: keras.Model) -> list[Any]:
+        """The plain model's variables, None where a switched quantizer may draw and the plain one does not."""
+        integers = list(model_variables(model).integers)
         if not self._slots:
-            return others + quantizer_seeds(model)
+            return integers + quantizer_seeds(model)
         for (layer, slot), switched in self._slots.items():
             if switched.seed_generator is not None:
                 plain = model.get_layer(layer).quantizer(slot)
-                own = None if plain is None else plain.seed_generator
-                others.append(None if own is None else own.state)
-        return others
+                generator = None if plain is None else plain.seed_generator
+                integers.append(None if generator is None else generator.state)
+        return integers
 
-    def store(self, state: State, model: keras.Model, optimizer: Any = None) -> None:
+    def store(self, state: ProgramState, model: keras.Model, optimizer: Any = None) -> None:
         """Write a state into a plain model of the trial, and into its optimizer, which must be built."""
-        found = variables_of(model)
-        assign(found["trainable"], state.weights)
-        assign(found["statistics"], state.statistics)
+        variables = model_variables(model)
+        assign(variables.trainable, state.weights)
+        assign(variables.statistics, state.statistics)
         if optimizer is None:
             return
-        for name, moment in zip(self._update.moments, state.moments, strict=True):
+        for name, moment in zip(self._optimizer.moments, state.moments, strict=True):
             assign(getattr(optimizer, name), moment)
-        if self._update.scalar is not None:
-            getattr(optimizer, self._update.scalar).assign(state.scalar)
-        optimizer.iterations.assign(int(state.count))
+        if self._optimizer.scalar is not None:
+            getattr(optimizer, self._optimizer.scalar).assign(state.scalar)
+        optimizer.iterations.assign(int(state.steps))
 
     # ---- running ----
 
-    def measured_batches(self, data: DeviceData) -> int:
-        """In how many batches it measures these examples."""
-        return -(-len(data) // self._examples)
+    def evaluation_batches(self, data: DeviceData) -> int:
+        """In how many batches it evaluates these examples."""
+        return -(-len(data) // self._evaluated_at_once)
 
     def train(
-        self, trial: Arguments, state: State, data: DeviceData, order: Tensor, start: int, stop: int
-    ) -> tuple[State, Totals]:
+        self,
+        arguments: Arguments,
+        state: ProgramState,
+        data: DeviceData,
+        order: Tensor,
+        start: int,
+        stop: int,
+    ) -> tuple[ProgramState, Totals]:
         """Train on batches `start` to `stop` of the examples in `order`; ends at a loss that is not finite."""
-        *tensors, loss, tally, seen, batch = self._train(
-            trial.tensors(), state.tensors(), data.x, data.y, order, np.int32(start), np.int32(stop)
+        state, sums, batch = self._train(
+            arguments, state, data.x, data.y, order, np.int32(start), np.int32(stop)
         )
-        return state.with_tensors(tensors), Totals(
-            float(loss), ops.convert_to_numpy(tally), int(seen), int(batch) - start
-        )
+        return state, Totals.from_sums(sums, int(batch) - start)
 
     def evaluate(
-        self, trial: Arguments, state: State, data: DeviceData, start: int = 0, stop: int | None = None
+        self,
+        arguments: Arguments,
+        state: ProgramState,
+        data: DeviceData,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Totals:
-        """Loss and metric of a state on the batches `start` to `stop`; there are `measured_batches` of them."""
-        stop = self.measured_batches(data) if stop is None else stop
-        loss, tally = self._measure(
-            trial.tensors(), state.tensors(), data.x, data.y, np.int32(start), np.int32(stop)
-        )
-        examples = min(stop * self._examples, len(data)) - start * self._examples
-        return Totals(float(loss), ops.convert_to_numpy(tally), examples, stop - start)
+        """Loss and metric of a state on the batches `start` to `stop`; there are `evaluation_batches` of them."""
+        stop = self.evaluation_batches(data) if stop is None else stop
+        sums = self._evaluate(arguments, state, data.x, data.y, np.int32(start), np.int32(stop))
+        return Totals.from_sums(sums, stop - start)
 
     # ---- what is traced ----
 
     def _train_batches(
-        self, trial: Any, tensors: Any, x: Tensor, y: Any, order: Tensor, start: Tensor, stop: Tensor
-    ) -> Any:
+        self,
+        arguments: Arguments,
+        state: ProgramState,
+        x: Tensor,
+        y: Any,
+        order: Tensor,
+        start: Tensor,
+        stop: Tensor,
+    ) -> tuple[ProgramState, BatchSums, Tensor]:
         self.traces += 1
-        size, scheme = trial[4], self.scheme()
-        zero = ops.convert_to_tensor(np.float32(0))
-        none = ops.convert_to_tensor(np.int32(0))
+        size = arguments.batch_size
 
-        def unfinished(batch: Tensor, loss: Tensor, *_: Tensor) -> Tensor:
-            return ops.logical_and(batch < stop, ops.isfinite(loss))
+        def unfinished(state: ProgramState, sums: BatchSums, batch: Tensor) -> Tensor:
+            return ops.logical_and(batch < stop, ops.isfinite(sums.loss))
 
-        def step(batch: Tensor, loss: Tensor, tally: Tensor, seen: Tensor, *tensors: Tensor) -> Any:
-            places = some_of(order, batch * size, size)
-            targets = keras.tree.map_structure(lambda each: taken(each, places), y)
-            found, state, got = self.step(trial, scheme.with_tensors(tensors), taken(x, places), targets)
-            count = ops.shape(places)[0]
-            loss = loss + found * ops.cast(count, "float32")
-            return (batch + 1, loss, tally + got, seen + count, *state.tensors())
+        def step(state: ProgramState, sums: BatchSums, batch: Tensor) -> Any:
+            indices = _batch(order, batch, size)
+            targets = keras.tree.map_structure(lambda targets: gather(targets, indices), y)
+            trained = self.train_batch(arguments, state, gather(x, indices), targets)
+            sums = sums.plus(trained.loss, trained.tally, ops.shape(indices)[0])
+            return trained.state, sums, batch + 1
 
-        batch, loss, tally, seen, *after = ops.while_loop(
-            unfinished, step, (start, zero, no_tally(self._task), none, *tensors)
+        result: tuple[ProgramState, BatchSums, Tensor] = ops.while_loop(
+            unfinished, step, (state, self._no_sums(), start)
         )
-        return (*after, loss, tally, seen, batch)
+        return result
 
-    def step(self, trial: Any, state: State, x: Tensor, y: Any) -> tuple[Tensor, State, Tensor]:
-        """Train on one batch: loss, the state after it, and the metric's sums. A pure function of tensors.
+    def train_batch(self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any) -> TrainedBatch:
+        """Train on one batch. A pure function of tensors. `y`: targets, a tuple where there are several outputs."""
+        parts = self._weights.split(state.weights, arguments.dimensions)
+        statistics = self._statistics.split(state.statistics, arguments.dimensions)
 
-        `trial`: the tensors of `Arguments`. `y`: targets, in a tuple where the model has several outputs.
-        """
-        parts = self._weights.parts(state.weights, trial[2])
-        statistics = self._statistics.parts(state.statistics, trial[2])
+        def loss_of(parts: Sequence[Tensor]) -> tuple[Tensor, _ModelCall]:
+            call = self._call(arguments, parts, statistics, state.integers, x, training=True)
+            return self._loss(y, call), call
 
-        def loss_of(parts: Sequence[Tensor]) -> Any:
-            scores, penalties, moved, others = self._call(trial, parts, statistics, state.others, x, True)
-            loss = batch_loss(self._task, y, scores)
-            for penalty in penalties:
-                loss = loss + penalty
-            return loss, (scores, moved, others)
-
-        loss, (scores, moved, others), gradients = with_gradients(loss_of, parts)
-        weights, moments, scalar = self._update.step(
-            state.weights, Vector.flat(gradients), state.moments, state.scalar, state.count, trial[3]
+        loss, call, gradients = value_and_gradients(loss_of, parts)
+        weights, moments, scalar = self._optimizer.step(
+            state.weights, flatten(gradients), state.moments, state.scalar, state.steps, arguments.rate
         )
-        after = State(
-            weights=self._constrained(weights, trial[2]),
+        after = ProgramState(
+            weights=self._constrained(weights, arguments.dimensions),
             moments=moments,
             scalar=scalar,
-            count=state.count + 1,
-            statistics=Vector.flat(moved),
-            others=tuple(others),
+            steps=state.steps + 1,
+            statistics=flatten(call.statistics),
+            integers=call.integers,
         )
-        return loss, after, tally_of(self._task, y, scores)
+        return TrainedBatch(loss, tally_of(self._task, y, call.scores), after)
 
     def _constrained(self, weights: Tensor, dimensions: Tensor) -> Tensor:
         variables = self._weights.variables
         if all(variable.constraint is None for variable in variables):
             return weights
-        parts = self._weights.parts(weights, dimensions)
-        return Vector.flat(
+        parts = self._weights.split(weights, dimensions)
+        return flatten(
             [
                 part if variable.constraint is None else variable.constraint(part)
                 for variable, part in zip(variables, parts, strict=True)
             ]
         )
 
-    def measured(self, trial: Any, state: State, x: Tensor, y: Any) -> tuple[Tensor, Tensor, Any]:
-        """Loss of one batch, the metric's sums, and the seeds after it. A pure function of tensors."""
-        parts = self._weights.parts(state.weights, trial[2])
-        statistics = self._statistics.parts(state.statistics, trial[2])
-        scores, penalties, _, others = self._call(trial, parts, statistics, state.others, x, False)
-        loss = batch_loss(self._task, y, scores)
-        for penalty in penalties:
-            loss = loss + penalty
-        return loss, tally_of(self._task, y, scores), others
-
-    def _measure_batches(
-        self, trial: Any, tensors: Any, x: Tensor, y: Any, start: Tensor, stop: Tensor
-    ) -> Any:
+    def _evaluate_batches(
+        self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any, start: Tensor, stop: Tensor
+    ) -> BatchSums:
         self.traces += 1
-        state, size = self.scheme().with_tensors(tensors), self._examples
+        size = self._evaluated_at_once
 
-        def unfinished(batch: Tensor, *_: Tensor) -> Tensor:
+        def unfinished(integers: tuple[Tensor, ...], sums: BatchSums, batch: Tensor) -> Tensor:
             return batch < stop
 
-        def step(batch: Tensor, loss: Tensor, tally: Tensor, *others: Tensor) -> Any:
-            inputs = some_of(x, batch * size, size)
-            targets = keras.tree.map_structure(lambda each: some_of(each, batch * size, size), y)
-            found, got, after = self.measured(trial, replace(state, others=others), inputs, targets)
-            loss = loss + found * ops.cast(ops.shape(inputs)[0], "float32")
-            return (batch + 1, loss, tally + got, *after)
+        def step(integers: tuple[Tensor, ...], sums: BatchSums, batch: Tensor) -> Any:
+            inputs = _batch(x, batch, size)
+            targets = keras.tree.map_structure(lambda targets: _batch(targets, batch, size), y)
+            evaluated = self.evaluate_batch(arguments, state._replace(integers=integers), inputs, targets)
+            sums = sums.plus(evaluated.loss, evaluated.tally, ops.shape(inputs)[0])
+            return evaluated.integers, sums, batch + 1
 
-        zero = ops.convert_to_tensor(np.float32(0))
-        _, loss, tally, *_ = ops.while_loop(
-            unfinished, step, (start, zero, no_tally(self._task), *state.others)
+        _, sums, _ = ops.while_loop(unfinished, step, (state.integers, self._no_sums(), start))
+        return sums  # type: ignore[no-any-return]
+
+    def evaluate_batch(self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any) -> EvaluatedBatch:
+        """Loss and metric of one batch. A pure function of tensors."""
+        parts = self._weights.split(state.weights, arguments.dimensions)
+        statistics = self._statistics.split(state.statistics, arguments.dimensions)
+        call = self._call(arguments, parts, statistics, state.integers, x, training=False)
+        return EvaluatedBatch(self._loss(y, call), tally_of(self._task, y, call.scores), call.integers)
+
+    def _loss(self, y: Any, call: _ModelCall) -> Tensor:
+        loss = batch_loss(self._task, y, call.scores)
+        for penalty in call.penalties:
+            loss = loss + penalty
+        return loss
+
+    def _no_sums(self) -> BatchSums:
+        return BatchSums(
+            loss=ops.convert_to_tensor(np.float32(0)),
+            tally=no_tally(self._task),
+            examples=ops.convert_to_tensor(np.int32(0)),
         )
-        return loss, tally
 
     def _call(
-        self, trial: Any, parts: Any, statistics: Any, others: Any, x: Tensor, training: bool
-    ) -> tuple[Sequence[Tensor], list[Tensor], list[Tensor], list[Tensor]]:
-        """Scores of each output, penalties, statistics and seeds after a call of the model with these values in its
-        variables.
-        """
-        switches = self._slots.values()
-        choices, parameters = (
-            ops.unstack(each, len(self._slots)) if self._slots else () for each in (trial[0], trial[1])
-        )
-        mapping = [
+        self,
+        arguments: Arguments,
+        parts: Sequence[Tensor],
+        statistics: Sequence[Tensor],
+        integers: Sequence[Tensor],
+        x: Tensor,
+        *,
+        training: bool,
+    ) -> _ModelCall:
+        """A call of the model with these values in its variables."""
+        values = [
             *zip(self._weights.variables, parts, strict=True),
             *zip(self._statistics.variables, statistics, strict=True),
             *(
-                (each, ops.reshape(value, each.shape))
-                for each, value in zip(self._others, others, strict=True)
+                (variable, ops.reshape(value, variable.shape))
+                for variable, value in zip(self._integers, integers, strict=True)
             ),
-            *((each.choice, choice) for each, choice in zip(switches, choices, strict=True)),
-            *((each.parameters, numbers) for each, numbers in zip(switches, parameters, strict=True)),
+            *self._chosen(arguments),
         ]
-        with Scope(mapping) as scope:
+        with OpenShapeScope(values) as scope:
             scores = scores_of(self._model.call(x, training=training))
             penalties = list(self._model.losses)
-        moved = [scope.get_current_value(each) for each in self._statistics.variables]
-        return scores, penalties, moved, [scope.get_current_value(each) for each in self._others]
+        return _ModelCall(
+            scores,
+            penalties,
+            [scope.get_current_value(variable) for variable in self._statistics.variables],
+            tuple(scope.get_current_value(variable) for variable in self._integers),
+        )
 
-    def scheme(self) -> State:
-        """A state with the right number of parts."""
-        return State(None, (None,) * len(self._update.moments), None, None, None, (None,) * len(self._others))
+    def _chosen(self, arguments: Arguments) -> list[tuple[Any, Tensor]]:
+        """The variables of switched quantizers with their values."""
+        count = len(self._slots)
+        if not count:
+            return []
+        choices, parameters = ops.unstack(arguments.choices, count), ops.unstack(arguments.parameters, count)
+        pairs = zip(self._slots.values(), choices, parameters, strict=True)
+        return [
+            pair
+            for switched, choice, numbers in pairs
+            for pair in ((switched.choice, choice), (switched.parameters, numbers))
+        ]
 
 
 # --- details -------------------------------------------------------------------------------------------------
 
 
-def _measured_at_once(model: keras.Model) -> int:
+def _batch(x: Tensor, batch: Tensor, size: Any) -> Tensor:
+    """The elements of a batch by its number; the last one may have fewer."""
+    start = batch * size
+    return x[start : start + size]
+
+
+def _evaluated_at_once(model: keras.Model) -> int:
     """How many examples; sizes that a model leaves open count as 1."""
     tensors = [tensor for layer in model.layers for tensor in keras.tree.flatten(layer.output)]
     largest: int = max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
-    least, most = _MEASURED_EXAMPLES
-    return min(max(_MEASURED_NUMBERS // largest, least), most)
+    least, most = _EVALUATED_EXAMPLES
+    return min(max(_EVALUATED_NUMBERS // largest, least), most)
 
 
-def _chosen(layer: Any, slot: str, function: Any) -> Choice:
+def _choice_of(layer: Any, slot: str, function: Any) -> Choice:
     plain: BaseQuantizer[Any] | None = layer.quantizer(slot)
     return choice_of(None if plain is None else plain.spec, slot, function)
-
-
-def _shares(model: keras.Model, shares: Mapping[str, float]) -> NDArray[np.float32]:
-    """The share of the learning rate of every trainable number, in the order of a state's weights."""
-    own = {
-        variable.path: share
-        for name, share in shares.items()
-        for variable in model.get_layer(name).trainable_variables
-    }
-    parts = [
-        np.full(int(np.prod(each.shape)), own.get(each.path, 1.0), np.float32)
-        for each in variables_of(model)["trainable"]
-    ]
-    return np.concatenate(parts)

@@ -1,10 +1,9 @@
-"""What a program takes and gives, as frozen values: state, arguments, totals, data."""
+"""What a program takes and returns, as values. Tuples with named fields pass through traced functions as they are."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -14,69 +13,88 @@ from numpy.typing import NDArray
 Tensor = Any
 
 
-@dataclass(frozen=True)
-class State:
-    """All that training changes, as tensors: keeping one is keeping a checkpoint."""
+class ProgramState(NamedTuple):
+    """Everything that training changes, as tensors. Holding one is holding a checkpoint."""
 
-    weights: Tensor  #: every trainable number
+    weights: Tensor  #: every trainable number, flat
     moments: tuple[Tensor, ...]  #: of the optimizer, each as long as the weights
     scalar: Tensor  #: of the optimizer
-    count: Tensor  #: steps taken
-    statistics: Tensor  #: every other floating number: moving means and variances
-    others: tuple[Tensor, ...]  #: seeds
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """In a fixed order."""
-        return (self.weights, self.scalar, self.count, self.statistics, *self.moments, *self.others)
-
-    def with_tensors(self, tensors: Sequence[Tensor]) -> State:
-        """The state that `tensors` of such a state stand for."""
-        weights, scalar, count, statistics, *rest = tensors
-        moments = len(self.moments)
-        return State(weights, tuple(rest[:moments]), scalar, count, statistics, tuple(rest[moments:]))
+    steps: Tensor  #: training steps so far
+    statistics: Tensor  #: every other floating-point number, flat: moving means and variances
+    integers: tuple[Tensor, ...]  #: states of random generators, and counters
 
 
-@dataclass(frozen=True)
-class Arguments:
-    """What is fixed for a trial: the quantizers chosen, the shapes of its weights, and its training."""
+class Arguments(NamedTuple):
+    """What is fixed for a trial: the chosen quantizers, the shapes of its weights, and its training."""
 
     choices: Tensor  #: branch of each switched slot, int32
     parameters: Tensor  #: numbers of each switched slot's grid
-    dimensions: Tensor  #: shapes of all floating variables, one after the other, int32
-    rate: Tensor
+    dimensions: Tensor  #: shapes of all floating-point variables, one after the other, int32
+    rate: Tensor  #: learning rate of every trainable number
     batch_size: Tensor
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """In a fixed order."""
-        return (self.choices, self.parameters, self.dimensions, self.rate, self.batch_size)
 
     def at_share(self, share: float) -> Arguments:
         """The same at a share of the learning rate."""
-        return self if share == 1.0 else replace(self, rate=self.rate * np.float32(share))
+        return self if share == 1.0 else self._replace(rate=self.rate * np.float32(share))
+
+
+class BatchSums(NamedTuple):
+    """Running sums in the loop over batches."""
+
+    loss: Tensor
+    tally: Tensor  #: of the metric
+    examples: Tensor
+
+    def plus(self, loss: Tensor, tally: Tensor, examples: Tensor) -> BatchSums:
+        """With another batch of so many examples and this mean loss."""
+        return BatchSums(
+            self.loss + loss * ops.cast(examples, "float32"), self.tally + tally, self.examples + examples
+        )
+
+
+class TrainedBatch(NamedTuple):
+    """What a training step gives: its mean loss, the metric's sums, and the state after it."""
+
+    loss: Tensor
+    tally: Tensor
+    state: ProgramState
+
+
+class EvaluatedBatch(NamedTuple):
+    """Mean loss and the metric's sums of one batch, and the random states after it."""
+
+    loss: Tensor
+    tally: Tensor
+    integers: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What was seen over some batches; these end at a loss that is not finite."""
+    """Sums over some batches. Training ends at a loss that is not finite, so there may be fewer than requested."""
 
     loss_sum: float
-    tally: NDArray[Any]  #: sums that make the metric (`search.training.metrics`)
+    tally: NDArray[Any]  #: the sums of which the metric is made (`search.training.metrics`)
     examples: int
     batches: int
 
+    @classmethod
+    def from_sums(cls, sums: BatchSums, batches: int) -> Totals:
+        """The sums of a program over this many batches."""
+        return cls(float(sums.loss), ops.convert_to_numpy(sums.tally), int(sums.examples), batches)
+
     @property
     def loss(self) -> float:
-        """Mean loss of an example."""
+        """Mean loss per example."""
         return self.loss_sum / self.examples
 
     @property
     def correct(self) -> int:
-        """How many examples got their class, where the metric is accuracy."""
+        """Number of examples with the right class, where the metric is accuracy."""
         return int(self.tally[0])
 
     @property
     def accuracy(self) -> float:
-        """Share of correct examples, in float32 as Keras' metric has it."""
+        """Share of correct examples, in float32 as Keras computes it."""
         return float(np.float32(self.correct) / np.float32(self.examples))
 
     def __add__(self, other: Totals) -> Totals:
@@ -88,25 +106,25 @@ class Totals:
         )
 
 
-#: No batch; added to others it changes nothing.
-NOTHING: Final = Totals(0.0, np.zeros(1), 0, 0)
+#: The totals of no batch.
+NO_BATCHES: Final = Totals(0.0, np.zeros(1), 0, 0)
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceData:
-    """Examples and targets where the program runs; those of several outputs in a tuple."""
+    """Examples and targets on the device; targets of several outputs are a tuple."""
 
     x: Tensor
     y: Any
 
     @classmethod
-    def of(cls, x: NDArray[Any], y: Any) -> DeviceData:
-        """Copied there: class numbers as int32, other targets as float32."""
+    def from_arrays(cls, x: NDArray[Any], y: Any) -> DeviceData:
+        """Copies to the device: class numbers as int32, other targets as float32."""
         return cls(ops.convert_to_tensor(x), tuple(map(_targets, y)) if isinstance(y, tuple) else _targets(y))
 
     def part(self, start: int, stop: int) -> tuple[Tensor, Any]:
-        """Some examples and their targets."""
-        return self.x[start:stop], keras.tree.map_structure(lambda each: each[start:stop], self.y)
+        """The examples from `start` to `stop`, and their targets."""
+        return self.x[start:stop], keras.tree.map_structure(lambda targets: targets[start:stop], self.y)
 
     def __len__(self) -> int:
         return int(self.x.shape[0])

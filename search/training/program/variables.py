@@ -1,23 +1,36 @@
-"""The variables of a model as flat vectors, so that a program need not know what layers there are."""
+"""The variables of a model as flat vectors, so that a program is independent of the layers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 Tensor = Any
 
 
-def variables_of(model: keras.Model) -> dict[str, list[Any]]:
-    """A model's variables by what becomes of them: trainable, statistics, others.
+class ModelVariables(NamedTuple):
+    """A model's variables by how training treats them."""
 
-    The order is the same for a plain model and its switched twin: seeds of quantizers are not counted,
-    they are found by their slot.
+    trainable: list[Any]
+    statistics: list[Any]  #: floating point, not trainable: moving means and variances
+    integers: list[Any]  #: states of random generators, and counters
+
+    @property
+    def floats(self) -> list[Any]:
+        """Trainable variables, then statistics."""
+        return [*self.trainable, *self.statistics]
+
+
+def model_variables(model: keras.Model) -> ModelVariables:
+    """The variables of a model, in an order that is the same for a plain model and its switched twin.
+
+    Without the random states of quantizers (`quantizer_seeds`), which differ between the two.
     """
     seeds = {
         id(variable)
@@ -27,22 +40,26 @@ def variables_of(model: keras.Model) -> dict[str, list[Any]]:
         if not is_float(variable)
     }
     trainable = list(model.trainable_variables)
-    kept = {id(each) for each in trainable} | seeds
-    rest = [each for each in model.non_trainable_variables if id(each) not in kept]
-    return {
-        "trainable": trainable,
-        "statistics": [each for each in rest if is_float(each)],
-        "others": [each for each in rest if not is_float(each)],
-    }
+    excluded = {id(variable) for variable in trainable} | seeds
+    rest = [variable for variable in model.non_trainable_variables if id(variable) not in excluded]
+    return ModelVariables(
+        trainable=trainable,
+        statistics=[variable for variable in rest if is_float(variable)],
+        integers=[variable for variable in rest if not is_float(variable)],
+    )
 
 
 def is_float(variable: Any) -> bool:
-    """Whether it holds floating numbers."""
+    """Whether a variable holds floating-point numbers."""
     return bool(keras.backend.is_float_dtype(variable.dtype))
 
 
-class Vector:
-    """Variables as one flat vector and back. `shapes` are those of the trace, None where a dimension is open."""
+class FlatVariables:
+    """Variables as one flat vector.
+
+    `shapes`: the shapes in the trace, None where a dimension is open. `first`: where their sizes begin among the
+    dimensions of all variables.
+    """
 
     def __init__(
         self, variables: Sequence[Any], shapes: Sequence[tuple[int | None, ...]], first: int
@@ -53,24 +70,29 @@ class Vector:
 
     @property
     def end(self) -> int:
-        """Where the next vector's dimensions begin."""
+        """Where the dimensions of the next variables begin."""
         return self._first + sum(len(shape) for shape in self._shapes)
 
-    def parts(self, flat: Tensor, dimensions: Tensor) -> list[Tensor]:
-        """The tensors of the variables."""
-        shapes, place = [], self._first
+    def split(self, flat: Tensor, dimensions: Tensor) -> list[Tensor]:
+        """The vector as one tensor per variable; `dimensions`: the sizes of all variables."""
+        shapes, position = [], self._first
         for shape in self._shapes:
             is_open = None in shape
-            shapes.append(dimensions[place : place + len(shape)] if is_open else shape)
-            place += len(shape)
+            shapes.append(dimensions[position : position + len(shape)] if is_open else shape)
+            position += len(shape)
         return _split(flat, shapes, self._shapes)
 
-    @staticmethod
-    def flat(parts: Sequence[Tensor]) -> Tensor:
-        """One vector of all."""
-        if not parts:
-            return ops.zeros((0,), "float32")
-        return ops.concatenate([ops.reshape(part, (-1,)) for part in parts])
+
+def flatten(tensors: Sequence[Tensor]) -> Tensor:
+    """All numbers of these tensors as one vector."""
+    if not tensors:
+        return ops.zeros((0,), "float32")
+    return ops.concatenate([ops.reshape(tensor, (-1,)) for tensor in tensors])
+
+
+def flat_values(variables: Sequence[Any]) -> Tensor:
+    """The values of these variables as one vector."""
+    return flatten([variable.value for variable in variables])
 
 
 def _split(flat: Tensor, shapes: Sequence[Any], static: Sequence[tuple[int | None, ...]]) -> list[Tensor]:
@@ -83,17 +105,17 @@ def _split(flat: Tensor, shapes: Sequence[Any], static: Sequence[tuple[int | Non
     import tensorflow as tf
 
     sizes = [math.prod(s) if isinstance(s, tuple) else tf.reduce_prod(s) for s in shapes]
-    found = [
+    tensors = [
         tf.reshape(part, shape)
         for part, shape in zip(tf.split(flat, tf.stack(sizes), num=len(sizes)), shapes, strict=True)
     ]
-    for part, shape in zip(found, static, strict=True):
-        part.set_shape(shape)
-    return found
+    for tensor, shape in zip(tensors, static, strict=True):
+        tensor.set_shape(shape)
+    return tensors
 
 
-class Scope(keras.StatelessScope):  # type: ignore[misc]
-    """Keras' scope, but that values may have open dimensions."""
+class OpenShapeScope(keras.StatelessScope):  # type: ignore[misc]
+    """A `keras.StatelessScope` whose values may have open dimensions, which Keras' constructor refuses."""
 
     def __init__(self, mapping: Sequence[tuple[Any, Tensor]]) -> None:
         super().__init__()
@@ -113,8 +135,22 @@ def quantizer_seeds(model: keras.Model) -> list[Any]:
 def assign(variables: Sequence[Any], flat: Tensor) -> None:
     """Write a flat vector into variables."""
     numbers = ops.convert_to_numpy(flat)
-    place = 0
+    start = 0
     for variable in variables:
-        size = math.prod(int(each) for each in variable.shape)
-        variable.assign(numbers[place : place + size].reshape(tuple(variable.shape)))
-        place += size
+        size = math.prod(map(int, variable.shape))
+        variable.assign(numbers[start : start + size].reshape(tuple(variable.shape)))
+        start += size
+
+
+def per_weight(model: keras.Model, by_layer: Mapping[str, float]) -> NDArray[np.float32]:
+    """The number of its layer for every trainable number of a model, 1 for layers that are not named."""
+    by_path = {
+        variable.path: number
+        for name, number in by_layer.items()
+        for variable in model.get_layer(name).trainable_variables
+    }
+    parts = [
+        np.full(int(np.prod(variable.shape)), by_path.get(variable.path, 1.0), np.float32)
+        for variable in model_variables(model).trainable
+    ]
+    return np.concatenate(parts)

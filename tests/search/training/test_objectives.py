@@ -24,7 +24,7 @@ from search.training.build import assemble
 from search.training.evaluate import evaluate_file
 from search.training.metrics import metric_value
 from search.training.program import cache as program_cache
-from search.training.program.cache import Network, program_for
+from search.training.program.cache import ProgramSpec, program_for
 from search.training.program.program import Program
 from search.training.program.state import DeviceData
 from search.training.request import TrainingRequest
@@ -42,9 +42,9 @@ FEW = tuple(parse_quantizer(text) for text in ("quantized_bits(4,0,1,alpha=1.0)"
 
 @pytest.fixture(autouse=True, scope="module")
 def fresh() -> Iterator[None]:
-    program_cache.forget()
+    program_cache.clear()
     yield
-    program_cache.forget()
+    program_cache.clear()
 
 
 # --- shared programs -----------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def data(task: Task, count: int, seed: int) -> DeviceData:
         else (x[:, : head.output.scores] * 0.5).astype(np.float32)
         for head in task.heads
     )
-    return DeviceData.of(x, targets if len(targets) > 1 else targets[0])
+    return DeviceData.from_arrays(x, targets if len(targets) > 1 else targets[0])
 
 
 def two_epochs(program: Program, model: keras.Model, task: Task) -> list[float]:
@@ -100,7 +100,7 @@ def two_epochs(program: Program, model: keras.Model, task: Task) -> list[float]:
 @pytest.mark.parametrize("name", TASKS)
 def test_two_epochs_on_the_shared_program_give_the_plain_models_numbers(name: str) -> None:
     task = TASKS[name]
-    network = Network(
+    network = ProgramSpec(
         architecture(*(head.output.scores for head in task.heads)), task, "adam", {"hidden": {"kernel": FEW}}
     )
     chosen = Assignment({}, {"hidden": {"kernel": FEW[1]}})

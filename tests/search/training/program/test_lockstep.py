@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from search.training.program.lockstep import computed, side_by_side
+from search.training.program.lockstep import coalesced, run_in_lockstep
 
 
 class Squares:
@@ -21,38 +21,38 @@ class Squares:
 
 
 def asking(squares: Squares, *numbers: int, key: str = "square") -> Callable[[], list[int]]:
-    return lambda: [computed(key, squares, number) for number in numbers]
+    return lambda: [coalesced(key, squares, number) for number in numbers]
 
 
 def test_without_others_a_computation_is_done_at_once() -> None:
     squares = Squares()
-    assert computed("square", squares, 3) == 9
+    assert coalesced("square", squares, 3) == 9
     assert squares.asked == [1]
 
 
 def test_a_single_job_has_no_company() -> None:
     squares = Squares()
-    assert side_by_side([asking(squares, 2, 3)]) == [[4, 9]]
+    assert run_in_lockstep([asking(squares, 2, 3)]) == [[4, 9]]
     assert squares.asked == [1, 1]
 
 
 def test_what_all_ask_for_is_computed_together() -> None:
     squares = Squares()
-    found = side_by_side([asking(squares, 1, 2), asking(squares, 3, 4), asking(squares, 5, 6)])
+    found = run_in_lockstep([asking(squares, 1, 2), asking(squares, 3, 4), asking(squares, 5, 6)])
     assert found == [[1, 4], [9, 16], [25, 36]]
     assert squares.asked == [3, 3]
 
 
 def test_the_places_of_those_that_left_are_filled() -> None:
     squares = Squares()
-    found = side_by_side([asking(squares, 1), asking(squares, 2, 3)])
+    found = run_in_lockstep([asking(squares, 1), asking(squares, 2, 3)])
     assert found == [[1], [4, 9]]
     assert squares.asked == [2, 2]
 
 
 def test_different_computations_are_done_apart() -> None:
     one, other = Squares(), Squares()
-    assert side_by_side([asking(one, 1, key="one"), asking(other, 2, key="other")]) == [[1], [4]]
+    assert run_in_lockstep([asking(one, 1, key="one"), asking(other, 2, key="other")]) == [[1], [4]]
     assert (len(one.asked), len(other.asked)) == (1, 1)
 
 
@@ -68,7 +68,7 @@ def test_an_error_of_one_job_is_raised_after_the_others_have_ended() -> None:
         return found
 
     with pytest.raises(LookupError, match="lost"):
-        side_by_side([fails, ends])
+        run_in_lockstep([fails, ends])
     assert ended == [[1, 4, 9]]
 
 
@@ -82,10 +82,10 @@ def test_a_computation_that_fails_together_is_tried_for_each() -> None:
 
     def unlucky() -> int:
         try:
-            return int(computed("negative", refusing, 13))
+            return int(coalesced("negative", refusing, 13))
         except ValueError as error:
             caught.append(str(error))
             return 0
 
-    assert side_by_side([unlucky, lambda: int(computed("negative", refusing, 7))]) == [0, -7]
+    assert run_in_lockstep([unlucky, lambda: int(coalesced("negative", refusing, 7))]) == [0, -7]
     assert caught == ["13"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,17 @@ import numpy as np
 import pytest
 
 from quantization.specs.parse import QuantizerSpec, parse_quantizer
+from search.data import Dataset, InputScaling
 from search.history import Assignment
 from search.spec.quantizers import NOTEBOOK_SPACE
 from search.spec.training import Training
 from search.task import Output, classification
 from search.training.build import assemble, compile_model
 from search.training.program import cache as program_cache
-from search.training.program.cache import Network, program_for
-from search.training.program.optimizers import UPDATES
+from search.training.program.cache import ProgramSpec, program_for
+from search.training.program.optimizers import OPTIMIZERS
 from search.training.program.program import Program
-from search.training.program.state import DeviceData, State
+from search.training.program.state import DeviceData, ProgramState
 
 pytestmark = pytest.mark.filterwarnings(
     # Keras 3.15 saves TensorFlow's tensors in a way numpy 2 would have otherwise.
@@ -53,7 +53,7 @@ def architecture(**dense: Any) -> dict[str, Any]:
 def data(count: int = 72, seed: int = 0) -> DeviceData:
     draw = np.random.default_rng(seed)
     x = draw.normal(size=(count, 6, 6, 2)).astype(np.float32)
-    return DeviceData.of(x, (x.mean(axis=(1, 2)) @ [8.0, 3.0]).astype(int) % 4)
+    return DeviceData.from_arrays(x, (x.mean(axis=(1, 2)) @ [8.0, 3.0]).astype(int) % 4)
 
 
 FIELDS = {
@@ -112,11 +112,11 @@ def assignment(number: int, widths: Mapping[str, int] | None = None) -> Assignme
     return Assignment({}, quantizers, widths or {})
 
 
-def network(tuned: tuple[str, ...] = (), optimizer: str = "adam", space: Specs | None = None) -> Network:
-    return Network(architecture(), OUTPUT, optimizer, candidates() if space is None else space, tuned)
+def network(tuned: tuple[str, ...] = (), optimizer: str = "adam", space: Specs | None = None) -> ProgramSpec:
+    return ProgramSpec(architecture(), OUTPUT, optimizer, candidates() if space is None else space, tuned)
 
 
-def small(tuned: tuple[str, ...] = (), optimizer: str = "adam") -> Network:
+def small(tuned: tuple[str, ...] = (), optimizer: str = "adam") -> ProgramSpec:
     """Only a few kinds of quantizers, which are traced quickly."""
     return network(
         tuned, optimizer, {"conv": {"kernel": FEW}, "act": {"activation": FEW}, "dense": {"kernel": FEW}}
@@ -138,12 +138,12 @@ FEW = tuple(
 
 @pytest.fixture(autouse=True, scope="module")
 def fresh() -> Iterator[None]:
-    program_cache.forget()
+    program_cache.clear()
     yield
-    program_cache.forget()
+    program_cache.clear()
 
 
-def trained(program: Program, model: keras.Model, epochs: int = 2) -> tuple[list[float], State]:
+def trained(program: Program, model: keras.Model, epochs: int = 2) -> tuple[list[float], ProgramState]:
     """Loss and metric in training and in validation of every epoch, and the state after them."""
     arguments, state = program.arguments(model, RATE, BATCH), program.state(model)
     seen, train, validation = [], data(), data(40, seed=1)
@@ -201,7 +201,7 @@ def float_model(seed: int = 5, **dense: Any) -> keras.Model:
     return assemble(Assignment({}, {}), architecture(**dense), seed)
 
 
-@pytest.mark.parametrize("optimizer", UPDATES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_training_is_that_of_keras(optimizer: str) -> None:
     ours, theirs = float_model(), float_model()
     state = in_order(plain_program(ours, optimizer), ours)
@@ -212,7 +212,7 @@ def test_training_is_that_of_keras(optimizer: str) -> None:
     np.testing.assert_allclose(np.asarray(state.weights), weights, rtol=1e-4, atol=2e-5)
 
 
-def in_order(program: Program, model: keras.Model) -> State:
+def in_order(program: Program, model: keras.Model) -> ProgramState:
     arguments, state, train = program.arguments(model, RATE, BATCH), program.state(model), data()
     for _ in range(2):
         order = np.arange(len(train), dtype=np.int32)
@@ -257,7 +257,7 @@ def test_nothing_is_traced_after_the_first_trial() -> None:
 
 def test_what_cannot_be_switched_has_a_program_of_its_own() -> None:
     chosen = Assignment({}, {"dense": {"kernel": parse_quantizer("trainable_std(4)"), "bias": None}})
-    shared = Network(architecture(), OUTPUT, "adam", {})
+    shared = ProgramSpec(architecture(), OUTPUT, "adam", {})
     program = program_for(shared, chosen)
     model = assemble(chosen, shared.architecture, 1)
     before = float(model.get_layer("dense").quantizer("kernel").threshold)
@@ -270,14 +270,25 @@ def test_no_more_programs_are_kept_than_a_few() -> None:
     shared = small()
     for width in range(1, 12):
         changed = {**shared.architecture, "config": {**shared.architecture["config"], "name": f"net{width}"}}
-        program_for(Network(changed, OUTPUT, "adam", {}), simple(0))
-    assert len(program_cache._programs) <= program_cache._KEPT
+        program_for(ProgramSpec(changed, OUTPUT, "adam", {}), simple(0))
+    assert len(program_cache._programs) <= program_cache.MAX_PROGRAMS
+
+
+def test_the_last_data_sets_stay_on_the_device() -> None:
+    parts = [np.asarray(array) for array in (data(8).x, data(8).y)]
+    one, other, third = (Dataset(*parts, *parts, *parts, InputScaling(1.0, (0.0,))) for _ in range(3))
+    copy, another = program_cache.on_device(one, "train"), program_cache.on_device(other, "train")
+    assert copy is program_cache.on_device(one, "train")
+    assert copy is not another
+    program_cache.on_device(third, "train")
+    assert copy is program_cache.on_device(one, "train")
+    assert another is not program_cache.on_device(other, "train")
 
 
 # --- states --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", UPDATES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_saved_model_holds_weights_statistics_and_the_optimizers_state(
     optimizer: str, tmp_path: Path
 ) -> None:
@@ -291,9 +302,8 @@ def test_a_saved_model_holds_weights_statistics_and_the_optimizers_state(
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     again = program.continued(program.state(loaded), loaded, loaded.optimizer)
-    for one, two in zip(
-        replace(state, others=()).tensors(), replace(again, others=()).tensors(), strict=True
-    ):
+    state, again = (keras.tree.flatten(each._replace(integers=())) for each in (state, again))
+    for one, two in zip(state, again, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
 
@@ -314,7 +324,7 @@ def test_training_in_pieces_is_training() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_training() -> None:
-    chosen, shared, train = Assignment({}, {}), Network(architecture(), OUTPUT, "adam", {}), data()
+    chosen, shared, train = Assignment({}, {}), ProgramSpec(architecture(), OUTPUT, "adam", {}), data()
     program, model = program_for(shared, chosen), assemble(chosen, shared.architecture, 3)
     spoiled = np.asarray(train.x).copy()
     spoiled[40] = np.nan
@@ -322,7 +332,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
     _, totals = program.train(
         program.arguments(model, RATE, BATCH),
         program.state(model),
-        DeviceData.of(spoiled, train.y),
+        DeviceData.from_arrays(spoiled, train.y),
         order,
         0,
         5,
