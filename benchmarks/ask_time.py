@@ -1,6 +1,6 @@
-"""Seconds for a proposal: after many trials, among many choices.
+"""Time of a proposal after many trials and among many choices.
 
-Seconds are the processor's, on one thread: what others do on the machine does not count.
+It is processor time on one thread, so other load on the machine does not count.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from quantization.specs.parse import parse_quantizer
 from search.engine import propose
-from search.history import Assignment, TrialRecord, TrialStatus
+from search.history import Assignment, NewTrial, TrialRecord, TrialStatus
 from search.space.choices import Choices, Slot
 from search.spec.job import SearchSpec
 from search.spec.oracle import Constraints
 
-#: Seconds that 95 of 100 proposals must keep, by oracle.
+#: Limits of the 95th percentile, in seconds, by oracle.
 LIMITS_S: Final[Mapping[str, float]] = {"random": 0.05, "hyperband": 0.05, "bayesian": 2.0, "frugal": 2.0}
 
 TRIALS: Final = 1000
 CHOICES: Final = 20
 
 
-class _Bits:
-    """Prices by the sum of all bits."""
+class _BitsPricer:
+    """Prices an assignment by the sum of its bits."""
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
         return [float(_bits(assignment)) for assignment in assignments]
@@ -43,19 +43,19 @@ def _bits(assignment: Assignment) -> int:
 
 
 def p95(oracle: str, asks: int) -> float:
-    """Seconds that 95 of 100 proposals take after 1,000 trials with noisy scores; the whole call, rows to rows."""
+    """95th percentile of the seconds of a proposal, from rows to rows, after 1,000 trials with noisy scores."""
     space, history, state = _space(), _trials(), None
     job = _job(oracle)
     seconds = []
     gc.collect()
-    gc.freeze()  # as workers do: else the collector looks at all of Keras now and then
+    gc.freeze()  # as workers do: otherwise collections pass over all objects of Keras
     for _ in range(asks + 1):
         began = time.process_time()
-        proposal = propose(job, space, _Bits(), 1000.0, history, state, 1)
+        proposal = propose(job, space, _BitsPricer(), 1000.0, history, state, 1)
         seconds.append(time.process_time() - began)
         state = proposal.state
         history += [_measured(trial, len(history)) for trial in proposal.trials]
-    return statistics.quantiles(seconds[1:], n=20)[-1]  # the first took the trials over
+    return statistics.quantiles(seconds[1:], n=20)[-1]  # the first one restores all trials without a state
 
 
 def _space() -> Choices:
@@ -72,12 +72,12 @@ def _job(oracle: str) -> SearchSpec:
 
 
 def _trials() -> list[TrialRecord]:
-    """Of a random search, which any oracle may take over."""
-    proposal = propose(_job("random"), _space(), _Bits(), 1000.0, [], None, TRIALS)
+    """Trials of a random search, which any oracle can continue."""
+    proposal = propose(_job("random"), _space(), _BitsPricer(), 1000.0, [], None, TRIALS)
     return [_measured(trial, number) for number, trial in enumerate(proposal.trials)]
 
 
-def _measured(trial: Any, seed: int) -> TrialRecord:
+def _measured(trial: NewTrial, seed: int) -> TrialRecord:
     noise = np.random.default_rng([1, seed]).normal(0, 0.01)
     cost = float(_bits(trial.assignment))
     metric = float(np.clip(1 - 0.5 * np.exp(-cost / 40) + noise, 0, 1))

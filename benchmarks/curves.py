@@ -1,4 +1,4 @@
-"""Curves with their quartiles as SVG, one panel a table and quantity; no plotting library needed."""
+"""Draws curves with their quartiles as SVG, one panel for each table and quantity, without a plotting library."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TITLES: Final = {"score": "best score", "area": "hypervolume, share of the table
 
 
 def draw(tables: Mapping[str, Mapping[str, Any]], trials: int) -> str:
-    """An SVG document: a row a table, a column for the best score and one for the hypervolume."""
+    """An SVG document: a row for each table, a column for the best score and one for the hypervolume."""
     panels, height = [], 0
     for name, modes in tables.items():
         for column, kind in enumerate(TITLES):
             curves = {mode: numbers[kind] for mode, numbers in modes.items()}
-            moved = f'<g transform="translate({column * (WIDTH + 20)} {height})">'
-            panels.append(f"{moved}{_panel(f'{name}: {TITLES[kind]}', curves, trials)}</g>")
+            group = f'<g transform="translate({column * (WIDTH + 20)} {height})">'
+            panels.append(f"{group}{_panel(f'{name}: {TITLES[kind]}', curves, trials)}</g>")
         height += HEIGHT
     modes = list(next(iter(tables.values())))
     legend = f'<g transform="translate({MARGIN} {height + 6})">{_legend(modes)}</g>'

@@ -1,7 +1,7 @@
-"""Made-up tables: what quantization does to the accuracy drawn by chance, another landscape for every seed.
+"""Synthetic tables: the effect of quantization on the accuracy is random, a different landscape for every seed.
 
-Every layer has a sensitivity (log-normal), neighbouring layers add to each other's damage, training is noisy. Nothing
-of it was measured; it says whether an oracle works on landscapes that nobody chose its constants by.
+Every layer has a sensitivity (log-normal), neighbouring layers increase each other's damage, training is noisy. None of
+it was measured: the tables show whether an oracle works on landscapes by which its constants were not chosen.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ JOB: Final[Mapping[str, Any]] = {
     "training": {"epochs": 9, "batch_size": 64, "learning_rate": 0.004},
 }
 
-#: What each kernel quantizer does wrong, of 1.
+#: Error of each kernel quantizer, relative to that of the first.
 _ERRORS: Final = np.array([1.0, 0.5, 0.1, 0.01])
 
 _CLASSES: Final = 10
@@ -60,16 +60,16 @@ def space() -> TableSpace:
 
 def accuracies(seed: int) -> NDArray[np.float64]:
     """(assignments, epochs) of a landscape."""
-    chance = np.random.default_rng([1301, seed])
+    rng = np.random.default_rng([1301, seed])
     dimensions = space().choices.dimensions().values()
     sizes = [len(labels) for labels in dimensions if len(labels) > 1]
     rows = np.stack(np.unravel_index(np.arange(np.prod(sizes)), sizes), axis=1)
     errors = _ERRORS[rows]
-    damage = errors @ chance.lognormal(0, 1, len(sizes))
-    damage += (errors[:, 1:] * errors[:, :-1]) @ chance.lognormal(0, 1, len(sizes) - 1)
-    damage *= chance.uniform(0.05, 0.5) / np.median(damage)
-    top, floor = chance.uniform(0.8, 0.99), 1 / _CLASSES
-    trained = floor + (top - floor) * np.exp(-damage) + chance.normal(0, 0.005, len(rows))
-    pace = chance.uniform(0.5, 2.5, (len(rows), 1))
-    begun = 1 - np.exp(-np.arange(1, 10) / pace)
-    return np.clip(floor + (trained[:, None] - floor) * begun, 0.0, 1.0)
+    damage = errors @ rng.lognormal(0, 1, len(sizes))
+    damage += (errors[:, 1:] * errors[:, :-1]) @ rng.lognormal(0, 1, len(sizes) - 1)
+    damage *= rng.uniform(0.05, 0.5) / np.median(damage)
+    top, floor = rng.uniform(0.8, 0.99), 1 / _CLASSES
+    trained = floor + (top - floor) * np.exp(-damage) + rng.normal(0, 0.005, len(rows))
+    time_constants = rng.uniform(0.5, 2.5, (len(rows), 1))
+    progress = 1 - np.exp(-np.arange(1, 10) / time_constants)
+    return np.clip(floor + (trained[:, None] - floor) * progress, 0.0, 1.0)

@@ -1,12 +1,12 @@
-"""Searches whose every assignment is measured beforehand, so that oracles can be compared without training.
+"""Tables with a measurement of every assignment of a search, to compare oracles without training.
 
 `digits`: the digits CNN on scikit-learn's digits, 2,000 assignments. `jet`: the jet tagger's network on 16 made-up
 features of 5 overlapping classes, 2,187 assignments. `mlp`: another network on the digits, other quantizers, goal bits
-instead of energy, 2,187 assignments; it is held out: constants are not to be chosen by it. Stored is the
-validation accuracy after every epoch.
+instead of energy, 2,187 assignments; it is held out: no constant may be chosen by it. The tables hold the validation
+accuracy after every epoch.
 
-A table is made by a trainer of its own (`benchmarks.table_trainer`). So its accuracies are not to the digit those of
-`fewbits` jobs; what is compared are oracles, all on the same table.
+They are made by a separate trainer (`benchmarks.table_trainer`), so the accuracies differ slightly from those of
+`fewbits` jobs. All oracles are compared on the same tables.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ JOBS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 @dataclass(frozen=True)
 class TableSpace:
-    """What the jobs of one table share: everything but accuracies, seed and oracle."""
+    """What the jobs of one table share: all but accuracies, seed and oracle."""
 
     choices: Choices
     pricer: Pricer
 
     @cached_property
     def assignments(self) -> list[Assignment]:
-        """All of them, in the table's order."""
+        """All assignments, in the order of the table."""
         return [self.choices.assignment(values) for values in every_values(self.choices)]
 
     @cached_property
@@ -111,7 +111,7 @@ class TableSpace:
         return tuple(self.choices.dimensions())
 
     @cached_property
-    def _places(self) -> dict[tuple[Any, ...], int]:
+    def _indexes(self) -> dict[tuple[Any, ...], int]:
         return {
             tuple(assignment.values[name] for name in self._names): index
             for index, assignment in enumerate(self.assignments)
@@ -120,14 +120,14 @@ class TableSpace:
     def index(self, assignment: Assignment) -> int:
         """The row of an assignment."""
         values = assignment.values
-        return self._places[tuple([values[name] for name in self._names])]
+        return self._indexes[tuple([values[name] for name in self._names])]
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
-        """What the pricer says, looked up."""
+        """The cost of each assignment, from the table."""
         return [float(self.costs[self.index(assignment)]) for assignment in assignments]
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
-        """What the pricer says."""
+        """As the pricer's."""
         return self.pricer.keeps(assignment, constraints)
 
 

@@ -1,6 +1,6 @@
-"""AutoQKeras' run_config as a job of ours, with a list of what it would have met there. Plain; evaluates nothing.
+"""Converts an AutoQKeras run_config to a job, and lists the quirks it meets there. Plain; evaluates nothing.
 
-A run_config is the dictionary of keyword arguments its users hand to `AutoQKeras` or `AutoQKerasScheduler`.
+A run_config is the dictionary of keyword arguments that its users pass to `AutoQKeras` or `AutoQKerasScheduler`.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ CLASSES: Final = frozenset(
     }
 )  # fmt: skip
 
-#: Slots of AutoQKeras' lists, by length of a full list.
-_SLOTS: Final = ("kernel", "bias", "activation")
+#: The first entries of a list of limits; a further entry, the last one, is the activation.
+_SLOTS: Final = ("kernel", "bias")
 
 _FIELDS: Final = ("kernel", "bias", "activation", "linear")
 
-#: Arguments that mean nothing here, and why.
+#: Arguments that are not converted, and why.
 _DROPPED: Final = {
-    "output_dir": "results live in the database",
+    "output_dir": "results are stored in the database",
     "overwrite": "a job never overwrites another",
-    "distribution_strategy": "every trial runs on one worker; more workers run more trials",
+    "distribution_strategy": "every trial runs on one worker; more workers run more trials at once",
     "custom_objects": "models are built from known layers only",
-    "custom_tuner": "the search is ours",
+    "custom_tuner": "the oracle is one of those of fewbits",
     "metrics": "the metric is accuracy on the validation data",
     "score_metric": "the score is computed from metric and cost",
     "extend_model_metrics": "the score is never part of the training",
     "frozen_layers": "the original copies weights only, and only with learning_rate_optimizer",
     "debug": "use `fewbits validate`",
-    "directory": "results live in the database",
-    "project_name": "results live in the database",
+    "directory": "results are stored in the database",
+    "project_name": "results are stored in the database",
     "executions_per_trial": "every trial is trained once",
 }
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A job, ready for YAML (its `model` is the caller's), and what its author should know."""
+    """A job, ready for YAML (its `model` is the caller's), and the quirks that its author should know."""
 
     job: dict[str, Any]
     quirks: tuple[str, ...]
@@ -61,12 +61,12 @@ def read_run_config(text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         raise _fault("", f"longer than {MAX_TEXT} characters")
     try:
-        found = json.loads(text)
+        config = json.loads(text)
     except ValueError:
-        found = _python_literal(text)
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        config = _python_literal(text)
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise _fault("", "a run_config is a dictionary of keyword arguments")
-    return found
+    return config
 
 
 def _python_literal(text: str) -> Any:
@@ -80,12 +80,12 @@ def _python_literal(text: str) -> Any:
 
 
 def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
-    """The job that means what the run_config meant, on `model`. InvalidSpec where it cannot be read.
+    """The job equivalent to the run_config, on `model`. Raises InvalidSpec if it cannot be read.
 
-    Prices are those of QKeras (profile `horowitz-qkeras`); patterns become patterns for whole names.
+    Energies are those of QKeras (profile `horowitz-qkeras`); patterns become patterns for whole names.
     """
     quirks = [
-        f"{name}: left out: {_DROPPED.get(name, 'not an argument that means anything here')}"
+        f"{name}: left out: {_DROPPED.get(name, 'an unknown argument')}"
         for name in config
         if name not in _READERS
     ]
@@ -99,11 +99,11 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
     return Imported(job, tuple(quirks))
 
 
-#: What every run of AutoQKeras meets.
+#: Quirks of every run of AutoQKeras.
 _ALWAYS: Final = (
-    "the best model: AutoQKeras rebuilds it untrained; here it is downloaded as it was trained",
+    "the best model: AutoQKeras rebuilds it untrained; here the trained model can be downloaded",
     "activations inside layers: AutoQKeras samples them, then uses quantized_relu(4); here the sampled one is used",
-    "test data: the notebook selects on them; here they are looked at once, for the final report",
+    "test data: the notebook selects by them; here they are used exactly once, for the final report",
 )
 
 
@@ -116,7 +116,7 @@ def _read_mode(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
     job["oracle"] = {"kind": value}
     if value == "bayesian":
         quirks.append(
-            "mode: keras-tuner's bayesian search begins with 3 random trials per choice; here with 10"
+            "mode: keras-tuner's bayesian search starts with 3 random trials per choice; here with at most 10 in all"
         )
 
 
@@ -129,7 +129,7 @@ def _read_trials(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
 def _read_seed(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
     job["seed"] = value
     if value == 0:
-        quirks.append("seed: keras-tuner takes 0 for a random seed; here 0 is a seed like any other")
+        quirks.append("seed: keras-tuner replaces 0 by a random seed; here 0 is a seed like any other")
 
 
 def _read_goal(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
@@ -137,19 +137,19 @@ def _read_goal(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
         raise _fault("/goal", 'must be {"type": "energy" or "bits", "params": {...}}')
     params = dict(value.get("params") or {})
     if value["type"] == "bits":
-        job["goal"] = {"kind": "bits", "accounting": "qtools", **_kept(params, _BITS_PARAMS, quirks)}
+        job["goal"] = {"kind": "bits", "accounting": "qtools", **_accepted(params, _BITS_PARAMS, quirks)}
         return
     goal = {"kind": "energy", "profile": QKERAS_PROFILE, **_ENERGY_DEFAULTS}
     process = params.pop("process", "horowitz")
     if process != "horowitz":
         quirks.append(
-            f"goal.process {process!r}: unknown to QTools, which falls back to its built-in figures silently"
+            f"goal.process {process!r}: unknown to QTools, which silently falls back to its built-in figures"
         )
     if params.get("stress", 1) != 1:
         quirks.append(
             "goal.stress: QKeras reads it for energy and never applies it; so does its profile here"
         )
-    job["goal"] = goal | _kept(params, _ENERGY_PARAMS, quirks)
+    job["goal"] = goal | _accepted(params, _ENERGY_PARAMS, quirks)
 
 
 _COMMON_PARAMS: Final = ("delta_p", "delta_n", "rate", "stress")
@@ -175,12 +175,12 @@ _ENERGY_DEFAULTS: Final[Mapping[str, Any]] = {
 }
 
 
-def _kept(params: Mapping[str, Any], names: tuple[str, ...], quirks: list[str]) -> dict[str, Any]:
+def _accepted(params: Mapping[str, Any], names: tuple[str, ...], quirks: list[str]) -> dict[str, Any]:
     quirks += [f"goal.params.{name}: ignored, as QKeras ignores it" for name in params if name not in names]
-    found = {name: value for name, value in params.items() if name in names and value is not None}
-    if "source_quantizers" in found:
-        found["source_quantizers"] = _source(found["source_quantizers"])
-    return found
+    accepted = {name: value for name, value in params.items() if name in names and value is not None}
+    if "source_quantizers" in accepted:
+        accepted["source_quantizers"] = _source(accepted["source_quantizers"])
+    return accepted
 
 
 #: QTools' short names of types, as quantizers.
@@ -192,7 +192,7 @@ _SHORT: Final = {
 
 
 def _source(value: Any) -> str:
-    """The type of the input: the first of a list, by its short name or as an expression."""
+    """The type of the input: the first of a list, given by its short name or as an expression."""
     first = value[0] if isinstance(value, list | tuple) and value else value
     return _quantizer(_SHORT.get(str(first), first), "/goal/params/source_quantizers")
 
@@ -258,17 +258,15 @@ def _slots(key: str, entry: Any, quirks: list[str]) -> dict[str, Any]:
     ]
     if key == "Activation" and named:
         return {"activation": named[-1], "linear": named[0]}
-    found = dict(zip(_SLOTS, named[:2], strict=False))
-    return found | ({"activation": named[-1]} if len(named) > 2 else {})
+    slots = dict(zip(_SLOTS, named, strict=False))
+    return slots | ({"activation": named[-1]} if len(named) > 2 else {})
 
 
 def _whole_name(pattern: str, quirks: list[str], where: str = "limit") -> str:
-    """A pattern that matches at the beginning, as one for the whole name."""
+    """A pattern for the beginning of a name, converted to one for the whole name."""
     if pattern.endswith(("$", ".*")):
         return pattern
-    quirks.append(
-        f"limit.{pattern}: AutoQKeras matches the beginning of names; written out as {pattern}.* here"
-    )
+    quirks.append(f"{where}.{pattern}: AutoQKeras matches the beginning of names; converted to {pattern}.*")
     return f"{pattern}.*"
 
 
@@ -304,7 +302,7 @@ def _read_blocks(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
     job["schedule"] = {"kind": "per_block", "blocks": blocks}
     quirks.append(
         "blocks: AutoQKeras hands on no trained weights, spends at least 10 trials on each block whatever the budget,"
-        " and splits groups that cross blocks; here weights are handed on, the budget adds up, groups stay together"
+        " and splits groups that cross blocks; here weights are handed on, the budget is kept, groups stay together"
     )
 
 

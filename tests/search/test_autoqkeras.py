@@ -1,4 +1,4 @@
-"""AutoQKeras' run_config, read as it stands."""
+"""Conversion of AutoQKeras' run_config."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ NOTEBOOK: dict[str, Any] = {
 
 
 def imported(**changes: Any) -> tuple[SearchSpec, str]:
-    found = import_run_config(NOTEBOOK | changes, "mnist_convblock")
-    return SearchSpec.model_validate(found.job), "\n".join(found.quirks)
+    result = import_run_config(NOTEBOOK | changes, "mnist_convblock")
+    return SearchSpec.model_validate(result.job), "\n".join(result.quirks)
 
 
 def test_the_notebook_s_run_config_means_what_it_meant() -> None:
@@ -71,11 +71,11 @@ def test_the_notebook_s_run_config_means_what_it_meant() -> None:
     assert [c.bits for c in spec.quantizers.kernel] == list(NOTEBOOK_SPACE["kernel"].values())
 
 
-def test_the_notebook_s_space_is_what_it_was() -> None:
+def test_the_space_of_the_notebook_is_unchanged() -> None:
     spec, _ = imported(layer_indexes=None)
-    found = choices(spec, read_network(zoo_config("mnist_convblock")))
-    assert len(found.dimensions()["conv2d_0.kernel"]) == 7
-    assert len(found.dimensions()["act_0.activation"]) == 5
+    space = choices(spec, read_network(zoo_config("mnist_convblock")))
+    assert len(space.dimensions()["conv2d_0.kernel"]) == 7
+    assert len(space.dimensions()["act_0.activation"]) == 5
 
 
 def test_a_python_literal_is_read_without_being_run() -> None:
@@ -131,13 +131,14 @@ def test_quantizers_picked_by_name_are_parsed() -> None:
         ({"limit": {"Dense": [8], "SeparableConv2D": [4]}}, "separable convolutions float"),
         ({"transfer_weights": True}, "transfer_weights: left out"),
         ({"blocks": ["^conv"]}, "hands on no trained weights"),
+        ({"blocks": ["^conv"]}, "blocks.^conv: AutoQKeras matches the beginning of names"),
         ({"colour": "blue"}, "colour: left out"),
         ({"mode": "bayesian"}, "3 random trials per choice"),
     ],
 )
 def test_a_quirk_of_the_original_is_named(changes: dict[str, Any], words: str) -> None:
-    found = import_run_config(NOTEBOOK | changes, "mnist_convblock")
-    assert words in "\n".join(found.quirks)
+    result = import_run_config(NOTEBOOK | changes, "mnist_convblock")
+    assert words in "\n".join(result.quirks)
 
 
 @pytest.mark.parametrize(
