@@ -222,6 +222,20 @@ def test_executions_differ_by_their_seeds_and_their_mean_counts(tmp_path: Path) 
     assert run(alone, tmp_path, first(prepared), Reports()).metric == metrics[0]
 
 
+def test_of_equal_executions_the_first_is_kept_and_only_it_is_measured_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.training.trial.evaluate_model", lambda *_: {"metric": 1.0, "loss": 1.0})
+    training = {"epochs": 2, "batch_size": 128, "executions": 2}
+    prepared = plan(job(training=training), Path())
+    request, untrained = TrainingRequest(first(prepared), seed=11), list[float]()
+    measured = run_trial(
+        prepared, request, loaded(prepared), Reports(), tmp_path, on_untrained=untrained.append
+    )
+    assert measured.best_execution == measured.executions[0]
+    assert len(untrained) == 1
+
+
 # --- learning rates ------------------------------------------------------------------------------------------------
 
 
