@@ -93,7 +93,7 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
     proposal = propose_in_stages(
         spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, count
     )
-    with runtime.database.transaction(lasting=False) as session:
+    with runtime.database.transaction(durable=False) as session:
         saved = jobs.save_proposals(
             session,
             job.id,

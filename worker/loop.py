@@ -35,7 +35,7 @@ def run(runtime: Runtime, task: TaskName, *ids: str | int) -> None:
     of the loop is over.
     """
     end = time.monotonic() + LOOP_S
-    with runtime.database.transaction(lasting=False) as session:
+    with runtime.database.transaction(durable=False) as session:
         workers.heartbeat(session, runtime.worker)
     queue = _LocalQueue(runtime.queue)
     inside = replace(runtime, queue=queue)

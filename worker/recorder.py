@@ -99,7 +99,7 @@ class TrialRecorder:
     def flush(self) -> None:
         """Store the epochs that are not stored yet; raise Cancelled or LeaseLost."""
         if self._unstored:
-            with self._database.transaction(lasting=False) as session:
+            with self._database.transaction(durable=False) as session:
                 self._lease = claims.add_epochs(session, self._claim, self._unstored, self._settings.lease)
             self.note_stored()
         self.batch()
@@ -151,6 +151,6 @@ class TrialRecorder:
             self._lease = lease
 
     def _renew(self) -> None:
-        with self._database.transaction(lasting=False) as session:
+        with self._database.transaction(durable=False) as session:
             self._lease = claims.renew(session, self._claim, self._settings.lease)
             workers.heartbeat(session, self._worker)

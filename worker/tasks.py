@@ -49,7 +49,7 @@ def _claimed(runtime: Runtime, hint: int) -> list[Claim]:
     from search.training.program.jax import trials_per_process  # loads Keras
 
     found: list[Claim] = []
-    with runtime.database.transaction(lasting=False) as session:
+    with runtime.database.transaction(durable=False) as session:
         for _ in range(trials_per_process(runtime.settings.trials_together)):
             held = claims.claim_next(session, hint, worker=runtime.worker, lease=runtime.settings.lease)
             if held is None:

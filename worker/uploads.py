@@ -15,7 +15,7 @@ from search.spec.resolved import ModelFile
 from search.uploads import UploadFault
 from service.store import uploads
 from service.store.models import now
-from service.store.upload_parts import Incoming
+from service.store.upload_parts import UploadParts
 from worker.runtime import Runtime
 from worker.sandbox.weights import read_weights
 from worker.scratch import scratch
@@ -50,4 +50,4 @@ def sweep(runtime: Runtime) -> None:
     before = now() - runtime.settings.upload_patience
     with runtime.database.transaction() as session:
         uploads.remove_stale(session, before)
-    Incoming(runtime.settings.incoming_folder, runtime.blobs).drop_stale(before)
+    UploadParts(runtime.settings.incoming_folder, runtime.blobs).remove_stale(before)

@@ -25,7 +25,7 @@ from service.store.blobs import BlobStore
 from service.store.references import pinned
 from service.store.session import Database
 from service.store.tenancy import LOCAL
-from service.store.upload_parts import Incoming
+from service.store.upload_parts import UploadParts
 
 #: The cookie with the key of the dashboard's user.
 COOKIE: Final = "fewbits_key"
@@ -115,7 +115,7 @@ async def _whole_database(request: Request) -> Database:
 
 async def _database(request: Request, caller: CallerDep) -> Database:
     database: Database = request.app.state.database
-    return database.of(caller.tenant)
+    return database.for_tenant(caller.tenant)
 
 
 async def _queue(request: Request) -> Queue:
@@ -137,12 +137,12 @@ QueueDep = Annotated[Queue, Depends(_queue)]
 BlobsDep = Annotated[BlobStore, Depends(_blobs)]
 
 
-async def _incoming(settings: SettingsDep, blobs: BlobsDep) -> Incoming:
-    return Incoming(settings.incoming_folder, blobs)
+async def _incoming(settings: SettingsDep, blobs: BlobsDep) -> UploadParts:
+    return UploadParts(settings.incoming_folder, blobs)
 
 
 #: Uploads in progress.
-IncomingDep = Annotated[Incoming, Depends(_incoming)]
+UploadPartsDep = Annotated[UploadParts, Depends(_incoming)]
 
 
 def _reading(database: DatabaseDep) -> Iterator[Session]:

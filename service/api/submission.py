@@ -21,7 +21,7 @@ from service.schemas.jobs import JobView
 from service.settings import Settings
 from service.store import idempotency, jobs, quotas, uploads
 from service.store.blobs import BlobStore
-from service.store.idempotency import Request, Taken
+from service.store.idempotency import KeyClaim, KeyedRequest
 from service.store.references import BlobLookup, pinned
 from service.store.session import Database
 from service.views import jobs as job_views
@@ -62,18 +62,18 @@ class Intake:
     blobs: BlobStore
     tenant: str
 
-    def request(self, route: str, key: str | None, document: Any) -> Request | None:
+    def request(self, route: str, key: str | None, document: Any) -> KeyedRequest | None:
         """What is remembered of a request that carries a key."""
         if key is None:
             return None
         text = json.dumps(document, sort_keys=True)
-        return Request(route, key, hashlib.sha256(text.encode()).hexdigest())
+        return KeyedRequest(route, key, hashlib.sha256(text.encode()).hexdigest())
 
     def start(
         self,
         submission: Submission,
         response: Response,
-        request: Request | None,
+        request: KeyedRequest | None,
         *,
         cloned_from: str | None = None,
     ) -> JobView:
@@ -82,35 +82,35 @@ class Intake:
         InvalidRequest for faults that model and data reveal; IdempotencyKeyReused, IdempotencyKeyInUse; QuotaReached,
         QuotaExhausted.
         """
-        with self._once(request) as taken:
-            if isinstance(taken, str):
+        with self._once(request) as claim:
+            if isinstance(claim, str):
                 response.headers["Idempotency-Replayed"] = "true"
-                return self._view(taken, response)
+                return self._view(claim, response)
             pinned_job = replace(submission, spec=pinned(submission.spec, self.database))
             new = _new_job(plan_of(pinned_job, self.settings.data_folder, BlobLookup(self.blobs)))
             with self.database.transaction() as session:
                 trials = submission.spec.budget.trials
                 quotas.check_submission(session, self.settings, self.tenant, trials)
-                uploads.hold(session, new.spec)
+                uploads.lock_inputs(session, new.spec)
                 job = jobs.create(session, new, cloned_from=cloned_from)
-                if taken is not None:
-                    idempotency.fill(session, taken, job.id)
+                if claim is not None:
+                    idempotency.complete(session, claim, job.id)
                 self.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
         return self._view(job.id, response)
 
     @contextmanager
-    def _once(self, request: Request | None) -> Iterator[Taken | str | None]:
+    def _once(self, request: KeyedRequest | None) -> Iterator[KeyClaim | str | None]:
         if request is None:
             yield None
             return
         with self.database.transaction() as session:
-            taken = idempotency.take(session, request)
+            claim = idempotency.claim(session, request)
         try:
-            yield taken
+            yield claim
         except BaseException:
-            if isinstance(taken, Taken):
+            if isinstance(claim, KeyClaim):
                 with self.database.transaction() as session:
-                    idempotency.give_back(session, taken)
+                    idempotency.release(session, claim)
             raise
 
     def _view(self, job_id: str, response: Response) -> JobView:

@@ -18,7 +18,7 @@ from service.errors import RefusedUpload, TooLarge, UploadNotFound
 from service.store import uploads
 from service.store.session import Database
 from service.store.upload_models import Upload
-from service.store.upload_parts import Incoming, Piece
+from service.store.upload_parts import PartWriter, UploadParts
 from service.store.uploads import UploadKind
 
 #: Bytes that are written, and hashed, at once.
@@ -62,7 +62,7 @@ class Reception:
 
     resource: Resource
     database: Database
-    incoming: Incoming
+    incoming: UploadParts
 
     async def receive(
         self, upload_id: str, offset: int | None, body: AsyncIterator[bytes], length: int | None
@@ -92,7 +92,7 @@ class Reception:
         """Forget an upload. UploadNotFound, UploadInUse."""
         with self.database.transaction() as session:
             uploads.remove(session, self.resource.kind, upload_id)
-        self.incoming.drop(upload_id)
+        self.incoming.remove(upload_id)
 
     def received_bytes(self, upload: Upload) -> int:
         """How many of its bytes are there."""
@@ -102,7 +102,7 @@ class Reception:
         with self.database.transaction() as session:
             return uploads.touch(session, self.resource.kind, upload_id)
 
-    async def _pour(self, body: AsyncIterator[bytes], piece: Piece, size: int) -> None:
+    async def _pour(self, body: AsyncIterator[bytes], piece: PartWriter, size: int) -> None:
         block = bytearray()
         try:
             async for chunk in body:
@@ -117,19 +117,19 @@ class Reception:
         if block:
             await run_in_threadpool(self._write, piece, bytes(block))
 
-    def _write(self, piece: Piece, data: bytes) -> None:
+    def _write(self, piece: PartWriter, data: bytes) -> None:
         if piece.offset == 0 and len(data) >= _START:
             with _refusing():
                 self.resource.check_start(data[:_START])
         piece.write(data)
 
-    def _finish(self, upload: Upload, piece: Piece) -> Upload:
+    def _finish(self, upload: Upload, piece: PartWriter) -> Upload:
         sha256 = piece.finish()
         if upload.sha256 not in (None, sha256):
             raise RefusedUpload(f"the file arrived with the SHA-256 {sha256}; {upload.sha256} was declared")
         with _refusing():
             form, details = self.resource.check(self.incoming.path(upload.id))
-        blob = self.incoming.keep(upload.id, sha256)
+        blob = self.incoming.move_to_blobs(upload.id, sha256)
         with self.database.transaction() as session:
             return uploads.complete(session, self.resource.kind, upload.id, blob.sha256, form, details)
 
@@ -137,7 +137,7 @@ class Reception:
         try:
             self.delete(upload_id)
         except UploadNotFound:
-            self.incoming.drop(upload_id)
+            self.incoming.remove(upload_id)
 
 
 def _checks() -> CapacityLimiter:

@@ -23,10 +23,10 @@ from service.api.deps import (
     CallerDep,
     Cursor,
     DatabaseDep,
-    IncomingDep,
     Limit,
     SessionDep,
     SettingsDep,
+    UploadPartsDep,
     decode_cursor,
     encode_cursor,
 )
@@ -125,7 +125,7 @@ def _add_routes(resource: Resource, view: type[View]) -> None:
     """The routes that models and data sets share."""
     part = APIRouter(prefix=resource.path, tags=[resource.path.rpartition("/")[2]], dependencies=[READS])
 
-    async def _reception(database: DatabaseDep, incoming: IncomingDep) -> Reception:
+    async def _reception(database: DatabaseDep, incoming: UploadPartsDep) -> Reception:
         return Reception(resource, database, incoming)
 
     reception_dep = Depends(_reception)
@@ -166,7 +166,7 @@ def _add_declaring(part: APIRouter, resource: Resource, view: type[View], recept
             raise TooLarge(f"a file may have {settings.max_upload_bytes} bytes (FEWBITS_MAX_UPLOAD_BYTES)")
         new = NewUpload(resource.kind, declared.name, declared.size_bytes, declared.sha256)
         with reception.database.transaction() as session:
-            upload = uploads.equal(session, new)
+            upload = uploads.find_complete(session, new)
             response.status_code = 201 if upload is None else 200
             if upload is None:
                 quotas.check_bytes(session, settings, caller.tenant, declared.size_bytes)

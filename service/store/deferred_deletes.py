@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.store.blobs import BlobStore
 from service.store.models import Artifact, DiscardedBlob, now
-from service.store.session import insert_of
+from service.store.session import dialect_insert
 from service.store.upload_models import Upload
 
 #: Every column that references content.
@@ -28,7 +28,7 @@ def discard(session: Session, addresses: Select[Any]) -> None:
     noted = select(DiscardedBlob.sha256)
     column = addresses.selected_columns[0]
     query = addresses.with_only_columns(column, literal(now(), DiscardedBlob.discarded_at.type)).distinct()
-    insert = insert_of(session)
+    insert = dialect_insert(session)
     session.execute(
         insert(DiscardedBlob)
         .from_select(["sha256", "discarded_at"], query.where(column.not_in(noted)))

@@ -1,7 +1,7 @@
-"""Requests that are carried out once, however often they are sent.
+"""Idempotency keys: a request that is sent several times is carried out once.
 
-The key is taken in a transaction of its own, before the work: whoever comes second sees that it is taken. The job's id
-is written in the transaction that makes the job. Of two requests at once the database lets one take the key.
+The key is claimed in a separate transaction before the work, so that a second request sees the claim. The job's id is
+written in the transaction that creates the job. Of two requests at once the database lets one claim the key.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from sqlalchemy.orm import Session
 
 from service.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from service.store.models import IdempotencyKey, now
-from service.store.session import insert_of
+from service.store.session import dialect_insert
 from service.store.tenancy import LOCAL, tenant_of
 
-#: A request that has not been answered after so long was interrupted: the next one with its key takes its place.
+#: A claim that is older was interrupted: the next request with the key takes it over.
 PATIENCE: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """A request that carries a key: where it went, and the SHA-256 of what it asked for."""
+class KeyedRequest:
+    """A request that carries a key: its route, and the SHA-256 of its body."""
 
     route: str
     key: str
@@ -32,23 +32,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """A key in the hands of one request, until `fill` or `give_back`."""
+class KeyClaim:
+    """A key claimed by one request, until `complete` or `release`."""
 
     tenant: str
-    request: Request
+    request: KeyedRequest
     since: datetime
 
 
-def take(session: Session, request: Request) -> Taken | str:
-    """The key, or the id of the job that the first request with it made.
+def claim(session: Session, request: KeyedRequest) -> KeyClaim | str:
+    """Claim the key, or return the id of the job that the first request with it created.
 
     IdempotencyKeyReused if that had another body, IdempotencyKeyInUse if it is still in progress.
     """
     moment = now()
     tenant = tenant_of(session) or LOCAL
-    insert = insert_of(session)
-    made = session.scalar(
+    insert = dialect_insert(session)
+    inserted = session.scalar(
         insert(IdempotencyKey)
         .values(
             tenant=tenant,
@@ -60,8 +60,8 @@ def take(session: Session, request: Request) -> Taken | str:
         .on_conflict_do_nothing()
         .returning(IdempotencyKey.key)
     )
-    if made is not None:
-        return Taken(tenant, request, moment)
+    if inserted is not None:
+        return KeyClaim(tenant, request, moment)
     row = session.get_one(
         IdempotencyKey, (tenant, request.route, request.key), with_for_update=True, populate_existing=True
     )
@@ -74,26 +74,26 @@ def take(session: Session, request: Request) -> Taken | str:
             "the first request with this Idempotency-Key is still in progress: send it again"
         )
     row.created_at = moment
-    return Taken(tenant, request, moment)
+    return KeyClaim(tenant, request, moment)
 
 
-def fill(session: Session, taken: Taken, job_id: str) -> None:
+def complete(session: Session, claim: KeyClaim, job_id: str) -> None:
     """Record which job the request made, in the transaction that makes it.
 
     IdempotencyKeyInUse if another request took its place.
     """
-    changed = session.execute(_own(update(IdempotencyKey), taken).values(job_id=job_id))
+    changed = session.execute(_claimed(update(IdempotencyKey), claim).values(job_id=job_id))
     if cast("CursorResult[Any]", changed).rowcount != 1:
         raise IdempotencyKeyInUse("another request with this Idempotency-Key took over: send it again")
 
 
-def give_back(session: Session, taken: Taken) -> None:
-    """Free the key of a request that was refused: it may be sent again, mended."""
-    session.execute(_own(delete(IdempotencyKey), taken))
+def release(session: Session, claim: KeyClaim) -> None:
+    """Release the key of a request that was refused, so that it may be corrected and sent again."""
+    session.execute(_claimed(delete(IdempotencyKey), claim))
 
 
 def prune(session: Session, before: datetime) -> None:
-    """Forget keys that were first sent before this moment."""
+    """Delete keys that were first sent before this moment."""
     session.execute(
         delete(IdempotencyKey)
         .where(IdempotencyKey.created_at < before)
@@ -101,11 +101,11 @@ def prune(session: Session, before: datetime) -> None:
     )
 
 
-def _own(statement: Any, taken: Taken) -> Any:
+def _claimed(statement: Any, claim: KeyClaim) -> Any:
     return statement.where(
-        IdempotencyKey.tenant == taken.tenant,
-        IdempotencyKey.route == taken.request.route,
-        IdempotencyKey.key == taken.request.key,
-        IdempotencyKey.created_at == taken.since,
+        IdempotencyKey.tenant == claim.tenant,
+        IdempotencyKey.route == claim.request.route,
+        IdempotencyKey.key == claim.request.key,
+        IdempotencyKey.created_at == claim.since,
         IdempotencyKey.job_id.is_(None),
     ).execution_options(synchronize_session=False)

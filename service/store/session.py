@@ -16,41 +16,41 @@ from sqlalchemy.orm import Session
 
 from service.store.tenancy import TenantSession
 
-#: What must happen after the transaction under way has been committed; None outside of one.
+#: What is called once the current transaction is committed; None outside of one.
 _after_commit: ContextVar[list[Callable[[], object]] | None] = ContextVar("after_commit", default=None)
 
 _READ_ONLY: Final = "fewbits_read_only"
-_LASTING: Final = "fewbits_lasting"
-_WAITS: Final = "fewbits_waits"
+_DURABLE: Final = "fewbits_durable"
+_SYNCHRONOUS: Final = "fewbits_synchronous"
 
 
 def on_commit(action: Callable[[], object]) -> None:
-    """Have `action` done once the transaction under way is committed; it is dropped if that rolls back.
+    """Call `action` once the current transaction is committed; it is dropped if the transaction rolls back.
 
     Raises RuntimeError outside of `Database.transaction()`.
     """
     actions = _after_commit.get()
     if actions is None:
-        raise RuntimeError("on_commit() is only for the inside of Database.transaction()")
+        raise RuntimeError("on_commit() must be called inside Database.transaction()")
     actions.append(action)
 
 
-def insert_of(session: Session) -> Any:
-    """The database's own `insert`, which knows ON CONFLICT; loaded here, for a dialect takes a while."""
+def dialect_insert(session: Session) -> Any:
+    """The `insert` of the database's dialect, which has ON CONFLICT; imported here, since a dialect takes a while."""
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects.postgresql import insert
 
         return insert
-    from sqlalchemy.dialects.sqlite import insert as insert_of_sqlite
+    from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-    return insert_of_sqlite
+    return sqlite_insert
 
 
 class Database:
-    """A database and its sessions. SQLite runs in WAL mode and takes its write lock at BEGIN.
+    """A database and its sessions. SQLite runs in WAL mode and acquires its write lock at BEGIN.
 
-    Without BEGIN IMMEDIATE, SQLite refuses a transaction that reads first and writes later when another one wrote in
-    between; waiting does not help it.
+    Without BEGIN IMMEDIATE, SQLite aborts a transaction that reads first and writes later if another one wrote in
+    between, however long it waits.
     """
 
     def __init__(self, url: str) -> None:
@@ -58,31 +58,31 @@ class Database:
         self._engine: Engine | None = None
         self._tenant: str | None = None
 
-    def of(self, tenant: str) -> Database:
-        """The same database as one tenant sees it: its sessions read and write this tenant's rows only."""
+    def for_tenant(self, tenant: str) -> Database:
+        """The same database for one tenant: its sessions read and write this tenant's rows only."""
         narrowed = Database(self.url)
         narrowed._engine, narrowed._tenant = self.engine, tenant
         return narrowed
 
     @property
     def engine(self) -> Engine:
-        """The engine, made at first use, so that a process that forks first gets its own."""
+        """The engine, created at first use, so that a forked process gets its own."""
         if self._engine is None:
             self._engine = _make_engine(self.url)
         return self._engine
 
     @contextmanager
-    def transaction(self, *, lasting: bool = True) -> Iterator[Session]:
-        """A session whose changes are committed at the end, all or none; then what waits for the commit is done.
+    def transaction(self, *, durable: bool = True) -> Iterator[Session]:
+        """A session whose changes are committed at the end, all or none; then the `on_commit` actions are called.
 
-        One that is not `lasting` does not wait for the disk: it outlives every process, but the machine's loss of power
-        may undo it, with all that came after it. For what workers find out again.
+        A transaction that is not `durable` does not wait for the disk: it survives every process, but a power failure
+        may undo it, with all that came after it. For rows that workers would write again.
         """
         actions: list[Callable[[], object]] = []
         token = _after_commit.set(actions)
         try:
             with (
-                self.engine.connect().execution_options(**{_LASTING: lasting}) as connection,
+                self.engine.connect().execution_options(**{_DURABLE: durable}) as connection,
                 TenantSession(connection, expire_on_commit=False, tenant=self._tenant) as session,
                 session.begin(),
             ):
@@ -94,7 +94,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that only reads; it takes no write lock."""
+        """A session that only reads; it acquires no write lock."""
         with (
             self.engine.connect().execution_options(**{_READ_ONLY: True}) as connection,
             TenantSession(connection, expire_on_commit=False, tenant=self._tenant) as session,
@@ -124,7 +124,7 @@ def _make_engine(url: str) -> Engine:
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver must not begin by itself: _begin_sqlite does
+    connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -139,18 +139,18 @@ def _begin_sqlite(connection: Connection) -> None:
     if options.get(_READ_ONLY, False):
         connection.exec_driver_sql("BEGIN")
         return
-    waits = "FULL" if options.get(_LASTING, True) else "NORMAL"
-    if connection.info.get(_WAITS, "FULL") != waits:
-        connection.exec_driver_sql(f"PRAGMA synchronous={waits}")
-        connection.info[_WAITS] = waits
+    synchronous = "FULL" if options.get(_DURABLE, True) else "NORMAL"
+    if connection.info.get(_SYNCHRONOUS, "FULL") != synchronous:
+        connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+        connection.info[_SYNCHRONOUS] = synchronous
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _begin_postgres(connection: Connection) -> None:
-    if not connection.get_execution_options().get(_LASTING, True):
+    if not connection.get_execution_options().get(_DURABLE, True):
         connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
 
 
 def _to_json(value: Any) -> str:
-    """Strict JSON: PostgreSQL refuses NaN and Infinity, so nothing may store them anywhere."""
+    """Strict JSON: PostgreSQL rejects NaN and Infinity, so no database may store them."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -1,8 +1,8 @@
-"""Whose rows a session sees: one that belongs to a tenant reads, changes and makes rows of that tenant only.
+"""Tenancy: a session of a tenant reads, changes and creates rows of that tenant only.
 
-The filter is laid on every ORM statement over a table of owned rows (`Owned`), whoever wrote it: to forget it is
-impossible. What hangs on an owned row (trials of a job, files of a trial) is reached through that row. Sessions without
-a tenant, those of the workers and of `fewbits keys`, see everything.
+The filter applies to every ORM statement over a table of owned rows (`Owned`), so that no caller can forget it. Rows
+that belong to an owned row (trials of a job, files of a trial) are reached through it. Sessions without a tenant, those
+of the workers and of `fewbits keys`, see everything.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import event
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
-#: The tenant of an embedded service, and of rows made without one.
+#: The tenant of an embedded service, and of rows created without one.
 LOCAL: Final = "local"
 
 
@@ -23,7 +23,7 @@ class Owned:
 
 
 class TenantSession(Session):
-    """A session that sees the rows of `tenant`; None: of all."""
+    """A session that sees the rows of `tenant`; None: of all tenants."""
 
     def __init__(self, *arguments: Any, tenant: str | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -31,12 +31,12 @@ class TenantSession(Session):
 
 
 def tenant_of(session: Session) -> str | None:
-    """Whose rows the session sees; None: everybody's."""
+    """The tenant whose rows the session sees; None: all tenants."""
     return session.tenant if isinstance(session, TenantSession) else None
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
-def _only_own(state: ORMExecuteState) -> None:
+def _filter_by_tenant(state: ORMExecuteState) -> None:
     tenant = tenant_of(state.session)
     if tenant is not None and not state.is_column_load and not state.is_relationship_load:
         state.statement = state.statement.options(

@@ -1,4 +1,4 @@
-"""The table of what users upload."""
+"""The table of uploads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from service.store.tenancy import Owned
 
 
 class Upload(Owned, Base):
-    """A model or data file of a user. Its bytes lie in `Incoming`; once `completed_at` is set, in the blob store."""
+    """A model or data file of a user. Its bytes are in `UploadParts`; once `completed_at` is set, in the blob store."""
 
     __tablename__ = "uploads"
     __table_args__ = (Index(None, "tenant", "kind", "created_at", "id"),)
@@ -24,9 +24,9 @@ class Upload(Owned, Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)  #: as declared, and checked
     sha256: Mapped[str | None] = mapped_column(
         index=True
-    )  #: of the content; before: what it should be, or NULL
+    )  #: of the content; before it is complete: as declared, or NULL
     format: Mapped[str | None]  #: keras, json or npz
     details: Mapped[dict[str, Any] | None]  #: ModelDetails or DatasetDetails
     created_at: Mapped[datetime]
-    touched_at: Mapped[datetime]  #: when something of it came in last
+    touched_at: Mapped[datetime]  #: when a part of it last arrived
     completed_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Uploads in SQL: declared, completed, listed, named by jobs, removed. Callers bring the session and commit."""
+"""Uploads in SQL: declared, completed, listed, used by jobs, removed. Callers pass the session and commit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from service.store.upload_models import Upload
 
 
 class UploadKind(StrEnum):
-    """What an upload is; also the field of a job that may name it."""
+    """What an upload is; also the field of a job that may refer to it."""
 
     MODEL = "model"
     DATA = "data"
@@ -34,7 +34,7 @@ class UploadKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """What a user says of a file before its bytes come."""
+    """What a user declares of a file before its bytes arrive."""
 
     kind: UploadKind
     name: str
@@ -43,7 +43,7 @@ class NewUpload:
 
 
 def create(session: Session, new: NewUpload) -> Upload:
-    """An upload without bytes."""
+    """Store an upload that has no bytes yet."""
     upload = Upload(
         id=secrets.token_hex(8),
         kind=new.kind,
@@ -58,8 +58,8 @@ def create(session: Session, new: NewUpload) -> Upload:
     return upload
 
 
-def equal(session: Session, new: NewUpload) -> Upload | None:
-    """A complete upload of the session's tenant with the same content; None if it is not known to have one."""
+def find_complete(session: Session, new: NewUpload) -> Upload | None:
+    """A complete upload of the session's tenant with the declared SHA-256; None if there is none, or none declared."""
     if new.sha256 is None:
         return None
     return session.scalars(
@@ -77,16 +77,16 @@ def equal(session: Session, new: NewUpload) -> Upload | None:
 
 def get(session: Session, kind: UploadKind, upload_id: str) -> Upload:
     """The upload; UploadNotFound."""
-    found = session.scalars(select(Upload).where(Upload.id == upload_id, Upload.kind == kind)).first()
-    if found is None:
-        raise UploadNotFound(f"no {kind.noun} was uploaded under the id {upload_id!r}")
-    return found
+    upload = session.scalars(select(Upload).where(Upload.id == upload_id, Upload.kind == kind)).first()
+    if upload is None:
+        raise UploadNotFound(f"no uploaded {kind.noun} has the id {upload_id!r}")
+    return upload
 
 
 def page(
     session: Session, kind: UploadKind, *, limit: int, before: tuple[datetime, str] | None = None
 ) -> list[Upload]:
-    """Uploads of a kind, newest first; `before`: (created_at, id) of the last one already seen."""
+    """Uploads of a kind, newest first; `before`: (created_at, id) of the last one of the page before."""
     query = select(Upload).where(Upload.kind == kind)
     if before is not None:
         moment, upload_id = before
@@ -97,10 +97,10 @@ def page(
 
 
 def touch(session: Session, kind: UploadKind, upload_id: str) -> Upload:
-    """Note that something of an incomplete upload came in. Conflict if it is complete, UploadNotFound."""
+    """Note that a part of an incomplete upload arrived. Conflict if it is complete, UploadNotFound."""
     upload = _locked(session, kind, upload_id)
     if upload.completed_at is not None:
-        raise Conflict(f"the {kind.noun} {upload_id} is complete; upload another one under a new id")
+        raise Conflict(f"the {kind.noun} {upload_id} is complete; create a new upload for other content")
     upload.touched_at = now()
     return upload
 
@@ -108,7 +108,7 @@ def touch(session: Session, kind: UploadKind, upload_id: str) -> Upload:
 def complete(
     session: Session, kind: UploadKind, upload_id: str, sha256: str, format_: str, details: Mapping[str, Any]
 ) -> Upload:
-    """Name the content, which is stored. Conflict and UploadNotFound as `touch`."""
+    """Complete an upload whose content is stored. Conflict and UploadNotFound as `touch`."""
     upload = touch(session, kind, upload_id)
     upload.sha256, upload.format, upload.details = sha256, format_, dict(details)
     upload.completed_at = now()
@@ -116,12 +116,12 @@ def complete(
 
 
 def remove(session: Session, kind: UploadKind, upload_id: str) -> None:
-    """Forget an upload. UploadInUse while a job that has not ended names it, UploadNotFound."""
+    """Delete an upload. UploadInUse while a job that has not ended uses it, UploadNotFound."""
     upload = _locked(session, kind, upload_id)
     users = _users(session, kind, upload_id)
     if users:
         raise UploadInUse(
-            f"the {kind.noun} {upload_id} is named by jobs that have not ended: {', '.join(users)}"
+            f"the {kind.noun} {upload_id} is used by jobs that have not ended: {', '.join(users)}"
         )
     if upload.completed_at is not None:
         content = cast("Select[tuple[str]]", select(Upload.sha256).where(Upload.id == upload_id))
@@ -131,24 +131,24 @@ def remove(session: Session, kind: UploadKind, upload_id: str) -> None:
 
 
 def remove_stale(session: Session, before: datetime) -> None:
-    """Forget the uploads of all tenants that are incomplete and that nothing came in for since."""
+    """Delete incomplete uploads, of all tenants, that received nothing since `before`."""
     session.execute(delete(Upload).where(Upload.completed_at.is_(None), Upload.touched_at < before))
 
 
-def hold(session: Session, spec: Mapping[str, Any]) -> None:
-    """Keep what a job names from being removed, until the transaction ends and the job itself does so.
+def lock_inputs(session: Session, spec: Mapping[str, Any]) -> None:
+    """Lock the uploads that a job uses until the transaction ends, and the job itself keeps them from being removed.
 
-    InvalidRequest if it is gone.
+    InvalidRequest if one is gone.
     """
-    for kind, upload_id in named(spec):
+    for kind, upload_id in inputs(spec):
         try:
             _locked(session, kind, upload_id)
         except UploadNotFound as error:
             raise InvalidRequest([Problem(f"/{kind}/id", error.detail)]) from None
 
 
-def named(spec: Mapping[str, Any]) -> Sequence[tuple[UploadKind, str]]:
-    """The uploads a job's specification names."""
+def inputs(spec: Mapping[str, Any]) -> Sequence[tuple[UploadKind, str]]:
+    """The uploads that a job's specification uses."""
     fields = [(kind, spec.get(kind.value)) for kind in UploadKind]
     return [
         (kind, field["id"])
@@ -164,7 +164,7 @@ def _locked(session: Session, kind: UploadKind, upload_id: str) -> Upload:
 
 
 def _users(session: Session, kind: UploadKind, upload_id: str) -> list[str]:
-    """Ids of the jobs that have not ended and name the upload; a few of them."""
+    """Ids of the jobs that have not ended and use the upload; at most five."""
     query = select(Job.id).where(
         Job.status.not_in(JOB_ENDED),
         Job.spec[kind.value]["kind"].as_string() == "uploaded",

@@ -67,7 +67,7 @@ def http(app: FastAPI) -> Iterator[TestClient]:
 @pytest.fixture
 def filled(app: FastAPI, filler: Filler) -> Filled:  # noqa: F811
     """A job of the tenant acme with one measured trial and one in the queue."""
-    mine = Filler(app.state.database.of("acme"), app.state.blobs, filler.folder)
+    mine = Filler(app.state.database.for_tenant("acme"), app.state.blobs, filler.folder)
     found = mine.job()
     measured, _ = mine.queue(found, 2)
     mine.measure(found, measured)

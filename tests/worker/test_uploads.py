@@ -22,7 +22,7 @@ from search.spec.job import SearchSpec
 from service.api.upload_reception import DATASETS, MODELS, Resource
 from service.store import jobs, trials, uploads
 from service.store.models import Job, now
-from service.store.upload_parts import Incoming
+from service.store.upload_parts import UploadParts
 from service.store.uploads import NewUpload, UploadKind
 from tests.worker.conftest import Bench, tiny_job
 from worker import float_model, preparation, tasks
@@ -54,14 +54,14 @@ def saved(found: keras.Model, folder: Path) -> bytes:
 
 def put(bench: Bench, resource: Resource, data: bytes) -> str:
     """Upload as the API does; the id."""
-    incoming = Incoming(bench.settings.incoming_folder, bench.runtime.blobs)
+    incoming = UploadParts(bench.settings.incoming_folder, bench.runtime.blobs)
     with bench.database.transaction() as session:
         upload = uploads.create(session, NewUpload(resource.kind, "mine", len(data), None))
     with incoming.writing(upload.id, None) as piece:
         piece.write(data)
         sha256 = piece.finish()
         form, details = resource.check(incoming.path(upload.id))
-        incoming.keep(upload.id, sha256)
+        incoming.move_to_blobs(upload.id, sha256)
     with bench.database.transaction() as session:
         uploads.complete(session, resource.kind, upload.id, sha256, form, json.loads(json.dumps(details)))
     return upload.id
@@ -203,7 +203,7 @@ def test_content_that_is_gone_ends_the_job_with_its_reason(bench: Bench, tmp_pat
 
 def test_the_sweep_forgets_half_uploads_and_keeps_whole_ones(bench: Bench, tmp_path: Path) -> None:
     whole = put(bench, MODELS, saved(model(), tmp_path))
-    incoming = Incoming(bench.settings.incoming_folder, bench.runtime.blobs)
+    incoming = UploadParts(bench.settings.incoming_folder, bench.runtime.blobs)
     with bench.database.transaction() as session:
         half = uploads.create(session, NewUpload(UploadKind.MODEL, "half", 100, None))
         half.touched_at = now() - bench.settings.upload_patience - timedelta(minutes=1)

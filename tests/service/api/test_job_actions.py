@@ -19,7 +19,7 @@ from service.app import create_app
 from service.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from service.settings import Settings
 from service.store import idempotency, jobs
-from service.store.idempotency import Request, Taken
+from service.store.idempotency import KeyClaim, KeyedRequest
 from service.store.models import IdempotencyKey, Job, now
 from service.store.session import Database
 from tests.service.filled import Filled, Filler
@@ -337,22 +337,22 @@ def test_of_two_equal_requests_at_once_one_makes_a_job(
         assert [item["id"] for item in http.get("/v1/jobs").json()["items"]] == list(made)
 
 
-def taken(database: Database, request: Request) -> Taken:
+def taken(database: Database, request: KeyedRequest) -> KeyClaim:
     with database.transaction() as session:
-        found = idempotency.take(session, request)
-    assert isinstance(found, Taken)
+        found = idempotency.claim(session, request)
+    assert isinstance(found, KeyClaim)
     return found
 
 
-REQUEST = Request("POST /v1/jobs", "one", "aa")
+REQUEST = KeyedRequest("POST /v1/jobs", "one", "aa")
 
 
 def test_a_request_that_is_not_answered_yet_is_not_carried_out_again(database: Database) -> None:
     taken(database, REQUEST)
     with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
-        idempotency.take(session, REQUEST)
+        idempotency.claim(session, REQUEST)
     with pytest.raises(IdempotencyKeyReused), database.transaction() as session:
-        idempotency.take(session, Request("POST /v1/jobs", "one", "bb"))
+        idempotency.claim(session, KeyedRequest("POST /v1/jobs", "one", "bb"))
 
 
 def test_an_interrupted_request_is_taken_over_and_then_makes_no_job(database: Database) -> None:
@@ -362,12 +362,12 @@ def test_an_interrupted_request_is_taken_over_and_then_makes_no_job(database: Da
         row.created_at = now() - 2 * idempotency.PATIENCE
     second = taken(database, REQUEST)
     with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
-        idempotency.fill(session, first, jobs.create(session, new_job()).id)
+        idempotency.complete(session, first, jobs.create(session, new_job()).id)
     with database.transaction() as session:
         made = jobs.create(session, new_job()).id
-        idempotency.fill(session, second, made)
+        idempotency.complete(session, second, made)
     with database.transaction() as session:
-        assert idempotency.take(session, REQUEST) == made
+        assert idempotency.claim(session, REQUEST) == made
         assert session.scalars(select(Job.id)).all() == [made]
 
 

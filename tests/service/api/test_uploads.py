@@ -21,7 +21,7 @@ from service.settings import Settings
 from service.store import jobs, uploads
 from service.store.blobs import BlobStore
 from service.store.models import now
-from service.store.upload_parts import Incoming
+from service.store.upload_parts import UploadParts
 from tests.security.models import architecture, keras_file
 from tests.security.test_hostile_data import npz
 from tests.service.conftest import URL
@@ -175,7 +175,7 @@ def test_a_complete_upload_does_not_change(http: TestClient) -> None:
 
 def test_two_requests_do_not_write_at_once(http: TestClient, settings: Settings) -> None:
     place = declare(http, MODEL)
-    incoming = Incoming(settings.incoming_folder, BlobStore(settings.blob_folder))
+    incoming = UploadParts(settings.incoming_folder, BlobStore(settings.blob_folder))
     with incoming.writing(place.rpartition("/")[2], None):
         answer = http.put(f"{place}/content", content=MODEL)
     assert answer.status_code == 409
@@ -194,7 +194,7 @@ def test_a_reader_that_goes_away_leaves_what_it_sent(http: TestClient, settings:
     reception = Reception(
         MODELS,
         Database(settings.database),
-        Incoming(settings.incoming_folder, BlobStore(settings.blob_folder)),
+        UploadParts(settings.incoming_folder, BlobStore(settings.blob_folder)),
     )
 
     async def body() -> Any:
@@ -303,8 +303,8 @@ def test_the_cost_of_an_uploaded_model_can_be_had(http: TestClient) -> None:
 @pytest.mark.parametrize(
     ("change", "pointer", "word"),
     [
-        ({"model": {"kind": "uploaded", "id": "0" * 16}}, "/model/id", "no model"),
-        ({"data": {"kind": "uploaded", "id": "0" * 16}}, "/data/id", "no data set"),
+        ({"model": {"kind": "uploaded", "id": "0" * 16}}, "/model/id", "no uploaded model"),
+        ({"data": {"kind": "uploaded", "id": "0" * 16}}, "/data/id", "no uploaded data set"),
         ({"model": {"kind": "uploaded", "id": "../etc"}}, "/model/id", "pattern"),
     ],
 )
@@ -363,7 +363,7 @@ def test_a_job_and_a_deletion_at_once_cannot_both_win(http: TestClient, app: Fas
     model, data = upload(http), upload(http, DATA, "datasets")
     answers: list[int] = []
     with app.state.database.transaction() as session:
-        uploads.hold(session, job_of(model, data))
+        uploads.lock_inputs(session, job_of(model, data))
         thread = threading.Thread(
             target=lambda: answers.append(http.delete(f"/v1/models/{model['id']}").status_code)
         )
@@ -381,12 +381,12 @@ def test_a_job_and_a_deletion_at_once_cannot_both_win(http: TestClient, app: Fas
 def test_half_an_upload_is_forgotten_after_a_time(http: TestClient, app: FastAPI, settings: Settings) -> None:
     place, whole = declare(http, MODEL), upload(http)
     http.put(f"{place}/content", content=MODEL[:100])
-    incoming = Incoming(settings.incoming_folder, app.state.blobs)
+    incoming = UploadParts(settings.incoming_folder, app.state.blobs)
 
     def sweep(before: Any) -> None:
         with app.state.database.transaction() as session:
             uploads.remove_stale(session, before)
-        incoming.drop_stale(before)
+        incoming.remove_stale(before)
 
     sweep(now() - timedelta(hours=1))
     assert http.head(f"{place}/content").headers["upload-offset"] == "100"

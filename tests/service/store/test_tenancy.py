@@ -30,12 +30,12 @@ def stored(database: Database) -> str:
 
 @pytest.fixture
 def ours(database: Database) -> Database:
-    return database.of("ours")
+    return database.for_tenant("ours")
 
 
 @pytest.fixture
 def theirs(database: Database) -> Database:
-    return database.of("theirs")
+    return database.for_tenant("theirs")
 
 
 def test_a_job_belongs_to_the_tenant_of_the_session_that_made_it(database: Database, ours: Database) -> None:
@@ -46,7 +46,7 @@ def test_a_job_belongs_to_the_tenant_of_the_session_that_made_it(database: Datab
 
 def test_a_job_made_without_a_tenant_is_the_local_one_s(database: Database) -> None:
     job_id = stored(database)
-    with database.of("local").reading() as session:
+    with database.for_tenant("local").reading() as session:
         assert jobs.get(session, job_id).id == job_id
 
 

@@ -67,7 +67,9 @@ def test_an_upload_that_a_job_names_cannot_go_until_the_job_ends(database: Datab
 
 def test_a_job_cannot_hold_what_is_gone(database: Database) -> None:
     with database.transaction() as session, pytest.raises(InvalidRequest) as refused:
-        uploads.hold(session, {"model": {"kind": "uploaded", "id": "0" * 16}, "data": {"kind": "digits"}})
+        uploads.lock_inputs(
+            session, {"model": {"kind": "uploaded", "id": "0" * 16}, "data": {"kind": "digits"}}
+        )
     assert refused.value.problems[0].pointer == "/model/id"
 
 
@@ -78,14 +80,14 @@ def test_what_is_complete_takes_no_more_bytes(database: Database) -> None:
 
 
 def test_equal_content_is_found_by_its_owner_only(database: Database) -> None:
-    add(database.of("acme"))
+    add(database.for_tenant("acme"))
     new = NewUpload(UploadKind.MODEL, "again", 10, SHA)
     for tenant, found in (("acme", True), ("rival", False)):
-        with database.of(tenant).reading() as session:
-            assert (uploads.equal(session, new) is not None) is found
-    with database.of("acme").reading() as session:
-        assert uploads.equal(session, NewUpload(UploadKind.DATA, "again", 10, SHA)) is None
-        assert uploads.equal(session, NewUpload(UploadKind.MODEL, "again", 11, SHA)) is None
+        with database.for_tenant(tenant).reading() as session:
+            assert (uploads.find_complete(session, new) is not None) is found
+    with database.for_tenant("acme").reading() as session:
+        assert uploads.find_complete(session, NewUpload(UploadKind.DATA, "again", 10, SHA)) is None
+        assert uploads.find_complete(session, NewUpload(UploadKind.MODEL, "again", 11, SHA)) is None
 
 
 def test_only_what_is_incomplete_and_silent_is_forgotten(database: Database) -> None:
