@@ -209,7 +209,7 @@ class _Batch:
         )
 
     def _skip(self, oracle_trial: Trial) -> None:
-        """End a trial at once whose labels differ but give a known network, such as widths that round to one number."""
+        """End a trial immediately whose labels give a known network, such as widths that round to the same number."""
         values = oracle_trial.hyperparameters.values
         report(self.oracle, Observation(oracle_trial.trial_id, values, ended=True))
         self.skipped.append(_document(oracle_trial))
@@ -228,7 +228,7 @@ def _observations(
     return sorted(observations, key=lambda observation: int(observation.trial_id))
 
 
-#: A metric counts, also that of a training that was given up.
+#: A metric counts, also that of a training that was stopped early.
 _MEASURED: Final = frozenset({TrialStatus.DONE, TrialStatus.PRUNED})
 
 

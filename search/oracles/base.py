@@ -1,6 +1,6 @@
 """keras-tuner's oracles without its Tuner, project directory and chief process.
 
-An oracle lives for one call: it is built, brought to the present (`restore`), asked for trials (`next_trial`) and
+An oracle lives for one call: it is built, brought up to date (`restore`), queried for trials (`next_trial`) and
 discarded. Between calls its state is the JSON of `snapshot`, together with the trials themselves.
 """
 

@@ -13,8 +13,8 @@ from search.spec.objective import MAXIMIZE, MINIMIZE, Direction
 
 __all__ = ["MAXIMIZE", "MINIMIZE", "SMALLEST_FACTOR", "ForgivingFactor", "factor_of", "forgiving_factor"]
 
-#: A merit below 0 is divided by no smaller factor. With 8 percent for each doubling a network that has a smaller one is
-#: 5,700 times dearer than the reference.
+#: The least factor by which a merit below 0 is divided. With 8 percent for each doubling, a network with a smaller one
+#: costs 5,700 times as much as the reference.
 SMALLEST_FACTOR = 1e-3
 
 #: The profile that repeats what QKeras computes.

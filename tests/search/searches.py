@@ -26,7 +26,7 @@ class PricerByBits:
         return [10.0 * max(bits(assignment), 1) for assignment in assignments]
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
-        """Whether so many bits are allowed."""
+        """Whether this number of bits is allowed."""
         return constraints.max_bits is None or bits(assignment) <= constraints.max_bits
 
 
@@ -87,7 +87,7 @@ def bits(assignment: Assignment) -> int:
 
 
 def measured(assignment: Assignment) -> Outcome:
-    """More bits are better and dearer."""
+    """More bits have a better metric and a higher cost."""
     return TrialStatus.DONE, 1 - 1 / (1 + bits(assignment)), 10.0 * bits(assignment)
 
 
@@ -103,7 +103,7 @@ def diverged(_: Assignment) -> Outcome:
 
 @dataclass
 class Search:
-    """A job under way: what the store would hold of it."""
+    """A running job: the part of it that the store holds."""
 
     spec: SearchSpec
     choices: Choices
@@ -132,7 +132,7 @@ class Search:
         ]
 
     def end_first(self) -> None:
-        """The trial proposed first of those under way ends."""
+        """End the running trial that was proposed first."""
         index = next(i for i, trial in enumerate(self.history) if trial.status is TrialStatus.QUEUED)
         self.end(index)
 
@@ -142,7 +142,7 @@ class Search:
         self.history[index] = replace(self.history[index], status=status, metric=metric, cost=cost)
 
     def in_flight(self) -> int:
-        """Trials under way."""
+        """The number of running trials."""
         return sum(trial.status is TrialStatus.QUEUED for trial in self.history)
 
     def run(self, parallel: int = 1) -> Search:

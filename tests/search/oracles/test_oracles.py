@@ -74,7 +74,7 @@ def test_trap_3_a_grid_goes_on_where_it_was_after_every_restart() -> None:
     assert labels == list(itertools.product(*choices.dimensions().values()))
 
 
-def test_a_grid_has_as_many_trials_under_way_as_wanted() -> None:
+def test_a_grid_proposes_any_number_of_trials_at_once() -> None:
     assert len(Search(make_spec("grid", trials=100), LARGE).propose(16).trials) == 16
 
 
@@ -257,7 +257,7 @@ def test_trap_7_a_search_goes_on_after_many_failures_in_a_row(kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", ["random", "grid", "bayesian", "hyperband", "evolution", "frugal"])
-def test_trap_8_trials_under_way_at_a_crash_are_neither_lost_nor_asked_for_again(kind: str) -> None:
+def test_trap_8_trials_running_at_a_crash_are_neither_lost_nor_proposed_again(kind: str) -> None:
     search = Search(make_spec(kind, trials=20), LARGE)
     search.add(search.propose(4))
     state = json.loads(search.state or "")["oracle"]["oracle"]
@@ -437,9 +437,9 @@ def test_a_metric_that_is_better_when_smaller_is_searched_downwards(oracle: dict
     spec = make_spec(oracle=oracle, trials=30, objective="mse")
     history = Search(spec, LARGE, error_of_bits).run().history
     random = Search(make_spec(trials=30, objective="mse"), LARGE, error_of_bits).run().history
-    late, chance = ([bits(trial.assignment) for trial in trials[15:]] for trials in (history, random))
-    assert np.mean(late) > np.mean(chance) + 2
-    assert max(late) >= max(chance)
+    late, baseline = ([bits(trial.assignment) for trial in trials[15:]] for trials in (history, random))
+    assert np.mean(late) > np.mean(baseline) + 2
+    assert max(late) >= max(baseline)
 
 
 def test_the_first_trials_of_frugal_are_the_least_damaged_of_their_cost() -> None:

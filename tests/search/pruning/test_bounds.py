@@ -50,7 +50,7 @@ def cheapest(space: Choices) -> Assignment:
     return space.assignment({name: labels[0] for name, labels in space.dimensions().items()})
 
 
-def dearest(space: Choices) -> Assignment:
+def most_expensive(space: Choices) -> Assignment:
     return space.assignment({name: labels[-1] for name, labels in space.dimensions().items()})
 
 
@@ -72,12 +72,12 @@ def test_many_prices_are_those_of_one_by_one(space: Choices, pricer: Pricer) -> 
 def test_many_prices_in_bits_are_those_of_one_by_one(space: Choices) -> None:
     spec = job(goal={"kind": "bits"})
     priced = Pricer(spec.goal, models.network(spec.model))
-    assignments = [cheapest(space), dearest(space)]
+    assignments = [cheapest(space), most_expensive(space)]
     assert priced.price_many(assignments) == [priced.price(assignment).value for assignment in assignments]
 
 
 def test_without_bound_and_constraints_everything_is_trained(space: Choices, pricer: Pricer) -> None:
-    assert judge(pricer).before_training(dearest(space), [done(0, 1.0, 1.0)]) is None
+    assert judge(pricer).before_training(most_expensive(space), [done(0, 1.0, 1.0)]) is None
 
 
 @pytest.mark.parametrize(("name", "part"), [("max_energy_pj", "energy_pj"), ("max_bits", "bits")])
@@ -86,26 +86,28 @@ def test_a_trial_that_costs_too_much_is_infeasible_and_one_at_the_limit_is_not(
 ) -> None:
     limit = getattr(pricer.price(cheapest(space)), part)
     assert judge(pricer, **{name: limit}).before_training(cheapest(space), []) is None
-    verdict = judge(pricer, **{name: limit}).before_training(dearest(space), [])
+    verdict = judge(pricer, **{name: limit}).before_training(most_expensive(space), [])
     assert verdict is not None
     assert verdict.status is TrialStatus.INFEASIBLE
     assert verdict.proof["constraint"] == name
-    assert verdict.proof["value"] == getattr(pricer.price(dearest(space)), part) > limit
+    assert verdict.proof["value"] == getattr(pricer.price(most_expensive(space)), part) > limit
 
 
 def test_a_trial_that_cannot_win_is_pruned_and_says_why(space: Choices, pricer: Pricer) -> None:
     reference = pricer.reference().value
-    verdict = judge(pricer, StrictBound()).before_training(dearest(space), [done(3, 0.99, reference / 4096)])
+    verdict = judge(pricer, StrictBound()).before_training(
+        most_expensive(space), [done(3, 0.99, reference / 4096)]
+    )
     assert verdict is not None
     assert verdict.status is TrialStatus.PRUNED
     assert verdict.proof["incumbent"] == 3
-    cost = pricer.price(dearest(space)).value
+    cost = pricer.price(most_expensive(space)).value
     assert verdict.proof["best_possible_score"] == FACTOR.score(1.0, cost, reference)
     assert verdict.proof["best_possible_score"] <= verdict.proof["incumbent_score"]
 
 
 def test_a_trial_that_may_win_is_trained(space: Choices, pricer: Pricer) -> None:
-    incumbent = done(0, 0.99, pricer.price(dearest(space)).value)
+    incumbent = done(0, 0.99, pricer.price(most_expensive(space)).value)
     assert judge(pricer, StrictBound()).before_training(cheapest(space), [incumbent]) is None
 
 
@@ -235,13 +237,13 @@ def judge_of_errors(pricer: Pricer, bound: Any = None, **limits: Any) -> Judge:
 def test_no_error_is_below_zero_so_a_strict_bound_prunes_nothing(space: Choices, pricer: Pricer) -> None:
     judge = judge_of_errors(pricer, StrictBound())
     assert judge.metric_limit() == 0.0
-    assert judge.before_training(dearest(space), [done(0, 1e-9, 1.0)]) is None
+    assert judge.before_training(most_expensive(space), [done(0, 1e-9, 1.0)]) is None
 
 
 def test_a_share_below_the_float_error_bounds_more_tightly(space: Choices, pricer: Pricer) -> None:
     judge = judge_of_errors(pricer, FloatBound(margin=0.1))
     assert judge.metric_limit() == pytest.approx(0.18)
-    verdict = judge.before_training(dearest(space), [done(0, 0.01, 1.0)])
+    verdict = judge.before_training(most_expensive(space), [done(0, 0.01, 1.0)])
     assert verdict is not None
     assert verdict.status is TrialStatus.PRUNED
     assert verdict.proof["best_possible_score"] <= verdict.proof["incumbent_score"] < 0

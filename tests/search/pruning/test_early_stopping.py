@@ -1,4 +1,4 @@
-"""When a training is given up."""
+"""When a training is stopped early."""
 
 from __future__ import annotations
 

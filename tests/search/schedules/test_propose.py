@@ -1,4 +1,4 @@
-"""Stage by stage: what is settled stays, what is asked is the stage's own, and a restart changes nothing."""
+"""Proposals in stages: settled choices stay, each stage makes its own, and a restart changes nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def play(
     outcome: Callable[[int], tuple[float, TrialStatus]],
     at_once: int = 1,
 ) -> list[TrialRecord]:
-    """The whole search; every question is asked from rows."""
+    """The whole search; every proposal is made from rows."""
     history: list[TrialRecord] = []
     state = None
     for _ in range(100):

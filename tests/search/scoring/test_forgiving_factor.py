@@ -33,9 +33,9 @@ def test_the_factor_is_one_at_the_budget(rule, reference):
 
 @given(rule=rules, reference=costs, first=costs, second=costs)
 def test_a_cheaper_network_never_has_a_smaller_factor(rule, reference, first, second):
-    cheap, dear = sorted((first, second))
+    cheap, costly = sorted((first, second))
 
-    assert rule.factor(cheap, reference) >= rule.factor(dear, reference) - 1e-9
+    assert rule.factor(cheap, reference) >= rule.factor(costly, reference) - 1e-9
 
 
 directions = st.sampled_from([MAXIMIZE, MINIMIZE])
@@ -57,9 +57,9 @@ def test_a_better_metric_scores_better_at_any_cost(rule, reference, cost, one, o
 @given(rule=rules, reference=costs, first=costs, second=costs, metric=signed, direction=directions)
 def test_a_cheaper_network_never_scores_worse(rule, reference, first, second, metric, direction):
     rule = replace(rule, direction=direction)
-    cheap, dear = (rule.score(metric, cost, reference) for cost in sorted((first, second)))
+    cheap, costly = (rule.score(metric, cost, reference) for cost in sorted((first, second)))
 
-    assert cheap >= dear - 1e-9 * (1 + abs(dear))
+    assert cheap >= costly - 1e-9 * (1 + abs(costly))
 
 
 @given(rule=rules, reference=costs, cost=costs, metric=signed, direction=directions)

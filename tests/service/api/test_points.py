@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, literal, select
 from starlette.testclient import TestClient
 
-from search.scoring.forgiving_factor import ForgivingFactor
+from search.scoring.forgiving_factor import MAXIMIZE, MINIMIZE, ForgivingFactor
+from search.spec.objective import Direction
 from service.store.scores import score_sql
 from service.store.session import Database
 from service.views.columns import to_csv
@@ -215,14 +217,22 @@ def test_a_job_without_trials_is_exported_as_a_head(http: TestClient, filler: Fi
 # --- scores in SQL ---
 
 
-@given(metric=st.floats(-2, 2), cost=st.floats(1e-3, 1e9), reference=st.floats(1e-3, 1e9))
-def test_the_database_scores_the_same(metric: float, cost: float, reference: float) -> None:
-    assume(abs(cost - FACTOR.budget(reference)) > 1e-9 * cost)
+@given(
+    metric=st.floats(-2, 2),
+    cost=st.floats(1e-3, 1e9),
+    reference=st.floats(1e-3, 1e9),
+    direction=st.sampled_from([MAXIMIZE, MINIMIZE]),
+)
+def test_the_database_scores_the_same(
+    metric: float, cost: float, reference: float, direction: Direction
+) -> None:
+    factor = replace(FACTOR, direction=direction)
+    assume(abs(cost - factor.budget(reference)) > 1e-9 * cost)
     row = select(literal(metric).label("metric"), literal(cost).label("cost")).subquery()
-    score = score_sql(row.c.metric, row.c.cost, factor=FACTOR, reference=reference)
+    score = score_sql(row.c.metric, row.c.cost, factor=factor, reference=reference)
     with ENGINE.connect() as connection:
-        found = connection.scalar(select(score).select_from(row))
-    assert found == pytest.approx(FACTOR.score(metric, cost, reference), rel=1e-9, abs=1e-12)
+        value = connection.scalar(select(score).select_from(row))
+    assert value == pytest.approx(factor.score(metric, cost, reference), rel=1e-9, abs=1e-12)
 
 
 ENGINE = create_engine("sqlite://")
