@@ -1,4 +1,4 @@
-"""What the tasks of one process work with."""
+"""The settings and connections of one worker process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.store.session import Database
 
 @dataclass(frozen=True)
 class Runtime:
-    """A process' settings and its ways to the outside. `worker` names the process in rows."""
+    """The settings of a process and its connections. `worker` names the process in rows."""
 
     settings: Settings
     database: Database
@@ -37,12 +37,12 @@ def make_runtime(settings: Settings) -> Runtime:
 
 
 def worker_name(pid: int) -> str:
-    """`host/pid/start`: enough to tell later whether this very process still lives."""
+    """`host/pid/start`: enough to tell later whether this very process is still alive."""
     return f"{socket.gethostname()}/{pid}/{psutil.Process(pid).create_time():.0f}"
 
 
 def is_surely_dead(worker: str) -> bool:
-    """True if the named process ran on this host and is gone. Of other hosts nothing is known."""
+    """True if the named process ran on this host and is gone; False for other hosts, whose processes are unknown."""
     host, pid, start = worker.split("/")
     if host != socket.gethostname():
         return False

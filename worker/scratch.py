@@ -1,4 +1,4 @@
-"""Folders for the files of one task: gone when it ends, or when somebody finds that its process was killed."""
+"""Temporary folders of one task: removed when it ends, or by the sweep when its process was killed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from worker.runtime import is_surely_dead, worker_name
 
 _PREFIX: Final = "fewbits-task-"
 
-#: What `tempfile` draws, then the process: its id, when it was started, its host.
+#: Random characters of `tempfile`, then the process: its id, its start, its host.
 _NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]+-(?P<pid>\d+)-(?P<start>\d+)-(?P<host>.+)")
 
 
-#: What a process is called never changes, and asking for its start takes as long as making the folder.
+#: A process never changes its name, and reading its start takes as long as creating the folder.
 _this_process: Final = functools.lru_cache(maxsize=1)(worker_name)
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """An empty folder until the block ends. Its name tells this process."""
+    """An empty folder until the block ends. Its name contains that of this process."""
     host, pid, start = _this_process(os.getpid()).split("/")
     suffix = f"-{pid}-{start}-{host}"  # a host's name may have hyphens: it comes last
     with tempfile.TemporaryDirectory(prefix=_PREFIX, suffix=suffix) as folder:
@@ -36,6 +36,6 @@ def scratch() -> Iterator[Path]:
 def remove_abandoned() -> None:
     """Remove the folders of processes of this host that are gone."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        found = _NAME.fullmatch(folder.name)
-        if found and is_surely_dead("{host}/{pid}/{start}".format(**found.groupdict())):
+        match = _NAME.fullmatch(folder.name)
+        if match and is_surely_dead("{host}/{pid}/{start}".format(**match.groupdict())):
             shutil.rmtree(folder, ignore_errors=True)

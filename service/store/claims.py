@@ -32,7 +32,7 @@ _BATCH: Final = 500
 _EVENT_COLUMNS: Final = ("reason", "metric", "cost", "energy_pj", "bits")
 
 
-# --- claiming ------------------------------------------------------------------------------------------------------
+# --- claiming --------------------------------------------------------------------------------------------------------
 
 
 def claim_next(session: Session, hint: int, *, worker: str, lease: timedelta) -> Claim | None:
@@ -89,7 +89,7 @@ def _claim(session: Session, trial_id: int, job_id: str, worker: str, lease: tim
     return Claim(trial_id, job_id, row.number, row.attempt)
 
 
-# --- running -------------------------------------------------------------------------------------------------------
+# --- running ---------------------------------------------------------------------------------------------------------
 
 
 def renew(session: Session, claim: Claim, lease: timedelta) -> LeaseStatus:
@@ -152,7 +152,7 @@ def curves(session: Session, claim: Claim, metric: str) -> list[list[float]]:
     return list(by_number.values())
 
 
-# --- ending --------------------------------------------------------------------------------------------------------
+# --- ending ----------------------------------------------------------------------------------------------------------
 
 
 def finish(
@@ -290,7 +290,7 @@ def _update(session: Session, claim: Claim, **values: Any) -> bool:
     return leases.update_claimed(session, Trial.id, claim, **values)
 
 
-# --- the sweep -----------------------------------------------------------------------------------------------------
+# --- the sweep -------------------------------------------------------------------------------------------------------
 
 
 def expired(session: Session, is_dead: Callable[[str], bool]) -> list[Claim]:

@@ -158,10 +158,10 @@ def transposed(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (external, "link to another place"),
+        (external, "link to another object"),
         (transposed, "the model needs (16, 24)"),
         (lambda file: file.__delitem__("layers/dense_1"), "lacks 'layers/dense_1/vars/0'"),
-        (lambda file: file.create_dataset("layers/more/vars/0", data=[1.0]), "no place for"),
+        (lambda file: file.create_dataset("layers/more/vars/0", data=[1.0]), "which the model lacks"),
     ],
     ids=["external link", "another shape", "missing", "more"],
 )

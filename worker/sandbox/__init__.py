@@ -1,1 +1,1 @@
-"""Reading strangers' HDF5 files: `weights.py` starts `child.py`, which gives up what it can before it opens one."""
+"""Reading untrusted HDF5 files: `weights.py` starts `child.py`, which drops its privileges before it opens one."""

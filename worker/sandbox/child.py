@@ -1,8 +1,8 @@
-"""The sandbox's inside: run as a script of its own, it reads the weights out of one HDF5 file into a `.npz`.
+"""The process inside the sandbox: a script that reads the weights of one HDF5 file into a `.npz`.
 
-It is started with an empty environment and talks by JSON: the request comes on standard input, the answer leaves on
-standard output. It gives up what it can (memory, time, files, the network, other folders) and then opens the file.
-Only numpy and h5py are loaded; nothing of fewbits is.
+It is started with an empty environment. The request is JSON on standard input, the answer JSON on standard output. It
+drops what privileges it can (memory, time, files, the network, other folders) and then opens the file. It loads numpy
+and h5py only, nothing of fewbits.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ _FILE_RIGHTS: Final = {
     4: 15,
 }  #: rights on files that a version of Landlock knows; then 16
 
-#: Groups and arrays a file may hold: so many, and so many for each array that is read.
+#: Groups and arrays that a file may have: a fixed number, and a number for each array that is read.
 _MAX_OBJECTS, _MAX_OBJECTS_EACH = 1000, 20
 _MAX_DEPTH: Final = 12
 _MAX_CHUNK_BYTES: Final = 1 << 26
-#: Groups whose contents are checked, but never read: what an optimizer keeps is nothing to start a search from.
+#: Groups that are checked, but never read: a search does not start from the state of an optimizer.
 _UNREAD: Final = ("optimizer/",)
 _PATH: Final = re.compile(r"[A-Za-z0-9_./ -]{1,400}")
 
 
-class Refused(Exception):
-    """What is wrong with the file."""
+class RefusedWeights(Exception):
+    """The file is refused; the message says why."""
 
 
-# --- giving up -----------------------------------------------------------------------------------------------------
+# --- dropping privileges ---------------------------------------------------------------------------------------------
 
 
 def confine(limits: Mapping[str, int]) -> list[str]:
-    """Give up network and resources; what the system does not allow to be given up, for the log."""
+    """Drop the network and limit resources; what the system does not allow, for the log."""
     os.umask(0o077)
     libc = ctypes.CDLL(None, use_errno=True)
     notes = []
@@ -56,7 +56,7 @@ def confine(limits: Mapping[str, int]) -> list[str]:
         if libc.prctl(option, value, 0, 0, 0):
             notes.append(f"prctl {option} is not allowed")
     if libc.unshare(_NEW_USER | _NEW_NETWORK | _NEW_IPC) and libc.unshare(_NEW_NETWORK):
-        notes.append(f"the network could not be given up: {os.strerror(ctypes.get_errno())}")
+        notes.append(f"the network could not be dropped: {os.strerror(ctypes.get_errno())}")
     for name, value in limits.items():
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
@@ -66,57 +66,57 @@ def confine(limits: Mapping[str, int]) -> list[str]:
 
 
 class _Rules(ctypes.Structure):
-    """What Landlock takes away: rights on files, TCP (from version 4), signals and abstract sockets (from 6)."""
+    """What Landlock drops: rights on files, TCP (from version 4), signals and abstract sockets (from 6)."""
 
     _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
 
 
 class _Beneath(ctypes.Structure):
-    """What stays allowed below a folder."""
+    """The rights that remain below a folder."""
 
     _pack_ = 1
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
 def confine_files(folder: Path) -> list[str]:
-    """Give up every folder but this one, and TCP (Landlock, Linux 5.13 and 6.7); what was not possible, for the log."""
+    """Drop every folder but this one, and TCP (Landlock, Linux 5.13 and 6.7); what was not possible, for the log."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.syscall.restype = ctypes.c_long
     version = libc.syscall(_LANDLOCK_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     files = (1 << _FILE_RIGHTS.get(version, 16 if version > 0 else 0)) - 1
     rules = _Rules(files, 0b11, 0b11)
     size = 8 if version < 4 else 16 if version < 6 else 24
-    made = libc.syscall(_LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
-    if version < 1 or made < 0:
-        return [f"other folders could not be given up: {os.strerror(ctypes.get_errno())}"]
-    place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
-    rule = _Beneath(files, place)
-    failed = libc.syscall(_LANDLOCK_ADD, made, 1, ctypes.byref(rule), ctypes.c_uint32(0)) or libc.syscall(
-        _LANDLOCK_RESTRICT, made, ctypes.c_uint32(0)
+    ruleset = libc.syscall(_LANDLOCK_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    if version < 1 or ruleset < 0:
+        return [f"other folders could not be dropped: {os.strerror(ctypes.get_errno())}"]
+    parent = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    rule = _Beneath(files, parent)
+    failed = libc.syscall(_LANDLOCK_ADD, ruleset, 1, ctypes.byref(rule), ctypes.c_uint32(0)) or libc.syscall(
+        _LANDLOCK_RESTRICT, ruleset, ctypes.c_uint32(0)
     )
-    os.close(place)
-    os.close(made)
-    return [f"other folders could not be given up: {os.strerror(ctypes.get_errno())}"] if failed else []
+    os.close(parent)
+    os.close(ruleset)
+    return [f"other folders could not be dropped: {os.strerror(ctypes.get_errno())}"] if failed else []
 
 
-# --- reading -------------------------------------------------------------------------------------------------------
+# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def read(weights: Path, expected: Mapping[str, list[int]]) -> dict[str, Any]:
-    """The arrays of these paths and shapes. Refused unless the file holds them, nothing else, and nothing odd."""
+    """The arrays of these paths and shapes. RefusedWeights unless the file has exactly these, as plain arrays."""
     import h5py
 
     try:
         with h5py.File(weights, "r") as file:
-            found = dict(_datasets(file, _MAX_OBJECTS + _MAX_OBJECTS_EACH * len(expected)))
-            _compare({path: dataset.shape for path, dataset in found.items()}, expected)
-            return {path: _numbers(path, found[path]) for path in expected}
+            datasets = dict(_datasets(file, _MAX_OBJECTS + _MAX_OBJECTS_EACH * len(expected)))
+            _compare({path: dataset.shape for path, dataset in datasets.items()}, expected)
+            return {path: _numbers(path, datasets[path]) for path in expected}
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise Refused(f"cannot be read as HDF5: {str(error)[:200]}") from error
+        raise RefusedWeights(f"cannot be read as HDF5: {str(error)[:200]}") from error
 
 
 def _datasets(file: Any, most: int) -> Iterator[tuple[str, Any]]:
-    """Every dataset below the root, each looked at before it is opened. Only hard links are followed, each once."""
+    """Every dataset below the root, each checked before it is opened. Only hard links are followed, each once."""
     import h5py
 
     waiting: list[tuple[str, Any]] = [("", file.id)]
@@ -126,49 +126,53 @@ def _datasets(file: Any, most: int) -> Iterator[tuple[str, Any]]:
         for raw in group:
             path = base + _name(raw, base)
             if group.links.get_info(raw).type != h5py.h5l.TYPE_HARD:
-                raise Refused(f"{path!r} is a link to another place or file")
+                raise RefusedWeights(f"{path!r} is a link to another object or file")
             thing = h5py.h5o.open(group, raw)
             address = h5py.h5o.get_info(thing).addr
             if address in seen:
-                raise Refused(f"{path!r} stands in the file under two names")
+                raise RefusedWeights(f"{path!r} is in the file under two names")
             seen.add(address)
             if len(seen) > most or path.count("/") > _MAX_DEPTH:
-                raise Refused(f"holds more than {most} objects, or more than {_MAX_DEPTH} levels")
+                raise RefusedWeights(f"has more than {most} objects, or more than {_MAX_DEPTH} levels")
             if isinstance(thing, h5py.h5g.GroupID):
                 waiting.append((f"{path}/", thing))
             elif isinstance(thing, h5py.h5d.DatasetID):
                 _check_storage(path, thing)
                 yield path, h5py.Dataset(thing)
             else:
-                raise Refused(f"{path!r} is neither a group nor an array")
+                raise RefusedWeights(f"{path!r} is neither a group nor an array")
 
 
 def _name(raw: bytes, base: str) -> str:
     name = raw.decode("utf-8", "replace")
     if not _PATH.fullmatch(base + name) or "/" in name or name in (".", ".."):
-        raise Refused(f"holds a name that is not read: {name[:60]!a}")
+        raise RefusedWeights(f"has a name that is not allowed: {name[:60]!a}")
     return name
 
 
 def _check_storage(path: str, dataset: Any) -> None:
-    """Refuse an array whose bytes lie elsewhere, need code of others to be unpacked, or are not there."""
+    """Refuse an array whose bytes are elsewhere, missing, or compressed by a filter that is not built in."""
     import h5py
 
-    made = dataset.get_create_plist()
-    layout = made.get_layout()
+    properties = dataset.get_create_plist()
+    layout = properties.get_layout()
     if layout not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED):
-        raise Refused(f"{path!r} is put together from other arrays (a virtual dataset)")
-    if made.get_external_count():
-        raise Refused(f"{path!r} keeps its numbers in another file (external storage)")
-    filters = {made.get_filter(index)[0] for index in range(made.get_nfilters())}
+        raise RefusedWeights(f"{path!r} is composed of other arrays (a virtual dataset)")
+    if properties.get_external_count():
+        raise RefusedWeights(f"{path!r} has its numbers in another file (external storage)")
+    filters = {properties.get_filter(index)[0] for index in range(properties.get_nfilters())}
     if filters - {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE}:
-        raise Refused(f"{path!r} is packed by a filter that is not allowed; allowed are gzip and shuffle")
+        raise RefusedWeights(
+            f"{path!r} is compressed by a filter that is not allowed; allowed are gzip and shuffle"
+        )
     kind = dataset.get_type()
     if kind.get_class() not in (h5py.h5t.FLOAT, h5py.h5t.INTEGER) or kind.get_size() > 8:
-        raise Refused(f"{path!r} holds no plain numbers")
+        raise RefusedWeights(f"{path!r} is not an array of plain numbers")
     if dataset.get_space().get_simple_extent_type() not in (h5py.h5s.SIMPLE, h5py.h5s.SCALAR):
-        raise Refused(f"{path!r} holds nothing")
-    _check_size(path, dataset, kind.get_size(), made.get_chunk() if layout == h5py.h5d.CHUNKED else None)
+        raise RefusedWeights(f"{path!r} is empty")
+    _check_size(
+        path, dataset, kind.get_size(), properties.get_chunk() if layout == h5py.h5d.CHUNKED else None
+    )
 
 
 def _check_size(path: str, dataset: Any, width: int, chunk: tuple[int, ...] | None) -> None:
@@ -176,22 +180,22 @@ def _check_size(path: str, dataset: Any, width: int, chunk: tuple[int, ...] | No
     stored = dataset.get_storage_size()
     if chunk is None:
         if stored != declared:
-            raise Refused(f"{path!r} declares {declared} bytes and holds {stored}")
+            raise RefusedWeights(f"{path!r} declares {declared} bytes and has {stored}")
     elif math.prod(chunk) * width > max(declared, _MAX_CHUNK_BYTES) or declared > 1100 * stored:
-        raise Refused(f"{path!r} declares {declared} bytes, many more than it holds ({stored})")
+        raise RefusedWeights(f"{path!r} declares {declared} bytes, many more than it has ({stored})")
 
 
-def _compare(found: Mapping[str, tuple[int, ...]], expected: Mapping[str, list[int]]) -> None:
+def _compare(shapes: Mapping[str, tuple[int, ...]], expected: Mapping[str, list[int]]) -> None:
     for path, shape in expected.items():
-        if path not in found:
-            raise Refused(
+        if path not in shapes:
+            raise RefusedWeights(
                 f"lacks {path!r}, which the model needs; was the file saved with another layer order?"
             )
-        if tuple(shape) != found[path]:
-            raise Refused(f"{path!r} has the shape {found[path]}; the model needs {tuple(shape)}")
-    extra = [path for path in found if path not in expected and not path.startswith(_UNREAD)]
+        if tuple(shape) != shapes[path]:
+            raise RefusedWeights(f"{path!r} has the shape {shapes[path]}; the model needs {tuple(shape)}")
+    extra = [path for path in shapes if path not in expected and not path.startswith(_UNREAD)]
     if extra:
-        raise Refused(f"holds {extra[0]!r}, which the model has no place for")
+        raise RefusedWeights(f"has {extra[0]!r}, which the model lacks")
 
 
 def _numbers(path: str, dataset: Any) -> Any:
@@ -199,15 +203,15 @@ def _numbers(path: str, dataset: Any) -> Any:
 
     array = np.asarray(dataset[()])
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise Refused(f"{path!r} holds numbers that are not finite")
+        raise RefusedWeights(f"{path!r} has numbers that are not finite")
     return array
 
 
-# --- talking -------------------------------------------------------------------------------------------------------
+# --- request and answer ----------------------------------------------------------------------------------------------
 
 
 def _load_all() -> None:
-    """Have everything loaded that reading takes, while the rest of the system can still be read."""
+    """Load everything that reading needs, while the other folders can still be read."""
     import h5py
     import numpy as np
 
@@ -218,7 +222,7 @@ def _load_all() -> None:
 
 
 def main() -> None:
-    """Do what standard input asks for; answer on standard output."""
+    """Carry out the request on standard input; answer on standard output."""
     request = json.load(sys.stdin)
     folder = Path(request["folder"])
     answer: dict[str, Any] = {"notes": confine(request["limits"])}
@@ -232,10 +236,10 @@ def main() -> None:
             folder / request["target"], **{str(index): array for index, array in enumerate(arrays.values())}
         )
         answer["read"] = len(arrays)
-    except Refused as error:
+    except RefusedWeights as error:
         answer["refused"] = str(error)
     except MemoryError:
-        answer["refused"] = "needs more memory than reading weights may take"
+        answer["refused"] = "needs more memory than is allowed for reading weights"
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(answer))
 

@@ -1,4 +1,4 @@
-"""The weights of an uploaded model, read in a process that has nothing to lose."""
+"""The weights of an uploaded model, read in a process without privileges."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CPU_S: Final = 240
 _MEMORY_BYTES: Final = 1 << 30
 _ANSWER_BYTES: Final = 1 << 16
 
-#: All that the child gets to know of its surroundings.
+#: The whole environment of the child.
 _ENVIRONMENT: Final = {
     "LC_ALL": "C.UTF-8",
     "OMP_NUM_THREADS": "1",
@@ -45,8 +45,8 @@ def read_weights(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of a `.keras` file by their paths in it; `expected`: the shape of each.
 
-    `folder` is empty and the child's alone. Raises `UploadFault` for a file that holds anything else, or more than
-    plain arrays, or that cannot be read within the limits of memory and time.
+    `folder` is empty and the only one that the child sees. Raises `UploadFault` for a file that has other arrays, or
+    anything but plain arrays, or that cannot be read within the limits of memory and time.
     """
     write_weights(model, folder / WEIGHTS)
     size = sum(math.prod(shape) for shape in expected.values()) * 8
@@ -64,18 +64,18 @@ def read_weights(
             "CORE": 0,
         },
     }
-    answer = _asked(request, folder)
+    answer = _run_child(request, folder)
     for note in answer.get("notes", ()):
-        log.warning("the sandbox is weaker than it could be: %s", str(note)[:200])
+        log.warning("the sandbox is weaker than intended: %s", str(note)[:200])
     if "refused" in answer:
         raise UploadFault(WEIGHTS, str(answer["refused"])[:500])
     return _arrays(folder / _TARGET, expected)
 
 
-def _asked(request: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
-    """The child's answer. What it says is believed as little as what it read."""
-    said, complained = folder / "answer.json", folder / "errors.txt"
-    with said.open("xb") as answer_file, complained.open("xb") as error_file:
+def _run_child(request: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The child's answer, which is trusted as little as the file."""
+    answer_path, errors_path = folder / "answer.json", folder / "errors.txt"
+    with answer_path.open("xb") as answer_file, errors_path.open("xb") as error_file:
         try:
             done = subprocess.run(
                 [sys.executable, "-I", "-B", str(_CHILD)],
@@ -91,25 +91,25 @@ def _asked(request: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
         except subprocess.TimeoutExpired:
             raise UploadFault(WEIGHTS, f"could not be read within {_WALL_S} s") from None
     try:
-        answer = json.loads(said.read_bytes()[:_ANSWER_BYTES])
+        answer = json.loads(answer_path.read_bytes()[:_ANSWER_BYTES])
     except ValueError:
         answer = None
     if done.returncode or not isinstance(answer, dict) or not {"refused", "read"} & set(answer):
-        log.warning("the sandbox ended with %s: %a", done.returncode, complained.read_bytes()[-500:])
+        log.warning("the sandbox ended with %s: %a", done.returncode, errors_path.read_bytes()[-500:])
         raise UploadFault(
-            WEIGHTS, "could not be read within the limits of memory and time, or broke its reader"
+            WEIGHTS, "could not be read within the limits of memory and time, or crashed the reader"
         )
     return answer
 
 
 def _arrays(path: Path, expected: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[Any]]:
-    """What the child wrote, checked like a stranger's file."""
+    """The arrays that the child wrote, checked like an untrusted file."""
     size = sum(math.prod(shape) for shape in expected.values()) * 8 + (1 << 20) + 1024 * len(expected)
     if path.is_symlink() or not path.is_file():
-        raise UploadFault(WEIGHTS, "came out of the sandbox as no file")
+        raise UploadFault(WEIGHTS, "the sandbox wrote no file")
     archive = open_archive(path, most_members=max(len(expected), 1), most_bytes=size)
     if set(archive.members) != {f"{index}.npy" for index in range(len(expected))}:
-        raise UploadFault(WEIGHTS, "came out of the sandbox as other arrays")
+        raise UploadFault(WEIGHTS, "the sandbox wrote other arrays")
     names = enumerate(expected.items())
     return {name: _array(archive, f"{index}.npy", shape, size) for index, (name, shape) in names}
 
@@ -118,7 +118,7 @@ def _array(archive: Archive, member: str, shape: tuple[int, ...], size: int) -> 
     try:
         array: NDArray[Any] = npy.read_array(io.BytesIO(archive.read(member, size)), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise UploadFault(WEIGHTS, "came out of the sandbox as no array") from error
+        raise UploadFault(WEIGHTS, "the sandbox wrote no valid array") from error
     if array.shape != tuple(shape) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise UploadFault(WEIGHTS, "came out of the sandbox otherwise than the model needs it")
+        raise UploadFault(WEIGHTS, "the sandbox wrote an array that does not fit the model")
     return array
