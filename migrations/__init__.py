@@ -1,1 +1,1 @@
-"""The steps of the database's schema, for Alembic; `service.store.migrate` takes them."""
+"""The revisions of the database's schema, for Alembic; `service.store.migrate` runs them."""

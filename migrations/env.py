@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates the connection it is handed."""
+"""Run by Alembic: migrates the connection that `service.store.migrate` passes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import text
 from service.store import final_training_models, key_models, upload_models  # noqa: F401 -- tables
 from service.store.models import Base
 
-#: Any number, the same for all: processes that start together migrate one after the other (PostgreSQL).
+#: Any number, the same in all processes: those that start together migrate one after the other (PostgreSQL).
 _LOCK = 7_360_001
 
 connection = context.config.attributes["connection"]

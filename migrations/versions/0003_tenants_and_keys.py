@@ -1,4 +1,4 @@
-"""Tenants, their keys, and whose a job is."""
+"""Tenants, their keys, and the tenant of a job."""
 
 from __future__ import annotations
 

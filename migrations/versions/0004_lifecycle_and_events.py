@@ -1,6 +1,7 @@
 """Pauses, priorities, attempts, events, idempotency keys.
 
-Columns are added and dropped in place: SQLite's way of copying a table deletes what refers to it by ON DELETE CASCADE.
+Columns are added and dropped in place: copying a table, as Alembic does on SQLite, deletes the rows that
+refer to it by ON DELETE CASCADE.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An index of the columns that lists and plots of trials read: the rows are long, most of each is its assignment."""
+"""An index of the columns that lists and plots of trials read: rows are long, mostly because of the assignment."""
 
 from __future__ import annotations
 

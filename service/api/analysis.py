@@ -18,7 +18,7 @@ from search.spec.resolved import resolve_model
 from service.api.deps import READS, BlobsDep, JobId, SessionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.schemas.analysis import AnalysisView
-from service.store import jobs, learning
+from service.store import analysis, jobs
 from service.store.blobs import BlobStore
 from service.store.models import Job
 from service.store.references import BlobLookup
@@ -42,7 +42,7 @@ def read_analysis(
 def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
     spec = SearchSpec.model_validate(job.spec)
     factor = factor_of(spec)
-    trials = learning.analysed_trials(session, job, factor)
+    trials = analysis.analysed_trials(session, job, factor)
     is_share = spec.objective.info.is_share and factor.direction == MAXIMIZE
     return analyse(
         _space(spec, blobs), trials, box_of(trials, job.reference_cost, (0.0, 1.0) if is_share else None)

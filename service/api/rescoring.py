@@ -20,7 +20,7 @@ from service.errors import InvalidRequest
 from service.parsing import Stated, parse_json, problems, refused
 from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
-from service.store import jobs, learning
+from service.store import analysis, jobs
 from service.store.references import BlobLookup
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
@@ -62,7 +62,7 @@ def rescore_job(
     job = jobs.get(session, job_id)
     goal = wanted.spec.goal
     spec = SearchSpec.model_validate(job.spec)
-    measured = [UnscoredTrial(*each) for each in learning.assignments(session, job_id)]
+    measured = [UnscoredTrial(*each) for each in analysis.assignments(session, job_id)]
     try:
         network = models.network(resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec as error:

@@ -1,0 +1,44 @@
+"""The store: everything SQL, and the files beside it. Rows are the truth; a search is rebuilt from them at any time.
+
+Functions get a session and change rows; they never commit (`Database.transaction` does) and know neither HTTP nor the
+queue. In the order a newcomer should read:
+
+The ground
+    session             databases and sessions; the one place that commits
+    models              the tables of jobs, trials, events, files and workers
+    tenancy             a tenant's session sees the rows of that tenant only
+    migrate             brings a database to the newest revision of its schema
+
+A job and its trials
+    lifecycle           which action is legal in which status, and where it leads; one table
+    jobs                jobs: created, read, ended
+    job_actions         pause, resume, stop, cancel, retry, extend, change, delete
+    trials              trials: added and read, with their epochs, layers and files
+    events              the event log of a job, and the lock that every write acquires first
+
+The work of workers
+    leases              one worker at a time works on a row: claims, attempts, expiry
+    claims              trials: claimed, renewed, finished, returned to the queue
+    final_reports       the report of a job whose search is over
+    final_trainings     a chosen trial trained on; its table is in final_training_models
+    workers             which worker processes are alive
+
+What the API reads
+    query               `sort`, `filter` and `fields` of a list, parsed
+    reading             pages, columns and exports of jobs and trials
+    scores              the score of a trial as an expression in SQL
+    analysis            the measured trials for analyses and rankings
+    pace                how long past trials took
+
+What the API checks and keeps
+    idempotency         a request that is sent several times is carried out once
+    quotas              what a tenant may use, and has used
+    key_models          the tables of tenants and their keys; `service.auth.keys` uses them
+
+Files
+    blobs               content-addressed files
+    deferred_deletes    content without references, removed later
+    uploads             uploaded models and data sets; their table is in upload_models
+    upload_parts        the bytes of unfinished uploads
+    references          the uploads that a job's specification refers to, looked up
+"""

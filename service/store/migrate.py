@@ -1,4 +1,4 @@
-"""Brings the database to a revision of its schema; the steps are Alembic's, in the package `migrations`."""
+"""Migrates the database to a revision of its schema; the revisions are Alembic's, in the package `migrations`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Engine, inspect, text
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_SCRIPTS: Final = "migrations"  #: the package of Alembic's scripts
+_SCRIPTS: Final = "migrations"  #: the package of the revisions
 
 
 def newest() -> str:
-    """The newest revision: files of revisions are named by their numbers."""
+    """The newest revision: the file of a revision begins with its number."""
     names = (path.name for path in _versions().iterdir())
     return max(name for name in names if name[0].isdigit()).partition("_")[0]
 
@@ -34,17 +34,17 @@ def is_current(engine: Engine) -> bool:
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Bring the database to `revision`; safe to call when it is there already, and by several processes at once."""
+    """Migrate the database up to `revision`; safe to call again, and by several processes at once."""
     if revision == "head" and is_current(engine):
         return
-    from alembic import command  # a quarter of a second of imports that a database at its head is spared
+    from alembic import command  # a quarter of a second of imports, saved if the database is current
 
     with engine.begin() as connection:
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(engine: Engine, revision: str) -> None:
-    """Take the database back to `revision`; "base" removes every table."""
+    """Migrate the database down to `revision`; "base" removes every table."""
     from alembic import command
 
     with engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""What analyses and rankings read of a job: its measured trials with their choices."""
+"""The measured trials of a job with their choices, for analyses and rankings."""
 
 from __future__ import annotations
 
