@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.fixed_point import QuantizedBitsQuantizer
-from quantization.quantizers.rounding import Tensor, hard_sigmoid, leaky_relu, round_through, stochastic_round
+from quantization.quantizers.rounding import hard_sigmoid, leaky_relu, round_through, stochastic_round
 from quantization.specs.qkeras import QuantizedSigmoid, QuantizedTanh, QuantizedUlaw
 
 

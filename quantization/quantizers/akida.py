@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor
 from quantization.quantizers.base import BaseQuantizer
-from quantization.quantizers.rounding import Tensor, round_through
+from quantization.quantizers.rounding import round_through
 from quantization.specs.akida import DiscreteRelu, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
 
 #: Largest scale factor, as cnn2snn holds it from 2.0.5 on: larger ones make thresholds too large for the chip.

@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.quantizers.rounding import Tensor, straight_through
+from quantization.quantizers.backend import Tensor
+from quantization.quantizers.rounding import straight_through
 from quantization.specs.parse import as_spec
 
 Spec = TypeVar("Spec", bound=Any)

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor, sign
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
-from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_or_one, stochastic_round
+from quantization.quantizers.rounding import hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import AutoScale
 from quantization.specs.qkeras import Bernoulli, Binary, StochasticBinary
 
@@ -50,7 +51,7 @@ class BinaryQuantizer(_TwoLevels):
         return np.array([0.0 if self.spec.use_01 else -1.0, 1.0]) * unit_of(self.spec)
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        codes = sign_or_one(self._dithered(x) if training and self.seed_generator is not None else x)
+        codes = sign(self._dithered(x) if training and self.seed_generator is not None else x)
         if self.spec.use_01:
             codes = (codes + 1.0) * 0.5
         return codes, self.scale_of(x, codes)
@@ -76,9 +77,9 @@ class StochasticBinaryQuantizer(_TwoLevels):
         return True
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        sign = sign_or_one(x)
-        codes = ops.where(self.draw(x), 1.0, -1.0) if training else sign
-        return codes, self.scale_of(x, sign)
+        likelier = sign(x)
+        codes = ops.where(self.draw(x), 1.0, -1.0) if training else likelier
+        return codes, self.scale_of(x, likelier)
 
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.tanh(x) if self.spec.alpha is None and not training else x

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor, sign
 from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
-from quantization.quantizers.rounding import Tensor, round_half_away, sign_or_one, stochastic_round
+from quantization.quantizers.rounding import round_half_away, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
 
@@ -58,7 +59,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
             return self._encode_auto(x)
         scale = constant_scale(self.spec.alpha)
         if self.is_sign:
-            return sign_or_one(x), scale
+            return sign(x), scale
         low, high = self.code_range
         if training and self.seed_generator is not None:
             return ops.clip(
@@ -71,7 +72,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         unit = 2.0**self.spec.integer
         x = x / unit
         if self.is_sign and not self.spec.compat:
-            codes = sign_or_one(x)
+            codes = sign(x)
             return codes, scaling.least_squares(x, codes) * unit
         if self.spec.post_training_scale is not None:
             scale = constant_scale(self.spec.post_training_scale) * (self.step / unit)
@@ -159,9 +160,9 @@ class QuantizedLinearQuantizer(BaseQuantizer[QuantizedLinear]):
         scaling = AutoScale.from_spec(self.spec)
         low, high = self.clip_range
         if self.spec.keep_negative:
-            step = scaling.largest(x, each=self.spec.compat) * 2.0 / (high - low)
+            step = scaling.largest(x, elementwise=self.spec.compat) * 2.0 / (high - low)
         else:
-            step = scaling.largest(x, each=self.spec.compat, magnitude=False) / (high - low)
+            step = scaling.largest(x, elementwise=self.spec.compat, magnitude=False) / (high - low)
         step = ops.maximum(step, keras.config.epsilon())
         if not scaling.power_of_two:
             return step

@@ -8,17 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor, round_to_power_of_two, sign, threshold
 from quantization.quantizers.base import BaseQuantizer
-from quantization.quantizers.rounding import (
-    Tensor,
-    at_least,
-    exact_log2,
-    leaky_relu,
-    log2,
-    power_by_bits,
-    power_of_two,
-    sign_or_one,
-)
+from quantization.quantizers.rounding import exact_log2, leaky_relu, log2, power_of_two
 from quantization.specs.qkeras import QuantizedPo2, QuantizedReluPo2
 
 #: Widest span of exponents whose codes are integers of int64.
@@ -26,14 +18,14 @@ _WIDEST = 62
 
 
 class _PowerOfTwo(BaseQuantizer[Any]):
-    """2^e with e = round(log2 |x|), held within the exponents that the bits can write."""
+    """2^e with e = round(log2 |x|), clipped to the exponents that the bits can represent."""
 
     #: Whether a bit is the number's sign.
     sign_bits: ClassVar[int] = 0
 
     @property
     def exponent_range(self) -> tuple[int, int]:
-        """Smallest and largest exponent that is written; one bit is the exponent's sign if any may be positive."""
+        """Smallest and largest exponent of the bits; one bit is the exponent's sign if any may be positive."""
         spec = self.spec
         needs_sign = spec.max_value is None or spec.max_value > 1
         width = spec.bits - self.sign_bits - needs_sign
@@ -64,16 +56,16 @@ class _PowerOfTwo(BaseQuantizer[Any]):
         low, high = self.exponent_range
         epsilon = keras.config.epsilon()
         tiny = size < epsilon
-        held = ops.where(tiny, epsilon, size)
+        bounded = ops.where(tiny, epsilon, size)
         if spec.max_value is not None:
-            held = ops.minimum(held, spec.max_value)
+            bounded = ops.minimum(bounded, spec.max_value)
         factor = 2.0 if spec.quadratic_approximation else 1.0
-        exponent = factor * ops.clip(self._logarithm(held, factor, training), float(low), float(high))
+        exponent = factor * ops.clip(self._logarithm(bounded, factor, training), float(low), float(high))
         # The reference does not double the exponent of what is nearly zero, and so makes it larger than its neighbours.
         return ops.where(tiny, float(low) * (1.0 if spec.compat else factor), exponent)
 
     def _logarithm(self, size: Tensor, factor: float, training: bool) -> Tensor:
-        """Integer part of log2(size) / factor, rounded as asked for."""
+        """log2(size) / factor as a whole number, rounded as the specification says."""
         if self.spec.log2_rounding == "floor":
             return ops.floor((log2(size) if self.spec.compat else exact_log2(size)) / factor)
         if training and self.seed_generator is not None:
@@ -85,32 +77,38 @@ class _PowerOfTwo(BaseQuantizer[Any]):
             return below + ops.cast(self._uniform(size) < above, "float32")
         return ops.round(exact_log2(size) / factor)
 
+    def coded(self, signs: Tensor, size: Tensor, training: bool) -> tuple[Tensor, Any]:
+        """Codes and scale of signs * 2^e, e the exponent of the size."""
+        if self.is_nearest:
+            return self._nearest(signs, size)
+        return self._coded(signs, self.exponent_of(size, training))
+
     @property
-    def is_by_bits(self) -> bool:
-        """Whether exponents can be read from the bits of float32: rounded to the nearest, and none beyond its range."""
+    def is_nearest(self) -> bool:
+        """Whether levels are the nearest powers of two by their logarithm, all of them normal float32 numbers."""
         low, high = self.exponent_range
         plain = self.spec.log2_rounding == "rnd" and not (
             self.spec.quadratic_approximation or self.spec.compat
         )
         return plain and self.seed_generator is None and high - low <= _WIDEST and low >= -126 and high <= 127
 
-    def coded_by_bits(self, sign: Tensor, size: Tensor) -> tuple[Tensor, Any]:
-        """`coded(sign, exponent_of(size))` where `is_by_bits`."""
+    def _nearest(self, signs: Tensor, size: Tensor) -> tuple[Tensor, Any]:
+        """`_coded(signs, exponent_of(size))` if `is_nearest`, without a logarithm."""
         low, high = self.exponent_range
         top = 2.0**high if self.spec.max_value is None else min(2.0**high, self.spec.max_value)
         smallest = 2.0**low
-        held = ops.minimum(ops.maximum(size, smallest), top)
+        bounded = ops.minimum(ops.maximum(size, smallest), top)
         epsilon = keras.config.epsilon()
         if smallest < epsilon:  # what is below epsilon has the smallest exponent
-            held = ops.where(size < epsilon, smallest, held)
-        return sign * power_by_bits(held, low), smallest
+            bounded = ops.where(size < epsilon, smallest, bounded)
+        return signs * round_to_power_of_two(bounded, low), smallest
 
-    def coded(self, sign: Tensor, exponent: Tensor) -> tuple[Tensor, Any]:
-        """Codes and scale of sign * 2^exponent: in units of the smallest level, or signs where that is too many."""
+    def _coded(self, signs: Tensor, exponent: Tensor) -> tuple[Tensor, Any]:
+        """Codes and scale of signs * 2^exponent: in units of the smallest level; signs if these would be too large."""
         lowest, highest = float(self.exponents[0]), float(self.exponents[-1])
         if highest - lowest > _WIDEST:
-            return sign, power_of_two(exponent)
-        return sign * power_of_two(exponent - lowest), float(2.0**lowest)
+            return signs, power_of_two(exponent)
+        return signs * power_of_two(exponent - lowest), float(2.0**lowest)
 
     def _uniform(self, x: Tensor) -> Tensor:
         return keras.random.uniform(ops.shape(x), dtype="float32", seed=self.seed_generator)
@@ -127,10 +125,7 @@ class QuantizedPo2Quantizer(_PowerOfTwo):
         return np.concatenate([-sizes[::-1], sizes])
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        sign, size = sign_or_one(x), ops.abs(x)
-        if self.is_by_bits:
-            return self.coded_by_bits(sign, size)
-        return self.coded(sign, self.exponent_of(size, training))
+        return self.coded(sign(x), ops.abs(x), training)
 
 
 class QuantizedReluPo2Quantizer(_PowerOfTwo):
@@ -151,22 +146,18 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         slope = self.spec.negative_slope
-        if not slope and self.is_by_bits:
-            return self.coded_by_bits(self._sign(x), x)
-        size = leaky_relu(x, 0.0)
-        sign = self._sign(size)
-        exponent = self.exponent_of(size, training)
-        if slope:
-            below = leaky_relu(-x, 0.0) * slope
-            sign = ops.where(x >= 0, sign, -self._sign(below))
-            exponent = ops.where(x >= 0, exponent, self.exponent_of(below, training))
-        return self.coded(sign, exponent)
+        if not slope:  # what is negative has the sign 0 or, as the smallest sizes, the smallest exponent
+            return self.coded(self._is_positive(x), x, training)
+        above, below = leaky_relu(x, 0.0), leaky_relu(-x, 0.0) * slope
+        signs = ops.where(x >= 0, self._is_positive(above), -self._is_positive(below))
+        exponents = (self.exponent_of(size, training) for size in (above, below))
+        return self._coded(signs, ops.where(x >= 0, *exponents))
 
-    def _sign(self, size: Tensor) -> Tensor:
+    def _is_positive(self, size: Tensor) -> Tensor:
         """1, or 0 for what is nearer to zero than to the smallest level."""
         if self.spec.compat:
             return ops.ones_like(size)
-        return at_least(size, 0.5 * 2.0 ** float(self.exponents[0]))
+        return threshold(size, 0.5 * 2.0 ** float(self.exponents[0]))
 
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
         sloped = leaky_relu(x, self.spec.negative_slope)

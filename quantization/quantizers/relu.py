@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import (
-    Tensor,
     hard_sigmoid,
     leaky_relu,
     stochastic_round,

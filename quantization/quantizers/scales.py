@@ -1,4 +1,4 @@
-"""Scales found from the data: what `alpha="auto"` and `alpha="auto_po2"` mean. Backend-neutral: `keras.ops` only."""
+"""Scales computed from the data, for `alpha="auto"` and `alpha="auto_po2"`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.quantizers.rounding import Tensor, nearest_power_of_two
+from quantization.quantizers.backend import Tensor, is_concrete
+from quantization.quantizers.rounding import nearest_power_of_two
 
 
 @dataclass(frozen=True, slots=True)
 class AutoScale:
-    """How a scale is found: over which elements, whether a power of two, with which exponents.
+    """How a scale is computed: over which elements, whether it is a power of two, with which exponents.
 
-    `axis` names the axes that keep their own scale (None: the last one), `group` how many neighbours along each
-    share it. A tensor of rank 1 has one scale; `per_element` gives it one for each element in the least-squares
+    `axis`: the axes along which scales differ (None: the last one). `group`: how many neighbours along each of them
+    share one. A tensor of rank 1 has one scale; `per_element` gives it one for each element in the least-squares
     step, as QKeras does, which makes the quantizer the identity.
     """
 
@@ -31,7 +32,7 @@ class AutoScale:
 
     @classmethod
     def from_spec(cls, spec: Any) -> AutoScale:
-        """The scaling a specification asks for."""
+        """The automatic scale of a specification."""
         return cls(
             power_of_two=spec.alpha == "auto_po2",
             axis=getattr(spec, "scale_axis", None),
@@ -41,7 +42,7 @@ class AutoScale:
             per_element=spec.compat,
         )
 
-    def kept_axes(self, rank: int) -> tuple[int, ...]:
+    def scale_axes(self, rank: int) -> tuple[int, ...]:
         """The axes along which scales differ."""
         if self.axis is None:
             return (rank - 1,) if rank > 1 else ()
@@ -50,8 +51,8 @@ class AutoScale:
 
     def reduced_axes(self, rank: int) -> tuple[int, ...]:
         """The axes over which a scale is shared."""
-        kept = self.kept_axes(rank)
-        return tuple(axis for axis in range(rank) if axis not in kept)
+        separate = self.scale_axes(rank)
+        return tuple(axis for axis in range(rank) if axis not in separate)
 
     def rounded(self, scale: Tensor) -> Tensor:
         """The scale itself, or the nearest power of two."""
@@ -59,14 +60,14 @@ class AutoScale:
             return scale
         return nearest_power_of_two(scale, self.min_exponent, self.max_exponent)
 
-    def largest(self, x: Tensor, *, each: bool = False, magnitude: bool = True) -> Tensor:
+    def largest(self, x: Tensor, *, elementwise: bool = False, magnitude: bool = True) -> Tensor:
         """Largest magnitude (or value) among the elements that share a scale, axes kept.
 
-        `each`: every element of a rank-1 tensor is alone, as in QKeras' quantized_linear.
+        `elementwise`: every element of a rank-1 tensor has its own scale, as in QKeras' quantized_linear.
         """
         sizes = ops.abs(x) if magnitude else x
         rank = len(x.shape)
-        if rank <= 1 and each:
+        if rank <= 1 and elementwise:
             return sizes
         return ops.max(sizes, axis=self.reduced_axes(rank), keepdims=True)
 
@@ -75,7 +76,7 @@ class AutoScale:
         return ops.std(x, axis=self.reduced_axes(len(x.shape)), keepdims=True)
 
     def least_squares(self, x: Tensor, codes: Tensor) -> Tensor:
-        """The scale s that minimizes sum (x - s codes)^2, rounded to a power of two where asked for."""
+        """The scale s that minimizes sum (x - s codes)^2, rounded to a power of two if `power_of_two`."""
         if len(x.shape) <= 1 and self.per_element:
             products, squares = x * codes, codes * codes
         else:
@@ -88,9 +89,9 @@ class AutoScale:
         mean = ops.mean(x, axis=axes, keepdims=True)
         if self.group is None:
             return mean
-        kept = self.kept_axes(len(x.shape))
-        groups = self.group if isinstance(self.group, tuple) else (self.group,) * len(kept)
-        for axis, size in zip(kept, groups, strict=True):
+        axes = self.scale_axes(len(x.shape))
+        groups = self.group if isinstance(self.group, tuple) else (self.group,) * len(axes)
+        for axis, size in zip(axes, groups, strict=True):
             mean = _grouped(mean, axis, size)
         return mean
 
@@ -98,27 +99,18 @@ class AutoScale:
 def alternated(
     scale: Tensor, codes_of: Callable[[Tensor], Tensor], scale_of: Callable[[Tensor], Tensor], times: int
 ) -> tuple[Tensor, Tensor]:
-    """Codes and scale after finding the codes for a scale and the scale for these codes, `times` times.
+    """Codes and scale after computing the codes for a scale and the scale for these codes, `times` times.
 
-    Both are functions of their argument alone: codes found twice running would be found for ever, and where numbers are
-    at hand no more are looked for.
+    Both are functions of their argument alone, so codes that repeat once repeat for ever: where numbers can be read, it
+    stops there.
     """
     codes = codes_of(scale)
     for _ in range(times - 1):
         scale, before = scale_of(codes), codes
         codes = codes_of(scale)
-        if _is_at_hand(codes) and np.array_equal(*map(ops.convert_to_numpy, (codes, before))):
+        if is_concrete(codes) and np.array_equal(*map(ops.convert_to_numpy, (codes, before))):
             return codes, scale
     return codes, scale_of(codes)
-
-
-def _is_at_hand(x: Tensor) -> bool:
-    """Whether the numbers of a tensor are known, not only how they are computed."""
-    if keras.backend.backend() == "tensorflow":
-        return hasattr(x, "numpy")
-    import jax
-
-    return not isinstance(x, jax.core.Tracer)
 
 
 def quotient(x: Tensor, scale: Any) -> Tensor:

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.quantizers.backend import Tensor, ternary_sign
 from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
-from quantization.quantizers.rounding import Tensor, hard_sigmoid, sign_from, stochastic_round
+from quantization.quantizers.rounding import hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import StochasticTernary, Ternary
 
@@ -33,7 +34,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
             return self.fitted(x, training)
-        return sign_from(x, self.threshold), constant_scale(self.spec.alpha)
+        return ternary_sign(x, self.threshold), constant_scale(self.spec.alpha)
 
     @property
     def threshold(self) -> float:

@@ -19,8 +19,9 @@ from keras import ops
 from costmodel.layer_classes import FUNCTION_SLOTS
 from quantization.layers.base import effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
+from quantization.quantizers.backend import keep_within
 from quantization.quantizers.base import EVERYWHERE, channels_of
-from quantization.quantizers.rounding import kept_within, straight_within
+from quantization.quantizers.rounding import straight_within
 from quantization.specs.parse import QuantizerSpec
 from quantization.switching.switch_case import one_of, traced
 
@@ -232,7 +233,7 @@ def _straight_derivative(rank: int, dtype: str) -> Any:
 
     def gradient(x: Tensor, upstream: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
         *_, low, high = ops.unstack(parameters, PARAMETERS)
-        return kept_within(upstream, ops.cast(x, "float32"), low, high)
+        return keep_within(upstream, ops.cast(x, "float32"), low, high)
 
     x: tuple[list[int | None], str] = ([None] * rank, dtype)
     return traced(gradient, x, x, *_others())

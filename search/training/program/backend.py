@@ -1,4 +1,4 @@
-"""What a program needs of its backend: gradients, gathering, and functions that are traced once."""
+"""What a program needs of its backend: gradients, and functions that are traced once."""
 
 from __future__ import annotations
 
@@ -9,15 +9,6 @@ from typing import Any
 import keras
 
 Tensor = Any
-
-
-def gather(x: Tensor, indices: Tensor) -> Tensor:
-    """The elements of x at these indices, which are not negative."""
-    if keras.backend.backend() == "tensorflow":  # Keras' `take` adds operations for negative indices
-        import tensorflow as tf
-
-        return tf.gather(x, indices)
-    return keras.ops.take(x, indices, 0)
 
 
 def value_and_gradients(

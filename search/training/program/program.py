@@ -26,7 +26,7 @@ from search.task import Task
 from search.training.evaluate import scores_of, tally_of
 from search.training.losses import batch_loss
 from search.training.metrics import no_tally
-from search.training.program.backend import compiled, gather, value_and_gradients
+from search.training.program.backend import compiled, value_and_gradients
 from search.training.program.optimizers import OPTIMIZERS, FlatOptimizer
 from search.training.program.state import (
     Arguments,
@@ -249,8 +249,8 @@ class Program:
 
         def step(state: ProgramState, sums: BatchSums, batch: Tensor) -> Any:
             indices = _batch(order, batch, size)
-            targets = keras.tree.map_structure(lambda targets: gather(targets, indices), y)
-            trained = self.train_batch(arguments, state, gather(x, indices), targets)
+            targets = keras.tree.map_structure(lambda targets: ops.take(targets, indices, axis=0), y)
+            trained = self.train_batch(arguments, state, ops.take(x, indices, axis=0), targets)
             sums = sums.plus(trained.loss, trained.tally, ops.shape(indices)[0])
             return trained.state, sums, batch + 1
 

@@ -1,4 +1,4 @@
-"""Signs, thresholds, ranges and powers of two, found without a comparison."""
+"""Signs, thresholds, ranges and powers of two against their definitions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keras import ops
 
-from quantization.quantizers.rounding import at_least, kept_within, power_by_bits, sign_from, sign_or_one
+from quantization.quantizers.backend import (
+    keep_within,
+    round_to_power_of_two,
+    sign,
+    ternary_sign,
+    threshold,
+)
 
 #: What a threshold is compared with: itself, its neighbours, and anything else.
 _ANY = st.floats(width=32, allow_nan=False, allow_subnormal=False)
@@ -30,26 +36,26 @@ def _around(bound: float, others: list[float]) -> np.ndarray:
 @given(_BOUNDS, st.lists(_ANY, max_size=8))
 def test_a_threshold_is_reached_from_the_bound_on(bound: float, others: list[float]) -> None:
     x = _around(bound, others)
-    np.testing.assert_array_equal(_numbers(at_least(x, bound)), (x >= np.float32(bound)).astype(np.float32))
+    np.testing.assert_array_equal(_numbers(threshold(x, bound)), (x >= np.float32(bound)).astype(np.float32))
 
 
 @given(_BOUNDS, st.lists(_ANY, max_size=8))
 def test_signs_count_from_the_bound_on(bound: float, others: list[float]) -> None:
     x = _around(bound, others)
     expected = (x >= np.float32(bound)).astype(np.float32) - (x <= -np.float32(bound))
-    np.testing.assert_array_equal(_numbers(sign_from(x, bound)), expected)
+    np.testing.assert_array_equal(_numbers(ternary_sign(x, bound)), expected)
 
 
 @given(st.lists(_ANY, max_size=8))
 def test_the_sign_of_zero_is_one(others: list[float]) -> None:
     x = _around(1.0, others)
-    np.testing.assert_array_equal(_numbers(sign_or_one(x)), np.where(x < 0, -1.0, 1.0))
+    np.testing.assert_array_equal(_numbers(sign(x)), np.where(x < 0, -1.0, 1.0))
 
 
-def test_what_is_no_number_stays_none() -> None:
+def test_signs_of_nan_are_nan() -> None:
     x = np.full(3, math.nan, np.float32)
-    for found in (at_least(x, 0.5), sign_from(x, 0.5), sign_or_one(x)):
-        assert np.isnan(_numbers(found)).all()
+    for signs in (threshold(x, 0.5), ternary_sign(x, 0.5), sign(x)):
+        assert np.isnan(_numbers(signs)).all()
 
 
 @given(
@@ -64,13 +70,15 @@ def test_values_are_kept_within_the_range_alone(low: float, width: float, others
     values = np.resize(np.array([1.5, -2.0, math.inf, -math.inf, math.nan], np.float32), x.shape)
     expected = np.where((x > low) & (x <= high), values, np.float32(0))
     for shape in ((-1,), (1, -1), (1, 1, 1, -1)):
-        kept = kept_within(*map(ops.convert_to_tensor, (values.reshape(shape), x.reshape(shape), low, high)))
-        np.testing.assert_array_equal(_numbers(kept), expected.reshape(shape))
+        result = keep_within(
+            *map(ops.convert_to_tensor, (values.reshape(shape), x.reshape(shape), low, high))
+        )
+        np.testing.assert_array_equal(_numbers(result), expected.reshape(shape))
 
 
 @given(st.integers(-40, 40), st.integers(-60, 60), st.floats(1, 2, width=32, exclude_max=True))
 def test_powers_of_two_are_the_nearest_by_their_logarithm(low: int, exponent: int, fraction: float) -> None:
     x = np.float32(fraction) * np.float32(2.0) ** np.float32(exponent)
     above = float(fraction) ** 2 > 2  # no float32 is the square root
-    found = _numbers(power_by_bits(ops.convert_to_tensor(x), low))
-    assert found == 2.0 ** (exponent + above - low)
+    power = _numbers(round_to_power_of_two(ops.convert_to_tensor(x), low))
+    assert power == 2.0 ** (exponent + above - low)
