@@ -2,10 +2,10 @@
 
     python -m benchmarks.api [--quick] [--json] [--check]
 
-The service runs in a process of its own on loopback; this one asks. PostgreSQL is taken from FEWBITS_TEST_DATABASE_URL
-or loopback, in a schema that is removed afterwards, and left out where there is none. Times are those of whole
-requests, measured by the client; CPU is what the service's process used for one; events: from the end of the commit
-to the event's arrival. `--check` exits 1 if a target is missed.
+The service runs in a separate process on loopback; this one sends requests. PostgreSQL is that of
+FEWBITS_TEST_DATABASE_URL or of loopback, in a schema that is removed afterwards; it is skipped if no server responds.
+Times are those of whole requests, measured by the client; CPU is the processor time of the service for one; events are
+timed from the end of the commit to their arrival. `--check` exits 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from service.store.events import Entry, EventType
 from service.store.migrate import upgrade
 from service.store.session import Database
 
-#: What is asked -> its target: 95 of 100 answers come within so many milliseconds.
+#: Question -> target in milliseconds: 95 of 100 responses take less.
 TARGETS = {
     "submit a job": 100.0,
     "a page of 100 trials, by number": 50.0,
@@ -92,7 +92,7 @@ def percentiles(database: str, question: str, times_s: list[float], cpu_s: float
 
 @contextmanager
 def databases(home: Path, kinds: list[str]) -> Iterator[dict[str, str]]:
-    """Addresses of the databases there are; what was made of them is removed."""
+    """URLs of the available databases; what was created in them is removed."""
     addresses = {"SQLite": f"sqlite:///{home / 'fewbits.db'}"} if "sqlite" in kinds else {}
     server = os.environ.get("FEWBITS_TEST_DATABASE_URL", "postgresql://postgres@127.0.0.1:5432/test")
     schema = f"fewbits_bench_{uuid.uuid4().hex[:12]}"
@@ -102,7 +102,7 @@ def databases(home: Path, kinds: list[str]) -> Iterator[dict[str, str]]:
                 connection.execute(f'CREATE SCHEMA "{schema}"')
             addresses["PostgreSQL"] = f"{server}?options=-csearch_path%3D{schema}"
     except psycopg.OperationalError:
-        print("no PostgreSQL server: left out", file=sys.stderr)
+        print("no PostgreSQL server: skipped", file=sys.stderr)
     try:
         yield addresses
     finally:
@@ -113,7 +113,7 @@ def databases(home: Path, kinds: list[str]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def serving(home: Path, database_url: str) -> Iterator[tuple[str, psutil.Process]]:
-    """The service in a process of its own: its address, and the process."""
+    """The service in a separate process: its address, and the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -176,7 +176,7 @@ def questions(
     trials, points = f"/v1/jobs/{ids['large']}/trials", f"/v1/jobs/{ids['large']}/points"
     with httpx.Client(base_url=url, timeout=60) as http:
 
-        def asked(path: str, **headers: str) -> Callable[[], httpx.Response]:
+        def getting(path: str, **headers: str) -> Callable[[], httpx.Response]:
             return lambda: http.get(path, headers=headers)
 
         def submit() -> httpx.Response:
@@ -187,16 +187,16 @@ def questions(
         cursor = http.get(f"{trials}?limit=1000").json()["next_cursor"]
         plans: list[tuple[str, Callable[[], httpx.Response], int]] = [
             ("submit a job", submit, 202),
-            ("a page of 100 trials, by number", asked(f"{trials}?limit=100&cursor={cursor}"), 200),
-            ("a page of 100 trials, by score", asked(f"{trials}?limit=100&sort=-score"), 200),
-            ("a page of 100 trials, filtered", asked(f"{trials}?limit=100&filter={conditions}"), 200),
-            ("a page of 100 trials, by loss", asked(f"{trials}?limit=100&sort=loss"), 200),
-            ("points of 10,000 trials", asked(f"/v1/jobs/{ids['middle']}/points"), 200),
-            ("points of 50,000 trials", asked(points), 200),
-            ("304 for a list of trials", asked(trials, **{"If-None-Match": tags[trials]}), 304),
-            ("304 for points", asked(points, **{"If-None-Match": tags[points]}), 304),
-            ("a job of 50,000 trials", asked(f"/v1/jobs/{ids['large']}"), 200),
-            ("the list of jobs", asked("/v1/jobs?limit=50"), 200),
+            ("a page of 100 trials, by number", getting(f"{trials}?limit=100&cursor={cursor}"), 200),
+            ("a page of 100 trials, by score", getting(f"{trials}?limit=100&sort=-score"), 200),
+            ("a page of 100 trials, filtered", getting(f"{trials}?limit=100&filter={conditions}"), 200),
+            ("a page of 100 trials, by loss", getting(f"{trials}?limit=100&sort=loss"), 200),
+            ("points of 10,000 trials", getting(f"/v1/jobs/{ids['middle']}/points"), 200),
+            ("points of 50,000 trials", getting(points), 200),
+            ("304 for a list of trials", getting(trials, **{"If-None-Match": tags[trials]}), 304),
+            ("304 for points", getting(points, **{"If-None-Match": tags[points]}), 304),
+            ("a job of 50,000 trials", getting(f"/v1/jobs/{ids['large']}"), 200),
+            ("the list of jobs", getting("/v1/jobs?limit=50"), 200),
         ]
         for question, ask, status in plans:
             before = cpu_s(process)
@@ -285,7 +285,7 @@ def measure(kinds: list[str], repeats: int, event_repeats: int) -> Iterator[Resp
 
 
 def settle(database: Database) -> None:
-    """What PostgreSQL's autovacuum does by itself some minutes after so many rows."""
+    """Do what PostgreSQL's autovacuum would do some minutes after inserting many rows."""
     if database.engine.dialect.name == "postgresql":
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.execute(text("VACUUM ANALYZE trials"))
@@ -298,12 +298,12 @@ def table(figures: list[ResponseTimes]) -> str:
     """The figures as a Markdown table, a column for each database."""
     names = list(dict.fromkeys(figure.database for figure in figures))
     by = {(figure.database, figure.question): figure for figure in figures}
-    questions_asked = dict.fromkeys(figure.question for figure in figures)
+    all_questions = dict.fromkeys(figure.question for figure in figures)
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     head = "".join(f" {name} p50 | p95 | CPU |" for name in names)
     lines = [f"100,000 trials stored, milliseconds; {machine}", "", f"| question | target |{head}"]
     lines.append("|---|---:|" + "---:|---:|---:|" * len(names))
-    for question in questions_asked:
+    for question in all_questions:
         target = TARGETS.get(question)
         shown = "-" if target is None else f"< {target:g}"
         row = [by[name, question] for name in names]

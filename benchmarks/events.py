@@ -1,6 +1,6 @@
 """`python -m benchmarks.events`: how late an event is when many streams listen, and what they cost when none comes.
 
-Serves the application on a real socket in a process of its own, opens the streams in this one, writes events into the
+Serves the application on a real socket in a separate process, opens the streams in this one, writes events into the
 database as a worker does, and takes the time from the commit until the last stream has each.
 """
 

@@ -1,6 +1,6 @@
 """Uploads, measured: how fast they come in, and how far the memory of the API process grows.
 
-Starts `fewbits serve --no-worker` in a folder of its own and sends a data set over loopback, in one piece and in parts.
+Starts `fewbits serve --no-worker` in a temporary folder and sends a data set over loopback, in one piece and in parts.
 Target (`--check`): the API grows by less than 64 MB while 1 GiB comes in, is hashed and checked.
 """
 
@@ -126,13 +126,13 @@ def write_data(path: Path, size_mb: float) -> None:
 
 
 def measure(size_mb: float, folder: Path, *, parts: tuple[int, ...] = (1, 16)) -> list[UploadRun]:
-    """Uploads of one data set, each in so many parts, and of a model that is refused."""
+    """Upload one data set in each of these numbers of parts, and a model that is refused."""
     path = folder / "data.npz"
     write_data(path, size_mb)
     with serving(folder) as (url, pid), httpx.Client(base_url=url, timeout=600) as http:
         small = folder / "small.npz"
         write_data(small, 1)
-        _upload(http, small, 1)  # what the first request loads is not what is measured
+        _upload(http, small, 1)  # imports of the first request are not measured
         runs = [
             _measured(
                 f"data set in {count} part{'s' * (count > 1)}",
@@ -166,11 +166,11 @@ def _upload(http: httpx.Client, path: Path, parts: int) -> int:
 def _send(http: httpx.Client, resource: str, path: Path, parts: int) -> int:
     """Send a file; the status of the last answer."""
     size = path.stat().st_size
-    place = http.post(f"/v1/{resource}", json={"name": path.name, "size_bytes": size}).headers["location"]
+    location = http.post(f"/v1/{resource}", json={"name": path.name, "size_bytes": size}).headers["location"]
     ends = [size * index // parts for index in range(parts + 1)]
     for begin, end in pairwise(ends):
         answer = http.patch(
-            f"{place}/content",
+            f"{location}/content",
             content=_blocks(path, begin, end),
             headers={"upload-offset": str(begin), "content-length": str(end - begin)},
         )

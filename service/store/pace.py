@@ -20,7 +20,7 @@ _TRIALS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TrialPace:
     """Seconds that a trial of a model takes for each epoch, and once; medians of `trials` trials."""
 
     epoch_s: float
@@ -33,7 +33,7 @@ class Pace:
         return self.once_s + epochs * self.epoch_s
 
 
-def pace(session: Session, spec: Mapping[str, Any]) -> Pace | None:
+def pace(session: Session, spec: Mapping[str, Any]) -> TrialPace | None:
     """The pace of past trials of the specification's model, on the same data if possible; None without past trials."""
     newest = select(Job).where(Job.model_key == jobs.model_key(spec)).order_by(Job.created_at.desc())
     past_jobs = session.scalars(newest.limit(_JOBS)).all()
@@ -42,7 +42,7 @@ def pace(session: Session, spec: Mapping[str, Any]) -> Pace | None:
         seconds = [pair for job in chosen for pair in _seconds(session, job)]
         if seconds:
             epochs, once = zip(*seconds, strict=True)
-            return Pace(median(epochs), median(once), len(seconds), same_data)
+            return TrialPace(median(epochs), median(once), len(seconds), same_data)
     return None
 
 

@@ -21,15 +21,15 @@ def server(
     """A service that is ready."""
     home: Path = tmp_path_factory.mktemp("home")
     if request.param == "embedded":
-        with running(home, {}) as found:
-            yield found
+        with running(home, {}) as server:
+            yield server
         return
     broker = redis_url()
     if broker is None:
         pytest.skip("no Redis server on loopback or at FEWBITS_TEST_BROKER_URL")
     database = make_postgres_schema()
-    with running(home, {"FEWBITS_DATABASE_URL": database, "FEWBITS_BROKER_URL": broker}) as found:
-        yield found
+    with running(home, {"FEWBITS_DATABASE_URL": database, "FEWBITS_BROKER_URL": broker}) as server:
+        yield server
     drop_schema(database)
 
 

@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
     spec = SearchSpec.model_validate(report["configuration"]["spec"])
     prepared = plan(spec, folder)
     data = load(spec.data, folder, spec.seed, prepared.data.input_shape)
-    found = {
+    metrics = {
         part: model.evaluate(x, y, batch_size=1024, verbose=0, return_dict=True)["accuracy"]
         for part, x, y in (
             ("validation", data.x_validation, data.y_validation),
@@ -35,7 +35,7 @@ def main(folder: Path) -> None:
     energy = price(
         prepare(as_network.network(model)), as_network.types(model), prepared.pricer.trial_settings
     )
-    print(json.dumps({**found, "energy_pj": energy.energy_pj}))
+    print(json.dumps({**metrics, "energy_pj": energy.energy_pj}))
 
 
 if __name__ == "__main__":

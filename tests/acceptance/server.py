@@ -29,9 +29,9 @@ def until(condition: Callable[[], T | None], what: str, patience_s: float = PATI
     """The first true value of `condition`."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+        result = condition()
+        if result:
+            return result
         time.sleep(0.1)
     raise AssertionError(f"waited {patience_s:.0f} s in vain for {what}")
 

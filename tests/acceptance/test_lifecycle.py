@@ -17,8 +17,8 @@ pytestmark = pytest.mark.timeout(600)
 def post(server: Server, job_id: str, verb: str, **body: Any) -> dict[str, Any]:
     answer = server.http.post(f"/v1/jobs/{job_id}:{verb}", json=body or None)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    document: dict[str, Any] = answer.json()
+    return document
 
 
 def test_a_job_is_paused_resumed_stopped_and_extended(server: Server, job: dict[str, Any]) -> None:
@@ -39,11 +39,11 @@ def test_a_job_is_paused_resumed_stopped_and_extended(server: Server, job: dict[
     until(lambda: len([t for t in trials(server, job_id) if t["status"] == "done"]) >= 2, "another one")
 
     post(server, job_id, "stop")
-    found = wait(server, job_id)
-    assert (found["status"], found["cause"]) == ("done", "user")
+    stopped = wait(server, job_id)
+    assert (stopped["status"], stopped["cause"]) == ("done", "user")
     refused = server.http.post(f"/v1/jobs/{job_id}:pause")
     assert refused.status_code == 409
-    assert refused.json()["allowed"] == found["allowed"]
+    assert refused.json()["allowed"] == stopped["allowed"]
     clone = server.http.post(f"/v1/jobs/{job_id}:clone", json={"budget": {"trials": 1}})
     again = wait(server, clone.json()["id"])
     assert (again["status"], again["trials"]["done"]) == ("done", 1)
@@ -57,10 +57,10 @@ def test_a_running_trial_ends_within_seconds_of_the_cancellation(server: Server,
     long = job | {"data": "digits", "training": {"epochs": 1000, "batch_size": 1}, "parallel_trials": 1}
     job_id = submit(server, long)
     until(lambda: any(t["epochs_done"] for t in trials(server, job_id)), "a trial in the midst of training")
-    asked = time.monotonic()
+    start = time.monotonic()
     post(server, job_id, "cancel")
     assert wait(server, job_id)["status"] == "cancelled"
-    print(f"cancelled after {time.monotonic() - asked:.1f} s")
+    print(f"cancelled after {time.monotonic() - start:.1f} s")
     (trial,) = [t for t in trials(server, job_id) if t["started_at"]]
     assert trial["status"] == "cancelled"
     assert server.http.delete(f"/v1/jobs/{job_id}").status_code == 204
@@ -72,9 +72,9 @@ def test_a_stream_tells_a_job_to_its_end(server: Server, job: dict[str, Any]) ->
     with server.http.stream(
         "GET", f"/v1/jobs/{job_id}/events", headers={"accept": "text/event-stream"}, timeout=240
     ) as answer:
-        told = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
-    types = [event["type"] for event in told if event["type"] != "job.warning"]
+        events = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
+    types = [event["type"] for event in events if event["type"] != "job.warning"]
     assert types[:4] == ["job.created", "job.status", "trial.queued", "trial.claimed"]
     assert types[-4:] == ["trial.ended", "job.status", "job.finalized", "job.status"]
     assert types.count("trial.epoch") == 2
-    assert told == read(server, f"/v1/jobs/{job_id}/events?limit=1000")["items"]
+    assert events == read(server, f"/v1/jobs/{job_id}/events?limit=1000")["items"]

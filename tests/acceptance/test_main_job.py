@@ -22,8 +22,8 @@ def submit(server: Server, job: dict[str, Any]) -> str:
     answer = server.http.post("/v1/jobs", json=job)
     assert answer.status_code == 202, answer.text
     assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
-    found: str = answer.json()["id"]
-    return found
+    job_id: str = answer.json()["id"]
+    return job_id
 
 
 def read(server: Server, path: str) -> Any:
@@ -36,8 +36,8 @@ def wait(server: Server, job_id: str) -> dict[str, Any]:
     """The job when it has ended."""
 
     def ended() -> dict[str, Any] | None:
-        found: dict[str, Any] = read(server, f"/v1/jobs/{job_id}")
-        return found if found["status"] in ENDED else None
+        job: dict[str, Any] = read(server, f"/v1/jobs/{job_id}")
+        return job if job["status"] in ENDED else None
 
     return until(ended, f"job {job_id} to end; log:\n{server.log()}")
 
@@ -50,8 +50,8 @@ def test_the_best_model_gives_the_reported_metric_and_energy_in_a_new_process(
     server: Server, job: dict[str, Any], tmp_path: Path
 ) -> None:
     job_id = submit(server, job)
-    found = wait(server, job_id)
-    assert found["status"] == "done", found["reason"]
+    done = wait(server, job_id)
+    assert done["status"] == "done", done["reason"]
     best = read(server, f"/v1/jobs/{job_id}/best")["items"][0]
     for name in ("model.keras", "report.json", "quantizers.json", "weights.npz"):
         answer = server.http.get(f"/v1/jobs/{job_id}/trials/{best['number']}/artifacts/{name}")
@@ -73,8 +73,8 @@ def test_the_best_model_gives_the_reported_metric_and_energy_in_a_new_process(
 def test_trials_are_numbered_once_and_hold_what_was_asked_for(server: Server, job: dict[str, Any]) -> None:
     job_id = submit(server, job)
     wait(server, job_id)
-    found = trials(server, job_id)
-    assert [trial["number"] for trial in found] == [0, 1, 2]
+    page = trials(server, job_id)
+    assert [trial["number"] for trial in page] == [0, 1, 2]
     detail = read(server, f"/v1/jobs/{job_id}/trials/0")
     assert [epoch["epoch"] for epoch in detail["epochs"]] == [0, 1]
     assert sum(layer["included_pj"] for layer in detail["layers"]) == pytest.approx(
@@ -97,12 +97,12 @@ def test_a_killed_worker_loses_no_finished_trial_and_the_job_goes_on(
 ) -> None:
     job_id = submit(server, job | {"budget": {"trials": 4}})
     until(lambda: any(t["status"] == "done" for t in trials(server, job_id)), "a first finished trial")
-    kept = {t["number"]: t["metric"] for t in trials(server, job_id) if t["status"] == "done"}
+    before = {t["number"]: t["metric"] for t in trials(server, job_id) if t["status"] == "done"}
     server.kill_workers()
     assert wait(server, job_id)["status"] == "done"
-    found = trials(server, job_id)
-    assert [trial["status"] for trial in found] == ["done"] * 4
-    assert {t["number"]: t["metric"] for t in found if t["number"] in kept} == kept
+    after = trials(server, job_id)
+    assert [trial["status"] for trial in after] == ["done"] * 4
+    assert {t["number"]: t["metric"] for t in after if t["number"] in before} == before
 
 
 def test_a_killed_service_goes_on_after_its_restart(server: Server, job: dict[str, Any]) -> None:
@@ -141,6 +141,6 @@ def test_a_job_whose_trials_all_diverge_fails_with_the_commonest_reason(
     y = np.arange(200) % 5
     np.savez(data / "infinite.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
     wild = {"model": "jet_mlp", "data": {"kind": "npz", "file": "infinite.npz", "preprocessing": "none"}}
-    found = wait(server, submit(server, job | wild | {"filters": {"by": "none"}}))
-    assert found["status"] == "failed"
-    assert "none of 3 trials could be measured; 3 of them: " in found["reason"]
+    ended = wait(server, submit(server, job | wild | {"filters": {"by": "none"}}))
+    assert ended["status"] == "failed"
+    assert "none of 3 trials could be measured; 3 of them: " in ended["reason"]

@@ -60,8 +60,8 @@ def test_a_search_starts_from_ones_own_weights_on_ones_own_data(server: Server, 
         )
         with pytest.raises(Conflict):
             client.delete_model(model.id)
-        found = client.wait(job.id, timeout_s=400)
-        assert found.status == "done", found.reason
+        ended = client.wait(job.id, timeout_s=400)
+        assert ended.status == "done", ended.reason
         best = client.best(job.id, 1)[0]
         assert best.metric > 0.7, server.log()
         path = client.download(job.id, best.number, "model.keras", tmp_path / "out")
@@ -69,12 +69,14 @@ def test_a_search_starts_from_ones_own_weights_on_ones_own_data(server: Server, 
         client.delete_model(model.id)
         client.delete_dataset(data.id)
     mine, theirs = keras.models.load_model(model_file), keras.models.load_model(path)
-    kept = np.corrcoef(np.ravel(mine.get_layer("hidden").kernel), np.ravel(theirs.get_layer("hidden").kernel))
-    assert kept[0, 1] > 0.99
+    correlation = np.corrcoef(
+        np.ravel(mine.get_layer("hidden").kernel), np.ravel(theirs.get_layer("hidden").kernel)
+    )
+    assert correlation[0, 1] > 0.99
     with np.load(data_file) as arrays:
         x, y = arrays["x_test"], arrays["y_test"]
-    told = json.loads(report.read_text())["test"]["metric"]
-    assert theirs.evaluate(x, y, verbose=0)[1] == pytest.approx(told, abs=1e-6)
+    reported = json.loads(report.read_text())["test"]["metric"]
+    assert theirs.evaluate(x, y, verbose=0)[1] == pytest.approx(reported, abs=1e-6)
 
 
 def test_a_hostile_model_is_refused_over_the_wire(server: Server, tmp_path: Path) -> None:

@@ -100,12 +100,12 @@ def test_jobs_of_an_earlier_version_are_kept_by_the_lifecycle_s_tables(database:
         epochs_done=3,
     )
     upgrade(database.engine, "0004")
-    found = _rows(database, "SELECT id, status, parallel_trials, priority FROM jobs ORDER BY id")
-    assert found == [("aa", "running", 7, 0), ("bb", "cancelling", 7, 0), ("cc", "cancelled", 7, 0)]
+    rows = _rows(database, "SELECT id, status, parallel_trials, priority FROM jobs ORDER BY id")
+    assert rows == [("aa", "running", 7, 0), ("bb", "cancelling", 7, 0), ("cc", "cancelled", 7, 0)]
     assert len(set(_rows(database, "SELECT model_key FROM jobs"))) == 1
     downgrade(database.engine, "0003")
-    found = _rows(database, "SELECT id, status, cancel_requested FROM jobs ORDER BY id")
-    assert found == [("aa", "running", 0), ("bb", "running", 1), ("cc", "cancelled", 0)]
+    rows = _rows(database, "SELECT id, status, cancel_requested FROM jobs ORDER BY id")
+    assert rows == [("aa", "running", 0), ("bb", "running", 1), ("cc", "cancelled", 0)]
     assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]
     downgrade(database.engine, "0001")
     assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]

@@ -127,7 +127,7 @@ def test_a_description_is_refused_or_names_only_what_is_allowed(
     if fault_of(check_model, file):
         return
     read, _ = read_architecture(file)
-    assert [each for each in named(read) if not is_allowed(*each)] == []
+    assert [entry for entry in named(read) if not is_allowed(*entry)] == []
 
 
 @examples

@@ -90,9 +90,9 @@ class Filler:
     def start(self, trial_id: int, epochs: int = 0) -> Claim:
         """The trial claimed, with so many epochs behind it."""
         with self._database.transaction() as session:
-            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
-            assert held is not None
-            assert held.trial_id == trial_id
+            claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
+            assert claim is not None
+            assert claim.trial_id == trial_id
             for epoch in range(epochs):
                 reached = 0.9 - 0.5 * math.exp(-epoch - 1)
                 metrics = {
@@ -101,16 +101,16 @@ class Filler:
                     "val_loss": 1.1 - reached,
                     "val_accuracy": reached,
                 }
-                claims.add_epochs(session, held, [EpochReport(epoch, metrics, 0.5)], LEASE)
-        return held
+                claims.add_epochs(session, claim, [EpochReport(epoch, metrics, 0.5)], LEASE)
+        return claim
 
     def measure(self, filled: Filled, trial_id: int, metric: float | None = None) -> float:
         """The trial trained and measured, with two files; its cost."""
-        held = self.start(trial_id, epochs=3)
+        claim = self.start(trial_id, epochs=3)
         with self._database.reading() as session:
-            row = trials.get(session, filled.job_id, held.number)
+            row = trials.get(session, filled.job_id, claim.number)
         cost = filled.plan.pricer.price(Assignment.from_json(row.assignment))
-        noise = random.Random(held.number).gauss(0, 0.02)
+        noise = random.Random(claim.number).gauss(0, 0.02)
         reached = min(0.995, 0.3 + 0.11 * math.log10(cost.energy_pj) + 0.25 + noise)
         measured = Measurement(
             metric=reached if metric is None else metric,
@@ -120,26 +120,26 @@ class Filler:
             best_epoch=2,
         )
         files = {}
-        for name, content in (("model.keras", b"bytes of trial %d" % held.number), ("report.json", b"{}")):
+        for name, content in (("model.keras", b"bytes of trial %d" % claim.number), ("report.json", b"{}")):
             path = self.folder / name
             path.write_bytes(content)
             files[name] = self._blobs.put(path)
         with self._database.transaction() as session:
-            assert claims.finish(session, held, measured, artifacts=files, versions={"keras": "3.15.1"})
+            assert claims.finish(session, claim, measured, artifacts=files, versions={"keras": "3.15.1"})
         return cost.value
 
     def fail(self, trial_id: int, reason: str, status: TrialStatus = TrialStatus.FAILED) -> None:
         """The trial ended without a measurement."""
-        held = self.start(trial_id)
+        claim = self.start(trial_id)
         with self._database.transaction() as session:
-            assert claims.end(session, held, status, reason)
+            assert claims.end(session, claim, status, reason)
 
     def rule_out(self, trial_id: int) -> None:
         """End a trial by a proof, before any training."""
-        held = self.start(trial_id)
+        claim = self.start(trial_id)
         verdict = Verdict(TrialStatus.INFEASIBLE, "costs too much", {"limit": 1.0, "value": 2.0})
         with self._database.transaction() as session:
-            assert claims.judge(session, held, verdict, None, None)
+            assert claims.judge(session, claim, verdict, None, None)
 
     def end(
         self, filled: Filled, status: JobStatus = JobStatus.DONE, reason: str = "all trials are done"

@@ -138,8 +138,8 @@ def write_data(folder: Path, name: str = "tiny.npz", poison: float | None = None
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """A worker without a broker, on an empty database, with data."""
-    found = Bench(tmp_path)
-    write_data(found.settings.data_folder)
+    worker_bench = Bench(tmp_path)
+    write_data(worker_bench.settings.data_folder)
     preparation.clear()
-    yield found
-    found.database.dispose()
+    yield worker_bench
+    worker_bench.database.dispose()

@@ -108,7 +108,7 @@ def outcome(bench: Bench, job_id: str) -> dict[str, Any]:
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
         rows = trials.page(session, job_id, limit=1000)
-        found = {
+        result = {
             "status": job.status,
             "best": job.best_trial,
             "oracle": job.oracle_state,
@@ -129,7 +129,7 @@ def outcome(bench: Bench, job_id: str) -> dict[str, Any]:
             "files": [[file.name for file in trials.artifacts(session, row)] for row in rows],
         }
     bench.database.dispose()
-    return found
+    return result
 
 
 SEARCHES: Final = SOME if KILLS else EVERYTHING
@@ -149,9 +149,9 @@ def test_a_search_whose_workers_are_killed_is_the_undisturbed_one(
 ) -> None:
     bench, job_id = submitted(tmp_path / "undisturbed", oracle, schedule)
     steps = lives.one(bench.settings.home, job_id, None)["steps"]
-    wanted = outcome(bench, job_id)
-    assert wanted["status"] == JobStatus.DONE
-    assert [number for number, *_ in wanted["trials"]] == list(range(len(wanted["trials"])))
+    expected = outcome(bench, job_id)
+    assert expected["status"] == JobStatus.DONE
+    assert [number for number, *_ in expected["trials"]] == list(range(len(expected["trials"])))
 
     bench, job_id = submitted(tmp_path / "killed", oracle, schedule)
     kills = kills_of(SEARCHES.index((oracle, schedule)))
@@ -163,4 +163,4 @@ def test_a_search_whose_workers_are_killed_is_the_undisturbed_one(
         died_at.append(lives.one(bench.settings.home, job_id, moment))
         assert died_at[-1]["signal"] == 9, died_at
     assert lives.one(bench.settings.home, job_id, None)["signal"] == 0
-    assert outcome(bench, job_id) == wanted, died_at
+    assert outcome(bench, job_id) == expected, died_at

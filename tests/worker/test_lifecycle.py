@@ -81,8 +81,8 @@ def test_an_extended_job_goes_on_with_new_trials_and_reports_again(bench: Bench)
     assert (job.status, job.cause, job.reason) == (JobStatus.DONE, Cause.TRIALS, "all 4 trials are done")
     assert statuses == ["done"] * 4
     with bench.database.reading() as session:
-        found = trials.history(session, job_id)
-    assert len({record.assignment.key for record in found}) == 4
+        history = trials.history(session, job_id)
+    assert len({record.assignment.key for record in history}) == 4
 
 
 def test_failed_trials_that_are_retried_may_be_measured(
@@ -108,9 +108,9 @@ def test_retried_trials_run_no_more_at_once_than_allowed_and_all_of_them_run(ben
     bench.step()
     with bench.database.transaction() as session:
         for trial_id in claims.waiting(session, job_id, 4):
-            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=timedelta(seconds=60))
-            assert held is not None
-            claims.end(session, held, TrialStatus.FAILED, "the power went out")
+            claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=timedelta(seconds=60))
+            assert claim is not None
+            claims.end(session, claim, TrialStatus.FAILED, "the power went out")
         spec = jobs.get(session, job_id).spec
         job_actions.patch(session, job_id, spec | {"parallel_trials": 1})
     bench.queue.messages.clear()
@@ -133,7 +133,7 @@ def test_a_smaller_budget_ends_the_search_sooner(bench: Bench) -> None:
 
 def test_the_sweep_removes_what_is_out_of_date(bench: Bench) -> None:
     bench.settings.__dict__.update(discard=timedelta(0), events=timedelta(0), resend=timedelta(hours=1))
-    kept, deleted = bench.submit(budget={"trials": 1}), bench.submit(budget={"trials": 1}, seed=8)
+    remaining, deleted = bench.submit(budget={"trials": 1}), bench.submit(budget={"trials": 1}, seed=8)
     bench.work()
     with bench.database.transaction() as session:
         row = trials.artifact(session, trials.get(session, deleted, 0), "report.json")
@@ -141,5 +141,5 @@ def test_the_sweep_removes_what_is_out_of_date(bench: Bench) -> None:
     tasks.sweep(bench.runtime)
     assert not bench.runtime.blobs.path(row.sha256).exists()
     with bench.database.reading() as session:
-        for file in trials.artifacts(session, trials.get(session, kept, 0)):
+        for file in trials.artifacts(session, trials.get(session, remaining, 0)):
             assert bench.runtime.blobs.path(file.sha256).exists()

@@ -41,12 +41,12 @@ def document(bench: Bench, job_id: str, number: int, name: str) -> dict[str, obj
 
 def test_a_spiking_job_runs_to_its_report(bench: Bench, searched: str) -> None:
     with bench.database.reading() as session:
-        job, found = jobs.get(session, searched), trials.page(session, searched, limit=10)
-        files = [row.name for row in trials.artifacts(session, found[0])]
-    assert (job.status, [trial.reason for trial in found]) == (JobStatus.DONE, [None] * 4)
+        job, rows = jobs.get(session, searched), trials.page(session, searched, limit=10)
+        files = [file.name for file in trials.artifacts(session, rows[0])]
+    assert (job.status, [trial.reason for trial in rows]) == (JobStatus.DONE, [None] * 4)
     assert files == ["network.npz", "recipe.json", "report.json", "settings.json"]
-    assert all(trial.status == TrialStatus.DONE and trial.epochs_done == 0 for trial in found)
-    few, many = found[0], found[3]
+    assert all(trial.status == TrialStatus.DONE and trial.epochs_done == 0 for trial in rows)
+    few, many = rows[0], rows[3]
     assert (few.energy_pj or 0) < (many.energy_pj or 0)
     assert (few.metric or 0) < (many.metric or 0)
     assert job.best_trial is not None

@@ -29,8 +29,8 @@ print(json.dumps({"loaded": loaded, "frozen": frozen, "looks": gc.isenabled(), "
 def started() -> dict[str, Any]:
     """What a child says of itself once it has started."""
     done = subprocess.run([sys.executable, "-c", STARTED], stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def test_what_trials_need_is_loaded_before_the_first_trial(started: dict[str, Any]) -> None:

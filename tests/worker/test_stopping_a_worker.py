@@ -29,8 +29,8 @@ def eventually(fact: Callable[[], bool], process: subprocess.Popen[bytes], withi
 
 def trial_of(database: Database, job_id: str) -> Trial | None:
     with database.reading() as session:
-        found = trials.page(session, job_id, limit=1)
-    return found[0] if found else None
+        rows = trials.page(session, job_id, limit=1)
+    return rows[0] if rows else None
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_trial_back(bench: Bench, tmp_path: Path) -> None:

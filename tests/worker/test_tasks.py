@@ -119,9 +119,9 @@ def test_running_out_of_memory_fails_the_trial_with_its_reason(
         patch.setattr("search.training.trial.assemble", hungry)
         bench.step()
     bench.work()
-    found = trials_of(bench, job_id)
-    assert [trial.status for trial in found] == ["failed", "done"]
-    assert "memory" in (found[0].reason or "")
+    rows = trials_of(bench, job_id)
+    assert [trial.status for trial in rows] == ["failed", "done"]
+    assert "memory" in (rows[0].reason or "")
     assert job_of(bench, job_id).status == JobStatus.DONE
 
 
@@ -156,8 +156,8 @@ def test_a_trial_that_runs_when_its_job_is_cancelled_ends(
 def test_a_time_budget_ends_the_search_with_what_there_is(bench: Bench) -> None:
     job_id = bench.submit(budget={"trials": 50, "seconds": 0.001}, parallel_trials=1)
     bench.work()
-    found = statuses(bench, job_id)
-    assert len(found) < 50
+    reached = statuses(bench, job_id)
+    assert len(reached) < 50
     assert job_of(bench, job_id).status in (JobStatus.DONE, JobStatus.FAILED)
 
 
@@ -229,13 +229,13 @@ def test_blocks_are_searched_one_on_top_of_the_other(bench: Bench) -> None:
     bench.work()
     job = job_of(bench, job_id)
     assert job.status == JobStatus.DONE, [trial.reason for trial in trials_of(bench, job_id)]
-    found = trials_of(bench, job_id)
-    front = [trial for trial in found if trial.parent is None]
-    assert len(found) == 4
+    rows = trials_of(bench, job_id)
+    front = [trial for trial in rows if trial.parent is None]
+    assert len(rows) == 4
     assert front
-    settled = {trial.parent for trial in found} - {None}
+    settled = {trial.parent for trial in rows} - {None}
     assert len(settled) == 1
     (best,) = settled
-    kept = found[best].assignment["quantizers"]
-    for trial in found[len(front) :]:
-        assert kept.items() <= trial.assignment["quantizers"].items()
+    chosen = rows[best].assignment["quantizers"]
+    for trial in rows[len(front) :]:
+        assert chosen.items() <= trial.assignment["quantizers"].items()

@@ -33,7 +33,7 @@ from worker.uploads import uploaded_weights
 def model(seed: int = 1) -> keras.Model:
     """A tagger on the data of the bench, with weights that no training would find."""
     keras.utils.set_random_seed(seed)
-    found = keras.Sequential(
+    network = keras.Sequential(
         [
             keras.Input((16,)),
             keras.layers.Dense(24),
@@ -43,12 +43,12 @@ def model(seed: int = 1) -> keras.Model:
             keras.layers.Dense(5, activation="softmax"),
         ]
     )
-    found.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return found
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return network
 
 
-def saved(found: keras.Model, folder: Path) -> bytes:
-    found.save(folder / "mine.keras")
+def saved(network: keras.Model, folder: Path) -> bytes:
+    network.save(folder / "mine.keras")
     return (folder / "mine.keras").read_bytes()
 
 
@@ -88,13 +88,13 @@ def plan_of(bench: Bench, job: Job) -> Plan:
     return preparation.plan(bench.runtime, job.id, preparation.specification(job))
 
 
-def evaluated(found: keras.Model, bench: Bench, job_id: str) -> float:
+def evaluated(network: keras.Model, bench: Bench, job_id: str) -> float:
     """Accuracy of a model on the job's validation data."""
     with bench.database.reading() as session:
         job = jobs.get(session, job_id)
     data = preparation.dataset(bench.runtime, plan_of(bench, job))
     (y,) = data.y_validation if isinstance(data.y_validation, tuple | list) else (data.y_validation,)
-    return float(found.evaluate(data.x_validation, y, verbose=0)[1])
+    return float(network.evaluate(data.x_validation, y, verbose=0)[1])
 
 
 def test_a_job_starts_from_the_uploaded_weights(bench: Bench, tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_a_job_starts_from_the_uploaded_weights(bench: Bench, tmp_path: Path) ->
     data = (bench.settings.data_folder / "tiny.npz").read_bytes()
     job_id = submit(bench, put(bench, MODELS, saved(mine, tmp_path)), put(bench, DATASETS, data))
     bench.work()
-    job, found = history(bench, job_id)
+    job, rows = history(bench, job_id)
     assert job.status == JobStatus.DONE, job.reason
-    assert [trial.status for trial in found] == [TrialStatus.DONE] * 2
+    assert [trial.status for trial in rows] == [TrialStatus.DONE] * 2
     assert job.float_metric == pytest.approx(evaluated(mine, bench, job_id), abs=1e-6)
     assert job.float_metric > 0.7
     (folder,) = (bench.settings.home / "float").iterdir()
-    kept = keras.models.load_model(folder / "model.keras")
-    for ours, theirs in zip(kept.weights, mine.weights, strict=True):
+    best = keras.models.load_model(folder / "model.keras")
+    for ours, theirs in zip(best.weights, mine.weights, strict=True):
         assert np.array_equal(ours, theirs), ours.path
 
 
@@ -180,11 +180,11 @@ def test_refused_weights_end_the_job_before_anything_is_trained(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     job_id = submit(bench, put(bench, MODELS, with_weights(saved(model(), tmp_path), change)))
     bench.work()
-    job, found = history(bench, job_id)
+    job, rows = history(bench, job_id)
     assert job.status == JobStatus.FAILED
     assert "the uploaded weights are refused" in job.reason
     assert word in job.reason
-    assert all(trial.metric is None for trial in found)
+    assert all(trial.metric is None for trial in rows)
     assert list(scratch.iterdir()) == []
     assert [path for path in (bench.settings.home / "float").rglob("*") if path.is_file()] == []
 

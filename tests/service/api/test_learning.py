@@ -78,9 +78,9 @@ def test_a_final_training_that_failed_may_be_asked_for_again(
     client.finalize(filled.job_id, 0, 5)
     with app.state.database.transaction() as session:
         row = final_trainings.get(session, filled.job_id, 0)
-        held = final_trainings.claim(session, row.trial_id, worker="host/1/0", lease=LEASE)
-        assert held is not None
-        final_trainings.fail(session, held, "loss became NaN in epoch 2")
+        claim = final_trainings.claim(session, row.trial_id, worker="host/1/0", lease=LEASE)
+        assert claim is not None
+        final_trainings.fail(session, claim, "loss became NaN in epoch 2")
     assert client.final(filled.job_id, 0).reason == "loss became NaN in epoch 2"
     again = client.finalize(filled.job_id, 0, 5)
     assert (again.status, again.reason, again.attempt) == (FinalStatus.QUEUED, None, 1)
@@ -93,7 +93,7 @@ def test_a_worker_that_was_thought_dead_stores_nothing(
     with app.state.database.transaction() as session:
         trial_id = final_trainings.get(session, filled.job_id, 0).trial_id
         old = final_trainings.claim(session, trial_id, worker="host/1/0", lease=-LEASE)
-        assert [held.attempt for held in final_trainings.expired(session, lambda _: False)] == [1]
+        assert [claim.attempt for claim in final_trainings.expired(session, lambda _: False)] == [1]
         final_trainings.release(session, old, "the worker died", max_attempts=3)
         new = final_trainings.claim(session, trial_id, worker="host/2/0", lease=LEASE)
         assert new is not None
@@ -109,9 +109,9 @@ def test_after_three_dead_workers_a_final_training_has_failed(
     for _ in range(3):
         with app.state.database.transaction() as session:
             trial_id = final_trainings.get(session, filled.job_id, 0).trial_id
-            held = final_trainings.claim(session, trial_id, worker="host/1/0", lease=LEASE)
-            assert held is not None
-            final_trainings.release(session, held, "the worker died", max_attempts=3)
+            claim = final_trainings.claim(session, trial_id, worker="host/1/0", lease=LEASE)
+            assert claim is not None
+            final_trainings.release(session, claim, "the worker died", max_attempts=3)
     view = client.final(filled.job_id, 0)
     assert (view.status, view.reason) == (FinalStatus.FAILED, "the worker died (3 attempts)")
 

@@ -86,10 +86,10 @@ def test_a_job_without_running_trials_is_cancelled_at_once(http: TestClient, fil
 
 def test_a_running_trial_learns_that_its_job_is_cancelled(http: TestClient, filler: Filler, app: Any) -> None:
     filled = filler.job()
-    held = filler.start(filler.queue(filled, 1)[0])
+    claim = filler.start(filler.queue(filled, 1)[0])
     assert http.post(f"/v1/jobs/{filled.job_id}:cancel").json()["status"] == "cancelling"
     with app.state.database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is LeaseStatus.CANCELLED
+        assert claims.renew(session, claim, LEASE) is LeaseStatus.CANCELLED
 
 
 def test_cancelling_twice_is_harmless(http: TestClient, filler: Filler) -> None:

@@ -66,9 +66,9 @@ def trial_id(database: Database, job_id: str) -> int:
 
 
 @pytest.fixture
-def held(database: Database, trial_id: int) -> Claim:
-    """A trial in the hands of a worker."""
+def claim(database: Database, trial_id: int) -> Claim:
+    """A trial claimed by a worker."""
     with database.transaction() as session:
-        claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
-    assert claim is not None
-    return claim
+        claimed = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
+    assert claimed is not None
+    return claimed

@@ -26,26 +26,26 @@ def queue(database: Database, job_id: str, *numbers: int) -> list[int]:
         return trials.add(session, job_id, [new_trial(number) for number in numbers])
 
 
-def take(database: Database, trial_id: int, worker: str = "host/1/0") -> Claim | None:
+def claim_next(database: Database, trial_id: int, worker: str = "host/1/0") -> Claim | None:
     with database.transaction() as session:
         return claims.claim_next(session, trial_id, worker=worker, lease=LEASE)
 
 
-def held_by(database: Database, trial_id: int) -> Claim:
-    found = take(database, trial_id)
-    assert found is not None
-    return found
+def claimed(database: Database, trial_id: int) -> Claim:
+    claim = claim_next(database, trial_id)
+    assert claim is not None
+    return claim
 
 
 def act(database: Database, verb: Any, job_id: str, *arguments: Any) -> Job:
     with database.transaction() as session:
-        found: Job = verb(session, job_id, *arguments)
-        return found
+        job: Job = verb(session, job_id, *arguments)
+        return job
 
 
-def fail(database: Database, held: Claim, reason: str = "broken") -> None:
+def fail(database: Database, claim: Claim, reason: str = "broken") -> None:
     with database.transaction() as session:
-        assert claims.end(session, held, TrialStatus.FAILED, reason)
+        assert claims.end(session, claim, TrialStatus.FAILED, reason)
 
 
 def read(database: Database, job_id: str) -> tuple[Job, list[Trial]]:
@@ -63,12 +63,12 @@ def log(database: Database, job_id: str) -> list[Event]:
 
 def test_in_a_paused_job_no_trial_begins_and_those_under_way_go_on(database: Database, job_id: str) -> None:
     first, second = queue(database, job_id, 0, 1)
-    held = held_by(database, first)
+    claim = claimed(database, first)
     act(database, job_actions.pause, job_id)
-    assert take(database, second) is None
+    assert claim_next(database, second) is None
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is LeaseStatus.HELD
-        assert claims.finish(session, held, measurement(), artifacts={}, versions={})
+        assert claims.renew(session, claim, LEASE) is LeaseStatus.HELD
+        assert claims.finish(session, claim, measurement(), artifacts={}, versions={})
 
 
 def test_a_paused_job_waits_for_its_user_not_for_the_sweep(database: Database, job_id: str) -> None:
@@ -86,7 +86,7 @@ def test_a_resumed_job_goes_on_where_it_was(database: Database, job_id: str) -> 
         job = job_actions.resume(session, job_id)
         assert len(job_actions.startable(session, job)) == 2
     assert job.status == JobStatus.RUNNING
-    assert take(database, 0) is not None
+    assert claim_next(database, 0) is not None
 
 
 def test_a_pause_counts_nothing_of_the_time(database: Database, job_id: str) -> None:
@@ -101,12 +101,12 @@ def test_a_pause_counts_nothing_of_the_time(database: Database, job_id: str) -> 
 
 def test_stopping_cancels_what_waits_and_lets_the_rest_end(database: Database, job_id: str) -> None:
     first, second = queue(database, job_id, 0, 1)
-    held = held_by(database, first)
+    claim = claimed(database, first)
     job = act(database, job_actions.stop, job_id)
     assert (job.status, job.cause) == (JobStatus.STOPPING, Cause.USER)
-    assert take(database, second) is None
+    assert claim_next(database, second) is None
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is LeaseStatus.HELD
+        assert claims.renew(session, claim, LEASE) is LeaseStatus.HELD
     assert [trial.status for trial in read(database, job_id)[1]] == ["running", "cancelled"]
 
 
@@ -114,28 +114,28 @@ def test_a_trial_of_a_stopping_job_whose_worker_died_is_still_finished(
     database: Database, job_id: str
 ) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    held = held_by(database, trial_id)
+    claim = claimed(database, trial_id)
     act(database, job_actions.stop, job_id)
     with database.transaction() as session:
-        claims.release(session, held, "the worker died", max_attempts=3)
-    assert take(database, trial_id) is not None
+        claims.release(session, claim, "the worker died", max_attempts=3)
+    assert claim_next(database, trial_id) is not None
 
 
 def test_a_trial_of_a_cancelled_job_whose_worker_died_is_cancelled(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    held = held_by(database, trial_id)
+    claim = claimed(database, trial_id)
     assert act(database, job_actions.cancel, job_id).status == JobStatus.CANCELLING
     with database.transaction() as session:
-        claims.release(session, held, "the worker died", max_attempts=3)
+        claims.release(session, claim, "the worker died", max_attempts=3)
     assert read(database, job_id)[1][0].status == TrialStatus.CANCELLED
 
 
 def test_the_trials_of_a_failed_job_end(database: Database, job_id: str) -> None:
     first, _ = queue(database, job_id, 0, 1)
-    held = held_by(database, first)
+    claim = claimed(database, first)
     with database.transaction() as session:
         jobs.end(session, job_id, JobStatus.FAILED, "no trial can work")
-        assert claims.renew(session, held, LEASE) is LeaseStatus.CANCELLED
+        assert claims.renew(session, claim, LEASE) is LeaseStatus.CANCELLED
     assert [trial.status for trial in read(database, job_id)[1]] == ["running", "cancelled"]
 
 
@@ -151,13 +151,13 @@ def test_what_is_illegal_is_refused_with_what_is_allowed(database: Database, job
 
 def test_failed_trials_are_tried_again_as_often_as_new_ones(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    held = held_by(database, trial_id)
+    claim = claimed(database, trial_id)
     with database.transaction() as session:
-        claims.release(session, held, "the disk is full", max_attempts=1)
+        claims.release(session, claim, "the disk is full", max_attempts=1)
         jobs.end(session, job_id, JobStatus.FAILED, "nothing could be measured")
     job = act(database, job_actions.retry, job_id)
     assert (job.status, job.finished_at, job.reason) == (JobStatus.RUNNING, None, None)
-    again = held_by(database, trial_id)
+    again = claimed(database, trial_id)
     assert again.attempt == 2
     with database.transaction() as session:
         claims.release(session, again, "the disk is full", max_attempts=2)
@@ -168,10 +168,10 @@ def test_an_attempt_from_before_the_retry_stores_nothing(database: Database, job
     (trial_id,) = queue(database, job_id, 0)
     with database.transaction() as session:
         jobs.save_proposals(session, job_id, proposals=0, oracle_state="{}", exhausted=False)
-    old = held_by(database, trial_id)
+    old = claimed(database, trial_id)
     fail(database, old)
     act(database, job_actions.retry, job_id)
-    held_by(database, trial_id)
+    claimed(database, trial_id)
     with database.transaction() as session:
         assert not claims.finish(session, old, measurement(), artifacts={}, versions={})
 
@@ -199,23 +199,23 @@ def test_trials_of_the_job_with_the_higher_priority_begin_first(database: Databa
     queue(database, urgent, 0)
     spec = new_job().spec | {"budget": {"trials": 5}, "parallel_trials": 2, "priority": 10}
     act(database, job_actions.patch, urgent, spec)
-    assert [held_by(database, first).job_id for _ in range(2)] == [urgent, usual]
+    assert [claimed(database, first).job_id for _ in range(2)] == [urgent, usual]
 
 
 def test_no_more_trials_run_at_once_than_the_job_allows(database: Database, job_id: str) -> None:
     ids = queue(database, job_id, 0, 1, 2)
-    taken = [take(database, trial_id) for trial_id in ids]
-    assert [held is not None for held in taken] == [True, True, False]
-    assert taken[0] is not None
-    fail(database, taken[0])
-    assert take(database, ids[2]) is not None
+    attempted = [claim_next(database, trial_id) for trial_id in ids]
+    assert [claim is not None for claim in attempted] == [True, True, False]
+    assert attempted[0] is not None
+    fail(database, attempted[0])
+    assert claim_next(database, ids[2]) is not None
 
 
 def test_workers_that_claim_at_once_keep_to_what_the_job_allows(database: Database, job_id: str) -> None:
     ids = queue(database, job_id, *range(6))
     with ThreadPoolExecutor(6) as pool:
-        taken = list(pool.map(lambda trial_id: take(database, trial_id), ids))
-    assert sum(held is not None for held in taken) == 2
+        attempted = list(pool.map(lambda trial_id: claim_next(database, trial_id), ids))
+    assert sum(claim is not None for claim in attempted) == 2
 
 
 # --- attempts ---
@@ -223,19 +223,21 @@ def test_workers_that_claim_at_once_keep_to_what_the_job_allows(database: Databa
 
 def test_every_attempt_is_kept_with_how_it_ended(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    first = held_by(database, trial_id)
+    first = claimed(database, trial_id)
     with database.transaction() as session:
         claims.release(session, first, "the disk is full", max_attempts=3)
-    second = held_by(database, trial_id)
+    second = claimed(database, trial_id)
     with database.transaction() as session:
         assert claims.finish(session, second, measurement(), artifacts={}, versions={})
     with database.reading() as session:
-        kept = trials.attempts(session, trials.get(session, job_id, 0))
-    assert [(each.attempt, each.outcome, each.reason) for each in kept] == [
+        attempts = trials.attempts(session, trials.get(session, job_id, 0))
+    assert [(attempt.attempt, attempt.outcome, attempt.reason) for attempt in attempts] == [
         (1, "released", "the disk is full"),
         (2, "done", None),
     ]
-    assert all(each.ended_at is not None and each.ended_at >= each.started_at for each in kept)
+    assert all(
+        attempt.ended_at is not None and attempt.ended_at >= attempt.started_at for attempt in attempts
+    )
 
 
 # --- the log ---
@@ -243,15 +245,15 @@ def test_every_attempt_is_kept_with_how_it_ended(database: Database, job_id: str
 
 def test_the_log_tells_a_job_from_begin_to_end(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    held = held_by(database, trial_id)
+    claim = claimed(database, trial_id)
     with database.transaction() as session:
-        claims.add_epochs(session, held, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE)
-        claims.finish(session, held, measurement(), artifacts={}, versions={})
+        claims.add_epochs(session, claim, [EpochReport(0, {"loss": 1.0}, 0.1)], LEASE)
+        claims.finish(session, claim, measurement(), artifacts={}, versions={})
     with database.transaction() as session:
         assert final_reports.start(session, job_id, 0, "all done", Cause.TRIALS)
         jobs.end(session, job_id, JobStatus.DONE, "all done")
-    told = log(database, job_id)
-    assert [event.type for event in told] == [
+    entries = log(database, job_id)
+    assert [event.type for event in entries] == [
         "job.created",
         "job.warning",
         "trial.queued",
@@ -262,7 +264,7 @@ def test_the_log_tells_a_job_from_begin_to_end(database: Database, job_id: str) 
         "job.finalized",
         "job.status",
     ]
-    assert told[5].data == {
+    assert entries[5].data == {
         "attempt": 1,
         "status": "done",
         "metric": 0.9,
@@ -270,12 +272,12 @@ def test_the_log_tells_a_job_from_begin_to_end(database: Database, job_id: str) 
         "energy_pj": 100.0,
         "bits": 2**40,
     }
-    assert told[-1].data["cause"] == "trials"
+    assert entries[-1].data["cause"] == "trials"
 
 
 def test_the_version_of_a_job_is_the_id_of_its_newest_event(database: Database, job_id: str) -> None:
     (trial_id,) = queue(database, job_id, 0)
-    for change in (lambda: held_by(database, trial_id), lambda: act(database, job_actions.cancel, job_id)):
+    for change in (lambda: claimed(database, trial_id), lambda: act(database, job_actions.cancel, job_id)):
         change()
         assert read(database, job_id)[0].version == log(database, job_id)[-1].id
 
@@ -295,9 +297,9 @@ def test_readers_see_every_event_in_order_while_many_write(database: Database, j
 
     def write(trial_id: int) -> None:
         with database.transaction() as session:
-            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
-        if held is not None:
-            fail(database, held)
+            claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
+        if claim is not None:
+            fail(database, claim)
 
     def follow() -> list[int]:
         seen: list[int] = []
@@ -327,29 +329,29 @@ def test_the_events_of_a_job_that_ended_long_ago_are_forgotten(database: Databas
 # --- deleting ---
 
 
-def test_with_a_job_goes_all_that_hangs_on_it(database: Database, held: Claim) -> None:
+def test_with_a_job_goes_all_that_hangs_on_it(database: Database, claim: Claim) -> None:
     with database.transaction() as session:
-        claims.finish(session, held, measurement(), artifacts={}, versions={})
+        claims.finish(session, claim, measurement(), artifacts={}, versions={})
     with pytest.raises(IllegalAction, match="cannot delete"):
-        act(database, job_actions.delete, held.job_id)
-    act(database, job_actions.cancel, held.job_id)
-    act(database, job_actions.delete, held.job_id)
+        act(database, job_actions.delete, claim.job_id)
+    act(database, job_actions.cancel, claim.job_id)
+    act(database, job_actions.delete, claim.job_id)
     with database.reading() as session:
         with pytest.raises(JobNotFound):
-            jobs.get(session, held.job_id)
+            jobs.get(session, claim.job_id)
         for table in (Trial, Attempt, Event):
             assert session.query(table).count() == 0
 
 
-def test_a_worker_whose_job_was_deleted_stores_nothing(database: Database, held: Claim) -> None:
+def test_a_worker_whose_job_was_deleted_stores_nothing(database: Database, claim: Claim) -> None:
     with database.transaction() as session:
-        jobs.end(session, held.job_id, JobStatus.FAILED, "broken")
-    act(database, job_actions.delete, held.job_id)
+        jobs.end(session, claim.job_id, JobStatus.FAILED, "broken")
+    act(database, job_actions.delete, claim.job_id)
     with database.transaction() as session:
-        assert claims.renew(session, held, LEASE) is LeaseStatus.LOST
-        assert claims.add_epochs(session, held, [EpochReport(0, {}, 0.1)], LEASE) is LeaseStatus.LOST
-        assert not claims.finish(session, held, measurement(), artifacts={}, versions={})
-        claims.release(session, held, "late", max_attempts=3)
+        assert claims.renew(session, claim, LEASE) is LeaseStatus.LOST
+        assert claims.add_epochs(session, claim, [EpochReport(0, {}, 0.1)], LEASE) is LeaseStatus.LOST
+        assert not claims.finish(session, claim, measurement(), artifacts={}, versions={})
+        claims.release(session, claim, "late", max_attempts=3)
 
 
 def stored(blobs: BlobStore, folder: Path, content: str) -> Any:
@@ -362,23 +364,23 @@ def test_content_nobody_else_names_goes_with_the_job_and_shared_content_stays(
     database: Database, tmp_path: Path
 ) -> None:
     blobs = BlobStore(tmp_path / "blobs")
-    own, shared = stored(blobs, tmp_path, "own"), stored(blobs, tmp_path, "shared")
-    made = []
-    for files in ({"a": own, "b": shared}, {"b": shared}):
+    alone, shared = stored(blobs, tmp_path, "own"), stored(blobs, tmp_path, "shared")
+    job_ids = []
+    for files in ({"a": alone, "b": shared}, {"b": shared}):
         with database.transaction() as session:
             job_id = jobs.create(session, new_job()).id
         (trial_id,) = queue(database, job_id, 0)
         with database.transaction() as session:
-            held = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
-            assert held is not None
-            claims.finish(session, held, measurement(), artifacts=files, versions={})
+            claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
+            assert claim is not None
+            claims.finish(session, claim, measurement(), artifacts=files, versions={})
         act(database, job_actions.cancel, job_id)
-        made.append(job_id)
-    act(database, job_actions.delete, made[0])
+        job_ids.append(job_id)
+    act(database, job_actions.delete, job_ids[0])
     with database.transaction() as session:
         assert deferred_deletes.remove(session, blobs, now() - LATER) == 0
         assert deferred_deletes.remove(session, blobs, now() + LATER) == 1
-    assert not blobs.path(own.sha256).exists()
+    assert not blobs.path(alone.sha256).exists()
     assert blobs.path(shared.sha256).exists()
     with database.reading() as session:
         assert session.query(DiscardedBlob).count() == 0

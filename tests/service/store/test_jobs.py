@@ -23,7 +23,7 @@ def nobody_is_dead(_worker: str) -> bool:
     return False
 
 
-def claim(session: Session, job_id: str, lease: timedelta) -> int | None:
+def claim_report(session: Session, job_id: str, lease: timedelta) -> int | None:
     return final_reports.claim(session, job_id, worker="host/1/0", lease=lease)
 
 
@@ -111,11 +111,11 @@ def test_cancelling_ends_a_job_without_running_trials_at_once(
         assert trials.get(session, job_id, 0).status == TrialStatus.CANCELLED
 
 
-def test_cancelling_waits_for_running_trials(database: Database, held: Claim) -> None:
+def test_cancelling_waits_for_running_trials(database: Database, claim: Claim) -> None:
     with database.transaction() as session:
-        assert job_actions.cancel(session, held.job_id).status == JobStatus.CANCELLING
+        assert job_actions.cancel(session, claim.job_id).status == JobStatus.CANCELLING
     with database.reading() as session:
-        assert trials.get(session, held.job_id, held.number).status == TrialStatus.RUNNING
+        assert trials.get(session, claim.job_id, claim.number).status == TrialStatus.RUNNING
 
 
 def test_a_job_that_ended_cannot_be_cancelled(database: Database, job_id: str) -> None:
@@ -128,16 +128,16 @@ def test_a_job_that_ended_cannot_be_cancelled(database: Database, job_id: str) -
 def test_the_final_report_is_claimed_once_and_again_after_its_lease(database: Database, job_id: str) -> None:
     with database.transaction() as session:
         assert final_reports.start(session, job_id, best_trial=0, reason="done")
-        assert claim(session, job_id, timedelta(seconds=-1)) == 1
-        assert claim(session, job_id, LEASE) == 2
-        assert claim(session, job_id, LEASE) is None
+        assert claim_report(session, job_id, timedelta(seconds=-1)) == 1
+        assert claim_report(session, job_id, LEASE) == 2
+        assert claim_report(session, job_id, LEASE) is None
 
 
 def test_an_old_attempt_of_the_final_report_is_refused(database: Database, job_id: str) -> None:
     with database.transaction() as session:
         final_reports.start(session, job_id, best_trial=0, reason="done")
-        claim(session, job_id, timedelta(seconds=-1))
-        claim(session, job_id, LEASE)
+        claim_report(session, job_id, timedelta(seconds=-1))
+        claim_report(session, job_id, LEASE)
     with database.transaction() as session:
         assert not final_reports.is_newest(session, job_id, 1)
         assert final_reports.is_newest(session, job_id, 2)
@@ -155,9 +155,9 @@ def test_a_job_with_a_trial_under_way_is_not_stalled(database: Database) -> None
         assert jobs.stalled(session, now() + timedelta(hours=1), nobody_is_dead) == []
 
 
-def test_trials_are_counted_by_status(database: Database, held: Claim) -> None:
+def test_trials_are_counted_by_status(database: Database, claim: Claim) -> None:
     with database.reading() as session:
-        assert jobs.trial_counts(session, [held.job_id])[held.job_id] == {TrialStatus.RUNNING: 1}
+        assert jobs.trial_counts(session, [claim.job_id])[claim.job_id] == {TrialStatus.RUNNING: 1}
 
 
 def test_a_job_just_looked_after_is_not_stalled(database: Database, job_id: str) -> None:
@@ -169,16 +169,16 @@ def test_a_final_report_under_way_is_not_stalled(database: Database, job_id: str
     later = now() + timedelta(hours=1)
     with database.transaction() as session:
         final_reports.start(session, job_id, best_trial=0, reason="done")
-        claim(session, job_id, LEASE)
+        claim_report(session, job_id, LEASE)
         assert jobs.stalled(session, later, nobody_is_dead) == []
 
 
 def test_a_final_report_whose_worker_died_is_given_back_at_once(database: Database, job_id: str) -> None:
     with database.transaction() as session:
         final_reports.start(session, job_id, best_trial=0, reason="done")
-        claim(session, job_id, LEASE)
+        claim_report(session, job_id, LEASE)
     with database.transaction() as session:
         assert jobs.stalled(session, now() - timedelta(hours=1), lambda worker: worker == "host/1/0") == [
             (job_id, JobStatus.FINALIZING)
         ]
-        assert claim(session, job_id, LEASE) == 2
+        assert claim_report(session, job_id, LEASE) == 2

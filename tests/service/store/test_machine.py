@@ -78,7 +78,7 @@ class Life(RuleBasedStateMachine):
         with self.database.transaction() as session:
             self.job_id = jobs.create(session, new_job()).id
         self.model = Model()
-        self.held: list[Claim] = []  #: every claim ever made, old ones too
+        self.claims: list[Claim] = []  #: every claim ever made, old ones too
         self.ids: dict[int, int] = {}
         if proposed:
             self.propose(proposed)
@@ -102,8 +102,8 @@ class Life(RuleBasedStateMachine):
             if saved:
                 first = len(self.model.trials)
                 numbers = range(first, first + count)
-                made = trials.add(session, self.job_id, [new_trial(number) for number in numbers])
-                self.ids |= dict(zip(numbers, made, strict=True))
+                ids = trials.add(session, self.job_id, [new_trial(number) for number in numbers])
+                self.ids |= dict(zip(numbers, ids, strict=True))
                 self.model.trials |= {number: ModelTrial() for number in numbers}
                 self.model.proposals += 1
                 self.model.status = JobStatus.RUNNING
@@ -116,10 +116,10 @@ class Life(RuleBasedStateMachine):
             self.propose(data.draw(st.integers(1, 2)))
         elif step == "claim" and self.ids:
             self.claim(data.draw(st.sampled_from(queued or sorted(self.ids))))
-        elif step in ("finish", "fail", "cancelled", "lose", "renew") and self.held:
-            newest = st.sampled_from(self.held[-PARALLEL:])
-            held = data.draw(newest | newest | st.sampled_from(self.held))
-            getattr(self, step)(held)
+        elif step in ("finish", "fail", "cancelled", "lose", "renew") and self.claims:
+            newest = st.sampled_from(self.claims[-PARALLEL:])
+            claim = data.draw(newest | newest | st.sampled_from(self.claims))
+            getattr(self, step)(claim)
         elif step == "advance":
             self.advance(data.draw(st.sampled_from([JobStatus.DONE, JobStatus.FAILED])))
         elif step in ("pause", "resume", "stop", "cancel"):
@@ -131,62 +131,62 @@ class Life(RuleBasedStateMachine):
 
     def claim(self, number: int) -> None:
         with self.database.transaction() as session:
-            held = claims.claim_next(session, self.ids[number], worker="host/1/0", lease=LEASE)
+            claim = claims.claim_next(session, self.ids[number], worker="host/1/0", lease=LEASE)
         queued = [n for n, trial in self.model.trials.items() if trial.status is TrialStatus.QUEUED]
         may = (
             bool(queued)
             and self.model.status in CLAIMABLE
             and len(self.model.of(TrialStatus.RUNNING)) < PARALLEL
         )
-        assert (held is not None) == may
-        if held is not None:
-            assert held.number == (number if number in queued else min(queued))
-            trial = self.model.trials[held.number]
+        assert (claim is not None) == may
+        if claim is not None:
+            assert claim.number == (number if number in queued else min(queued))
+            trial = self.model.trials[claim.number]
             trial.status, trial.attempt = TrialStatus.RUNNING, trial.attempt + 1
-            assert held.attempt == trial.attempt
-            self.held.append(held)
+            assert claim.attempt == trial.attempt
+            self.claims.append(claim)
 
-    def holds(self, held: Claim) -> ModelTrial | None:
+    def holds(self, claim: Claim) -> ModelTrial | None:
         """The trial, if the claim is its newest and it runs."""
-        trial = self.model.trials[held.number]
-        current = trial.status is TrialStatus.RUNNING and trial.attempt == held.attempt
+        trial = self.model.trials[claim.number]
+        current = trial.status is TrialStatus.RUNNING and trial.attempt == claim.attempt
         return trial if current else None
 
-    def renew(self, held: Claim) -> None:
+    def renew(self, claim: Claim) -> None:
         with self.database.transaction() as session:
-            found = claims.renew(session, held, LEASE)
-        if self.holds(held) is None:
-            assert found is LeaseStatus.LOST
+            lease = claims.renew(session, claim, LEASE)
+        if self.holds(claim) is None:
+            assert lease is LeaseStatus.LOST
         else:
-            assert found is (LeaseStatus.CANCELLED if self.model.status in UNWANTED else LeaseStatus.HELD)
+            assert lease is (LeaseStatus.CANCELLED if self.model.status in UNWANTED else LeaseStatus.HELD)
 
-    def finish(self, held: Claim) -> None:
-        metric = held.attempt / 100 + held.number
+    def finish(self, claim: Claim) -> None:
+        metric = claim.attempt / 100 + claim.number
         with self.database.transaction() as session:
-            kept = claims.finish(session, held, measurement(metric), artifacts={}, versions={})
-        trial = self.holds(held)
-        assert kept == (trial is not None)
+            stored = claims.finish(session, claim, measurement(metric), artifacts={}, versions={})
+        trial = self.holds(claim)
+        assert stored == (trial is not None)
         if trial is not None:
             trial.status, trial.metric = TrialStatus.DONE, metric
 
-    def fail(self, held: Claim) -> None:
-        self.end(held, TrialStatus.FAILED)
+    def fail(self, claim: Claim) -> None:
+        self.end(claim, TrialStatus.FAILED)
 
-    def cancelled(self, held: Claim) -> None:
-        self.end(held, TrialStatus.CANCELLED)
+    def cancelled(self, claim: Claim) -> None:
+        self.end(claim, TrialStatus.CANCELLED)
 
-    def end(self, held: Claim, status: TrialStatus) -> None:
+    def end(self, claim: Claim, status: TrialStatus) -> None:
         with self.database.transaction() as session:
-            kept = claims.end(session, held, status, "because")
-        trial = self.holds(held)
-        assert kept == (trial is not None)
+            stored = claims.end(session, claim, status, "because")
+        trial = self.holds(claim)
+        assert stored == (trial is not None)
         if trial is not None:
             trial.status = status
 
-    def lose(self, held: Claim) -> None:
+    def lose(self, claim: Claim) -> None:
         with self.database.transaction() as session:
-            claims.release(session, held, "the worker died", max_attempts=MAX_ATTEMPTS)
-        trial = self.holds(held)
+            claims.release(session, claim, "the worker died", max_attempts=MAX_ATTEMPTS)
+        trial = self.holds(claim)
         if trial is None:
             return
         if self.model.status in UNWANTED:
@@ -275,12 +275,12 @@ class Life(RuleBasedStateMachine):
         with self.database.reading() as session:
             job = jobs.get(session, self.job_id)
             rows = trials.page(session, self.job_id, limit=1000)
-            told = events.after(session, self.job_id, 0, 10_000)
+            log = events.after(session, self.job_id, 0, 10_000)
             attempts: dict[int, list[Attempt]] = {row.number: [] for row in rows}
             numbers = {row.id: row.number for row in rows}
             tried = select(Attempt).where(Attempt.trial_id.in_(numbers)).order_by(Attempt.attempt)
-            for each in session.scalars(tried):
-                attempts[numbers[each.trial_id]].append(each)
+            for attempt in session.scalars(tried):
+                attempts[numbers[attempt.trial_id]].append(attempt)
         assert job.status == self.model.status
         assert {row.number: (row.status, row.attempt, row.metric) for row in rows} == {
             number: (trial.status, trial.attempt, trial.metric) for number, trial in self.model.trials.items()
@@ -288,20 +288,20 @@ class Life(RuleBasedStateMachine):
         assert (job.finished_at is not None) == (job.status in JOB_ENDED)
         assert (job.paused_at is not None) == (job.status == JobStatus.PAUSED)
         assert all((row.finished_at is not None) == (row.status in TRIAL_ENDED) for row in rows)
-        self._the_log_retells_it(told)
+        self._the_log_retells_it(log)
         for number, trial in self.model.trials.items():
-            assert [each.attempt for each in attempts[number]] == list(range(1, trial.attempt + 1))
+            assert [attempt.attempt for attempt in attempts[number]] == list(range(1, trial.attempt + 1))
             running = trial.status is TrialStatus.RUNNING
-            assert [each.outcome is None for each in attempts[number]][-1:] == (
+            assert [attempt.outcome is None for attempt in attempts[number]][-1:] == (
                 [running] * (trial.attempt > 0)
             )
-            assert all(each.outcome is not None for each in attempts[number][:-1])
+            assert all(attempt.outcome is not None for attempt in attempts[number][:-1])
 
-    def _the_log_retells_it(self, told: list[Any]) -> None:
+    def _the_log_retells_it(self, log: list[Any]) -> None:
         """Who reads the events alone knows the status of the job and of every trial."""
-        assert [event.id for event in told] == sorted({event.id for event in told})
+        assert [event.id for event in log] == sorted({event.id for event in log})
         job, trials_told = None, {}
-        for event in told:
+        for event in log:
             if event.type in ("job.created", "job.status"):
                 job = event.data["status"]
             elif event.type == "trial.queued":

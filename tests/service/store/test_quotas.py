@@ -19,11 +19,11 @@ BYTES = 100
 
 
 @pytest.fixture
-def full(database: Database, held: Claim) -> Database:
+def full(database: Database, claim: Claim) -> Database:
     """A tenant with a file of 100 bytes."""
     with database.transaction() as session:
         files = {"report.json": Blob("aa", BYTES)}
-        assert claims.finish(session, held, measurement(), artifacts=files, versions={})
+        assert claims.finish(session, claim, measurement(), artifacts=files, versions={})
     return database
 
 

@@ -82,9 +82,9 @@ def test_what_is_complete_takes_no_more_bytes(database: Database) -> None:
 def test_equal_content_is_found_by_its_owner_only(database: Database) -> None:
     add(database.for_tenant("acme"))
     new = NewUpload(UploadKind.MODEL, "again", 10, SHA)
-    for tenant, found in (("acme", True), ("rival", False)):
+    for tenant, is_seen in (("acme", True), ("rival", False)):
         with database.for_tenant(tenant).reading() as session:
-            assert (uploads.find_complete(session, new) is not None) is found
+            assert (uploads.find_complete(session, new) is not None) is is_seen
     with database.for_tenant("acme").reading() as session:
         assert uploads.find_complete(session, NewUpload(UploadKind.DATA, "again", 10, SHA)) is None
         assert uploads.find_complete(session, NewUpload(UploadKind.MODEL, "again", 11, SHA)) is None
