@@ -26,11 +26,11 @@ from typing import Any
 # Run as a file, this folder would come first and hide the package `costmodel` behind this very file.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
 
-from costmodel.datatypes import reference_type  # noqa: E402
+from costmodel.data_type import DataType, NumberFormat, SlotTypes  # noqa: E402
 from costmodel.energy import Prepared, prepare, price, price_many  # noqa: E402
 from costmodel.network import Network, read_network  # noqa: E402
+from costmodel.propagation import reference_type  # noqa: E402
 from costmodel.settings import EnergySettings  # noqa: E402
-from costmodel.work import DataType, Kind, Slots  # noqa: E402
 
 FILTERS = (16, 32, 48, 64, 128)
 #: An assignment at least so many times faster than the peer's.
@@ -38,7 +38,7 @@ SPEED_RATIO = 100
 #: Layers priced a second by the batch interface.
 BATCH_RATE = 100_000
 PEER = "qkeras-v3"
-FIXED4 = DataType(Kind.FIXED, 4, 0)
+FIXED4 = DataType(NumberFormat.FIXED, 4, 0)
 SETTINGS = EnergySettings(
     "horowitz-qkeras",
     source=reference_type("int8"),
@@ -46,18 +46,18 @@ SETTINGS = EnergySettings(
     accumulator=reference_type("int32"),
 )
 KERNELS = (
-    *(DataType(Kind.FIXED, bits, 0) for bits in (2, 4, 8)),
-    DataType(Kind.TERNARY, 2),
-    DataType(Kind.BINARY, 1),
-    DataType(Kind.POWER_OF_TWO, 4, max_value=1),
+    *(DataType(NumberFormat.FIXED, bits, 0) for bits in (2, 4, 8)),
+    DataType(NumberFormat.TERNARY, 2),
+    DataType(NumberFormat.BINARY, 1),
+    DataType(NumberFormat.POWER_OF_TWO, 4, max_value=1),
 )
 ACTIVATIONS = (
     *(
-        DataType(Kind.FIXED, bits, integer, signed=False)
+        DataType(NumberFormat.FIXED, bits, integer, signed=False)
         for bits, integer in ((3, 1), (4, 2), (8, 2), (8, 4), (16, 8))
     ),
-    DataType(Kind.TERNARY, 2),
-    DataType(Kind.BINARY, 1),
+    DataType(NumberFormat.TERNARY, 2),
+    DataType(NumberFormat.BINARY, 1),
 )
 
 
@@ -131,17 +131,17 @@ def network() -> Network:
     return read_network({"layers": layers, "input_layers": [["in", 0, 0]], "output_layers": [["flat", 0, 0]]})
 
 
-def four_bits() -> dict[str, Slots]:
+def four_bits() -> dict[str, SlotTypes]:
     """The assignment the peer prices."""
-    relu = DataType(Kind.FIXED, 4, 2, signed=False)
-    types: dict[str, Slots] = {f"conv_{i}": {"kernel": FIXED4} for i in range(len(FILTERS))}
+    relu = DataType(NumberFormat.FIXED, 4, 2, signed=False)
+    types: dict[str, SlotTypes] = {f"conv_{i}": {"kernel": FIXED4} for i in range(len(FILTERS))}
     types |= {f"act_{i}": {"activation": relu} for i in range(len(FILTERS))}
     return {**types, "dense": {"kernel": FIXED4, "bias": FIXED4}}
 
 
-def random_types(draw: random.Random) -> dict[str, Slots]:
+def random_types(draw: random.Random) -> dict[str, SlotTypes]:
     """An assignment out of the notebook's quantizers."""
-    types: dict[str, Slots] = {f"conv_{i}": {"kernel": draw.choice(KERNELS)} for i in range(len(FILTERS))}
+    types: dict[str, SlotTypes] = {f"conv_{i}": {"kernel": draw.choice(KERNELS)} for i in range(len(FILTERS))}
     types |= {f"act_{i}": {"activation": draw.choice(ACTIVATIONS)} for i in range(len(FILTERS))}
     return {**types, "dense": {"kernel": draw.choice(KERNELS), "bias": draw.choice(KERNELS[:3])}}
 

@@ -1,6 +1,6 @@
 """The size of a network in bits: its parameters and the activations it writes.
 
-`BitsSettings.config` chooses, for each class of layer, what counts, as AutoQKeras' "bits" goal does.
+`BitsSettings.config` selects, by class of layer, what counts, as AutoQKeras' "bits" goal does.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from costmodel.data_type import SlotTypes
 from costmodel.errors import InvalidSettings
 from costmodel.layer import Layer, elements
 from costmodel.layer_classes import TRAINING_ONLY, lower
 from costmodel.lowering import Family, Lowering
 from costmodel.network import Network
 from costmodel.technology import ACCOUNTINGS
-from costmodel.work import Slots
 
-#: What may count of a layer.
+#: The parts of a layer that can count.
 COUNTED: Final = ("parameters", "activations")
-#: Classes AutoQKeras counts the parameters of; every other class has none for it.
+#: Classes whose parameters AutoQKeras counts.
 _KERNELS: Final = ("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D")
-#: Bits AutoQKeras gives the variance and beta of a quantized batch normalization, whatever they are.
+#: Bits that AutoQKeras assumes for the variance and beta of any quantized batch normalization.
 _NORM_BITS: Final = {"variance": 6, "beta": 5}
 
 
@@ -30,10 +30,11 @@ _NORM_BITS: Final = {"variance": 6, "beta": 5}
 class BitsSettings:
     """How bits are counted.
 
-    `input_bits`, `output_bits`: of the network's inputs, of softmax and sigmoid outputs. `ref_bits`: of everything
-    unquantized. `config`: class -> parts that count, "default" for the classes not named, "QDense" for a quantized
-    Dense; None counts everything. `accounting`: "corrected" counts every parameter of every class; "qtools" counts
-    as AutoQKeras (no gamma or mean, 6 and 5 bits for a quantized normalization, nothing of classes it does not know).
+    `input_bits`, `output_bits`: of the network's inputs, and of softmax and sigmoid outputs. `ref_bits`: of everything
+    that is not quantized. `config`: class -> parts that count, "default" for all other classes, "QDense" for a
+    quantized Dense; None counts everything. `accounting`: "corrected" counts every parameter of every class; "qtools"
+    counts as AutoQKeras does (no gamma or mean, 6 and 5 bits for a quantized normalization, nothing of unknown
+    classes).
 
     Raises `InvalidSettings` naming the field.
     """
@@ -69,13 +70,13 @@ def _checked(config: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(name, str) or not isinstance(parts, list | tuple) or not set(parts) <= set(COUNTED):
             raise InvalidSettings(f"config.{str(name)[:40]}", f"must list some of {', '.join(COUNTED)}")
     if not any(config.values()):
-        raise InvalidSettings("config", "counts nothing at all")
+        raise InvalidSettings("config", "counts nothing")
     return {name: tuple(parts) for name, parts in config.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class LayerBits:
-    """One layer's bits; `counted` leaves out what the configuration leaves out."""
+    """The bits of one layer; `counted` are those that the configuration includes."""
 
     name: str
     class_name: str
@@ -86,7 +87,7 @@ class LayerBits:
 
     @property
     def counted(self) -> int:
-        """Bits that count towards the network's."""
+        """Bits that count towards the network's total."""
         return self.counted_parameters + self.counted_activations
 
 
@@ -113,12 +114,12 @@ class BitsReport:
 
     @property
     def bytes(self) -> int:
-        """Whole bytes that hold the total."""
+        """The total in bytes, rounded up."""
         return math.ceil(self.total / 8)
 
 
-def model_bits(network: Network, types: Mapping[str, Slots], settings: BitsSettings) -> BitsReport:
-    """The size of a network whose layers of `types` are quantized so. Raises `InvalidNetwork`."""
+def model_bits(network: Network, types: Mapping[str, SlotTypes], settings: BitsSettings) -> BitsReport:
+    """The size of a network with these types of quantized layers. Raises `InvalidNetwork`."""
     for name in types:
         network.layer(name)
     layers = [layer for layer in network.layers if layer.class_name not in TRAINING_ONLY]
@@ -130,7 +131,7 @@ def reference_bits(network: Network, settings: BitsSettings) -> BitsReport:
     return model_bits(network, {}, settings)
 
 
-def _layer_bits(layer: Layer, slots: Slots | None, settings: BitsSettings) -> LayerBits:
+def _layer_bits(layer: Layer, slots: SlotTypes | None, settings: BitsSettings) -> LayerBits:
     lowering = lower(layer)
     parameters = _parameters(layer, lowering, slots, settings) if lowering else 0
     activations = _activations(layer, lowering, slots, settings)
@@ -145,7 +146,7 @@ def _layer_bits(layer: Layer, slots: Slots | None, settings: BitsSettings) -> La
     )
 
 
-def _parameters(layer: Layer, lowering: Lowering, slots: Slots | None, settings: BitsSettings) -> int:
+def _parameters(layer: Layer, lowering: Lowering, slots: SlotTypes | None, settings: BitsSettings) -> int:
     if settings.accounting == "qtools":
         if lowering.family is Family.BATCH_NORM:
             return _norm_as_qkeras(lowering, slots, settings)
@@ -154,46 +155,48 @@ def _parameters(layer: Layer, lowering: Lowering, slots: Slots | None, settings:
     return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in lowering.parameters)
 
 
-def _norm_as_qkeras(lowering: Lowering, slots: Slots | None, settings: BitsSettings) -> int:
+def _norm_as_qkeras(lowering: Lowering, slots: SlotTypes | None, settings: BitsSettings) -> int:
     counted = [p for p in lowering.parameters if p.slot in _NORM_BITS]
     if slots is None:
         return sum(p.elements * settings.ref_bits for p in counted)
     return sum(p.elements * _NORM_BITS[p.slot] for p in counted)
 
 
-#: Slots that stand in for a missing one.
-_INSTEAD: Final = {"embeddings": "kernel", "pointwise_kernel": "kernel"}
+#: Slot -> the slot whose type it takes if it has none itself.
+_FALLBACKS: Final = {"embeddings": "kernel", "pointwise_kernel": "kernel"}
 
 
-def _slot_bits(slot: str, slots: Slots | None, otherwise: int) -> int:
+def _slot_bits(slot: str, slots: SlotTypes | None, otherwise: int) -> int:
     """Bits of a slot's type; attention's kernels and biases may share one slot."""
     if slots is None:
         return otherwise
     common = "bias" if slot.endswith("_bias") else "kernel" if slot.endswith("_kernel") else ""
-    for name in (slot, _INSTEAD.get(slot, common)):
-        found = slots.get(name)
-        if found is not None and not (slot == "recurrent_kernel" and name == "kernel"):
-            return found.bits
+    for name in (slot, _FALLBACKS.get(slot, common)):
+        data_type = slots.get(name)
+        if data_type is not None and not (slot == "recurrent_kernel" and name == "kernel"):
+            return data_type.bits
     return otherwise
 
 
-def _activations(layer: Layer, lowering: Lowering | None, slots: Slots | None, settings: BitsSettings) -> int:
+def _activations(
+    layer: Layer, lowering: Lowering | None, slots: SlotTypes | None, settings: BitsSettings
+) -> int:
     count = elements(layer.output_shape)
     if lowering is None:
         return count * settings.input_bits
-    given = slots.get("activation") if slots else None
+    output = slots.get("activation") if slots else None
     function = layer.config.get("activation", "linear")
     if layer.class_name == "Activation" or (
         lowering.family is Family.ACTIVATION and settings.accounting != "qtools"
     ):
         if layer.class_name != "Activation":
             function = "softmax" if layer.class_name in ("Softmax", "Shiftmax") else "function"
-        if given is not None:
-            return count * given.bits
+        if output is not None:
+            return count * output.bits
         ends = function in ("softmax", "sigmoid", "shiftmax")
         return 0 if function == "linear" else count * (settings.output_bits if ends else settings.ref_bits)
-    if given is not None:
-        return count * given.bits
+    if output is not None:
+        return count * output.bits
     if function in (None, "linear") or "activation" not in layer.config:
         return 0
     ends = function == "softmax" and slots is not None

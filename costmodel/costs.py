@@ -1,4 +1,4 @@
-"""Every cost a search can name, behind one interface."""
+"""All costs by name, behind one interface."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits
+from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Node, Prepared, PricedLayer, price, price_reference
 from costmodel.errors import InvalidSettings
 from costmodel.layer import elements
 from costmodel.lowering import Family
 from costmodel.settings import EnergySettings
-from costmodel.work import Slots
 
 
 @dataclass(frozen=True)
 class CostSettings:
-    """How costs are counted; each cost reads the part it needs."""
+    """How costs are counted; each cost uses the part it needs."""
 
     energy: EnergySettings = field(default_factory=EnergySettings)
     bits: BitsSettings = field(default_factory=BitsSettings)
 
 
 @dataclass(frozen=True)
-class _Question:
-    """A network with the types whose cost is asked for; `types` None is the reference."""
+class _CostQuery:
+    """A network and the types to price it with; `types` None: the reference."""
 
     prepared: Prepared
-    types: Mapping[str, Slots] | None
+    types: Mapping[str, SlotTypes] | None
     settings: CostSettings
 
     def energy(self) -> EnergyReport:
@@ -42,7 +42,7 @@ class _Question:
 
 
 def macs(prepared: Prepared) -> int:
-    """Multiplications that are summed up, whatever their types."""
+    """Multiply-accumulate operations, whatever their types."""
     return sum(node.lowering.macs for node in prepared.nodes)
 
 
@@ -82,28 +82,28 @@ def _operand_bits(node: Node, layer: PricedLayer) -> tuple[int, int]:
 
 
 def peak_activation_bits(report: EnergyReport, prepared: Prepared) -> int:
-    """The most bits of activations that must be held at one time, layers run in topological order.
+    """The most bits of activations stored at one time, with layers run in topological order.
 
-    A tensor is held from when it is made until its last reader has run. Sums that only a folded batch normalization
-    or an activation reads are never written.
+    A tensor is stored until its last reader has run. Sums that only a folded batch normalization or an activation
+    reads are never written.
     """
     fused = _fused(prepared)
     last = _last_reads(prepared, fused)
-    held: dict[tuple[bool, int], int] = {
+    stored: dict[tuple[bool, int], int] = {
         (True, i): elements(prepared.network.layer(name).output_shape) * report.source_types[i].bits
         for i, name in enumerate(prepared.network.inputs)
     }
-    peak = sum(held.values())
+    peak = sum(stored.values())
     for index, (node, layer) in enumerate(zip(prepared.nodes, report.layers, strict=True)):
         if fused[index] is None:
-            held[False, index] = elements(node.layer.output_shape) * layer.output_type.bits
-        peak = max(peak, sum(held.values()))
-        held = {key: bits for key, bits in held.items() if last.get(key, -1) > index}
+            stored[False, index] = elements(node.layer.output_shape) * layer.output_type.bits
+        peak = max(peak, sum(stored.values()))
+        stored = {key: bits for key, bits in stored.items() if last.get(key, -1) > index}
     return peak
 
 
 def _last_reads(prepared: Prepared, fused: list[int | None]) -> dict[tuple[bool, int], float]:
-    """When each tensor is last read; what starts a fused chain is held until the chain ends."""
+    """When each tensor is last read; the input of a fused chain is stored until the chain ends."""
     ends = list(range(len(fused)))
     for index in reversed(ends):
         reader = fused[index]
@@ -118,7 +118,7 @@ def _last_reads(prepared: Prepared, fused: list[int | None]) -> dict[tuple[bool,
 
 
 def _fused(prepared: Prepared) -> list[int | None]:
-    """For each layer the one reader its output is handed to without being written, None if it is written.
+    """For each layer the only reader, if it takes the output without it being written; None if it is written.
 
     That reader is an activation, or a batch normalization that folds into the layer.
     """
@@ -137,17 +137,17 @@ def _only_reader(prepared: Prepared, node: Node, readers: list[int]) -> int | No
     return readers[0] if reader.foldable or reader.lowering.family is Family.ACTIVATION else None
 
 
-#: Costs by name; each answers a question with one number: pJ, bits, bytes or operations.
-COSTS: Final[Mapping[str, Callable[[_Question], float]]] = {
-    "energy": lambda question: question.energy().energy_pj,
-    "bits": lambda question: question.bits().total,
-    "bytes": lambda question: question.bits().bytes,
-    "parameter_bits": lambda question: question.bits().parameters,
-    "activation_bits": lambda question: question.bits().activations,
-    "macs": lambda question: macs(question.prepared),
-    "bops": lambda question: bops(question.energy(), question.prepared),
-    "ebops": lambda question: ebops(question.energy(), question.prepared),
-    "peak_activation_bits": lambda question: peak_activation_bits(question.energy(), question.prepared),
+#: Costs by name; each is one number: pJ, bits, bytes or operations.
+COSTS: Final[Mapping[str, Callable[[_CostQuery], float]]] = {
+    "energy": lambda query: query.energy().energy_pj,
+    "bits": lambda query: query.bits().total,
+    "bytes": lambda query: query.bits().bytes,
+    "parameter_bits": lambda query: query.bits().parameters,
+    "activation_bits": lambda query: query.bits().activations,
+    "macs": lambda query: macs(query.prepared),
+    "bops": lambda query: bops(query.energy(), query.prepared),
+    "ebops": lambda query: ebops(query.energy(), query.prepared),
+    "peak_activation_bits": lambda query: peak_activation_bits(query.energy(), query.prepared),
 }
 
 #: What each cost is counted in.
@@ -165,13 +165,13 @@ UNITS: Final[Mapping[str, str]] = {
 
 
 def network_cost(
-    name: str, prepared: Prepared, types: Mapping[str, Slots] | None, settings: CostSettings | None = None
+    name: str, prepared: Prepared, types: Mapping[str, SlotTypes] | None, settings: CostSettings | None = None
 ) -> float:
-    """One cost of a network quantized as `types`; None: of the unquantized reference.
+    """One cost of a network with these types; None: of the unquantized reference.
 
     Raises `InvalidSettings` for an unknown name, and what `price` and `model_bits` raise.
     """
     rule = COSTS.get(name)
     if rule is None:
         raise InvalidSettings("cost", f"{str(name)[:40]!r} is unknown; known: {', '.join(COSTS)}")
-    return float(rule(_Question(prepared, types, settings or CostSettings())))
+    return float(rule(_CostQuery(prepared, types, settings or CostSettings())))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from costmodel.case import Case, Mode, Operation, Work, adder, finished, moved
-from costmodel.datatypes import (
+from costmodel.data_type import DataType, NumberFormat
+from costmodel.layer import Layer
+from costmodel.propagation import (
     FIXED8,
-    Gate,
+    LogicGate,
     accumulate,
     merge_add,
     merge_multiply,
@@ -15,42 +16,41 @@ from costmodel.datatypes import (
     merge_subtract,
     multiply,
 )
-from costmodel.layer import Layer
-from costmodel.work import DataType, Kind
+from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work, moved_type
 
 
-def pool_max(case: Case) -> Work:
+def pool_max(typed: TypedLayer) -> LayerWork:
     """Comparisons, each priced as QTools prices Maximum; QTools itself prices none."""
-    x = case.inputs[0]
-    compared = case.lowering.extra["comparisons"]
-    operations = [] if case.qtools else [Operation("compare", compared, adder(x, 0.2))]
-    return finished(case, operations, moved(case, x), case.lowering.elements)
+    x = typed.inputs[0]
+    compared = typed.lowering.extra["comparisons"]
+    operations = [] if typed.qtools else [Operation("compare", compared, adder(x, 0.2))]
+    return layer_work(typed, operations, moved_type(typed, x), typed.lowering.elements)
 
 
-def pool_average(case: Case) -> Work:
+def pool_average(typed: TypedLayer) -> LayerWork:
     """A sum, and a multiplication by 1/n unless n is a power of two: then the point moves."""
-    lowering, x = case.lowering, case.inputs[0]
+    lowering, x = typed.lowering, typed.inputs[0]
     total = accumulate(x, lowering.terms)
-    if case.mode is Mode.REFERENCE:
-        total = case.accumulator
+    if typed.mode is Mode.REFERENCE:
+        total = typed.accumulator
     operations = [Operation("accumulate", lowering.elements, adder(total))]
     mean = total
-    if total.kind is not Kind.FLOAT and case.mode is not Mode.REFERENCE:
-        mean = DataType(Kind.FIXED, total.bits, x.int_bits, total.signed)
+    if total.format is not NumberFormat.FLOAT and typed.mode is not Mode.REFERENCE:
+        mean = DataType(NumberFormat.FIXED, total.bits, x.int_bits, total.signed)
     types = {"pool_sum_accumulator": total}
     scalings = lowering.extra["scalings"]
     if scalings:
-        average = case.owned("average")
-        gate, product = multiply(total, average, case.qtools)
+        average = typed.parameter_type("average")
+        gate, product = multiply(total, average, typed.qtools)
         operations.append(Operation("scale", scalings, gate))
         mean = product
         types |= {"average": average, "pool_avg_multiplier": product}
-    return finished(case, operations, case.passed(mean), lowering.elements, **types)
+    return layer_work(typed, operations, typed.parameterless_output(mean), lowering.elements, **types)
 
 
-def shape_only(case: Case) -> Work:
+def shape_only(typed: TypedLayer) -> LayerWork:
     """Numbers moved, none computed."""
-    return finished(case, [], moved(case, case.inputs[0]), case.lowering.elements)
+    return layer_work(typed, [], moved_type(typed, typed.inputs[0]), typed.lowering.elements)
 
 
 #: Functions that compare and select; every other one is looked up in a table.
@@ -72,12 +72,12 @@ STRAIGHT: Final = frozenset(
 )
 
 
-def activation(case: Case) -> Work:
+def activation(typed: TypedLayer) -> LayerWork:
     """A function of every number. QTools prices none."""
-    lowering, x = case.lowering, case.inputs[0]
-    operations = [] if case.qtools else function(_function_name(case.layer), x, lowering.elements)
-    return finished(
-        case, operations, case.output(FIXED8 if case.qtools else case.internal), lowering.elements
+    lowering, x = typed.lowering, typed.inputs[0]
+    operations = [] if typed.qtools else function(_function_name(typed.layer), x, lowering.elements)
+    return layer_work(
+        typed, operations, typed.output(FIXED8 if typed.qtools else typed.internal), lowering.elements
     )
 
 
@@ -133,28 +133,28 @@ def shiftmax(x: DataType, count: int) -> list[Operation]:
     ]
 
 
-def merge(case: Case) -> Work:
+def merge(typed: TypedLayer) -> LayerWork:
     """Tensors combined number by number: one operation for every input after the first."""
-    lowering, name = case.lowering, case.layer.class_name
-    gate, result = _merged(case, name)
-    over = case.accumulator if case.mode is Mode.REFERENCE else None
-    count = (len(case.inputs) - 1) * lowering.elements
-    output = case.passed(result)
+    lowering, name = typed.lowering, typed.layer.class_name
+    gate, result = _merged(typed, name)
+    over = typed.accumulator if typed.mode is Mode.REFERENCE else None
+    count = (len(typed.inputs) - 1) * lowering.elements
+    output = typed.parameterless_output(result)
     if over is not None:
-        result, gate = over, case.priced(gate, over)
+        result, gate = over, typed.priced_gate(gate, over)
     operations = [Operation(name.lower(), count, gate)] if gate.factor else []
-    if name == "Average" and len(case.inputs) & (len(case.inputs) - 1):
+    if name == "Average" and len(typed.inputs) & (len(typed.inputs) - 1):
         operations.append(Operation("scale", lowering.extra["outputs"], multiply(result, result)[0]))
     types, gates = {"multiplier": result}, {"multiplier": gate}
-    return Work(tuple(operations), (), output, lowering.elements, types, gates)
+    return LayerWork(tuple(operations), (), output, lowering.elements, types, gates)
 
 
-def _merged(case: Case, name: str) -> tuple[Gate, DataType]:
-    types = case.inputs
+def _merged(typed: TypedLayer, name: str) -> tuple[LogicGate, DataType]:
+    types = typed.inputs
     if name == "Multiply":
-        return merge_multiply(types, case.qtools)
+        return merge_multiply(types, typed.qtools)
     if name in ("Add", "Subtract"):
-        result = merge_subtract(types) if name == "Subtract" else merge_add(types, case.qtools)
+        result = merge_subtract(types) if name == "Subtract" else merge_add(types, typed.qtools)
         return adder(result), result
-    result = merge_same(types, case.qtools)
+    result = merge_same(types, typed.qtools)
     return adder(result, {"Average": 1, "Concatenate": 0}.get(name, 0.2)), result

@@ -1,7 +1,7 @@
 """The energy of one inference: every layer's memory accesses and operations, in pJ.
 
-`prepare` once for an architecture; then `price` an assignment of types, or `price_many`, as often as wanted: a layer's
-price depends only on the types it is given and owns, and is remembered.
+Call `prepare` once for an architecture, then `price` or `price_many` for assignments of types. The price of a layer
+depends only on the types of its inputs and slots, and is cached.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from costmodel.case import Case, Mode, Operation, Work
+from costmodel.data_type import DataType, SlotTypes
 from costmodel.elementwise import in_layer
 from costmodel.errors import InvalidTypes
 from costmodel.fold import foldable
@@ -20,12 +20,12 @@ from costmodel.layer_energy import LayerEnergy
 from costmodel.lowering import Family, Lowering
 from costmodel.memory import Access
 from costmodel.network import Network, with_widths
-from costmodel.operators import work
+from costmodel.operators import typed_work
 from costmodel.settings import EnergySettings, check_type
-from costmodel.work import DataType, Slots
+from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer
 
-#: Priced combinations of types kept for each layer before the memory is emptied.
-MAX_REMEMBERED: Final = 50_000
+#: Priced combinations of types cached for each layer before its cache is emptied.
+MAX_CACHED: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PricedLayer:
     operation_count: int
     quantized: bool
     input_types: tuple[DataType, ...]
-    work: Work
+    work: LayerWork
     accesses: tuple[Access, ...]
 
     @property
@@ -57,9 +57,9 @@ class PricedLayer:
 
 @dataclass(frozen=True, slots=True)
 class EnergyReport:
-    """Energy of a network's layers, in topological order; `energy_pj` is the sum of what is included.
+    """Energy of a network's layers, in topological order; `energy_pj` is the sum of the included parts.
 
-    In QTools' accounting every part is rounded to 0.01 pJ and the sums are cut to whole pJ, as there.
+    In QTools' accounting every part is rounded to 0.01 pJ and sums are truncated to whole pJ, as QTools does.
     """
 
     layers: tuple[PricedLayer, ...]
@@ -69,21 +69,24 @@ class EnergyReport:
     source_types: tuple[DataType, ...]
 
     def layer(self, name: str) -> PricedLayer:
-        """The layer of this name; `KeyError` if it has none or costs nothing at inference."""
+        """The layer of this name; `KeyError` if there is none, or if it does nothing at inference."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise KeyError(name)
 
     def shares(self) -> dict[str, float]:
-        """Each layer's share of the network's energy, from 0 to 1; they sum to 1 unless everything is free."""
+        """Each layer's share of the network's energy, from 0 to 1; they sum to 1 unless the energy is 0."""
         whole = sum(layer.energy.included_pj for layer in self.layers)
         return {layer.name: layer.energy.included_pj / whole if whole else 0.0 for layer in self.layers}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A layer with its place in the network. `sources`: (from the network's inputs?, index) of each input."""
+    """A layer and its position in the network.
+
+    `sources`: for each input whether it is the network's, and its index among the network's inputs or the nodes.
+    """
 
     layer: Layer
     lowering: Lowering
@@ -105,7 +108,7 @@ class Prepared:
 
     network: Network
     nodes: tuple[Node, ...]
-    _remembered: dict[_Key, list[dict[_Key, PricedLayer]]] = field(
+    _caches: dict[_Key, list[dict[_Key, PricedLayer]]] = field(
         default_factory=dict, init=False, repr=False, compare=False, hash=False
     )
 
@@ -113,15 +116,15 @@ class Prepared:
         """The same network with other widths; itself if there are none. Raises as `with_widths`."""
         return prepare(with_widths(self.network, widths)) if widths else self
 
-    def remembered(self, settings: EnergySettings, reference: bool) -> list[dict[_Key, PricedLayer]]:
-        """For each node the prices already worked out under these settings."""
+    def caches(self, settings: EnergySettings, reference: bool) -> list[dict[_Key, PricedLayer]]:
+        """For each node the prices already computed under these settings."""
         key = (settings, reference)
-        found = self._remembered.get(key)
-        if found is None:
-            if len(self._remembered) >= 16:
-                self._remembered.clear()
-            found = self._remembered[key] = [{} for _ in self.nodes]
-        return found
+        caches = self._caches.get(key)
+        if caches is None:
+            if len(self._caches) >= 16:
+                self._caches.clear()
+            caches = self._caches[key] = [{} for _ in self.nodes]
+        return caches
 
 
 def prepare(network: Network) -> Prepared:
@@ -151,20 +154,20 @@ def prepare(network: Network) -> Prepared:
 def _passed_on(network: Network) -> dict[str, bool]:
     """Layers whose output is the network's through a layer that only acts in training."""
     read = {name for layer in network.layers for name in layer.inbound}
-    found: dict[str, bool] = {}
+    passed_on: dict[str, bool] = {}
     for layer in reversed(network.layers):
-        last = layer.name not in read or found.get(layer.name, False)
+        last = layer.name not in read or passed_on.get(layer.name, False)
         if layer.class_name in TRAINING_ONLY and last:
-            found[layer.inbound[0]] = True
-    return found
+            passed_on[layer.inbound[0]] = True
+    return passed_on
 
 
-def price(prepared: Prepared, types: Mapping[str, Slots], settings: EnergySettings) -> EnergyReport:
-    """Price a trial: layers of `types` are quantized as given, the others are float layers.
+def price(prepared: Prepared, types: Mapping[str, SlotTypes], settings: EnergySettings) -> EnergyReport:
+    """Price a trial: the layers in `types` are quantized, the others are float layers.
 
     `types`: layer -> slot -> type; slots are kernel, bias, activation, gamma, beta, mean, variance, pointwise_kernel,
-    recurrent_kernel, state, embeddings, average, alpha, and what attention owns (query_kernel, ...). None or a
-    missing slot: not quantized. Raises `InvalidTypes` and `InvalidSettings`.
+    recurrent_kernel, state, embeddings, average, alpha, and those of attention (query_kernel, ...). None or a missing
+    slot: not quantized. Raises `InvalidTypes` and `InvalidSettings`.
     """
     _check(prepared, types)
     return _report(prepared, settings, types, reference=False)
@@ -176,19 +179,19 @@ def price_reference(prepared: Prepared, settings: EnergySettings) -> EnergyRepor
 
 
 def price_many(
-    prepared: Prepared, assignments: Iterable[Mapping[str, Slots]], settings: EnergySettings
+    prepared: Prepared, assignments: Iterable[Mapping[str, SlotTypes]], settings: EnergySettings
 ) -> list[float]:
-    """The energy in pJ of each assignment of types, as `price` gives it. Meant for hundreds of thousands."""
+    """The energy in pJ of each assignment of types, as `price` computes it; fast enough for hundreds of thousands."""
     sources = settings.sources(len(prepared.network.inputs), False)
-    remembered = prepared.remembered(settings, False)
+    caches = prepared.caches(settings, False)
     totals = []
     for types in assignments:
-        layers = _layers(prepared, settings, types, sources, remembered, False)
+        layers = _layers(prepared, settings, types, sources, caches, False)
         totals.append(_sum([layer.energy.included_pj for layer in layers], settings))
     return totals
 
 
-def _check(prepared: Prepared, types: Mapping[str, Slots]) -> None:
+def _check(prepared: Prepared, types: Mapping[str, SlotTypes]) -> None:
     for name, slots in types.items():
         prepared.network.layer(name)
         if not isinstance(slots, Mapping):
@@ -202,11 +205,11 @@ def _check(prepared: Prepared, types: Mapping[str, Slots]) -> None:
 
 
 def _report(
-    prepared: Prepared, settings: EnergySettings, types: Mapping[str, Slots], *, reference: bool
+    prepared: Prepared, settings: EnergySettings, types: Mapping[str, SlotTypes], *, reference: bool
 ) -> EnergyReport:
     sources = settings.sources(len(prepared.network.inputs), reference)
-    remembered = prepared.remembered(settings, reference)
-    layers = tuple(_layers(prepared, settings, types, sources, remembered, reference))
+    caches = prepared.caches(settings, reference)
+    layers = tuple(_layers(prepared, settings, types, sources, caches, reference))
     energy_pj = _sum([layer.energy.included_pj for layer in layers], settings)
     total_pj = _sum([layer.energy.total_pj for layer in layers], settings)
     return EnergyReport(layers, energy_pj, total_pj, settings, sources)
@@ -220,34 +223,38 @@ def _sum(parts: Sequence[float], settings: EnergySettings) -> float:
 def _layers(
     prepared: Prepared,
     settings: EnergySettings,
-    types: Mapping[str, Slots],
+    types: Mapping[str, SlotTypes],
     sources: tuple[DataType, ...],
-    remembered: list[dict[_Key, PricedLayer]],
+    caches: list[dict[_Key, PricedLayer]],
     reference: bool,
 ) -> list[PricedLayer]:
-    """Every layer's energy, each worked out once for the types it meets."""
+    """Every layer's energy; each is computed once for each combination of types."""
     done: list[PricedLayer] = []
-    for node, known in zip(prepared.nodes, remembered, strict=True):
-        given = [sources[i] if is_input else done[i].work.output for is_input, i in node.sources]
+    for node, cache in zip(prepared.nodes, caches, strict=True):
+        inputs = [sources[i] if is_input else done[i].work.output for is_input, i in node.sources]
         slots = None if reference else types.get(node.layer.name)
-        key = (None if slots is None else tuple(slots.items()), *given)
-        found = known.get(key)
-        if found is None:
-            if len(known) >= MAX_REMEMBERED:
-                known.clear()
-            found = known[key] = _layer(node, tuple(given), slots, settings, reference)
-        done.append(found)
+        key = (None if slots is None else tuple(slots.items()), *inputs)
+        priced = cache.get(key)
+        if priced is None:
+            if len(cache) >= MAX_CACHED:
+                cache.clear()
+            priced = cache[key] = _layer(node, tuple(inputs), slots, settings, reference)
+        done.append(priced)
     return done
 
 
 def _layer(
-    node: Node, given: tuple[DataType, ...], slots: Slots | None, settings: EnergySettings, reference: bool
+    node: Node,
+    inputs: tuple[DataType, ...],
+    slots: SlotTypes | None,
+    settings: EnergySettings,
+    reference: bool,
 ) -> PricedLayer:
     mode = Mode.REFERENCE if reference else Mode.FLOAT if slots is None else Mode.QUANTIZED
-    case = Case(
+    typed = TypedLayer(
         layer=node.layer,
         lowering=node.lowering,
-        inputs=given,
+        inputs=inputs,
         slots=slots or {},
         mode=mode,
         internal=settings.internal,
@@ -255,15 +262,15 @@ def _layer(
         qtools=settings.qtools,
         inference=settings.inference,
     )
-    done = work(case)
-    read = _input_accesses(node, given, done, settings)
-    owned = _parameter_accesses(node, done, settings)
-    written = _output_access(node, done, settings)
+    work = typed_work(typed)
+    read = _input_accesses(node, inputs, work, settings)
+    parameters = _parameter_accesses(node, work, settings)
+    written = _output_access(node, work, settings)
     parts = {
         "inputs": sum([access.energy_pj for access in read]),
         "outputs": written.energy_pj,
-        "parameters": sum([access.energy_pj for access in owned]),
-        "operations": _operations_pj(done.operations, settings),
+        "parameters": sum([access.energy_pj for access in parameters]),
+        "operations": _operations_pj(work.operations, settings),
     }
     if settings.qtools:
         parts = {name: round(value, 2) for name, value in parts.items()}
@@ -278,47 +285,47 @@ def _layer(
     )
     return PricedLayer(
         energy=energy,
-        operation_count=done.operation_count,
+        operation_count=work.operation_count,
         quantized=slots is not None,
-        input_types=given,
-        work=done,
-        accesses=(*read, *owned, written),
+        input_types=inputs,
+        work=work,
+        accesses=(*read, *parameters, written),
     )
 
 
 def _operations_pj(operations: tuple[Operation, ...], settings: EnergySettings) -> float:
-    """All operations; those done equally often are added before they are counted, as QTools does: to the last digit."""
-    each: dict[int, float] = {}
+    """All operations; prices of equal counts are added before they are multiplied, to agree with QTools exactly."""
+    prices: dict[int, float] = {}
     for operation in operations:
-        each[operation.count] = each.get(operation.count, 0.0) + gate_pj(operation, settings)
-    return sum(count * energy_pj for count, energy_pj in each.items())
+        prices[operation.count] = prices.get(operation.count, 0.0) + gate_pj(operation, settings)
+    return sum(count * energy_pj for count, energy_pj in prices.items())
 
 
 def gate_pj(operation: Operation, settings: EnergySettings) -> float:
-    """What one operation of a kind costs."""
+    """The price of doing an operation once."""
     gate = operation.gate
     return gate.factor * settings.technology.operation_pj(gate.op, gate.bits, gate.float_bits)
 
 
 def _input_accesses(
-    node: Node, given: tuple[DataType, ...], done: Work, settings: EnergySettings
+    node: Node, inputs: tuple[DataType, ...], work: LayerWork, settings: EnergySettings
 ) -> list[Access]:
     accesses = []
-    for index, (count, data_type) in enumerate(zip(node.input_elements, given, strict=True)):
+    for index, (count, data_type) in enumerate(zip(node.input_elements, inputs, strict=True)):
         read = _reads(node, count, settings) if index == 0 else count
         accesses.append(_access(f"inputs:{index}", count, read, data_type, settings, on_io=node.on_input))
     if node.lowering.family is Family.RECURRENT:  # the state is read and written at every step
         moved = node.lowering.extra["state_elements"]
-        held = moved // node.layer.input_shapes[0][0]
+        size = moved // node.layer.input_shapes[0][0]
         accesses += [
-            _access(f"inputs:state {way}", held, moved, done.output, settings) for way in ("read", "write")
+            _access(f"inputs:state {way}", size, moved, work.output, settings) for way in ("read", "write")
         ]
     return accesses
 
 
-def _parameter_accesses(node: Node, done: Work, settings: EnergySettings) -> list[Access]:
+def _parameter_accesses(node: Node, work: LayerWork, settings: EnergySettings) -> list[Access]:
     accesses = []
-    for parameter, data_type in done.parameters:
+    for parameter, data_type in work.parameters:
         count = read = parameter.elements
         if node.lowering.family is Family.EMBEDDING:
             read = node.lowering.elements  # only the rows looked up
@@ -328,12 +335,12 @@ def _parameter_accesses(node: Node, done: Work, settings: EnergySettings) -> lis
     return accesses
 
 
-def _output_access(node: Node, done: Work, settings: EnergySettings) -> Access:
+def _output_access(node: Node, work: LayerWork, settings: EnergySettings) -> Access:
     count = node.output_elements
     on_io = node.leaf if settings.qtools else node.on_output
     if settings.qtools and node.lowering.family is Family.BATCH_NORM and node.sources[0][0]:
         count = 1  # QTools loses the shape of a batch normalization that reads the network's input
-    return _access("outputs:0", count, count, done.output, settings, on_io=on_io)
+    return _access("outputs:0", count, count, work.output, settings, on_io=on_io)
 
 
 def _reads(node: Node, count: int, settings: EnergySettings) -> int:
@@ -346,11 +353,11 @@ def _reads(node: Node, count: int, settings: EnergySettings) -> int:
 def _access(
     tensor: str, count: int, read: int, data_type: DataType, settings: EnergySettings, *, on_io: bool = False
 ) -> Access:
-    memory, held = settings.memory, count * data_type.bits
-    wanted = settings.parameters_on_memory if tensor[0] == "p" else settings.activations_on_memory
-    place = memory.place(wanted, held, on_io)
+    memory, tensor_bits = settings.memory, count * data_type.bits
+    preferred = settings.parameters_on_memory if tensor[0] == "p" else settings.activations_on_memory
+    storage = memory.storage(preferred, tensor_bits, on_io)
     bits = read * data_type.bits
-    return Access(tensor, read, bits, place, held, memory.move_pj(place, bits, held))
+    return Access(tensor, read, bits, storage, tensor_bits, memory.move_pj(storage, bits, tensor_bits))
 
 
 #: Parts that count, for the classes QTools does not count in its default way.
@@ -367,9 +374,9 @@ _DEFAULT_INCLUDED: Final = ("inputs", "parameters", "operations")
 def included_parts(node: Node, qtools: bool) -> tuple[str, ...]:
     """The parts of a layer's energy that count towards the network's.
 
-    What a layer gives is handed on and read once, by the layer behind it; an activation's output is written. Sums of
-    tensors and maximum pooling happen on the way. A batch normalization vanishes into the layer before it, of which
-    only its parameters remain; where it cannot, it is computed.
+    The output of a layer is read once, by the layer after it, so only the reading counts; an activation's output is
+    written. The inputs of sums of tensors and of maximum pooling are read on the way. A batch normalization that folds
+    into the layer before it leaves only its parameters; any other is computed.
     """
     name, family = node.layer.class_name, node.lowering.family
     if qtools:

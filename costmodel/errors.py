@@ -1,8 +1,8 @@
-"""What can be wrong with a request to the cost model, named by what the caller must change.
+"""Errors of the cost model, named by what the caller must change.
 
 ```
 CostError
-├── InvalidNetwork          the network's description must be mended: which layer, which field, why
+├── InvalidNetwork          the network's description must be corrected: which layer, which field, why
 │   └── UnsupportedLayer    this class of layer has no price; the supported ones are listed
 ├── InvalidTypes            the data types given for a layer cannot be priced
 ├── InvalidSettings         a setting is out of range
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 
 class CostError(ValueError):
-    """Something the caller can mend; the message says what and where."""
+    """Something the caller can correct; the message says what and where."""
 
 
 class InvalidNetwork(CostError):
@@ -59,7 +59,7 @@ class InvalidSettings(CostError):
 
 
 class InvalidProfile(CostError):
-    """An energy profile is unknown or malformed: `profile`, `reason`; `field` ("sram.points") stands in the reason."""
+    """An energy profile is unknown or malformed: `profile`, `reason`, which names the `field` ("sram.points")."""
 
     def __init__(self, profile: str, reason: str, field: str = "") -> None:
         self.profile = profile

@@ -1,4 +1,4 @@
-"""Where each figure of a layer comes from: types, counts, gate, formula, source."""
+"""How the energy of a layer was computed: types, counts, gates, formulas, sources."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from costmodel.case import Operation
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import EnergyReport, PricedLayer, gate_pj
-from costmodel.memory import Access, Place
+from costmodel.memory import Access, Storage
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
+from costmodel.typed_layer import Operation
 
-#: What QTools makes of classes it prices wrongly or not at all; docs/cost-model.md has the whole table.
+#: How QTools treats classes that it prices wrongly or not at all; docs/cost-model.md has the whole table.
 QTOOLS_DIFFERS: Final[Mapping[str, str]] = {
     "AveragePooling2D": "QTools stops with an error; its count leaves out the output positions",
     "GlobalAveragePooling2D": "QTools stops with an error",
@@ -51,23 +51,23 @@ QTOOLS_DIFFERS: Final[Mapping[str, str]] = {
     "GlobalMaxPooling2D": "QTools counts no comparisons",
     "GlobalMaxPooling3D": "QTools counts no comparisons",
     "Activation": "QTools counts the output written, not the function",
-    "ReLU": "QTools takes it for a layer it does not know and counts the input read",
-    "LeakyReLU": "QTools takes it for a layer it does not know and counts the input read",
-    "PReLU": "QTools takes it for a layer it does not know and counts the input read",
-    "ELU": "QTools takes it for a layer it does not know and counts the input read",
-    "Softmax": "QTools takes it for a layer it does not know and counts the input read",
+    "ReLU": "QTools treats it as an unknown layer and counts the input read",
+    "LeakyReLU": "QTools treats it as an unknown layer and counts the input read",
+    "PReLU": "QTools treats it as an unknown layer and counts the input read",
+    "ELU": "QTools treats it as an unknown layer and counts the input read",
+    "Softmax": "QTools treats it as an unknown layer and counts the input read",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One figure: `count` times `each_pj` is `energy_pj`; `included`: it counts towards the network."""
+    """One term: `count` times `unit_pj` is `energy_pj`; `included`: it counts towards the network."""
 
     part: str
-    what: str
+    description: str
     formula: str
     count: int
-    each_pj: float
+    unit_pj: float
     energy_pj: float
     included: bool
     source: str
@@ -96,14 +96,14 @@ class Explanation:
 
 
 def explain(report: EnergyReport, name: str) -> Explanation:
-    """Types, counts, gates, formulas and sources behind one layer's figures. `KeyError` if it has none."""
+    """Types, counts, gates, formulas and sources of one layer's energy. `KeyError` if the layer has no price."""
     layer, settings = report.layer(name), report.settings
     types = [(f"input {i}", describe(t)) for i, t in enumerate(layer.input_types)]
     types += [(role, describe(t)) for role, t in layer.work.types.items()]
     types += [(p.slot, describe(t)) for p, t in layer.work.parameters if p.slot not in layer.work.types]
     types.append(("output", describe(layer.output_type)))
-    lines = [_moved(access, layer, settings) for access in layer.accesses]
-    lines += [_computed(operation, layer, settings) for operation in layer.work.operations]
+    lines = [_access_line(access, layer, settings) for access in layer.accesses]
+    lines += [_operation_line(operation, layer, settings) for operation in layer.work.operations]
     return Explanation(
         name=name,
         class_name=layer.class_name,
@@ -119,17 +119,24 @@ def explain(report: EnergyReport, name: str) -> Explanation:
     )
 
 
+_VALUES: Final = {
+    NumberFormat.TERNARY: "-1, 0, 1",
+    NumberFormat.BINARY: "-1, 1",
+    NumberFormat.BINARY_01: "0, 1",
+}
+
+
 def describe(data_type: DataType) -> str:
     """A type in words: "8 bits, 3 integer, signed", "ternary", "float 32"."""
-    match data_type.kind:
-        case Kind.FLOAT:
+    match data_type.format:
+        case NumberFormat.FLOAT:
             return f"float {data_type.bits}"
-        case Kind.TERNARY | Kind.BINARY | Kind.BINARY_01:
-            return {Kind.TERNARY: "-1, 0, 1", Kind.BINARY: "-1, 1", Kind.BINARY_01: "0, 1"}[data_type.kind]
-        case Kind.POWER_OF_TWO:
+        case NumberFormat.TERNARY | NumberFormat.BINARY | NumberFormat.BINARY_01:
+            return _VALUES[data_type.format]
+        case NumberFormat.POWER_OF_TWO:
             bound = "" if data_type.max_value is None else f" up to {data_type.max_value:g}"
             return f"power of two{bound}, {data_type.bits} bits, {_sign(data_type)}"
-        case Kind.FIXED:
+        case NumberFormat.FIXED:
             return f"{data_type.bits} bits, {data_type.int_bits} integer, {_sign(data_type)}"
 
 
@@ -137,53 +144,53 @@ def _sign(data_type: DataType) -> str:
     return "signed" if data_type.signed else "unsigned"
 
 
-def _moved(access: Access, layer: PricedLayer, settings: EnergySettings) -> Line:
+def _access_line(access: Access, layer: PricedLayer, settings: EnergySettings) -> Line:
     part, _, tensor = access.tensor.partition(":")
     way = {"inputs": "read input", "outputs": "write output", "parameters": "read"}[part]
-    what = f"{way} {tensor}: {access.elements} numbers, {access.bits} bits, {access.place}"
+    description = f"{way} {tensor}: {access.elements} numbers, {access.bits} bits, {access.storage}"
     words = math.ceil(access.bits / settings.technology.sram_access_bits)
-    count = words if access.place is Place.SRAM else access.bits
-    figure = settings.technology.figure("dram" if access.place is Place.DRAM else "sram")
-    source = "wired into the circuit" if access.place is Place.FIXED else figure.source
+    count = words if access.storage is Storage.SRAM else access.bits
+    price_source = settings.technology.price_source("dram" if access.storage is Storage.DRAM else "sram")
+    source = "wired into the circuit" if access.storage is Storage.FIXED else price_source.source
     return Line(
         part=part,
-        what=what,
+        description=description,
         formula=_memory_formula(access, words, settings),
         count=count,
-        each_pj=access.energy_pj / count,
+        unit_pj=access.energy_pj / count,
         energy_pj=access.energy_pj,
         included=part in layer.energy.included,
         source=source,
-        second_hand=figure.second_hand and access.place is not Place.FIXED,
+        second_hand=price_source.second_hand and access.storage is not Storage.FIXED,
     )
 
 
 def _memory_formula(access: Access, words: int, settings: EnergySettings) -> str:
     technology = settings.technology
-    if access.place is Place.FIXED:
+    if access.storage is Storage.FIXED:
         return "0"
-    size = max(access.held_bits, settings.min_sram_size_bits)
+    size = max(access.tensor_bits, settings.min_sram_size_bits)
     sram = f"ceil({access.bits} / {technology.sram_access_bits}) = {words} accesses * sram({size} bits)"
-    if access.place is Place.SRAM:
+    if access.storage is Storage.SRAM:
         return sram
     dram = f"{access.bits} bits * {technology.dram_pj_per_bit:g} pJ"
     return f"{dram} + {sram}" if settings.rd_wr_on_io else dram
 
 
-def _computed(operation: Operation, layer: PricedLayer, settings: EnergySettings) -> Line:
+def _operation_line(operation: Operation, layer: PricedLayer, settings: EnergySettings) -> Line:
     gate = operation.gate
-    each_pj = gate_pj(operation, settings)
+    unit_pj = gate_pj(operation, settings)
     fixed = "fixed_multiply" if gate.op == "mul" else "fixed_add"
     table = f"float{gate.float_bits}" if gate.float_bits else fixed
-    figure = settings.technology.figure(table)
+    price_source = settings.technology.price_source(table)
     return Line(
         part="operations",
-        what=f"{operation.label}: {gate.op}",
-        formula=f"{operation.count} * {gate.factor:g} * {table}({gate.bits:.6g} bits), {each_pj:.6g} pJ each",
+        description=f"{operation.label}: {gate.op}",
+        formula=f"{operation.count} * {gate.factor:g} * {table}({gate.bits:.6g} bits), {unit_pj:.6g} pJ each",
         count=operation.count,
-        each_pj=each_pj,
-        energy_pj=operation.count * each_pj,
+        unit_pj=unit_pj,
+        energy_pj=operation.count * unit_pj,
         included="operations" in layer.energy.included,
-        source=figure.source,
-        second_hand=figure.second_hand,
+        source=price_source.source,
+        second_hand=price_source.second_hand,
     )

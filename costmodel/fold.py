@@ -1,4 +1,4 @@
-"""Batch normalization folded into the layer before it, as at inference."""
+"""Folding of batch normalizations into the layers before them, as at inference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FOLDED: Final[Mapping[str, str]] = {
 
 
 def foldable(network: Network, layer: Layer) -> bool:
-    """Whether a batch normalization can vanish into the linear layer before it, which nobody else may read."""
+    """Whether a batch normalization folds into the layer before it: a linear one that no other layer reads."""
     if layer.class_name != "BatchNormalization":
         return False
     before = _before(network, layer)
@@ -36,7 +36,7 @@ def _before(network: Network, layer: Layer) -> Layer:
 
 
 def folded(network: Network, names: Iterable[str] | None = None) -> Network:
-    """The network with these batch normalizations folded away; all that can be, if none are named.
+    """The network with these batch normalizations folded into the layers before; None: with all that can be folded.
 
     The layer before keeps its name and becomes one of `FOLDED`. Raises `InvalidNetwork` for one that cannot be folded.
     """

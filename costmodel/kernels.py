@@ -2,103 +2,118 @@
 
 from __future__ import annotations
 
-from costmodel.case import Case, Mode, Operation, Work, adder, finished, moved, products
-from costmodel.datatypes import add, widen
+from costmodel.data_type import DataType
 from costmodel.elementwise import function, in_layer
 from costmodel.layer import elements
 from costmodel.lowering import Parameter
-from costmodel.work import DataType
+from costmodel.propagation import add, widen
+from costmodel.typed_layer import (
+    LayerWork,
+    Mode,
+    Operation,
+    TypedLayer,
+    adder,
+    layer_work,
+    moved_type,
+    products,
+)
 
 
-def multiply_accumulate(case: Case) -> Work:
+def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     """Dense and convolutions: every product is added to a sum, the bias is added to the sum's type."""
-    lowering = case.lowering
-    weight, x = case.owned("kernel"), case.inputs[0]
-    gate, product, total = products(case, weight, x, lowering.terms)
+    lowering = typed.lowering
+    weight, x = typed.parameter_type("kernel"), typed.inputs[0]
+    gate, product, total = products(typed, weight, x, lowering.terms)
     types, parameters = {"weight": weight}, list(lowering.parameters)
     biased = any(parameter.slot == "bias" for parameter in parameters)
-    bias = case.owned("bias") if biased else None
+    bias = typed.parameter_type("bias") if biased else None
     if biased and bias is not None:
-        folded = case.layer.class_name.endswith("BatchNormalization")
-        if folded and case.mode is Mode.QUANTIZED and case.slots.get("bias") is None:
+        folded = typed.layer.class_name.endswith("BatchNormalization")
+        if folded and typed.mode is Mode.QUANTIZED and typed.slots.get("bias") is None:
             bias, total = total, widen(total)
         else:
-            total = add(total, bias, case.qtools)
+            total = add(total, bias, typed.qtools)
         types["bias"] = bias
-    over = case.overwritten
+    over = typed.overwritten
     product, total = over or product, over or total
-    gate = case.priced(gate, over)
+    gate = typed.priced_gate(gate, over)
     operations = (
         Operation("multiply", lowering.macs, gate),
         Operation("accumulate", lowering.macs, adder(total)),
-        *_applied(case, total),
+        *_applied(typed, total),
     )
     read = tuple(
-        (_read(case, p), types["weight"] if p.slot == "kernel" else types["bias"]) for p in parameters
+        (_read(typed, p), types["weight"] if p.slot == "kernel" else types["bias"]) for p in parameters
     )
     types |= {"multiplier": product, "accumulator": total}
     gates = {"multiplier": gate, "accumulator": adder(total)}
-    return Work(operations, read, case.output(total), lowering.macs, types, gates)
+    return LayerWork(operations, read, typed.output(total), lowering.macs, types, gates)
 
 
-def _applied(case: Case, total: DataType) -> list[Operation]:
+def _applied(typed: TypedLayer, total: DataType) -> list[Operation]:
     """The function inside the layer, priced as the Activation layer it stands for; QTools prices none."""
-    name = in_layer(case.layer)
-    return [] if name is None or case.qtools else function(name, total, elements(case.layer.output_shape))
+    name = in_layer(typed.layer)
+    return [] if name is None or typed.qtools else function(name, total, elements(typed.layer.output_shape))
 
 
-def _read(case: Case, parameter: Parameter) -> Parameter:
+def _read(typed: TypedLayer, parameter: Parameter) -> Parameter:
     """QTools takes the depth multiplier for the length of a depthwise layer's bias."""
-    wrong = case.qtools and parameter.slot == "bias" and "depth_multiplier" in case.lowering.extra
-    return Parameter("bias", case.lowering.extra["depth_multiplier"]) if wrong else parameter
+    wrong = typed.qtools and parameter.slot == "bias" and "depth_multiplier" in typed.lowering.extra
+    return Parameter("bias", typed.lowering.extra["depth_multiplier"]) if wrong else parameter
 
 
-def separable(case: Case) -> Work:
+def separable(typed: TypedLayer) -> LayerWork:
     """A depthwise convolution whose sums a pointwise one takes."""
-    lowering, extra = case.lowering, case.lowering.extra
-    depthwise, pointwise = case.owned("kernel", "depthwise_kernel"), case.owned("pointwise_kernel", "kernel")
-    gate1, product1, middle = products(case, depthwise, case.inputs[0], lowering.terms)
-    gate2, product2, total = products(case, pointwise, middle, extra["pointwise_terms"])
+    lowering, extra = typed.lowering, typed.lowering.extra
+    depthwise = typed.parameter_type("kernel", "depthwise_kernel")
+    pointwise = typed.parameter_type("pointwise_kernel", "kernel")
+    gate1, product1, middle = products(typed, depthwise, typed.inputs[0], lowering.terms)
+    gate2, product2, total = products(typed, pointwise, middle, extra["pointwise_terms"])
     types = {"weight": depthwise, "pointwise_weight": pointwise, "multiplier": product1, "middle": middle}
     if any(parameter.slot == "bias" for parameter in lowering.parameters):
-        types["bias"] = case.owned("bias")
+        types["bias"] = typed.parameter_type("bias")
         total = add(total, types["bias"])
-    total = case.overwritten or total
+    total = typed.overwritten or total
     operations = (
         Operation("depthwise multiply", extra["depthwise_macs"], gate1),
         Operation("depthwise accumulate", extra["depthwise_macs"], adder(middle)),
         Operation("pointwise multiply", extra["pointwise_macs"], gate2),
         Operation("pointwise accumulate", extra["pointwise_macs"], adder(total)),
-        *_applied(case, total),
+        *_applied(typed, total),
     )
     owned = {"kernel": depthwise, "pointwise_kernel": pointwise, "bias": types.get("bias", depthwise)}
     read = tuple((parameter, owned[parameter.slot]) for parameter in lowering.parameters)
     types |= {"pointwise_multiplier": product2, "accumulator": total}
-    return Work(operations, read, case.output(total), lowering.macs, types, {"multiplier": gate1})
+    return LayerWork(operations, read, typed.output(total), lowering.macs, types, {"multiplier": gate1})
 
 
-def embedding(case: Case) -> Work:
+def embedding(typed: TypedLayer) -> LayerWork:
     """Rows read out of a table; no arithmetic."""
-    table = case.owned("embeddings", "kernel")
-    return Work(
+    table = typed.parameter_type("embeddings", "kernel")
+    return LayerWork(
         (),
-        ((case.lowering.parameters[0], table),),
-        moved(case, table),
-        case.lowering.elements,
+        ((typed.lowering.parameters[0], table),),
+        moved_type(typed, table),
+        typed.lowering.elements,
         {"weight": table},
     )
 
 
-def dot(case: Case) -> Work:
+def dot(typed: TypedLayer) -> LayerWork:
     """Products of two tensors, summed along an axis."""
-    lowering = case.lowering
-    gate, product, total = products(case, case.inputs[0], case.inputs[1], lowering.terms)
-    if case.mode is Mode.REFERENCE:
-        total = case.accumulator
+    lowering = typed.lowering
+    gate, product, total = products(typed, typed.inputs[0], typed.inputs[1], lowering.terms)
+    if typed.mode is Mode.REFERENCE:
+        total = typed.accumulator
     operations = [
         Operation("multiply", lowering.macs, gate),
         Operation("accumulate", lowering.macs, adder(total)),
     ]
-    return finished(
-        case, operations, case.passed(total), lowering.macs, multiplier=product, accumulator=total
+    return layer_work(
+        typed,
+        operations,
+        typed.parameterless_output(total),
+        lowering.macs,
+        multiplier=product,
+        accumulator=total,
     )

@@ -12,7 +12,7 @@ from costmodel.errors import InvalidNetwork
 #: Lengths of a tensor's axes, without the batch.
 Shape: TypeAlias = tuple[int, ...]
 
-#: Larger lengths are refused: nothing real has them, and products stay cheap.
+#: Larger lengths are refused, so that products of them stay small enough to compute.
 MAX_LENGTH = 2**31
 #: Elements a tensor may have.
 MAX_ELEMENTS = 2**48
@@ -20,7 +20,7 @@ MAX_ELEMENTS = 2**48
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Reads one layer's configuration; every error names the layer and the field."""
+    """Reads one layer's configuration; every error states the layer and the field."""
 
     layer: str
     values: Mapping[str, Any]
@@ -70,18 +70,18 @@ class Config:
         return axis
 
     def axes(self, field: str, rank: int, default: int = -1) -> tuple[int, ...]:
-        """One or several axes, as `axis`."""
+        """One or more axes, counted as `axis` counts them."""
         value = self.values.get(field, default)
         items = value if _is_list(value) else [value]
         if not items or len(items) > rank:
             raise self.error(field, f"must name 1 to {rank} axes")
-        found = tuple(Config(self.layer, {field: item}).axis(field, rank) for item in items)
-        if len(set(found)) != len(found):
+        axes = tuple(Config(self.layer, {field: item}).axis(field, rank) for item in items)
+        if len(set(axes)) != len(axes):
             raise self.error(field, "names an axis twice")
-        return found
+        return axes
 
     def channels_last(self) -> None:
-        """Refuse the other data format: prices are written for channels behind."""
+        """Refuse channels_first: the rules are written for channels on the last axis."""
         self.choice("data_format", "channels_last", ("channels_last",))
 
     def _integer(self, field: str, value: object, least: int) -> int:

@@ -193,7 +193,7 @@ def bidirectional(layer: Layer, config: Config) -> Lowering:
 
 
 def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Lowering:
-    """Matrix products and elementwise work of all steps; each direction has weights of its own."""
+    """Matrix products and elementwise work of all steps; each direction has its own weights."""
     steps, features = layer.input_shapes[0]
     units = config.integer("units")
     gates, products, sums, functions = RECURRENT_WORK[class_name]

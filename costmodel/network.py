@@ -1,7 +1,7 @@
-"""A network as plain data, read from the description Keras 3 writes of a model.
+"""A network as plain data, read from the description that Keras 3 writes of a model.
 
-`read_network` takes the dict of `model.to_json()` or `model.get_config()`, works out every shape itself and trusts
-nothing in it. No layer is ever run or imported.
+`read_network` takes the dict of `model.to_json()` or `model.get_config()`, infers every shape itself and trusts
+nothing in it. No layer is run or imported.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Network:
 
     def layer(self, name: str) -> Layer:
         """The layer of this name; `InvalidNetwork` if there is none."""
-        found = self._by_name.get(name)
-        if found is None:
+        layer = self._by_name.get(name)
+        if layer is None:
             raise InvalidNetwork(str(name)[:MAX_NAME], "name", "no layer has this name")
-        return found
+        return layer
 
 
 def read_network(config: Mapping[str, Any]) -> Network:
     """The network described by `model.to_json()` (parsed) or `model.get_config()`.
 
     Functional and Sequential models. Raises `UnsupportedLayer` for a class without a price and `InvalidNetwork` for
-    anything else: shapes that do not fit, lengths left open, nested models, layers used twice.
+    anything else: shapes that do not fit, lengths left open, nested models, layers called twice.
     """
     body = _body(config)
     described = _layer_list(body)
@@ -60,7 +60,7 @@ def read_network(config: Mapping[str, Any]) -> Network:
 
 
 def with_widths(network: Network, widths: Mapping[str, int]) -> Network:
-    """The network with other Dense units or convolution filters, every shape worked out again.
+    """The network with other Dense units or convolution filters, its shapes inferred again.
 
     Raises `InvalidNetwork` for a layer without a width, a width below 1 and a width that breaks a later layer.
     """
@@ -80,7 +80,7 @@ def _widened(layer: Layer, width: int) -> Layer:
 def _body(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part that lists the layers, whether or not it comes wrapped with its class name."""
     if not isinstance(config, Mapping):
-        raise InvalidNetwork("", "", "must be the JSON object Keras writes of a model")
+        raise InvalidNetwork("", "", "must be the JSON object that Keras writes of a model")
     class_name = config.get("class_name")
     if class_name is None:
         return config
@@ -120,7 +120,7 @@ def _node(item: Any) -> Layer:
 def _class_name(item: Mapping[str, Any], layer: str) -> str:
     class_name = item.get("class_name")
     if not isinstance(class_name, str):
-        raise InvalidNetwork(layer, "class_name", "must be a word")
+        raise InvalidNetwork(layer, "class_name", "must be a string")
     if class_name not in LAYER_CLASSES:
         nested = class_name in ("Functional", "Sequential", "Model")
         hint = "a model inside a model: put its layers into the outer one" if nested else ""
@@ -140,17 +140,17 @@ def _inbound(nodes: Any, layer: str) -> tuple[str, ...]:
     node = nodes[0]
     if not isinstance(node, Mapping):
         raise InvalidNetwork(
-            layer, "inbound_nodes", "is not in Keras 3's format; save the model with Keras 3"
+            layer, "inbound_nodes", "is not in the format of Keras 3; save the model with Keras 3"
         )
-    found: list[str] = []
-    _collect(node.get("args", ()), layer, found, 0)
+    sources: list[str] = []
+    _collect(node.get("args", ()), layer, sources, 0)
     named = node.get("kwargs", {})
     if not isinstance(named, Mapping):
         raise InvalidNetwork(layer, "inbound_nodes", "kwargs must be an object")
     for key in ("inputs", "query", "value", "key"):
-        _collect(named.get(key), layer, found, 0)
+        _collect(named.get(key), layer, sources, 0)
     _refuse_other_tensors(named, layer)
-    return tuple(found)
+    return tuple(sources)
 
 
 def _refuse_other_tensors(named: Mapping[str, Any], layer: str) -> None:
@@ -161,25 +161,25 @@ def _refuse_other_tensors(named: Mapping[str, Any], layer: str) -> None:
         _collect(value, layer, extra, 0)
         if extra:
             raise InvalidNetwork(
-                layer, f"inbound_nodes.{str(key)[:40]}", "a tensor given by this name is not priced"
+                layer, f"inbound_nodes.{str(key)[:40]}", "a tensor passed by this name is not priced"
             )
 
 
-def _collect(value: Any, layer: str, found: list[str], depth: int) -> None:
-    """Append the names of the layers whose tensors stand in `value`, in order."""
+def _collect(value: Any, layer: str, sources: list[str], depth: int) -> None:
+    """Append the names of the layers whose tensors are in `value` to `sources`, in order."""
     if depth > MAX_DEPTH:
         raise InvalidNetwork(layer, "inbound_nodes", "is nested too deeply")
     if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
         inner = value.get("config")
-        found.append(_history(inner.get("keras_history") if isinstance(inner, Mapping) else None, layer))
-        if len(found) > MAX_INPUTS:
+        sources.append(_history(inner.get("keras_history") if isinstance(inner, Mapping) else None, layer))
+        if len(sources) > MAX_INPUTS:
             raise InvalidNetwork(layer, "inbound_nodes", f"more than {MAX_INPUTS} inputs")
     elif isinstance(value, list | tuple):
         for item in value:
-            _collect(item, layer, found, depth + 1)
+            _collect(item, layer, sources, depth + 1)
     elif isinstance(value, Mapping):
         for item in value.values():
-            _collect(item, layer, found, depth + 1)
+            _collect(item, layer, sources, depth + 1)
 
 
 def _history(history: Any, layer: str) -> str:
@@ -236,7 +236,7 @@ def _assemble(nodes: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[st
                 )
         if (node.class_name == INPUT) == bool(node.inbound):
             raise InvalidNetwork(
-                node.name, "inbound_nodes", "an input reads nothing and every other layer something"
+                node.name, "inbound_nodes", "an input reads no layer; every other layer reads at least one"
             )
     listed = [node.name for node in nodes if node.class_name == INPUT]
     if set(inputs) != set(listed):
@@ -265,12 +265,12 @@ def _sorted(nodes: Sequence[Layer]) -> list[Layer]:
         ready = sorted([*ready, *freed], key=lambda layer: place[layer.name]) if freed else ready
     if len(done) != len(nodes):
         stuck = next(name for name, count in waiting.items() if count)
-        raise InvalidNetwork(stuck, "inbound_nodes", "reads, in the end, from itself")
+        raise InvalidNetwork(stuck, "inbound_nodes", "reads, directly or indirectly, from itself")
     return done
 
 
 def _infer(layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Network:
-    """The network with every shape worked out from the input layers'."""
+    """The network with every shape inferred from those of the input layers."""
     shapes: dict[str, Shape] = {}
     done = []
     for layer in layers:

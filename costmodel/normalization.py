@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from costmodel.case import Case, Mode, Operation, Work, adder, finished
-from costmodel.datatypes import FIXED8, Gate, accumulate, add, deviation, divide, multiply
+from costmodel.data_type import DataType
 from costmodel.errors import InvalidTypes
 from costmodel.lowering import Parameter
-from costmodel.work import DataType
+from costmodel.propagation import FIXED8, LogicGate, accumulate, add, deviation, divide, multiply
+from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work
 
 
-def batch_norm(case: Case) -> Work:
+def batch_norm(typed: TypedLayer) -> LayerWork:
     """gamma / deviation * x + beta, with the types QTools gives each step."""
-    lowering, x, qtools = case.lowering, case.inputs[0], case.qtools
+    lowering, x, qtools = typed.lowering, typed.inputs[0], typed.qtools
     scale, center = bool(lowering.extra["scale"]), bool(lowering.extra["center"])
-    types = {slot: _norm_type(case, slot) for slot in ("gamma", "beta", "mean", "variance")}
-    gates: dict[str, Gate] = {}
+    types = {slot: _norm_type(typed, slot) for slot in ("gamma", "beta", "mean", "variance")}
+    gates: dict[str, LogicGate] = {}
     try:
         gates["divider"], quotient = divide(
             types["gamma"] if scale else x, deviation(types["variance"]), qtools
         )
     except ValueError as error:
-        raise InvalidTypes(case.layer.name, f"variance: {error}") from error
+        raise InvalidTypes(typed.layer.name, f"variance: {error}") from error
     types["divider"] = result = quotient
     if scale:
         gates["multiplier"], result = multiply(quotient, x, qtools)
@@ -30,46 +30,46 @@ def batch_norm(case: Case) -> Work:
     if center:
         types["accumulator"] = result = add(result, types["beta"], qtools)
         gates["accumulator"] = adder(result)
-    over = case.overwritten
+    over = typed.overwritten
     if over is not None:
         types |= dict.fromkeys(gates, over)
-        gates = {name: case.priced(gate, over) for name, gate in gates.items()}
+        gates = {name: typed.priced_gate(gate, over) for name, gate in gates.items()}
         result = over
-    operations = [Operation(label, lowering.elements, gate) for label, gate in _norm_steps(case, gates)]
+    operations = [Operation(label, lowering.elements, gate) for label, gate in _norm_steps(typed, gates)]
     parameters = lowering.parameters
     if qtools:  # QTools also reads the gamma and beta a layer does not have
         parameters = tuple(
             Parameter(slot, lowering.extra["size"]) for slot in ("gamma", "beta", "mean", "variance")
         )
     read = tuple((parameter, types[parameter.slot]) for parameter in parameters)
-    return Work(tuple(operations), read, case.output(result), lowering.elements, types, gates)
+    return LayerWork(tuple(operations), read, typed.output(result), lowering.elements, types, gates)
 
 
-def _norm_type(case: Case, slot: str) -> DataType:
+def _norm_type(typed: TypedLayer, slot: str) -> DataType:
     """QTools gives a beta or mean without a quantizer the input's type, and forgets a gamma that is not there."""
-    if not case.qtools or case.mode is not Mode.QUANTIZED:
-        return case.owned(slot)
-    if slot == "gamma" and not case.lowering.extra["scale"]:
+    if not typed.qtools or typed.mode is not Mode.QUANTIZED:
+        return typed.parameter_type(slot)
+    if slot == "gamma" and not typed.lowering.extra["scale"]:
         return FIXED8
-    absent = case.slots.get(slot) is None
-    return case.inputs[0] if absent and slot in ("beta", "mean") else case.owned(slot)
+    absent = typed.slots.get(slot) is None
+    return typed.inputs[0] if absent and slot in ("beta", "mean") else typed.parameter_type(slot)
 
 
-def _norm_steps(case: Case, gates: Mapping[str, Gate]) -> list[tuple[str, Gate]]:
+def _norm_steps(typed: TypedLayer, gates: Mapping[str, LogicGate]) -> list[tuple[str, LogicGate]]:
     """QTools divides for every number and forgets the addition; gamma/deviation is known before the first input."""
-    if case.qtools:
+    if typed.qtools:
         return [(name, gates[name]) for name in ("divider", "multiplier") if name in gates]
     scaled = gates.get("multiplier", gates["divider"])
     return [("scale", scaled), *([("shift", gates["accumulator"])] if "accumulator" in gates else [])]
 
 
-def layer_norm(case: Case) -> Work:
+def layer_norm(typed: TypedLayer) -> LayerWork:
     """Mean and variance of each row, then scale and shift; a reciprocal root is priced as a multiplication."""
-    lowering, x = case.lowering, case.inputs[0]
+    lowering, x = typed.lowering, typed.inputs[0]
     total, rows = lowering.elements, lowering.extra["rows"]
     square, squared = multiply(x, x)
     summed, variance = accumulate(x, lowering.terms), accumulate(squared, lowering.terms)
-    scaled = case.output(case.internal)
+    scaled = typed.output(typed.internal)
     by_scale, _ = multiply(x, scaled)
     operations = [
         Operation("sum", total, adder(summed)),
@@ -80,7 +80,7 @@ def layer_norm(case: Case) -> Work:
         Operation("normalize", total, by_scale),
     ]
     if lowering.extra["scale"]:
-        operations.append(Operation("scale", total, multiply(case.owned("gamma"), scaled)[0]))
+        operations.append(Operation("scale", total, multiply(typed.parameter_type("gamma"), scaled)[0]))
     if lowering.extra["center"]:
-        operations.append(Operation("shift", total, adder(add(scaled, case.owned("beta")))))
-    return finished(case, operations, scaled, total, variance=variance)
+        operations.append(Operation("shift", total, adder(add(scaled, typed.parameter_type("beta")))))
+    return layer_work(typed, operations, scaled, total, variance=variance)

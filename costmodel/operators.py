@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from costmodel.case import Case, Work
 from costmodel.elementwise import activation, merge, pool_average, pool_max, shape_only
 from costmodel.errors import InvalidTypes
 from costmodel.kernels import dot, embedding, multiply_accumulate, separable
 from costmodel.lowering import Family
 from costmodel.normalization import batch_norm, layer_norm
 from costmodel.sequences import attention, recurrent
+from costmodel.typed_layer import LayerWork, TypedLayer
 
-FAMILIES: Final[Mapping[Family, Callable[[Case], Work]]] = {
+FAMILIES: Final[Mapping[Family, Callable[[TypedLayer], LayerWork]]] = {
     Family.MAC: multiply_accumulate,
     Family.SEPARABLE: separable,
     Family.POOL_MAX: pool_max,
@@ -30,11 +30,11 @@ FAMILIES: Final[Mapping[Family, Callable[[Case], Work]]] = {
 }
 
 
-def work(case: Case) -> Work:
+def typed_work(typed: TypedLayer) -> LayerWork:
     """The typed work of one layer. Raises `InvalidTypes` if its types cannot be combined."""
     try:
-        return FAMILIES[case.lowering.family](case)
+        return FAMILIES[typed.lowering.family](typed)
     except (ValueError, OverflowError) as error:
         if isinstance(error, InvalidTypes):
             raise
-        raise InvalidTypes(case.layer.name, str(error)) from error
+        raise InvalidTypes(typed.layer.name, str(error)) from error

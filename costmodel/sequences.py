@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from costmodel.case import Case, Mode, Operation, Work, adder, finished, products
-from costmodel.datatypes import add, multiply
+from costmodel.data_type import DataType
 from costmodel.elementwise import look_up, softmax
-from costmodel.work import DataType
+from costmodel.propagation import add, multiply
+from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work, products
 
 
-def recurrent(case: Case) -> Work:
+def recurrent(typed: TypedLayer) -> LayerWork:
     """Products with the input and with the state at every step, elementwise gates, the state read and written."""
-    lowering, extra = case.lowering, case.lowering.extra
-    state = _state(case)
-    gate1, product1, sum1 = products(case, case.owned("kernel"), case.inputs[0], lowering.terms)
-    gate2, product2, sum2 = products(case, case.owned("recurrent_kernel"), state, extra["recurrent_terms"])
+    lowering, extra = typed.lowering, typed.lowering.extra
+    state = _state(typed)
+    gate1, product1, sum1 = products(typed, typed.parameter_type("kernel"), typed.inputs[0], lowering.terms)
+    gate2, product2, sum2 = products(
+        typed, typed.parameter_type("recurrent_kernel"), state, extra["recurrent_terms"]
+    )
     total = add(sum1, sum2)
     if any(parameter.slot == "bias" for parameter in lowering.parameters):
-        total = add(total, case.owned("bias"))
-    total = case.overwritten or total
+        total = add(total, typed.parameter_type("bias"))
+    total = typed.overwritten or total
     elementwise, _ = multiply(state, state)
     operations = [
         Operation("input multiply", extra["input_macs"], gate1),
@@ -29,61 +31,61 @@ def recurrent(case: Case) -> Work:
         *look_up(total, extra["functions"]),
     ]
     types = {"multiplier": product1, "recurrent_multiplier": product2, "accumulator": total, "state": state}
-    return finished(case, operations, state, lowering.macs, **types)
+    return layer_work(typed, operations, state, lowering.macs, **types)
 
 
-def _state(case: Case) -> DataType:
+def _state(typed: TypedLayer) -> DataType:
     """The type of a recurrent layer's state: its slot's, else its activation's, else the reference's."""
-    if case.mode is Mode.QUANTIZED:
+    if typed.mode is Mode.QUANTIZED:
         for slot in ("state", "activation"):
-            found = case.slots.get(slot)
-            if found is not None:
-                return case.take(found)
-    return case.internal
+            data_type = typed.slots.get(slot)
+            if data_type is not None:
+                return typed.as_counted(data_type)
+    return typed.internal
 
 
-def attention(case: Case) -> Work:
+def attention(typed: TypedLayer) -> LayerWork:
     """Four projections, scores, softmax and context of every head."""
-    extra = case.lowering.extra
-    given = {
-        "query": case.inputs[0],
-        "value": case.inputs[1],
-        "key": case.inputs[min(2, len(case.inputs) - 1)],
+    extra = typed.lowering.extra
+    inputs = {
+        "query": typed.inputs[0],
+        "value": typed.inputs[1],
+        "key": typed.inputs[min(2, len(typed.inputs) - 1)],
     }
     operations: list[Operation] = []
     inner: dict[str, DataType] = {}
-    for name, x in given.items():
-        total = _projection(case, name, x, operations)
-        inner[name] = _inner(case, name, total)
-    score_gate, _, scores = products(case, inner["key"], inner["query"], extra["head_width"])
+    for name, x in inputs.items():
+        total = _projection(typed, name, x, operations)
+        inner[name] = _inner(typed, name, total)
+    score_gate, _, scores = products(typed, inner["key"], inner["query"], extra["head_width"])
     operations += [
         Operation("scores multiply", extra["scores_macs"], score_gate),
         Operation("scores accumulate", extra["scores_macs"], adder(scores)),
         *softmax(scores, extra["softmax"]),
     ]
-    shares = _inner(case, "scores", case.internal)
-    context_gate, _, context = products(case, inner["value"], shares, extra["positions"])
+    shares = _inner(typed, "scores", typed.internal)
+    context_gate, _, context = products(typed, inner["value"], shares, extra["positions"])
     operations += [
         Operation("context multiply", extra["context_macs"], context_gate),
         Operation("context accumulate", extra["context_macs"], adder(context)),
     ]
-    total = _projection(case, "output", _inner(case, "context", context), operations)
-    read = tuple((p, _attention_type(case, p.slot)) for p in case.lowering.parameters)
+    total = _projection(typed, "output", _inner(typed, "context", context), operations)
+    read = tuple((p, _attention_type(typed, p.slot)) for p in typed.lowering.parameters)
     types = {**inner, "accumulator": total}
-    return Work(tuple(operations), read, case.output(total), case.lowering.macs, types)
+    return LayerWork(tuple(operations), read, typed.output(total), typed.lowering.macs, types)
 
 
-def _attention_type(case: Case, slot: str) -> DataType:
-    return case.owned(slot, "bias" if slot.endswith("bias") else "kernel")
+def _attention_type(typed: TypedLayer, slot: str) -> DataType:
+    return typed.parameter_type(slot, "bias" if slot.endswith("bias") else "kernel")
 
 
-def _projection(case: Case, name: str, x: DataType, operations: list[Operation]) -> DataType:
-    extra = case.lowering.extra
-    weight = _attention_type(case, f"{name}_kernel")
-    gate, _, total = products(case, weight, x, extra[f"{name}_terms"])
-    if any(parameter.slot == f"{name}_bias" for parameter in case.lowering.parameters):
-        total = add(total, _attention_type(case, f"{name}_bias"))
-    total = case.overwritten or total
+def _projection(typed: TypedLayer, name: str, x: DataType, operations: list[Operation]) -> DataType:
+    extra = typed.lowering.extra
+    weight = _attention_type(typed, f"{name}_kernel")
+    gate, _, total = products(typed, weight, x, extra[f"{name}_terms"])
+    if any(parameter.slot == f"{name}_bias" for parameter in typed.lowering.parameters):
+        total = add(total, _attention_type(typed, f"{name}_bias"))
+    total = typed.overwritten or total
     operations += [
         Operation(f"{name} multiply", extra[f"{name}_macs"], gate),
         Operation(f"{name} accumulate", extra[f"{name}_macs"], adder(total)),
@@ -91,12 +93,12 @@ def _projection(case: Case, name: str, x: DataType, operations: list[Operation])
     return total
 
 
-def _inner(case: Case, name: str, computed: DataType) -> DataType:
+def _inner(typed: TypedLayer, name: str, computed: DataType) -> DataType:
     """The type of a tensor inside attention: its slot's, else the activation's, else as computed."""
-    if case.mode is not Mode.QUANTIZED:
-        return case.internal
+    if typed.mode is not Mode.QUANTIZED:
+        return typed.internal
     for slot in (name, "activation"):
-        found = case.slots.get(slot)
-        if found is not None:
-            return case.take(found)
+        data_type = typed.slots.get(slot)
+        if data_type is not None:
+            return typed.as_counted(data_type)
     return computed

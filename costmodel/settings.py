@@ -1,15 +1,15 @@
-"""How a network is priced: profile, memories, and the types of what is not quantized."""
+"""How a network is priced: profile, memories, and the types of tensors that are not quantized."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from costmodel.datatypes import FIXED8, FLOAT32, canonical, reference_type
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.errors import InvalidSettings
-from costmodel.memory import Memory, Place
+from costmodel.memory import MemoryModel, Storage
+from costmodel.propagation import FIXED8, FLOAT32, canonical, reference_type
 from costmodel.technology import ACCOUNTINGS, DEFAULT_PROFILE, Technology, load_profile
-from costmodel.work import DataType, Kind
 
 MAX_BITS = 2**60
 #: Bits of one number; of a power of two, whose exponent takes 2**bits positions as fixed point.
@@ -25,7 +25,7 @@ class EnergySettings:
     all or one each; None: 8 bits in a trial, `internal` in the reference. `parameters_on_memory` and
     `activations_on_memory`: sram, dram or fixed. `internal`: parameters and activations of unquantized layers;
     `accumulator`: their sums; a `DataType` or fp32, fp16, int8, int16, int32. `accounting`: "qtools" counts as QTools
-    does, its known mistakes included, "corrected" does not, None leaves it to the profile. `capacity_bits`: tensors
+    does, with its known mistakes, "corrected" without them; None: as the profile says. `capacity_bits`: tensors
     larger than this go to DRAM. `reuse`: products an operand serves before it is fetched again; None: each is
     fetched once. `inference`: trained weights are known, so `DataType.distinct` counts.
 
@@ -34,8 +34,8 @@ class EnergySettings:
 
     profile: str | Technology = DEFAULT_PROFILE
     source: DataType | tuple[DataType, ...] | None = None
-    parameters_on_memory: Place = Place.SRAM
-    activations_on_memory: Place = Place.SRAM
+    parameters_on_memory: Storage = Storage.SRAM
+    activations_on_memory: Storage = Storage.SRAM
     min_sram_size_bits: int = 0
     rd_wr_on_io: bool = False
     internal: DataType = FLOAT32
@@ -45,7 +45,7 @@ class EnergySettings:
     capacity_bits: int | None = None
     reuse: int | None = None
     technology: Technology = field(init=False, repr=False)
-    memory: Memory = field(init=False, repr=False, compare=False)
+    memory: MemoryModel = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         technology = self.profile if isinstance(self.profile, Technology) else load_profile(self.profile)
@@ -63,17 +63,17 @@ class EnergySettings:
         self._set("accounting", technology.accounting if self.accounting is None else self.accounting)
         if self.accounting not in ACCOUNTINGS:
             raise InvalidSettings("accounting", f"must be one of {', '.join(ACCOUNTINGS)}")
-        memory = Memory(technology, self.min_sram_size_bits, self.rd_wr_on_io, self.capacity_bits)
+        memory = MemoryModel(technology, self.min_sram_size_bits, self.rd_wr_on_io, self.capacity_bits)
         self._set("memory", memory)
         self._set("_hash", hash((technology.name, self.source, self.parameters_on_memory, self.internal)))
 
     def __hash__(self) -> int:
-        # Settings key the memory of prices, once an assignment: hash them once.
+        # Settings are looked up in the cache of prices for every assignment: hash them once.
         return self._hash  # type: ignore[attr-defined, no-any-return]
 
     @property
     def qtools(self) -> bool:
-        """Whether QTools' way of counting is asked for."""
+        """Whether energies are counted as QTools counts them."""
         return self.accounting == "qtools"
 
     def sources(self, count: int, reference: bool) -> tuple[DataType, ...]:
@@ -91,11 +91,11 @@ class EnergySettings:
 
 
 def check_type(name: str, value: object) -> DataType:
-    """A data type with bits that make sense. Raises `InvalidSettings` naming the field."""
+    """The data type, checked and in canonical form. Raises `InvalidSettings` naming the field."""
     if not isinstance(value, DataType):
         raise InvalidSettings(name, "must be a DataType")
     whole = not isinstance(value.bits, bool) and isinstance(value.bits, int)
-    most = MAX_EXPONENT_BITS if value.kind is Kind.POWER_OF_TWO else MAX_WIDTH
+    most = MAX_EXPONENT_BITS if value.format is NumberFormat.POWER_OF_TWO else MAX_WIDTH
     if not whole or not 1 <= value.bits <= most:
         raise InvalidSettings(name, f"bits must be a whole number of 1 to {most}, is {str(value.bits)[:40]}")
     if not isinstance(value.int_bits, int) or not -MAX_WIDTH <= value.int_bits <= MAX_WIDTH:
@@ -122,11 +122,11 @@ def _source(value: object) -> DataType | tuple[DataType, ...] | None:
     return _type("source", value)
 
 
-def _place(name: str, value: str) -> Place:
+def _place(name: str, value: str) -> Storage:
     try:
-        return Place(value)
+        return Storage(value)
     except ValueError as error:
-        raise InvalidSettings(name, f"must be one of {', '.join(Place)}, is {str(value)[:40]!r}") from error
+        raise InvalidSettings(name, f"must be one of {', '.join(Storage)}, is {str(value)[:40]!r}") from error
 
 
 def _whole(name: str, value: object, least: int, *, optional: bool) -> None:

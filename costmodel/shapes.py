@@ -30,12 +30,12 @@ def source(config: Config, inputs: Inputs) -> Shape:
 
 
 def same(config: Config, inputs: Inputs) -> Shape:
-    """What keeps its input's shape."""
+    """The shape of the input."""
     return only_input(config, inputs)
 
 
 def dense(config: Config, inputs: Inputs) -> Shape:
-    """Dense over the last axis, whatever stands before it."""
+    """Dense over the last axis, whatever the axes before it."""
     shape = only_input(config, inputs, least=1)
     return (*shape[:-1], config.integer("units"))
 
@@ -54,10 +54,12 @@ def reshape(config: Config, inputs: Inputs) -> Shape:
         raise config.error("target_shape", "must be a list of at most 8 lengths")
     fixed = [Config(config.layer, {"target_shape": n}).integer("target_shape") for n in target if n != -1]
     free = len(target) - len(fixed)
-    known = elements(tuple(fixed))
-    if free > 1 or (have % known if free else have != known):
-        raise config.error("target_shape", f"{tuple(target)} does not hold the {have} numbers of {inputs[0]}")
-    return tuple(have // known if n == -1 else n for n in target)
+    product = elements(tuple(fixed))
+    if free > 1 or (have % product if free else have != product):
+        raise config.error(
+            "target_shape", f"{tuple(target)} does not hold the {have} elements of {inputs[0]}"
+        )
+    return tuple(have // product if n == -1 else n for n in target)
 
 
 def permute(config: Config, inputs: Inputs) -> Shape:
@@ -84,7 +86,7 @@ def recurrent(config: Config, inputs: Inputs) -> Shape:
     """SimpleRNN, LSTM, GRU: the last state or all of them."""
     shape = only_input(config, inputs, 2)
     if config.flag("return_state", False):
-        raise config.error("return_state", "several outputs are not supported; set it to false")
+        raise config.error("return_state", "layers with several outputs are not supported; set it to false")
     units = config.integer("units")
     return (shape[0], units) if config.flag("return_sequences", False) else (units,)
 

@@ -1,14 +1,14 @@
-"""What one inference of a spiking network costs: an assumption of our own, not a measurement of a chip.
+"""The energy of one inference of a spiking network: a model of ours, not a measurement of a chip.
 
-A population of neurons is priced by what its simulation does, with the figures of an energy profile
+A population of neurons is priced by the work of its simulation, with the prices of an energy profile
 (`costmodel.technology`; the default is the 45 nm table of Horowitz, ISSCC 2014):
 
 - a synaptic operation, one event that reaches one synapse, reads the synapse's weight and adds it to a current;
-- in every step every neuron reads and writes its currents and its membrane, takes a decay off each of them, adds each
-  current and its bias to the membrane, and reads its threshold and its bias and compares.
+- in every step every neuron reads and writes its currents and its membrane, subtracts a decay from each of them, adds
+  each current and its bias to the membrane, and reads its threshold and its bias and compares.
 
-Weights, states and constants lie in memories of their own size, priced by the bit. Weights of zero are not stored and
-cost nothing. Sending events, clocks and leakage are not counted.
+Weights, states and constants are in separate memories just large enough for them, priced by the bit. Weights of zero
+are not stored and cost nothing. Sending events, clocks and leakage are not counted.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from costmodel.technology import Technology
 
 @dataclass(frozen=True, slots=True)
 class PopulationWork:
-    """What a population does in one inference, on average, and how wide its numbers are (bits)."""
+    """The work of a population in one inference, on average, and the widths of its numbers in bits."""
 
     name: str
     neurons: int
-    currents: int  #: of a neuron
+    currents: int  #: of each neuron
     steps: int
-    synapses: int  #: those with a weight that is not zero
+    synapses: int  #: with a weight other than zero
     synaptic_operations: float
     weight_bits: int
     threshold_bits: int
@@ -36,13 +36,13 @@ class PopulationWork:
     has_bias: bool
 
     @property
-    def weights_held_bits(self) -> int:
-        """The memory of the weights."""
+    def weight_memory_bits(self) -> int:
+        """Size of the memory of the weights."""
         return self.synapses * self.weight_bits
 
     @property
-    def constants_held_bits(self) -> int:
-        """The memory of thresholds and biases."""
+    def constant_memory_bits(self) -> int:
+        """Size of the memory of thresholds and biases."""
         return self.neurons * (self.threshold_bits + self.weight_bits * self.has_bias)
 
 
@@ -59,21 +59,24 @@ def population_energy(
     and additions (operations). No memory is priced smaller than `min_sram_size_bits`.
     """
 
-    def per_bit(held_bits: int) -> float:
-        return technology.sram(max(held_bits, min_sram_size_bits, 1)) / technology.sram_access_bits
+    def per_bit(memory_bits: int) -> float:
+        return technology.sram(max(memory_bits, min_sram_size_bits, 1)) / technology.sram_access_bits
 
     updates = work.neurons * work.steps
     states = work.currents + 1
-    held = work.neurons * states * work.state_bits
+    state_memory_bits = work.neurons * states * work.state_bits
     state_add = technology.operation_pj("add", work.state_bits)
     compare = technology.operation_pj("add", max(work.threshold_bits, work.state_bits))
     constants = work.threshold_bits + work.weight_bits * work.has_bias
     return LayerEnergy(
         name=work.name,
         class_name=POPULATION,
-        parameters_pj=work.synaptic_operations * work.weight_bits * per_bit(work.weights_held_bits),
+        parameters_pj=work.synaptic_operations * work.weight_bits * per_bit(work.weight_memory_bits),
         inputs_pj=updates
-        * (2 * states * work.state_bits * per_bit(held) + constants * per_bit(work.constants_held_bits)),
+        * (
+            2 * states * work.state_bits * per_bit(state_memory_bits)
+            + constants * per_bit(work.constant_memory_bits)
+        ),
         operations_pj=work.synaptic_operations * state_add
         + updates * ((states + work.currents + work.has_bias) * state_add + compare),
         outputs_pj=0.0,

@@ -1,7 +1,6 @@
-"""Energy profiles: what an operation and a memory access cost in one process, as data with a source for each figure.
+"""Energy profiles: the prices of operations and memory accesses in one process, as data with the source of each.
 
-A profile is a TOML file; those that come with the product stand in `costmodel/profiles`. `docs/cost-model.md` gives
-the format.
+A profile is a TOML file; the built-in ones are in `costmodel/profiles`. `docs/cost-model.md` describes the format.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Final
 
 from costmodel.errors import InvalidProfile
 
-#: Profiles that come with the product.
+#: Built-in profiles.
 PROFILES: Final = ("horowitz", "horowitz-qkeras", "7nm")
 DEFAULT_PROFILE: Final = "horowitz"
 ACCOUNTINGS: Final = ("corrected", "qtools")
@@ -30,8 +29,8 @@ _PLAIN: Final = ("name", "title", "process_nm", "accounting", "monotone")
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """Where a price comes from; `second_hand`: not checked against the cited source itself."""
+class PriceSource:
+    """The source of a price; `second_hand`: not checked against the cited source itself."""
 
     source: str
     second_hand: bool = False
@@ -39,10 +38,10 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A price over a size: a polynomial (highest power first), perhaps in log2 of the size, or points.
+    """A price as a function of size: a polynomial (highest power first; of log2 of the size if `in_log2`), or points.
 
-    Between points, and beyond the last, the price is a power of the size (straight in a doubly logarithmic plot).
-    Below the first point it goes on so (`flat_below` false) or stays. Never below 0.
+    Between points, and beyond the last, the price is a power of the size (a straight line in a log-log plot). Below
+    the first point it continues that way, or stays constant if `flat_below`. Never below 0.
     """
 
     coefficients: tuple[float, ...] = ()
@@ -83,7 +82,7 @@ class FloatPrice:
 
 @dataclass(frozen=True)
 class Technology:
-    """What operations and accesses cost in one process. Prices in pJ, sizes in bits."""
+    """The prices of operations and memory accesses in one process, in pJ; sizes in bits."""
 
     name: str
     title: str
@@ -92,27 +91,29 @@ class Technology:
     fixed_add: Curve
     fixed_multiply: Curve
     floats: tuple[FloatPrice, ...]
-    sram: Curve  #: one access of a memory of so many bits
+    sram: Curve  #: one access, by the size of the memory in bits
     sram_access_bits: int
     dram_pj_per_bit: float
-    figures: tuple[tuple[str, Figure], ...]  #: source of each figure, by table
+    price_sources: tuple[tuple[str, PriceSource], ...]  #: by table
 
-    def figure(self, table: str) -> Figure:
-        """The source of a figure: fixed_add, fixed_multiply, float16, float32, sram, dram."""
-        return dict(self.figures)[table]
+    def price_source(self, table: str) -> PriceSource:
+        """The source of a table of prices: fixed_add, fixed_multiply, float16, float32, sram or dram."""
+        return dict(self.price_sources)[table]
 
     def operation_pj(self, op: str, bits: float, float_bits: int = 0) -> float:
-        """One operation: "mul", or any other gate, which costs what an adder of `bits` costs.
+        """The price of one operation: "mul", or any other gate, which costs as much as an adder of `bits`.
 
-        `float_bits` > 0 asks for floating point; raises `InvalidProfile` if the profile has no such width.
+        `float_bits` > 0: in floating point. Raises `InvalidProfile` if the profile has no such width.
         """
         if not float_bits:
             return (self.fixed_multiply if op == "mul" else self.fixed_add)(bits)
         for price in self.floats:
             if price.bits == float_bits:
                 return price.multiply_pj if op == "mul" else price.add_pj
-        known = ", ".join(str(price.bits) for price in self.floats)
-        raise InvalidProfile(self.name, f"has no price for {float_bits}-bit floating point, only for {known}")
+        widths = ", ".join(str(price.bits) for price in self.floats)
+        raise InvalidProfile(
+            self.name, f"has no price for {float_bits}-bit floating point, only for {widths}"
+        )
 
 
 @lru_cache(maxsize=16)
@@ -126,7 +127,7 @@ def load_profile(name: str) -> Technology:
 
 
 def profile_file(path: str | Path) -> Technology:
-    """The profile in a TOML file. Raises `InvalidProfile` if it cannot be read or is not one."""
+    """The profile in a TOML file. Raises `InvalidProfile` if it cannot be read or is malformed."""
     where = Path(path)
     try:
         if where.stat().st_size > MAX_FILE_BYTES:
@@ -179,7 +180,7 @@ class _Reader:
             sram=self._curve("sram", "log2_polynomial", 2**40),
             sram_access_bits=self._whole(sram, "access_bits", "sram"),
             dram_pj_per_bit=self._number(dram, "pj_per_bit", "dram"),
-            figures=tuple((name, self._figure(name)) for name in _TABLES),
+            price_sources=tuple((name, self._price_source(name)) for name in _TABLES),
         )
 
     def _error(self, field: str, reason: str) -> InvalidProfile:
@@ -193,7 +194,7 @@ class _Reader:
     def _text(self, table: Mapping[str, Any], field: str, name: str = "") -> str:
         value = table.get(field)
         if not isinstance(value, str) or not value.strip():
-            raise self._error(_path(name, field), "must be a text")
+            raise self._error(_path(name, field), "must be text")
         return value
 
     def _number(self, table: Mapping[str, Any], field: str, name: str = "") -> float:
@@ -210,12 +211,12 @@ class _Reader:
             raise self._error(_path(name, field), "must be a whole number of 1 to 65536")
         return value
 
-    def _figure(self, name: str) -> Figure:
+    def _price_source(self, name: str) -> PriceSource:
         table = self.data[name]
         second_hand = table.get("second_hand", False)
         if not isinstance(second_hand, bool):
             raise self._error(f"{name}.second_hand", "must be true or false")
-        return Figure(self._text(table, "source", name), second_hand)
+        return PriceSource(self._text(table, "source", name), second_hand)
 
     def _float(self, bits: int, name: str) -> FloatPrice:
         table = self.data[name]

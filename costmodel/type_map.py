@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from costmodel.case import Work
-from costmodel.datatypes import accumulate, add, shifted_scales
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import EnergyReport, Prepared, PricedLayer
 from costmodel.layer import Layer, Shape
 from costmodel.lowering import Family
+from costmodel.propagation import accumulate, add, shifted_scales
+from costmodel.typed_layer import LayerWork
 from costmodel.windows import spatial_rank
-from costmodel.work import DataType, Kind
 
 _NAMES: Final = {
-    Kind.TERNARY: "ternary",
-    Kind.BINARY: "binary",
-    Kind.BINARY_01: "binary",
-    Kind.FLOAT: "floating_point",
+    NumberFormat.TERNARY: "ternary",
+    NumberFormat.BINARY: "binary",
+    NumberFormat.BINARY_01: "binary",
+    NumberFormat.FLOAT: "floating_point",
 }
-_VALUES: Final = {Kind.TERNARY: [0, -1, 1], Kind.BINARY: [-1, 1], Kind.BINARY_01: [0, 1]}
+_VALUES: Final = {
+    NumberFormat.TERNARY: [0, -1, 1],
+    NumberFormat.BINARY: [-1, 1],
+    NumberFormat.BINARY_01: [0, 1],
+}
 #: Slots of a normalization -> QTools' field.
 _NORM_FIELDS: Final = {slot: f"{slot}_quantizer" for slot in ("gamma", "beta", "mean", "variance")}
 _NORM_GATES: Final = {
@@ -65,15 +69,19 @@ def quantizer(data_type: DataType, shape: Any = None, op: str | None = None) -> 
         "quantizer_type": _name(data_type, computed=op is not None),
         "bits": data_type.bits,
     }
-    match data_type.kind:
-        case Kind.FIXED:
+    match data_type.format:
+        case NumberFormat.FIXED:
             fields |= {"int_bits": data_type.int_bits + signed, "is_signed": signed}
-        case Kind.POWER_OF_TWO:
+        case NumberFormat.POWER_OF_TWO:
             bound = -1 if data_type.max_value is None else data_type.max_value
             fields |= {"is_signed": signed, "max_value": bound}
-        case Kind.TERNARY | Kind.BINARY | Kind.BINARY_01:
-            fields |= {"int_bits": data_type.int_bits, "is_signed": signed, "values": _VALUES[data_type.kind]}
-        case Kind.FLOAT:
+        case NumberFormat.TERNARY | NumberFormat.BINARY | NumberFormat.BINARY_01:
+            fields |= {
+                "int_bits": data_type.int_bits,
+                "is_signed": signed,
+                "values": _VALUES[data_type.format],
+            }
+        case NumberFormat.FLOAT:
             pass
     if shape is not None:
         fields["shape"] = shape
@@ -84,28 +92,28 @@ def quantizer(data_type: DataType, shape: Any = None, op: str | None = None) -> 
 
 def _name(data_type: DataType, *, computed: bool) -> str:
     """QTools' name; unsigned fixed point that no gate computes comes from a quantized_relu."""
-    if data_type.stochastic and data_type.kind is not Kind.BINARY_01:
-        return f"stochastic_{_NAMES[data_type.kind]}"
+    if data_type.stochastic and data_type.format is not NumberFormat.BINARY_01:
+        return f"stochastic_{_NAMES[data_type.format]}"
     if data_type.stochastic:
         return "bernoulli"
-    if data_type.kind is Kind.POWER_OF_TWO:
+    if data_type.format is NumberFormat.POWER_OF_TWO:
         return "quantized_po2" if data_type.signed else "quantized_relu_po2"
-    if data_type.kind is Kind.FIXED:
+    if data_type.format is NumberFormat.FIXED:
         return "quantized_bits" if data_type.signed or computed else "quantized_relu"
-    return _NAMES[data_type.kind]
+    return _NAMES[data_type.format]
 
 
-def _gated(work: Work, role: str) -> dict[str, Any]:
+def _gated(work: LayerWork, role: str) -> dict[str, Any]:
     gate = work.gates.get(role)
     return quantizer(work.types[role], op=gate.op if gate else "add")
 
 
-def _norm_fields(work: Work) -> dict[str, Any]:
+def _norm_fields(work: LayerWork) -> dict[str, Any]:
     fields = {name: quantizer(work.types[slot]) for slot, name in _NORM_FIELDS.items()}
     return fields | {name: _gated(work, role) for role, name in _NORM_GATES.items() if role in work.gates}
 
 
-def _pool_fields(work: Work) -> dict[str, Any]:
+def _pool_fields(work: LayerWork) -> dict[str, Any]:
     fields = {"pool_sum_accumulator": _gated(work, "pool_sum_accumulator")}
     if "average" in work.types:
         fields["average_quantizer"] = quantizer(work.types["average"])

@@ -38,16 +38,16 @@ def _rows(layer: QuantizedLayer) -> dict[str, Any]:
 
 
 def _row(spec: QuantizerSpec, runs: QuantizerSpec) -> dict[str, Any]:
-    kind = spec.data_type()
+    data_type = spec.data_type()
     return {
         "quantizer": str(spec),
         "runs": str(runs),
         "spec": spec.model_dump(mode="json"),
         "type": {
-            "kind": str(kind.kind),
-            "bits": kind.bits,
-            "integer_bits": kind.int_bits,
-            "signed": kind.signed,
-            "max_value": kind.max_value,
+            "kind": str(data_type.format),
+            "bits": data_type.bits,
+            "integer_bits": data_type.int_bits,
+            "signed": data_type.signed,
+            "max_value": data_type.max_value,
         },
     }

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
+from costmodel.data_type import DataType
 from costmodel.network import Network, read_network
-from costmodel.work import DataType
 from quantization.models.convert import plain_description, read_quantizers
 
 

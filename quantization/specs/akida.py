@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from costmodel.work import DataType, Kind
+from costmodel.data_type import DataType, NumberFormat
 from quantization.specs.qkeras import Bits, NotNegative, Positive, QuantizerBase
 
 WeightBits = Annotated[Bits, Field(ge=2)]
@@ -25,7 +25,7 @@ class _Weight(QuantizerBase):
     bits: WeightBits = 4
 
     def data_type(self) -> DataType:
-        return DataType(Kind.FIXED, self.bits, 0, True)
+        return DataType(NumberFormat.FIXED, self.bits, 0, True)
 
 
 class Std(_Weight):
@@ -94,4 +94,4 @@ class DiscreteRelu(QuantizerBase):
 
     def data_type(self) -> DataType:
         top = self.step_width * (2**self.bits - 1)
-        return DataType(Kind.FIXED, self.bits, max(math.frexp(top)[1], 0), False)
+        return DataType(NumberFormat.FIXED, self.bits, max(math.frexp(top)[1], 0), False)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from costmodel.work import DataType, Kind
+from costmodel.data_type import DataType, NumberFormat
 from quantization.specs.expression import Value, format_value
 
 #: Fields that are written by name only.
@@ -106,7 +106,7 @@ class _FixedPoint(QuantizerBase):
 
     def data_type(self) -> DataType:
         integer = getattr(self, "integer", 0)
-        return DataType(Kind.FIXED, self._width, integer, getattr(self, "keep_negative", True))
+        return DataType(NumberFormat.FIXED, self._width, integer, getattr(self, "keep_negative", True))
 
     @property
     def _width(self) -> int:
@@ -207,8 +207,8 @@ class QuantizedRelu(QuantizerBase):
     def data_type(self) -> DataType:
         signed = self.negative_slope != 0
         if not signed and self.bits == 1 and self.integer == 1:
-            return DataType(Kind.BINARY_01, 1, 1, False)
-        return DataType(Kind.FIXED, self.bits, self.integer, signed)
+            return DataType(NumberFormat.BINARY_01, 1, 1, False)
+        return DataType(NumberFormat.FIXED, self.bits, self.integer, signed)
 
 
 class QuantizedUlaw(_FixedPoint):
@@ -247,7 +247,7 @@ class QuantizedSigmoid(QuantizerBase):
     use_stochastic_rounding: Flag = False
 
     def data_type(self) -> DataType:
-        return DataType(Kind.FIXED, self.bits, 0, False)
+        return DataType(NumberFormat.FIXED, self.bits, 0, False)
 
 
 class QuantizedHswish(QuantizedBits):
@@ -273,7 +273,7 @@ class QuantizedPo2(QuantizerBase):
     use_ste: Flag = True
 
     def data_type(self) -> DataType:
-        return DataType(Kind.POWER_OF_TWO, self.bits, self.bits, True, self.max_value)
+        return DataType(NumberFormat.POWER_OF_TWO, self.bits, self.bits, True, self.max_value)
 
 
 class QuantizedReluPo2(QuantizerBase):
@@ -292,7 +292,9 @@ class QuantizedReluPo2(QuantizerBase):
     use_ste: Flag = True
 
     def data_type(self) -> DataType:
-        return DataType(Kind.POWER_OF_TWO, self.bits, self.bits, self.negative_slope != 0, self.max_value)
+        return DataType(
+            NumberFormat.POWER_OF_TWO, self.bits, self.bits, self.negative_slope != 0, self.max_value
+        )
 
 
 class _OneBit(QuantizerBase):
@@ -304,7 +306,7 @@ class _OneBit(QuantizerBase):
         return 1
 
     def data_type(self) -> DataType:
-        return DataType(Kind.BINARY, 1, 1, True)
+        return DataType(NumberFormat.BINARY, 1, 1, True)
 
 
 class Binary(_OneBit):
@@ -325,7 +327,7 @@ class Binary(_OneBit):
         return self
 
     def data_type(self) -> DataType:
-        return DataType(Kind.BINARY_01, 1, 1, False) if self.use_01 else super().data_type()
+        return DataType(NumberFormat.BINARY_01, 1, 1, False) if self.use_01 else super().data_type()
 
 
 class StochasticBinary(_OneBit):
@@ -349,7 +351,7 @@ class Bernoulli(_OneBit):
     use_real_sigmoid: Flag = True
 
     def data_type(self) -> DataType:
-        return DataType(Kind.BINARY_01, 1, 1, False, stochastic=True)
+        return DataType(NumberFormat.BINARY_01, 1, 1, False, stochastic=True)
 
 
 class _TwoBit(QuantizerBase):
@@ -361,7 +363,7 @@ class _TwoBit(QuantizerBase):
         return 2
 
     def data_type(self) -> DataType:
-        return DataType(Kind.TERNARY, 2, 2, True)
+        return DataType(NumberFormat.TERNARY, 2, 2, True)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

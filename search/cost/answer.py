@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from costmodel.costs import UNITS, CostSettings, network_cost
+from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, PricedLayer, prepare, price, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.explain import Explanation, explain
 from costmodel.layer_classes import priced_slots, width_field
 from costmodel.network import Network
 from costmodel.type_map import data_type_map
-from costmodel.work import Slots
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.spec.cost import CostSpec
@@ -88,7 +88,7 @@ class Priced:
     model: ResolvedModel
     prepared: Prepared
     settings: CostSettings
-    types: Mapping[str, Slots] | None
+    types: Mapping[str, SlotTypes] | None
     report: EnergyReport
     reference: EnergyReport
 
@@ -109,7 +109,7 @@ class Priced:
             reference_pj=self.reference.energy_pj,
             layers=layers,
             costs={name: Figure(self.cost(name), UNITS[name]) for name in self.spec.costs},
-            second_hand=tuple(table for table, figure in technology.figures if figure.second_hand),
+            second_hand=tuple(table for table, source in technology.price_sources if source.second_hand),
             explanation=None if self.spec.explain is None else self.explanation(self.spec.explain).as_dict(),
             types=data_type_map(report, self.prepared) if self.spec.types else None,
             **sums,
@@ -198,7 +198,7 @@ def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
         raise InvalidSpec([Problem(place, str(error))]) from error
 
 
-def _types(spec: CostSpec) -> dict[str, Slots] | None:
+def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
     if spec.quantizers is None:
         return None
     return {

@@ -8,13 +8,13 @@ from typing import Final
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
-from costmodel.datatypes import reference_type
+from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
-from costmodel.memory import Place
+from costmodel.memory import Storage
 from costmodel.network import Network
+from costmodel.propagation import reference_type
 from costmodel.settings import EnergySettings
-from costmodel.work import Slots
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
@@ -135,7 +135,7 @@ class Pricer:
         return self._resized[key]
 
     def _count(
-        self, prepared: Prepared, types: Mapping[str, Slots] | None, energy: EnergySettings
+        self, prepared: Prepared, types: Mapping[str, SlotTypes] | None, energy: EnergySettings
     ) -> float | None:
         """What a goal of another kind counts; None under energy and bits goals. `types` None: of the reference."""
         if not isinstance(self._goal, CountGoal):
@@ -162,7 +162,7 @@ def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | f
     return None
 
 
-def data_types(assignment: Assignment) -> dict[str, Slots]:
+def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
     """The data type of every slot, as the cost model wants them."""
     return {
         layer: {slot: None if spec is None else spec.data_type() for slot, spec in slots.items()}
@@ -176,8 +176,8 @@ def _energy_settings(goal: EnergyGoal, position: int) -> EnergySettings:
     return EnergySettings(
         profile=goal.profile,
         source=own_source if position == _TRIAL else internal,
-        parameters_on_memory=Place(goal.parameters_on_memory[position]),
-        activations_on_memory=Place(goal.activations_on_memory[position]),
+        parameters_on_memory=Storage(goal.parameters_on_memory[position]),
+        activations_on_memory=Storage(goal.activations_on_memory[position]),
         min_sram_size_bits=goal.min_sram_size[position],
         rd_wr_on_io=goal.rd_wr_on_io[position],
         internal=internal,

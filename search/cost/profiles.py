@@ -52,7 +52,11 @@ def described(technology: Technology) -> Profile:
     """A profile, its curves read off at a few sizes."""
     figures = tuple(
         ProfileFigure(
-            table, what, prices, technology.figure(table).source, technology.figure(table).second_hand
+            table,
+            what,
+            prices,
+            technology.price_source(table).source,
+            technology.price_source(table).second_hand,
         )
         for table, (what, prices) in _tables(technology).items()
     )

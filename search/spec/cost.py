@@ -13,12 +13,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from costmodel.bits import BitsSettings
 from costmodel.costs import CostSettings
-from costmodel.datatypes import reference_type
+from costmodel.data_type import DataType
 from costmodel.errors import InvalidProfile, InvalidSettings
-from costmodel.memory import Place
+from costmodel.memory import Storage
+from costmodel.propagation import reference_type
 from costmodel.settings import EnergySettings
 from costmodel.technology import DEFAULT_PROFILE, parse_profile
-from costmodel.work import DataType
 from quantization.specs.parse import Quantizer, QuantizerSpec
 from search.errors import InvalidSpec, Problem
 from search.spec.base import Frozen
@@ -117,8 +117,8 @@ class CostOptions(Frozen):
         return EnergySettings(
             profile=profile,
             source=None if self.source is None else self.source.data_type(),
-            parameters_on_memory=Place(self.parameters_on_memory),
-            activations_on_memory=Place(self.activations_on_memory),
+            parameters_on_memory=Storage(self.parameters_on_memory),
+            activations_on_memory=Storage(self.activations_on_memory),
             min_sram_size_bits=self.min_sram_size_bits,
             rd_wr_on_io=self.rd_wr_on_io,
             internal=reference_type(self.internal),

@@ -245,7 +245,7 @@ class SpikingPricer(Pricer):
             population_energy(work, self._technology, self._min_sram_size_bits) for work in populations
         ]
         energy_pj = sum(energy.included_pj for energy in energies)
-        bits = sum(work.weights_held_bits + work.constants_held_bits for work in populations)
+        bits = sum(work.weight_memory_bits + work.constant_memory_bits for work in populations)
         return Cost(
             value=energy_pj if isinstance(self._goal, EnergyGoal) else float(bits),
             energy_pj=energy_pj,

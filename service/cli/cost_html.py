@@ -157,7 +157,7 @@ def _explanation(found: Explanation) -> str:
 def _line(line: Line) -> str:
     source = escape(line.source) + (" (second-hand)" if line.second_hand else "")
     return (
-        f"<tr><td>{escape(line.part)}</td><td>{escape(line.what)}</td><td>{escape(line.formula)}</td>"
+        f"<tr><td>{escape(line.part)}</td><td>{escape(line.description)}</td><td>{escape(line.formula)}</td>"
         f"{_number(line.energy_pj, line.included)}<td>{source}</td></tr>"
     )
 

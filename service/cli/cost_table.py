@@ -129,7 +129,7 @@ def explanation(found: Explanation) -> RenderableType:
         source = f"{line.source} (second-hand)" if line.second_hand else line.source
         lines.add_row(
             line.part,
-            Text(line.what),
+            Text(line.description),
             Text(line.formula),
             figure if line.included else f"({figure})",
             Text(source),

@@ -46,10 +46,10 @@ class LineView(_Read):
     """One term of a layer's energy: `count` times `unit_pj` is `energy_pj`."""
 
     part: str
-    description: str = Field(validation_alias=_DESCRIPTION)
+    description: str
     formula: str
     count: int
-    unit_pj: float = Field(validation_alias=AliasChoices("unit_pj", "each_pj"))
+    unit_pj: float
     energy_pj: float
     included: bool
     source: str

@@ -6,16 +6,16 @@ import pytest
 
 from costmodel.bits import BitsSettings, model_bits, reference_bits
 from costmodel.costs import COSTS, UNITS, CostSettings, network_cost
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import prepare, price
 from costmodel.errors import InvalidNetwork, InvalidSettings
 from costmodel.fold import FOLDED, foldable, folded
 from costmodel.network import read_network
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import EXAMPLES, functional, layer, ready, single, source
 
-INT4, INT8 = DataType(Kind.FIXED, 4, 0), DataType(Kind.FIXED, 8, 0)
-BINARY, TERNARY = DataType(Kind.BINARY, 1), DataType(Kind.TERNARY, 2)
+INT4, INT8 = DataType(NumberFormat.FIXED, 4, 0), DataType(NumberFormat.FIXED, 8, 0)
+BINARY, TERNARY = DataType(NumberFormat.BINARY, 1), DataType(NumberFormat.TERNARY, 2)
 
 
 def qkeras_test_network():

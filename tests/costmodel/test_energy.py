@@ -5,20 +5,20 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from costmodel.datatypes import FLOAT32
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import prepare, price, price_many, price_reference
 from costmodel.layer import elements
 from costmodel.layer_energy import PARTS, LayerEnergy
 from costmodel.network import read_network
+from costmodel.propagation import FLOAT32
 from costmodel.settings import EnergySettings
 from costmodel.technology import PROFILES
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import EXAMPLES, functional, layer, ready, source
 
-INT4 = DataType(Kind.FIXED, 4, 0)
-INT8 = DataType(Kind.FIXED, 8, 0)
-RELU4 = DataType(Kind.FIXED, 4, 0, signed=False)
-BINARY = DataType(Kind.BINARY, 1)
+INT4 = DataType(NumberFormat.FIXED, 4, 0)
+INT8 = DataType(NumberFormat.FIXED, 8, 0)
+RELU4 = DataType(NumberFormat.FIXED, 4, 0, signed=False)
+BINARY = DataType(NumberFormat.BINARY, 1)
 SRAM16MB = 8 * 16 * 2**20
 SLOTS = (
     "kernel",
@@ -194,7 +194,7 @@ def test_the_network_is_the_sum_of_its_layers():
 def test_a_batch_of_prices_is_the_prices_of_the_batch():
     prepared, settings = conv_block(), EnergySettings(source=INT8)
     assignments = [
-        {f"conv_{i}": {"kernel": DataType(Kind.FIXED, bits, 0)} for i in range(5)}
+        {f"conv_{i}": {"kernel": DataType(NumberFormat.FIXED, bits, 0)} for i in range(5)}
         | {"act_0": {"activation": RELU4}}
         for bits in (2, 4, 8, 4)
     ]
@@ -296,7 +296,7 @@ def test_inputs_and_outputs_in_dram_cost_a_write_and_a_read_on_the_chip_too():
 
     technology = EnergySettings().technology
     read = report.accesses[0]
-    assert (read.place, read.bits) == ("dram", 96)
+    assert (read.storage, read.bits) == ("dram", 96)
     assert read.energy_pj == pytest.approx(96 * technology.dram_pj_per_bit + 2 * technology.sram(96))
 
 
@@ -304,7 +304,7 @@ def test_a_tensor_larger_than_the_chips_memory_is_in_dram():
     prepared = ready("Dense", (1000,), units=100)
     settings = EnergySettings(source=INT8, capacity_bits=10_000)
 
-    accesses = {access.tensor: access.place for access in price(prepared, {}, settings).layer("x").accesses}
+    accesses = {access.tensor: access.storage for access in price(prepared, {}, settings).layer("x").accesses}
 
     assert accesses["parameters:kernel"] == "dram"
     assert accesses["inputs:0"] == "sram"
@@ -330,7 +330,7 @@ def test_operands_used_often_enough_are_fetched_once():
 
 def test_at_inference_a_shifter_of_known_distances_is_cheaper():
     prepared = ready("Dense", (12,), units=7)
-    types = {"x": {"kernel": DataType(Kind.POWER_OF_TWO, 4, max_value=1, distinct=3), "bias": INT4}}
+    types = {"x": {"kernel": DataType(NumberFormat.POWER_OF_TWO, 4, max_value=1, distinct=3), "bias": INT4}}
     training, inference = (EnergySettings(source=INT8, inference=known) for known in (False, True))
 
     gates = [

@@ -4,16 +4,16 @@ import json
 
 import pytest
 
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import price, price_reference
 from costmodel.explain import QTOOLS_DIFFERS, describe, explain
 from costmodel.layer_classes import LAYER_CLASSES
 from costmodel.settings import EnergySettings
 from costmodel.type_map import data_type_map
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import EXAMPLES, ready
 
-INT4, INT8 = DataType(Kind.FIXED, 4, 0), DataType(Kind.FIXED, 8, 0)
-RELU = DataType(Kind.FIXED, 4, 2, signed=False)
+INT4, INT8 = DataType(NumberFormat.FIXED, 4, 0), DataType(NumberFormat.FIXED, 8, 0)
+RELU = DataType(NumberFormat.FIXED, 4, 2, signed=False)
 
 
 def conv(**settings):
@@ -45,7 +45,7 @@ def test_every_line_has_a_formula_and_a_source(class_name, shapes, config):
 
 def test_a_count_times_its_price_is_the_lines_energy():
     for line in explain(conv()[1], "x").lines:
-        assert line.count * line.each_pj == pytest.approx(line.energy_pj)
+        assert line.count * line.unit_pj == pytest.approx(line.energy_pj)
 
 
 def test_types_are_told_in_words():
@@ -59,12 +59,12 @@ def test_types_are_told_in_words():
 @pytest.mark.parametrize(
     ("data_type", "words"),
     [
-        (DataType(Kind.FLOAT, 16), "float 16"),
-        (DataType(Kind.TERNARY, 2), "-1, 0, 1"),
-        (DataType(Kind.BINARY, 1), "-1, 1"),
-        (DataType(Kind.BINARY_01, 1), "0, 1"),
-        (DataType(Kind.POWER_OF_TWO, 4, max_value=8.0), "power of two up to 8, 4 bits, signed"),
-        (DataType(Kind.POWER_OF_TWO, 4, signed=False), "power of two, 4 bits, unsigned"),
+        (DataType(NumberFormat.FLOAT, 16), "float 16"),
+        (DataType(NumberFormat.TERNARY, 2), "-1, 0, 1"),
+        (DataType(NumberFormat.BINARY, 1), "-1, 1"),
+        (DataType(NumberFormat.BINARY_01, 1), "0, 1"),
+        (DataType(NumberFormat.POWER_OF_TWO, 4, max_value=8.0), "power of two up to 8, 4 bits, signed"),
+        (DataType(NumberFormat.POWER_OF_TWO, 4, signed=False), "power of two, 4 bits, unsigned"),
     ],
 )
 def test_each_kind_has_its_words(data_type, words):
@@ -72,7 +72,7 @@ def test_each_kind_has_its_words(data_type, words):
 
 
 def test_the_gate_and_its_count_are_told():
-    line = next(line for line in explain(conv()[1], "x").lines if line.what == "multiply: mul")
+    line = next(line for line in explain(conv()[1], "x").lines if line.description == "multiply: mul")
 
     assert line.formula.startswith("1944 * 1 * fixed_multiply(5.65685 bits)")
 
@@ -83,7 +83,9 @@ def test_second_hand_figures_are_marked():
 
 def test_what_is_wired_in_has_no_price():
     line = next(
-        line for line in explain(conv(parameters_on_memory="fixed")[1], "x").lines if "kernel" in line.what
+        line
+        for line in explain(conv(parameters_on_memory="fixed")[1], "x").lines
+        if "kernel" in line.description
     )
 
     assert (line.formula, line.energy_pj, line.second_hand) == ("0", 0, False)
@@ -189,11 +191,11 @@ def test_every_layer_has_a_place_in_the_map(class_name, shapes, config):
 
 def test_quantizers_are_named_as_qtools_names_them():
     names = {
-        DataType(Kind.POWER_OF_TWO, 4): "quantized_po2",
-        DataType(Kind.POWER_OF_TWO, 4, signed=False): "quantized_relu_po2",
-        DataType(Kind.TERNARY, 2, stochastic=True): "stochastic_ternary",
-        DataType(Kind.BINARY, 1): "binary",
-        DataType(Kind.BINARY_01, 1, signed=False, stochastic=True): "bernoulli",
+        DataType(NumberFormat.POWER_OF_TWO, 4): "quantized_po2",
+        DataType(NumberFormat.POWER_OF_TWO, 4, signed=False): "quantized_relu_po2",
+        DataType(NumberFormat.TERNARY, 2, stochastic=True): "stochastic_ternary",
+        DataType(NumberFormat.BINARY, 1): "binary",
+        DataType(NumberFormat.BINARY_01, 1, signed=False, stochastic=True): "bernoulli",
     }
     for data_type, name in names.items():
         prepared = ready("Flatten", (3,))

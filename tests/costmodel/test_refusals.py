@@ -2,13 +2,13 @@
 
 import pytest
 
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import price, price_reference
 from costmodel.errors import InvalidNetwork, InvalidSettings, InvalidTypes
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 from tests.costmodel.test_energy import INT4, INT8, conv_block
 
-BINARY = DataType(Kind.BINARY, 1)
+BINARY = DataType(NumberFormat.BINARY, 1)
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,14 @@ BINARY = DataType(Kind.BINARY, 1)
     [
         ({"ghost": {"kernel": INT4}}, InvalidNetwork),
         ({"conv_0": {"kernel": "int8"}}, InvalidTypes),
-        ({"conv_0": {"kernel": DataType(Kind.FIXED, 0)}}, InvalidTypes),
-        ({"conv_0": {"kernel": DataType(Kind.FIXED, 8.5)}}, InvalidTypes),
-        ({"conv_0": {"kernel": DataType(Kind.FIXED, 8, 10**6)}}, InvalidTypes),
-        ({"conv_0": {"kernel": DataType(Kind.POWER_OF_TWO, 64)}}, InvalidTypes),
-        ({"conv_0": {"kernel": DataType(Kind.POWER_OF_TWO, 4, max_value=float("nan"))}}, InvalidTypes),
+        ({"conv_0": {"kernel": DataType(NumberFormat.FIXED, 0)}}, InvalidTypes),
+        ({"conv_0": {"kernel": DataType(NumberFormat.FIXED, 8.5)}}, InvalidTypes),
+        ({"conv_0": {"kernel": DataType(NumberFormat.FIXED, 8, 10**6)}}, InvalidTypes),
+        ({"conv_0": {"kernel": DataType(NumberFormat.POWER_OF_TWO, 64)}}, InvalidTypes),
+        (
+            {"conv_0": {"kernel": DataType(NumberFormat.POWER_OF_TWO, 4, max_value=float("nan"))}},
+            InvalidTypes,
+        ),
         ({"conv_0": [INT4]}, InvalidTypes),
         ({"bn_0": {"variance": BINARY}}, InvalidTypes),
     ],
@@ -44,7 +47,7 @@ def test_types_that_make_no_sense_are_refused(types, error):
         ("rd_wr_on_io", "yes"),
         ("internal", "fp64"),
         ("accumulator", 32),
-        ("source", DataType(Kind.FIXED, -8)),
+        ("source", DataType(NumberFormat.FIXED, -8)),
         ("accounting", "creative"),
     ],
 )

@@ -46,7 +46,7 @@ KB, MB = 8 * 1024, 8 * 1024 * 1024
 
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_figure_of_a_profile_has_a_source(name):
-    assert all(figure.source.strip() for _, figure in load_profile(name).figures)
+    assert all(figure.source.strip() for _, figure in load_profile(name).price_sources)
 
 
 @pytest.mark.parametrize(("size", "expected"), [(8 * KB, 10), (32 * KB, 20), (MB, 100)])
@@ -85,10 +85,10 @@ def test_seven_nanometres_cost_what_jouppi_gives(op, bits, float_bits, expected)
 
 
 def test_what_was_not_checked_against_its_source_is_marked():
-    figures = dict(load_profile("7nm").figures)
+    figures = dict(load_profile("7nm").price_sources)
 
     assert all(figure.second_hand for figure in figures.values())
-    assert not any(figure.second_hand for _, figure in load_profile("horowitz").figures)
+    assert not any(figure.second_hand for _, figure in load_profile("horowitz").price_sources)
 
 
 @pytest.mark.parametrize("name", ["horowitz", "7nm"])
@@ -132,7 +132,7 @@ def test_a_users_profile_is_read_from_its_file(tmp_path):
 
     assert (technology.name, technology.accounting, technology.sram_access_bits) == ("mine", "corrected", 32)
     assert technology.fixed_add(16) == pytest.approx(0.02 * 2 ** (math.log(3) / math.log(4)))
-    assert technology.figure("float32").second_hand
+    assert technology.price_source("float32").second_hand
 
 
 @pytest.mark.parametrize(

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from costmodel.datatypes import FIXED8, reference_type
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_reference
 from costmodel.network import read_network
+from costmodel.propagation import FIXED8, reference_type
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 
 KINDS = {
-    "fixed": Kind.FIXED,
-    "fixed_relu": Kind.FIXED,
-    "tanh": Kind.FIXED,
-    "ulaw": Kind.FIXED,
-    "po2": Kind.POWER_OF_TWO,
-    "relu_po2": Kind.POWER_OF_TWO,
-    "ternary": Kind.TERNARY,
-    "stochastic_ternary": Kind.TERNARY,
-    "binary": Kind.BINARY,
-    "stochastic_binary": Kind.BINARY,
-    "binary01": Kind.BINARY_01,
-    "bernoulli": Kind.BINARY_01,
-    "float": Kind.FLOAT,
+    "fixed": NumberFormat.FIXED,
+    "fixed_relu": NumberFormat.FIXED,
+    "tanh": NumberFormat.FIXED,
+    "ulaw": NumberFormat.FIXED,
+    "po2": NumberFormat.POWER_OF_TWO,
+    "relu_po2": NumberFormat.POWER_OF_TWO,
+    "ternary": NumberFormat.TERNARY,
+    "stochastic_ternary": NumberFormat.TERNARY,
+    "binary": NumberFormat.BINARY,
+    "stochastic_binary": NumberFormat.BINARY,
+    "binary01": NumberFormat.BINARY_01,
+    "bernoulli": NumberFormat.BINARY_01,
+    "float": NumberFormat.FLOAT,
 }
 
 
@@ -35,7 +35,7 @@ def data_type(quantizer: Mapping[str, Any] | str | None) -> DataType | None:
     kind, bits = KINDS[quantizer["kind"]], quantizer["bits"]
     integer = quantizer.get("int_bits", 0)
     if quantizer["kind"] == "fixed_relu" and bits == 1 and integer == 1:
-        kind = Kind.BINARY_01
+        kind = NumberFormat.BINARY_01
     stochastic = quantizer["kind"] in ("stochastic_ternary", "stochastic_binary", "bernoulli")
     signed = quantizer.get("signed", True)
     return DataType(kind, bits, integer, signed, quantizer.get("max_value"), stochastic)

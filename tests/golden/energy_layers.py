@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import PricedLayer, price
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import ready
 
-KERNEL = DataType(Kind.FIXED, 4, 0)
-INPUT = DataType(Kind.FIXED, 4, 2, signed=False)
+KERNEL = DataType(NumberFormat.FIXED, 4, 0)
+INPUT = DataType(NumberFormat.FIXED, 4, 2, signed=False)
 WEIGHTS = {"kernel": KERNEL, "bias": KERNEL, "pointwise_kernel": KERNEL, "recurrent_kernel": KERNEL}
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import EnergyReport, PricedLayer, gate_pj
-from costmodel.work import DataType, Kind
 from tests.golden import energy_case, files
 
 CASES = files.cases("energy")
@@ -146,11 +146,11 @@ def test_energy_gates(case, model):
 
 def figures(data_type: DataType) -> tuple[Any, ...]:
     """What a case file says of a type."""
-    if data_type.kind is Kind.FLOAT:
+    if data_type.format is NumberFormat.FLOAT:
         return ("float", data_type.bits)
-    bound = data_type.max_value if data_type.kind is Kind.POWER_OF_TWO else None
+    bound = data_type.max_value if data_type.format is NumberFormat.POWER_OF_TWO else None
     rounded = None if bound is None else round(bound, 4)
-    return (str(data_type.kind), data_type.bits, data_type.int_bits, data_type.signed, rounded)
+    return (str(data_type.format), data_type.bits, data_type.int_bits, data_type.signed, rounded)
 
 
 def wanted(expected: dict[str, Any]) -> tuple[Any, ...]:

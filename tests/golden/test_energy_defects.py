@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import price
-from costmodel.work import DataType, Kind
 from tests.golden import energy_case, files
 
 #: Why qkeras-v3 and google's QKeras give different figures, as the case files put it (its first words).
@@ -33,7 +33,7 @@ every_defect = pytest.mark.parametrize(
 def peer_type(expected):
     """A type as a case file gives it."""
     bound = expected.get("max_value")
-    kind, signed = Kind(expected["kind"]), bool(expected.get("signed", True))
+    kind, signed = NumberFormat(expected["kind"]), bool(expected.get("signed", True))
     return DataType(
         kind, expected["bits"], expected.get("int_bits", -1), signed, None if bound == -1 else bound
     )
@@ -65,7 +65,7 @@ def test_energy_corrected_figure(case, model, flag):
     if flag["field"] == "outputs":  # all the numbers written, at the width QTools gives them
         written = layer.accesses[-1]
         bits = written.elements * case["expected"]["layers"][flag["layer"]]["types"]["output"]["bits"]
-        found = settings.memory.move_pj(written.place, bits, bits)
+        found = settings.memory.move_pj(written.storage, bits, bits)
     assert found == pytest.approx(flag["corrected"], abs=0.0101, rel=1e-6)
 
 
@@ -82,7 +82,7 @@ def test_energy_types_are_not_recast(case, model):
 
     expected = energy_case.data_type(case["source_quantizers"][0])
     first = report.layers[0]
-    assert (first.input_types[0].kind, first.input_types[0].bits) == (expected.kind, expected.bits)
+    assert (first.input_types[0].format, first.input_types[0].bits) == (expected.format, expected.bits)
 
 
 @every_defect
@@ -111,12 +111,12 @@ def test_energy_data_types_differ_from_the_mistaken_ones(case, model):
     report = energy_case.report(case, model)
 
     ours = [
-        (t.kind, t.bits, t.int_bits)
+        (t.format, t.bits, t.int_bits)
         for layer in report.layers
         for t in (*layer.input_types, layer.output_type)
     ]
     theirs = [
-        (Kind(t["kind"]), t["bits"], t.get("int_bits", -1))
+        (NumberFormat(t["kind"]), t["bits"], t.get("int_bits", -1))
         for layer in case["expected"]["layers"].values()
         for t in (*layer["types"]["inputs"], layer["types"]["output"])
     ]

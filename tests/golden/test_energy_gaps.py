@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from costmodel.datatypes import FIXED8, FLOAT32, accumulate, multiply, reference_type
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import EnergyReport, prepare, price, price_reference
 from costmodel.errors import InvalidNetwork, UnsupportedLayer
 from costmodel.network import read_network
+from costmodel.propagation import FIXED8, FLOAT32, accumulate, multiply, reference_type
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import functional, layer, ready, recurrent, single, source
 from tests.golden import files
 from tests.golden.energy_layers import INPUT, KERNEL, WEIGHTS, counts, priced, settings, weights
@@ -223,7 +223,7 @@ def same_tensor_twice(n: dict[str, Any]) -> None:
 
 
 def pairing(_: Any) -> None:
-    two = (DataType(Kind.FIXED, 4, 0), DataType(Kind.FIXED, 8, 0))
+    two = (DataType(NumberFormat.FIXED, 4, 0), DataType(NumberFormat.FIXED, 8, 0))
     prepared = ready("Concatenate", (100,), (300,), axis=-1)
     for types in (two, two[::-1]):
         priced_layer = price(prepared, {}, replace(settings(), source=types)).layer("x")
@@ -260,7 +260,7 @@ def float_sum_of_selected(_: Any) -> None:
     """A fixed kernel selected by a ternary input and summed in floating point: the gate is no float."""
     ternary = EnergySettings(
         "horowitz-qkeras",
-        source=DataType(Kind.TERNARY, 2),
+        source=DataType(NumberFormat.TERNARY, 2),
         internal="int8",
         accumulator=FLOAT32,
         accounting="qtools",
@@ -274,18 +274,22 @@ def float_sum_of_selected(_: Any) -> None:
 
 
 def pass_through(_: Any) -> None:
-    for kind, stochastic in ((Kind.BINARY, True), (Kind.BINARY_01, True), (Kind.FIXED, False)):
-        given = DataType(kind, 8 if kind is Kind.FIXED else 1, 0, stochastic=stochastic)
+    for kind, stochastic in (
+        (NumberFormat.BINARY, True),
+        (NumberFormat.BINARY_01, True),
+        (NumberFormat.FIXED, False),
+    ):
+        given = DataType(kind, 8 if kind is NumberFormat.FIXED else 1, 0, stochastic=stochastic)
         for name in ("Flatten", "MaxPooling2D", "UpSampling2D"):
             config = {"pool_size": 2} if "Pool" in name else {}
             found = price(ready(name, (4, 4, 2), **config), {}, replace(settings(), source=given)).layer("x")
-            assert (found.output_type.kind, found.output_type.bits) == (kind, given.bits)
+            assert (found.output_type.format, found.output_type.bits) == (kind, given.bits)
 
 
 def tanh(_: Any) -> None:
     """A hyperbolic tangent of b bits has none of them integer: b - 1 fraction bits."""
     priced_layer = priced(
-        "Activation", (8,), activation="tanh", slots={"activation": DataType(Kind.FIXED, 5, 0)}
+        "Activation", (8,), activation="tanh", slots={"activation": DataType(NumberFormat.FIXED, 5, 0)}
     )
     assert priced_layer.output_type.fraction_bits == 4
 
@@ -293,7 +297,7 @@ def tanh(_: Any) -> None:
 def unsupported_quantizers(_: Any) -> None:
     """A linear, sigmoid or h-swish quantizer is fixed point and priced as such."""
     for signed in (True, False):
-        slots = {"activation": DataType(Kind.FIXED, 4, 0, signed)}
+        slots = {"activation": DataType(NumberFormat.FIXED, 4, 0, signed)}
         priced_layer = priced("Activation", (8,), activation="sigmoid", slots=slots)
         assert priced_layer.accesses[-1].bits == 8 * 4
 

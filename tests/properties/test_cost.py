@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.datatypes import accumulate, add, as_fixed, merge_add, merge_subtract, multiply
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import prepare, price, price_many
 from costmodel.network import read_network
+from costmodel.propagation import accumulate, add, as_fixed, merge_add, merge_subtract, multiply
 from costmodel.settings import EnergySettings
-from costmodel.work import DataType, Kind
 from tests.costmodel.build import EXAMPLES, functional, layer, ready, source
 
 WEIGHT_SLOTS = (
@@ -30,20 +30,24 @@ bits = st.integers(1, 16)
 def fixed_types(draw, least=1):
     width = draw(st.integers(least, 16))
     signed = draw(st.booleans()) if width > 1 else False
-    return DataType(Kind.FIXED, width, draw(st.integers(0, width - signed)), signed)
+    return DataType(NumberFormat.FIXED, width, draw(st.integers(0, width - signed)), signed)
 
 
 powers = st.builds(
     DataType,
-    st.just(Kind.POWER_OF_TWO),
+    st.just(NumberFormat.POWER_OF_TWO),
     st.integers(2, 6),
     signed=st.booleans(),
     max_value=st.none() | st.sampled_from([0.5, 1.0, 2.0, 8.0]),
 )
 signs = st.sampled_from(
-    [DataType(Kind.TERNARY, 2, 2), DataType(Kind.BINARY, 1, 1), DataType(Kind.BINARY_01, 1, 1, signed=False)]
+    [
+        DataType(NumberFormat.TERNARY, 2, 2),
+        DataType(NumberFormat.BINARY, 1, 1),
+        DataType(NumberFormat.BINARY_01, 1, 1, signed=False),
+    ]
 )
-floats = st.sampled_from([DataType(Kind.FLOAT, 16, -1), DataType(Kind.FLOAT, 32, -1)])
+floats = st.sampled_from([DataType(NumberFormat.FLOAT, 16, -1), DataType(NumberFormat.FLOAT, 32, -1)])
 types = fixed_types() | powers | signs | floats
 memories = st.builds(
     EnergySettings,
@@ -70,7 +74,7 @@ def test_a_kernel_of_fewer_bits_never_costs_more(example, where, kernel, given_b
     kernel = replace(kernel, int_bits=0)
 
     energies = [
-        price(prepared, {"x": {"kernel": found, "bias": DataType(Kind.FIXED, 8, 0)}}, where).energy_pj
+        price(prepared, {"x": {"kernel": found, "bias": DataType(NumberFormat.FIXED, 8, 0)}}, where).energy_pj
         for found in (fewer, kernel)
     ]
 
@@ -93,14 +97,14 @@ def test_an_activation_of_fewer_bits_never_costs_more(where, low, high):
             )
         )
     )
-    kernel = DataType(Kind.FIXED, 4, 0)
+    kernel = DataType(NumberFormat.FIXED, 4, 0)
 
     energies = [
         price(
             prepared,
             {
                 "c": {"kernel": kernel, "bias": kernel},
-                "a": {"activation": DataType(Kind.FIXED, width, 0, signed=False)},
+                "a": {"activation": DataType(NumberFormat.FIXED, width, 0, signed=False)},
                 "d": {"kernel": kernel, "bias": kernel},
             },
             where,
@@ -114,7 +118,7 @@ def test_an_activation_of_fewer_bits_never_costs_more(where, low, high):
 @given(kernel=types, x=types, half=st.integers(1, 8))
 @settings(deadline=None)
 def test_splitting_the_output_channels_in_two_halves_keeps_the_energy_of_the_products(kernel, x, half):
-    slots = {"x": {"kernel": kernel, "bias": DataType(Kind.FIXED, 8, 0)}}
+    slots = {"x": {"kernel": kernel, "bias": DataType(NumberFormat.FIXED, 8, 0)}}
     where = EnergySettings(source=x)
 
     def products(filters):
@@ -162,8 +166,8 @@ def test_no_price_is_negative_or_not_a_number(example, where, data_type):
 @given(weight=types, x=types)
 def test_a_product_holds_the_product_of_the_largest_numbers(weight, x):
     _, product = multiply(weight, x)
-    if Kind.FLOAT in (weight.kind, x.kind):
-        assert product.kind is Kind.FLOAT
+    if NumberFormat.FLOAT in (weight.format, x.format):
+        assert product.format is NumberFormat.FLOAT
         return
 
     assert largest(weight) * largest(x) <= largest(product) * 1.0000001
@@ -171,7 +175,7 @@ def test_a_product_holds_the_product_of_the_largest_numbers(weight, x):
 
 def largest(data_type):
     """No number of the type is larger."""
-    if data_type.kind in (Kind.BINARY, Kind.BINARY_01, Kind.TERNARY):
+    if data_type.format in (NumberFormat.BINARY, NumberFormat.BINARY_01, NumberFormat.TERNARY):
         return 1.0
     bound = float("inf") if data_type.max_value is None else data_type.max_value
     return min(bound, 2.0 ** as_fixed(data_type).int_bits)
@@ -197,7 +201,7 @@ def test_a_sum_of_two_keeps_every_bit(first, second):
 @settings(deadline=None)
 def test_the_order_of_a_batch_does_not_matter(kernels_bits, where):
     prepared = ready("Dense", (12,), units=7)
-    batch = [{"x": {"kernel": DataType(Kind.FIXED, width, 0)}} for width in kernels_bits]
+    batch = [{"x": {"kernel": DataType(NumberFormat.FIXED, width, 0)}} for width in kernels_bits]
 
     assert price_many(prepared, batch, where) == price_many(prepared, batch[::-1], where)[::-1]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from costmodel.work import DataType, Kind
+from costmodel.data_type import DataType, NumberFormat
 from quantization.specs.parse import KINDS, Quantizer, QuantizerError, QuantizerSpec, as_spec, parse_quantizer
 from tests.quantization.strategies import specs
 
@@ -115,24 +115,24 @@ def test_a_field_refuses_what_is_no_quantizer(value: object) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("quantized_bits(6,2,1)", DataType(Kind.FIXED, 6, 2, True)),
-        ("quantized_bits(5,1,0,keep_negative=False)", DataType(Kind.FIXED, 5, 1, False)),
-        ("quantized_relu(4,2)", DataType(Kind.FIXED, 4, 2, False)),
-        ("quantized_relu(6,1,negative_slope=0.25)", DataType(Kind.FIXED, 6, 1, True)),
-        ("quantized_relu(1,1)", DataType(Kind.BINARY_01, 1, 1, False)),
-        ("quantized_tanh(5)", DataType(Kind.FIXED, 5, 0, True)),
-        ("quantized_ulaw(6,1)", DataType(Kind.FIXED, 6, 1, True)),
-        ("quantized_po2(4)", DataType(Kind.POWER_OF_TWO, 4, 4, True)),
-        ("quantized_po2(4,8)", DataType(Kind.POWER_OF_TWO, 4, 4, True, 8.0)),
-        ("quantized_relu_po2(4,4)", DataType(Kind.POWER_OF_TWO, 4, 4, False, 4.0)),
-        ("binary", DataType(Kind.BINARY, 1, 1, True)),
-        ("binary(use_01=True)", DataType(Kind.BINARY_01, 1, 1, False)),
-        ("stochastic_binary", DataType(Kind.BINARY, 1, 1, True, stochastic=True)),
-        ("bernoulli", DataType(Kind.BINARY_01, 1, 1, False, stochastic=True)),
-        ("ternary", DataType(Kind.TERNARY, 2, 2, True)),
-        ("stochastic_ternary", DataType(Kind.TERNARY, 2, 2, True, stochastic=True)),
-        ("max(8)", DataType(Kind.FIXED, 8, 0, True)),
-        ("discrete_relu(2)", DataType(Kind.FIXED, 2, 2, False)),
+        ("quantized_bits(6,2,1)", DataType(NumberFormat.FIXED, 6, 2, True)),
+        ("quantized_bits(5,1,0,keep_negative=False)", DataType(NumberFormat.FIXED, 5, 1, False)),
+        ("quantized_relu(4,2)", DataType(NumberFormat.FIXED, 4, 2, False)),
+        ("quantized_relu(6,1,negative_slope=0.25)", DataType(NumberFormat.FIXED, 6, 1, True)),
+        ("quantized_relu(1,1)", DataType(NumberFormat.BINARY_01, 1, 1, False)),
+        ("quantized_tanh(5)", DataType(NumberFormat.FIXED, 5, 0, True)),
+        ("quantized_ulaw(6,1)", DataType(NumberFormat.FIXED, 6, 1, True)),
+        ("quantized_po2(4)", DataType(NumberFormat.POWER_OF_TWO, 4, 4, True)),
+        ("quantized_po2(4,8)", DataType(NumberFormat.POWER_OF_TWO, 4, 4, True, 8.0)),
+        ("quantized_relu_po2(4,4)", DataType(NumberFormat.POWER_OF_TWO, 4, 4, False, 4.0)),
+        ("binary", DataType(NumberFormat.BINARY, 1, 1, True)),
+        ("binary(use_01=True)", DataType(NumberFormat.BINARY_01, 1, 1, False)),
+        ("stochastic_binary", DataType(NumberFormat.BINARY, 1, 1, True, stochastic=True)),
+        ("bernoulli", DataType(NumberFormat.BINARY_01, 1, 1, False, stochastic=True)),
+        ("ternary", DataType(NumberFormat.TERNARY, 2, 2, True)),
+        ("stochastic_ternary", DataType(NumberFormat.TERNARY, 2, 2, True, stochastic=True)),
+        ("max(8)", DataType(NumberFormat.FIXED, 8, 0, True)),
+        ("discrete_relu(2)", DataType(NumberFormat.FIXED, 2, 2, False)),
     ],
 )
 def test_the_data_type_is_the_one_the_cost_model_prices(text: str, expected: DataType) -> None:

@@ -211,8 +211,12 @@ def test_the_profiles_name_the_source_of_every_figure(client: SearchClient) -> N
     assert list(found) == ["horowitz", "horowitz-qkeras", "7nm"]
     for name, profile in found.items():
         technology = load_profile(name)
-        assert [figure.table for figure in profile.figures] == [table for table, _ in technology.figures]
-        assert all(figure.source == technology.figure(figure.table).source for figure in profile.figures)
+        assert [figure.table for figure in profile.figures] == [
+            table for table, _ in technology.price_sources
+        ]
+        assert all(
+            figure.source == technology.price_source(figure.table).source for figure in profile.figures
+        )
     assert found["horowitz"].second_hand == ()
     assert "float16" in found["7nm"].second_hand
 
@@ -336,7 +340,7 @@ def test_a_users_profile_is_used(run: Run, profile: Path) -> None:
         ),
         ('dram = { pj_per_bit = 12.0, source = "data sheet" }', "", "dram: this table is missing"),
         ("pj_per_bit = 12.0", "pj_per_bit = -1", "dram.pj_per_bit: must be a number above 0"),
-        ('multiply = 0.5, source = "data sheet"', "multiply = 0.5", "float16.source: must be a text"),
+        ('multiply = 0.5, source = "data sheet"', "multiply = 0.5", "float16.source: must be text"),
         ("title =", "titel =", "titel: is unknown; allowed: name, title"),
         ('name = "mine"', "name =", "is not TOML"),
     ],

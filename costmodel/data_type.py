@@ -1,4 +1,4 @@
-"""What the cost model prices: data types, as frozen values."""
+"""The data type of a tensor: number format and widths, as frozen values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Kind(StrEnum):
-    """How the numbers of a tensor are represented, as QTools tells them apart."""
+class NumberFormat(StrEnum):
+    """How the numbers of a tensor are represented, by the formats of QTools."""
 
     FIXED = "fixed"  #: two's complement or unsigned fixed point
     POWER_OF_TWO = "po2"  #: sign bit and exponent
@@ -27,7 +27,7 @@ class DataType:
     differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown.
     """
 
-    kind: Kind
+    format: NumberFormat
     bits: int
     int_bits: int = 0
     signed: bool = True
@@ -47,4 +47,4 @@ class DataType:
 
 #: Types of the tensors a quantized layer owns: slot ("kernel", "bias", "activation", ...) -> type.
 #: None: not quantized.
-Slots = Mapping[str, DataType | None]
+SlotTypes = Mapping[str, DataType | None]
