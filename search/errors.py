@@ -18,10 +18,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of a job. `pointer` is the JSON pointer (RFC 6901) of the field it stands in."""
+    """One fault of a job. `pointer` is the JSON pointer (RFC 6901) of the field at fault."""
 
     pointer: str
     message: str
+
+
+def pointer_token(part: str | int) -> str:
+    """A key or index as one token of a JSON pointer (RFC 6901)."""
+    return str(part).replace("~", "~0").replace("/", "~1")
 
 
 class SearchError(Exception):

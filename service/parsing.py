@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from search.errors import InvalidSpec, Problem
+from search.errors import InvalidSpec, Problem, pointer_token
 from search.spec.cost import CostSpec
 from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
@@ -89,10 +89,10 @@ def _sent(pointer: str, document: Any) -> str:
         )
         step = _step(int(part) if by_position else part, value)
         if step is None:
-            return pointer if isinstance(value, Mapping) else "".join(f"/{_escaped(p)}" for p in path)
+            return pointer if isinstance(value, Mapping) else "".join(f"/{pointer_token(p)}" for p in path)
         path.append(step)
         value = value[step]
-    return "".join(f"/{_escaped(part)}" for part in path)
+    return "".join(f"/{pointer_token(part)}" for part in path)
 
 
 def parse_json(body: bytes) -> Any:
@@ -120,7 +120,7 @@ def _unstorable(value: Any, pointer: str = "") -> Problem | None:
     elif isinstance(value, list):
         children = enumerate(value)
     for key, child in children:
-        if fault := _unstorable(child, f"{pointer}/{_escaped(key)}"):
+        if fault := _unstorable(child, f"{pointer}/{pointer_token(key)}"):
             return fault
     return None
 
@@ -129,7 +129,7 @@ def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
     """One problem a place: alternatives of a union are joined, and give way to faults further inside."""
     found: dict[str, list[str]] = {}
     for error in errors:
-        pointer = "".join(f"/{_escaped(part)}" for part in _location(error, document))
+        pointer = "".join(f"/{pointer_token(part)}" for part in _location(error, document))
         message = _message(error)
         if message not in found.setdefault(pointer, []):
             found[pointer].append(message)
@@ -182,7 +182,3 @@ def _step(part: str | int, value: Any) -> str | int | None:
         index = part if isinstance(part, int) else min(_SLOT_INDEX.get(part, _LAST), len(value) - 1)
         return index if 0 <= index < len(value) else None
     return None
-
-
-def _escaped(part: str | int) -> str:
-    return str(part).replace("~", "~0").replace("/", "~1")

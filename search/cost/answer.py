@@ -16,7 +16,7 @@ from costmodel.explain import Explanation, explain
 from costmodel.layer_classes import priced_slots, width_field
 from costmodel.network import Network
 from costmodel.type_map import data_type_map
-from search.errors import InvalidSpec, Problem
+from search.errors import InvalidSpec, Problem, pointer_token
 from search.networks import architecture as models
 from search.spec.cost import CostSpec
 from search.spec.job import ZooModel
@@ -168,7 +168,7 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
         else:
             report = price(prepared, types, settings.energy)
     except InvalidTypes as error:
-        raise InvalidSpec([Problem(f"/quantizers/{escaped(error.layer)}", error.reason)]) from error
+        raise InvalidSpec([Problem(f"/quantizers/{pointer_token(error.layer)}", error.reason)]) from error
     except CostError as error:
         raise InvalidSpec([Problem("/model", str(error))]) from error
     except ArithmeticError as error:  # points so steep that no number holds what lies between them
@@ -194,7 +194,7 @@ def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
     try:
         return prepared.resized(changed)
     except InvalidNetwork as error:
-        place = f"/widths/{escaped(error.layer)}" if error.layer in changed else "/widths"
+        place = f"/widths/{pointer_token(error.layer)}" if error.layer in changed else "/widths"
         raise InvalidSpec([Problem(place, str(error))]) from error
 
 
@@ -212,12 +212,12 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
     problems = []
     for name, slots in (spec.quantizers or {}).items():
         if name not in known:
-            problems.append(Problem(f"/quantizers/{escaped(name)}", _no_layer(name, known)))
+            problems.append(Problem(f"/quantizers/{pointer_token(name)}", _no_layer(name, known)))
             continue
         layer, allowed = known[name], priced_slots(known[name])
         problems += [
             Problem(
-                f"/quantizers/{escaped(name)}/{escaped(slot)}",
+                f"/quantizers/{pointer_token(name)}/{pointer_token(slot)}",
                 f"layer {name!r} ({layer.class_name}) has no {slot!r}; it has {', '.join(allowed) or 'none'}",
             )
             for slot, quantizer in slots.items()
@@ -229,7 +229,7 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
 def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
     wide = {layer.name: layer for layer in network.layers if width_field(layer.class_name) is not None}
     return [
-        Problem(f"/widths/{escaped(name)}", _no_layer(name, wide, " with filters or units"))
+        Problem(f"/widths/{pointer_token(name)}", _no_layer(name, wide, " with filters or units"))
         for name in spec.widths
         if name not in wide
     ]
@@ -254,8 +254,3 @@ def _title(model: ResolvedModel) -> str:
     body = config.get("config")
     name = body.get("name") if isinstance(body, Mapping) else config.get("name")
     return name if isinstance(name, str) else "a network"
-
-
-def escaped(token: str) -> str:
-    """The text as one token of a JSON pointer (RFC 6901)."""
-    return token.replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""What each part of a network may become: the search space of a job, as plain data."""
+"""The search space of a job, as plain data: the candidates of every slot, width and learning rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from costmodel.layer import Layer
 from costmodel.layer_classes import SEARCHED_LAYERS
 from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
-from search.errors import InvalidSpec, Problem
+from search.errors import InvalidSpec, Problem, pointer_token
 from search.history import Assignment
 from search.space import widths
 from search.space.slots import NEVER_QUANTIZED, allows, searched_slots
@@ -24,16 +24,13 @@ from search.spec.training import LearningRates
 
 Label = str | float
 
-#: Name of the choice of a learning rate; choices of layers have a point in theirs.
+#: Name of the choice of a learning rate; the names of choices of layers contain a dot.
 LEARNING_RATE: Final = "learning_rate"
-
-#: Classes with several tensors of one field: their choices are named by slot.
-MANY_OF_A_FIELD: Final = frozenset({"MultiHeadAttention"})
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One choice of a quantizer. `layers` are those that get it: several when a pattern shares the choice."""
+    """One choice of a quantizer, for all of `layers`: several when they share a pattern."""
 
     name: str
     layers: tuple[str, ...]
@@ -69,19 +66,19 @@ class Choices:
 
     def dimensions(self) -> dict[str, tuple[Label, ...]]:
         """Name of each choice -> its labels, in order."""
-        found: dict[str, tuple[Label, ...]] = {
+        dimensions: dict[str, tuple[Label, ...]] = {
             slot.name: tuple(self._by_label[slot.name]) for slot in self.slots
         }
-        found |= {width.name: width.multipliers for width in self.widths}
-        found |= self.settings
-        return found | ({LEARNING_RATE: self.learning_rates} if self.learning_rates else {})
+        dimensions |= {width.name: width.multipliers for width in self.widths}
+        dimensions |= self.settings
+        return dimensions | ({LEARNING_RATE: self.learning_rates} if self.learning_rates else {})
 
     def size(self) -> int:
-        """How many assignments there are."""
+        """The number of assignments."""
         return math.prod(len(labels) for labels in self.dimensions().values())
 
     def assignment(self, values: Mapping[str, Label]) -> Assignment:
-        """What the labels mean. KeyError for a choice or label that is not in the space."""
+        """The assignment with these labels. KeyError for a choice or label that is not in the space."""
         quantizers: dict[str, dict[str, QuantizerSpec | None]] = {name: {} for name in self.quantized}
         for slot in self.slots:
             chosen = self._by_label[slot.name][values[slot.name]]
@@ -100,12 +97,12 @@ class Choices:
     def restricted(
         self, *, slots: tuple[Slot, ...], widths: tuple[Width, ...], quantized: Sequence[str]
     ) -> Choices:
-        """A part of the space: these choices, and of each only what concerns `quantized` layers."""
-        kept = set(quantized)
+        """A part of the space: these choices, restricted to `quantized` layers."""
+        part = set(quantized)
         return replace(
             self,
             slots=tuple(
-                replace(slot, layers=tuple(layer for layer in slot.layers if layer in kept)) for slot in slots
+                replace(slot, layers=tuple(layer for layer in slot.layers if layer in part)) for slot in slots
             ),
             widths=widths,
             quantized=tuple(quantized),
@@ -118,7 +115,7 @@ class Choices:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """The limits that hold for a layer, where they stand in the job, and the pattern that shares them."""
+    """The limits of a layer, their JSON pointer in the job, and the pattern under which they are shared."""
 
     limits: LayerLimits
     pointer: str
@@ -138,7 +135,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     for layer in network.layers:
         if layer.name in rules:
             problems += _add_slots(slots, spec, layer, rules[layer.name])
-    found, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
+    tuned, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
     problems += width_problems
     if problems:
         raise InvalidSpec(problems)
@@ -146,7 +143,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
         raise InvalidSpec([Problem("/limits", f"no layer of the model is quantized; {_occurring(network)}")])
     return Choices(
         slots=tuple(slots.values()),
-        widths=found,
+        widths=tuned,
         quantized=tuple(rules),
         base_widths=widths.widths_of(network),
         warnings=(*_absent_classes(spec, network), *_left_float(network, rules), *width_warnings),
@@ -183,7 +180,7 @@ def _rule(spec: SearchSpec, layer: Layer) -> _Rule | None:
 def _unknown_classes(spec: SearchSpec) -> list[Problem]:
     return [
         Problem(
-            f"/limits/by_class/{_escaped(name)}",
+            f"/limits/by_class/{pointer_token(name)}",
             f"layers of class {name!r} cannot be quantized; possible are {', '.join(SEARCHED_LAYERS)}",
         )
         for name in spec.limits.by_class
@@ -195,7 +192,8 @@ def _bad_indexes(spec: SearchSpec, network: Network) -> list[Problem]:
     count = len(network.layers)
     return [
         Problem(
-            f"/layers/indexes/{position}", f"the model has layers 0 to {count - 1}, there is no layer {index}"
+            f"/layers/indexes/{position}",
+            f"the model has layers 0 to {count - 1}, so there is no layer {index}",
         )
         for position, index in enumerate(spec.layers.indexes or ())
         if not 0 <= index < count
@@ -208,7 +206,7 @@ def _idle_patterns(spec: SearchSpec, rules: Mapping[str, _Rule]) -> list[Problem
         Problem(
             f"/limits/by_name/{index}/pattern",
             f"the pattern {entry.pattern!r} matches the whole name of no layer that can be quantized"
-            " (or an earlier pattern takes them all)",
+            " (or an earlier pattern matches them all)",
         )
         for index, entry in enumerate(spec.limits.by_name)
         if entry.pattern not in used
@@ -216,8 +214,10 @@ def _idle_patterns(spec: SearchSpec, rules: Mapping[str, _Rule]) -> list[Problem
 
 
 def _occurring(network: Network) -> str:
-    found = sorted({layer.class_name for layer in network.layers if _quantizable(layer)})
-    return f"it has layers of class {', '.join(found)}" if found else "it has none that can be"
+    classes = sorted({layer.class_name for layer in network.layers if _quantizable(layer)})
+    return (
+        f"it has layers of class {', '.join(classes)}" if classes else "it has no layer that can be quantized"
+    )
 
 
 def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
@@ -231,40 +231,41 @@ def _left_float(network: Network, rules: Mapping[str, _Rule]) -> list[str]:
     return [f"no limit covers these layers, they stay float: {', '.join(left)}"] if left else []
 
 
-# --- what each may become ------------------------------------------------------------------------------------------
+# --- candidates of each slot ------------------------------------------------------------------------------------------
 
 
 def _add_slots(slots: dict[str, Slot], spec: SearchSpec, layer: Layer, rule: _Rule) -> list[Problem]:
     problems = []
-    for slot, own_field in searched_slots(layer):
-        if own_field == "state" and not spec.quantizers.state:
+    searched = searched_slots(layer)
+    fields = [field for _, field in searched]
+    for slot, layer_field in searched:
+        if layer_field == "state" and not spec.quantizers.state:
             continue  # states stay as they are unless candidates are given
-        field = _shared_field(spec, rule, own_field)
-        name = f"{layer.name}.{field}" if rule.pattern is None else f"/{rule.pattern}/.{field}"
-        if layer.class_name in MANY_OF_A_FIELD:
-            name = f"{name.rpartition('.')[0]}.{slot}"
-        found, problem = _allowed(
+        field = _shared_field(spec, rule, layer_field)
+        label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
+        name = f"{layer.name}.{label}" if rule.pattern is None else f"/{rule.pattern}/.{label}"
+        candidates, problem = _allowed(
             spec.quantizers.of(field), _limit(spec, rule, field), layer, slot, rule, field
         )
-        known = slots.get(name)
-        if known is None:
-            slots[name] = Slot(name, (layer.name,), slot, field, found)
+        shared = slots.get(name)
+        if shared is None:
+            slots[name] = Slot(name, (layer.name,), slot, field, candidates)
             problems += problem
         else:
-            both = tuple(quantizer for quantizer in known.candidates if quantizer in found)
-            slots[name] = Slot(name, (*known.layers, layer.name), slot, field, both)
+            both = tuple(quantizer for quantizer in shared.candidates if quantizer in candidates)
+            slots[name] = Slot(name, (*shared.layers, layer.name), slot, field, both)
     return problems
 
 
 def _shared_field(spec: SearchSpec, rule: _Rule, field: str) -> str:
-    """Depthwise kernels are kernels like any other, and share their choice under a pattern, unless they are named."""
+    """Depthwise kernels are treated as kernels, and share their choice under a pattern, unless a job names them."""
     named = spec.quantizers.depthwise_kernel is not None or rule.limits.depthwise_kernel is not None
     return "kernel" if field == "depthwise_kernel" and not named else field
 
 
 def _limit(spec: SearchSpec, rule: _Rule, field: str) -> Limit:
-    own, default = rule.limits.of(field), spec.limits.default.of(field)
-    return own if own is not None else default if default is not None else DEFAULT_LIMIT
+    limit, default = rule.limits.of(field), spec.limits.default.of(field)
+    return limit if limit is not None else default if default is not None else DEFAULT_LIMIT
 
 
 def _allowed(
@@ -274,19 +275,19 @@ def _allowed(
     offered = ", ".join(f"{candidate.quantizer} ({candidate.bits} bits)" for candidate in space) or "nothing"
     pointer = f"{rule.pointer}/{field}"
     if not isinstance(limit, int):
-        wanted = quantizers_of(limit)
-        known = [candidate.quantizer for candidate in space]
-        strange = [str(quantizer) for quantizer in wanted if quantizer not in known]
-        if strange:
+        limited = quantizers_of(limit)
+        quantizers = [candidate.quantizer for candidate in space]
+        unknown = [str(quantizer) for quantizer in limited if quantizer not in quantizers]
+        if unknown:
             text = (
-                f"layer {layer.name!r}: {', '.join(strange)} not in the {field} space, which offers {offered}"
+                f"layer {layer.name!r}: {', '.join(unknown)} not in the {field} space, which offers {offered}"
             )
             return (), [Problem(pointer, text)]
-        kept = tuple(quantizer for quantizer in known if quantizer in wanted)
+        allowed = tuple(quantizer for quantizer in quantizers if quantizer in limited)
     else:
-        kept = tuple(candidate.quantizer for candidate in space if candidate.bits <= limit)
-    if kept:
-        return kept, []
+        allowed = tuple(candidate.quantizer for candidate in space if candidate.bits <= limit)
+    if allowed:
+        return allowed, []
     shown = _shown(limit)
     text = (
         f"layer {layer.name!r} has no {field} quantizer within the limit {shown}; the space offers {offered}"
@@ -322,8 +323,3 @@ def _widths(
     if spec.filters.by == "block" and free:
         return (Width("filters", tuple(name for group in free for name in group)),), warnings, problems
     return tuple(Width(f"{group[0]}.filters", group) for group in free), warnings, problems
-
-
-def _escaped(token: str) -> str:
-    """The text as one token of a JSON pointer (RFC 6901)."""
-    return token.replace("~", "~0").replace("/", "~1")

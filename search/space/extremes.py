@@ -1,46 +1,34 @@
-"""The cheapest and the dearest network of a search, before anything is trained. Plain.
+"""The cheapest and the most expensive network of a search, before any training. Plain.
 
-A small space is priced whole. In a large one each choice is varied on its own, from one assignment, and the best labels
-are put together; this is repeated from there. Costs are nearly sums over layers, so that is nearly always the
-extreme; it is a network that exists in any case.
+A small space is priced completely. In a large one each choice is varied on its own, from one assignment, and the best
+labels are combined; this is repeated from there. Costs are nearly sums over layers, so the result is nearly always the
+extreme; in any case it is a network of the space.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from search.history import Assignment, Cost
+from search.space.choices import Choices
 
-#: Spaces up to this size are priced whole.
+#: Spaces up to this size are priced completely.
 _EXACT: Final = 512
 
-#: Networks priced at most for one extreme of a large space, but for the first round.
+#: Networks priced at most for one extreme of a large space, not counting the first round.
 _MOST: Final = 2000
 
 Values = dict[str, Any]
 
 
-class Space(Protocol):
-    """What may be chosen."""
-
-    def dimensions(self) -> Mapping[str, Sequence[Any]]:
-        """Name of each choice -> its labels."""
-
-    def assignment(self, values: Mapping[str, Any]) -> Assignment:
-        """What the labels mean."""
-
-    def size(self) -> int:
-        """How many assignments there are."""
-
-
-class Prices(Protocol):
-    """What a network costs."""
+class AssignmentPricer(Protocol):
+    """Prices assignments."""
 
     def price(self, assignment: Assignment) -> Cost:
-        """The cost of one."""
+        """The cost of an assignment."""
 
     def price_many(self, assignments: Sequence[Assignment]) -> Sequence[float | None]:
         """The costs of many; None where no network can be built."""
@@ -48,7 +36,7 @@ class Prices(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Extreme:
-    """An assignment at one end of the costs. `exact`: no other one is beyond it."""
+    """An assignment with the lowest or highest cost. `exact`: all assignments were priced."""
 
     assignment: Assignment
     cost: Cost
@@ -57,63 +45,55 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True)
 class Extremes:
-    """Both ends of the costs of a space."""
+    """The lowest and the highest cost of a space."""
 
     cheapest: Extreme
-    dearest: Extreme
+    most_expensive: Extreme
 
 
-def extremes(space: Space, prices: Prices) -> Extremes | None:
-    """The cheapest and the dearest assignment; None if the first network that is looked at cannot be built."""
-    dimensions = space.dimensions()
-    if space.size() <= _EXACT:
-        every = [
+def extremes(choices: Choices, pricer: AssignmentPricer) -> Extremes | None:
+    """The cheapest and the most expensive assignment; None if the first network to be priced cannot be built."""
+    dimensions = choices.dimensions()
+    if choices.size() <= _EXACT:
+        space = [
             dict(zip(dimensions, labels, strict=True)) for labels in itertools.product(*dimensions.values())
         ]
-        return _ends(space, prices, [_best(space, prices, every, sign) for sign in (min, max)], exact=True)
-    start: Values = {name: labels[0] for name, labels in dimensions.items()}
-    first = _Round.of(space, prices, start)
-    return _ends(space, prices, [_climbed(space, prices, first, sign) for sign in (min, max)], exact=False)
+        ends = [_best(choices, pricer, space, sign) for sign in (min, max)]
+        return _extremes(choices, pricer, ends, exact=True)
+    first = _varied(choices, pricer, {name: labels[0] for name, labels in dimensions.items()})
+    ends = [_climbed(choices, pricer, first, sign) for sign in (min, max)]
+    return _extremes(choices, pricer, ends, exact=False)
 
 
-def _ends(
-    space: Space, prices: Prices, found: Sequence[tuple[Values, float] | None], *, exact: bool
+def _extremes(
+    choices: Choices, pricer: AssignmentPricer, ends: Sequence[tuple[Values, float] | None], *, exact: bool
 ) -> Extremes | None:
-    ends = []
-    for each in found:
-        if each is None:
+    priced = []
+    for end in ends:
+        if end is None:
             return None
-        assignment = space.assignment(each[0])
-        ends.append(Extreme(assignment, prices.price(assignment), exact))
-    return Extremes(*ends)
+        assignment = choices.assignment(end[0])
+        priced.append(Extreme(assignment, pricer.price(assignment), exact))
+    return Extremes(*priced)
 
 
 Sign = Callable[..., Any]  #: min or max
 
 
 def _best(
-    space: Space, prices: Prices, candidates: Sequence[Values], sign: Sign
+    choices: Choices, pricer: AssignmentPricer, candidates: Sequence[Values], sign: Sign
 ) -> tuple[Values, float] | None:
-    costs = prices.price_many([space.assignment(values) for values in candidates])
-    known = [(values, cost) for values, cost in zip(candidates, costs, strict=True) if cost is not None]
-    return sign(known, key=lambda each: each[1]) if known else None
+    costs = pricer.price_many([choices.assignment(values) for values in candidates])
+    priced = [(values, cost) for values, cost in zip(candidates, costs, strict=True) if cost is not None]
+    return sign(priced, key=lambda candidate: candidate[1]) if priced else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Round:
-    """An assignment, and what it costs with each choice changed on its own."""
+class _Variations:
+    """An assignment, and its cost with each choice changed on its own."""
 
     values: Values
     changes: tuple[tuple[str, Any, float], ...]  #: choice, label, cost
-
-    @classmethod
-    def of(cls, space: Space, prices: Prices, values: Values) -> _Round:
-        changed = [(name, label) for name, labels in space.dimensions().items() for label in labels]
-        costs = prices.price_many([space.assignment({**values, name: label}) for name, label in changed])
-        return cls(
-            values,
-            tuple((*each, cost) for each, cost in zip(changed, costs, strict=True) if cost is not None),
-        )
 
     def joined(self, sign: Sign) -> Values:
         """The best label of every choice, put together."""
@@ -128,16 +108,25 @@ class _Round:
         return {**self.values, name: label}
 
 
-def _climbed(space: Space, prices: Prices, current: _Round, sign: Sign) -> tuple[Values, float] | None:
+def _varied(choices: Choices, pricer: AssignmentPricer, values: Values) -> _Variations:
+    changes = [(name, label) for name, labels in choices.dimensions().items() for label in labels]
+    costs = pricer.price_many([choices.assignment({**values, name: label}) for name, label in changes])
+    priced = zip(changes, costs, strict=True)
+    return _Variations(values, tuple((*change, cost) for change, cost in priced if cost is not None))
+
+
+def _climbed(
+    choices: Choices, pricer: AssignmentPricer, current: _Variations, sign: Sign
+) -> tuple[Values, float] | None:
     if not current.changes:
         return None
     best: tuple[Values, float] | None = None
     for _ in range(max(1, _MOST // len(current.changes))):
-        found = _best(space, prices, [current.joined(sign), current.single(sign)], sign)
-        if found is None or (best is not None and sign(found[1], best[1]) == best[1]):
+        end = _best(choices, pricer, [current.joined(sign), current.single(sign)], sign)
+        if end is None or (best is not None and sign(end[1], best[1]) == best[1]):
             return best
-        best = found
-        current = _Round.of(space, prices, found[0])
+        best = end
+        current = _varied(choices, pricer, end[0])
         if not current.changes:
             return best
     return best

@@ -39,10 +39,8 @@ def _has(slot: str, config: Mapping[str, Any]) -> bool:
 
 def allows(layer: Layer, slot: str, quantizer: QuantizerSpec) -> bool:
     """False for a quantizer that draws random numbers where none can be drawn."""
-    slots = LAYER_CLASSES[layer.class_name].slots
-    if not any(known.in_loop for known in slots if known.name == slot):
-        return True
-    return not is_random(quantizer)
+    in_loop = any(entry.in_loop for entry in LAYER_CLASSES[layer.class_name].slots if entry.name == slot)
+    return not (in_loop and is_random(quantizer))
 
 
 def is_random(quantizer: QuantizerSpec) -> bool:

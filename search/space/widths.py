@@ -39,14 +39,15 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
             group = _closure({name}, ties)
             seen |= group
             groups.append(tuple(other for other in widths_of(network) if other in group))
-    kept = sorted((shaped & fixed) - {""})
-    warnings = [f"widths kept for a Reshape or a grouped convolution: {', '.join(kept)}"] if kept else []
+    constant = sorted((shaped & fixed) - {""})
+    listed = ", ".join(constant)
+    warnings = [f"widths kept for a Reshape or a grouped convolution: {listed}"] if constant else []
     return groups, warnings
 
 
 def _sources(network: Network, layer: Layer) -> set[str]:
     """The layers that give this layer's output its width; the empty name stands for the model's inputs."""
-    found: set[str] = set()
+    origins: set[str] = set()
     pending, seen = [layer.name], set()
     while pending:
         current = network.layer(pending.pop())
@@ -54,12 +55,12 @@ def _sources(network: Network, layer: Layer) -> set[str]:
             continue
         seen.add(current.name)
         if LAYER_CLASSES[current.class_name].tunable:
-            found.add(current.name)
+            origins.add(current.name)
         elif not current.inbound:
-            found.add("")
+            origins.add("")
         else:
             pending.extend(current.inbound)
-    return found
+    return origins
 
 
 def _incoming(layer: Layer, sources: dict[str, set[str]]) -> set[str]:

@@ -39,7 +39,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         ),
         untouched=_untouched(plan),
         cheapest=None if ends is None else _extreme(ends.cheapest),
-        most_expensive=None if ends is None else _extreme(ends.dearest),
+        most_expensive=None if ends is None else _extreme(ends.most_expensive),
         estimate=_estimate(session, spec, trials_allowed(spec.budget.trials, size), workers),
         data=DataView(
             input_shape=plan.data.input_shape,

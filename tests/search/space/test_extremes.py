@@ -1,4 +1,4 @@
-"""The cheapest and the dearest network of a space, without pricing all of them."""
+"""The cheapest and the most expensive network of a space, without pricing all of them."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def test_varying_choices_one_by_one_finds_what_pricing_all_finds(
     ]
     costs = [cost for cost in prepared.pricer.price_many(every) if cost is not None]
     monkeypatch.setattr(module, "_EXACT", 0)
-    found = extremes(prepared.choices, prepared.pricer)
-    assert found is not None
-    assert not found.cheapest.exact
-    assert found.cheapest.cost.value <= min(costs)
-    assert found.dearest.cost.value >= max(costs)
-    assert found.cheapest.cost == prepared.pricer.price(found.cheapest.assignment)
+    ends = extremes(prepared.choices, prepared.pricer)
+    assert ends is not None
+    assert not ends.cheapest.exact
+    assert ends.cheapest.cost.value <= min(costs)
+    assert ends.most_expensive.cost.value >= max(costs)
+    assert ends.cheapest.cost == prepared.pricer.price(ends.cheapest.assignment)
 
 
 def test_a_small_space_is_priced_whole() -> None:
     prepared = planned(limits={"by_class": {"Dense": {"kernel": ["binary", "ternary"]}}})
-    found = extremes(prepared.choices, prepared.pricer)
-    assert found is not None
-    assert found.cheapest.exact
-    assert found.dearest.exact
-    assert found.cheapest.cost.value <= found.dearest.cost.value
+    ends = extremes(prepared.choices, prepared.pricer)
+    assert ends is not None
+    assert ends.cheapest.exact
+    assert ends.most_expensive.exact
+    assert ends.cheapest.cost.value <= ends.most_expensive.cost.value
