@@ -103,7 +103,7 @@ def locked(session: Session, job_id: str) -> Job:
 
 
 def active_s(job: Job, moment: datetime) -> float | None:
-    """Seconds that the job has been searching at this moment, without pauses; None if it has not begun."""
+    """Seconds that the job has been searching at this moment, without pauses; None before it starts."""
     if job.started_at is None:
         return None
     until = job.finished_at or job.paused_at or moment

@@ -89,7 +89,8 @@ def released(claim: Claim, attempts_before: int, reason: str, max_attempts: int)
     """
     attempts = claim.attempt - attempts_before
     if attempts >= max_attempts:
-        return ended(TrialStatus.FAILED, f"{reason} ({attempts} attempts)")
+        plural = "" if attempts == 1 else "s"
+        return ended(TrialStatus.FAILED, f"{reason} ({attempts} attempt{plural})")
     return {"status": TrialStatus.QUEUED, "reason": reason, "enqueued_at": now(), "lease_until": None}
 
 

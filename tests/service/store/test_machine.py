@@ -109,7 +109,7 @@ class Life(RuleBasedStateMachine):
                 self.model.status = JobStatus.RUNNING
 
     @rule(step=st.sampled_from(STEPS), data=st.data())
-    def take(self, step: str, data: st.DataObject) -> None:
+    def perform(self, step: str, data: st.DataObject) -> None:
         """One step of anybody. One rule for all: of many rules Hypothesis leaves some out of each life."""
         queued = [n for n, trial in self.model.trials.items() if trial.status is TrialStatus.QUEUED]
         if step == "propose":
@@ -146,7 +146,7 @@ class Life(RuleBasedStateMachine):
             assert claim.attempt == trial.attempt
             self.claims.append(claim)
 
-    def holds(self, claim: Claim) -> ModelTrial | None:
+    def running_trial(self, claim: Claim) -> ModelTrial | None:
         """The trial, if the claim is its newest and it runs."""
         trial = self.model.trials[claim.number]
         current = trial.status is TrialStatus.RUNNING and trial.attempt == claim.attempt
@@ -155,7 +155,7 @@ class Life(RuleBasedStateMachine):
     def renew(self, claim: Claim) -> None:
         with self.database.transaction() as session:
             lease = claims.renew(session, claim, LEASE)
-        if self.holds(claim) is None:
+        if self.running_trial(claim) is None:
             assert lease is LeaseStatus.LOST
         else:
             assert lease is (LeaseStatus.CANCELLED if self.model.status in UNWANTED else LeaseStatus.HELD)
@@ -164,7 +164,7 @@ class Life(RuleBasedStateMachine):
         metric = claim.attempt / 100 + claim.number
         with self.database.transaction() as session:
             stored = claims.finish(session, claim, measurement(metric), artifacts={}, versions={})
-        trial = self.holds(claim)
+        trial = self.running_trial(claim)
         assert stored == (trial is not None)
         if trial is not None:
             trial.status, trial.metric = TrialStatus.DONE, metric
@@ -178,7 +178,7 @@ class Life(RuleBasedStateMachine):
     def end(self, claim: Claim, status: TrialStatus) -> None:
         with self.database.transaction() as session:
             stored = claims.end(session, claim, status, "because")
-        trial = self.holds(claim)
+        trial = self.running_trial(claim)
         assert stored == (trial is not None)
         if trial is not None:
             trial.status = status
@@ -186,7 +186,7 @@ class Life(RuleBasedStateMachine):
     def lose(self, claim: Claim) -> None:
         with self.database.transaction() as session:
             claims.release(session, claim, "the worker died", max_attempts=MAX_ATTEMPTS)
-        trial = self.holds(claim)
+        trial = self.running_trial(claim)
         if trial is None:
             return
         if self.model.status in UNWANTED:

@@ -123,7 +123,7 @@ def test_a_trial_fails_after_the_last_attempt(database: Database, claim: Claim) 
         claims.release(session, claim, "the worker died", max_attempts=1)
     with database.reading() as session:
         row = trials.get(session, claim.job_id, 0)
-    assert (row.status, row.reason) == (TrialStatus.FAILED, "the worker died (1 attempts)")
+    assert (row.status, row.reason) == (TrialStatus.FAILED, "the worker died (1 attempt)")
 
 
 def test_epochs_of_the_newest_attempt_are_shown(database: Database, claim: Claim) -> None:
