@@ -30,7 +30,7 @@ from service.api import (
     uploads,
     validation,
 )
-from service.api.event_hub import Watch
+from service.api.event_hub import EventHub
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
 from service.observability.metrics import Metrics
@@ -42,7 +42,7 @@ from service.store.session import Database
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service on these settings. It opens nothing before the first request; the schema must be migrated."""
+    """The service with these settings. It connects to nothing before the first request; the schema must be migrated."""
     app = FastAPI(
         title="fewbits",
         version=version("fewbits"),
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.blobs = BlobStore(settings.blob_folder)
     app.state.buckets = make_buckets(settings.broker_url)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
-    app.state.watch = Watch(app.state.database)
+    app.state.events = EventHub(app.state.database)
     app.state.metrics = Metrics(app.state.database)
     _mount(
         app,
@@ -76,9 +76,9 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _mount(app: FastAPI, *routers: APIRouter) -> None:
-    """Add the routes of routers as they were made; each says itself who may ask.
+    """Add the routes of routers as they are; each requires a scope itself.
 
-    `include_router` would make every route again when the first request comes, which takes a tenth of a second.
+    `include_router` would rebuild every route at the first request, which takes a tenth of a second.
     """
     for router in routers:
         app.router.routes.extend(router.routes)

@@ -1,7 +1,7 @@
-"""Who waits for news of a job: one question to the database for all, and no thread or connection while they wait.
+"""The hub of clients that wait for events: one poll of the database for all, no thread or connection per client.
 
-A stream sleeps on an event of the loop. While anybody waits, one task asks, a few times a second, which of the watched
-jobs have a new version, and wakes those who wait for them.
+A stream sleeps on an asyncio event. While there are clients, one task polls the versions of their jobs a few times a
+second, and wakes the clients of those that changed.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from service.store.session import Database
 
 log = logging.getLogger(__name__)
 
-#: How often the database is asked while anybody waits: what an event is late by, at most.
+#: Interval of the poll, and so the largest delay of an event.
 INTERVAL_S: Final = 0.25
 
-#: Jobs asked for in one statement.
+#: Jobs in one statement.
 _BATCH: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class EventBatch:
     """Events of a job after some id, in order, encoded as JSON; `over`: the job has ended and these are the last ones.
 
-    `version` is the job's when they were read, None if there is no such job any more.
+    `version` is that of the job when they were read, None if the job was deleted.
     """
 
     version: int | None
@@ -44,25 +44,25 @@ class News:
     over: bool
 
 
-class Watched:
-    """A job that at least one reader waits for."""
+class WatchedJob:
+    """A job that at least one client waits for."""
 
-    def __init__(self, begin: Callable[[], None]) -> None:
-        self._begin = begin
-        self.readers = 0
-        self.version: int | None = -1  #: the newest one seen; None: the job is gone
+    def __init__(self, start_polling: Callable[[], None]) -> None:
+        self._start_polling = start_polling
+        self.clients = 0
+        self.version: int | None = -1  #: the newest known one; None: the job was deleted
         self._changed = asyncio.Event()
 
-    def tell(self, version: int | None) -> None:
-        """Wake the readers if this version is new."""
+    def update(self, version: int | None) -> None:
+        """Wake the clients if this version is new."""
         if version != self.version:
             self.version = version
             self._changed.set()
             self._changed = asyncio.Event()
 
     async def newer_than(self, version: int, timeout_s: float) -> bool:
-        """Wait until there is something newer, or the job is gone; False if there was nothing in time."""
-        self._begin()
+        """Wait until there is a newer version, or the job is deleted; False if the time runs out."""
+        self._start_polling()
         try:
             async with asyncio.timeout(timeout_s):
                 while self.version is not None and self.version <= version:
@@ -72,39 +72,39 @@ class Watched:
         return True
 
 
-class Watch:
-    """The jobs somebody waits for. It belongs to one event loop, that of the first reader of the time."""
+class EventHub:
+    """The jobs that clients wait for. It belongs to one event loop, that of its current clients."""
 
     def __init__(self, database: Database, interval_s: float = INTERVAL_S) -> None:
         self._database = database
         self._interval_s = interval_s
-        self._watched: dict[str, Watched] = {}
-        self._task: asyncio.Task[None] | None = None
-        self._reads: dict[tuple[str, int, int], asyncio.Task[News]] = {}
+        self._jobs: dict[str, WatchedJob] = {}
+        self._poll: asyncio.Task[None] | None = None
+        self._reads: dict[tuple[str, int, int], asyncio.Task[EventBatch]] = {}
 
     def __len__(self) -> int:
-        """How many jobs somebody waits for."""
-        return len(self._watched)
+        """How many jobs clients wait for."""
+        return len(self._jobs)
 
     @contextmanager
-    def job(self, job_id: str) -> Iterator[Watched]:
-        """The job as something to wait for; only within a running event loop."""
-        watched = self._watched.setdefault(job_id, Watched(self._begin))
-        watched.readers += 1
+    def job(self, job_id: str) -> Iterator[WatchedJob]:
+        """The job, to wait for its changes; only within a running event loop."""
+        job = self._jobs.setdefault(job_id, WatchedJob(self._start_polling))
+        job.clients += 1
         try:
-            yield watched
+            yield job
         finally:
-            watched.readers -= 1
-            if watched.readers == 0:
-                self._watched.pop(job_id, None)
+            job.clients -= 1
+            if job.clients == 0:
+                self._jobs.pop(job_id, None)
 
-    def _begin(self) -> None:
+    def _start_polling(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._task is None or self._task.done() or self._task.get_loop() is not loop:
-            self._task = loop.create_task(self._ask())
+        if self._poll is None or self._poll.done() or self._poll.get_loop() is not loop:
+            self._poll = loop.create_task(self._poll_versions())
 
-    async def news(self, job_id: str, last: int, limit: int) -> News:
-        """The events after `last`; readers that ask for the same at once share one answer."""
+    async def read(self, job_id: str, last: int, limit: int) -> EventBatch:
+        """Up to `limit` events after `last`; clients that read the same at once share one query."""
         key = job_id, last, limit
         task = self._reads.get(key)
         if task is None:
@@ -113,39 +113,39 @@ class Watch:
             task.add_done_callback(lambda _: self._reads.pop(key, None))
         return await asyncio.shield(task)
 
-    def _read(self, job_id: str, last: int, limit: int) -> News:
-        with self._database.reading() as session:  # the state first: what is read later may only be more
-            state = events.statuses(session, [job_id]).get(job_id)
+    def _read(self, job_id: str, last: int, limit: int) -> EventBatch:
+        with self._database.reading() as session:  # the status first: if events follow it, they are read
+            job = events.statuses(session, [job_id]).get(job_id)
             rows = events.after(session, job_id, last, limit)
-        if state is None:
-            return News(None, (), (), over=True)
-        version, status = state
+        if job is None:
+            return EventBatch(None, (), (), over=True)
+        version, status = job
         texts = [EventView.model_validate(row, from_attributes=True).model_dump_json() for row in rows]
         over = status in JOB_ENDED and len(rows) < limit
-        return News(version, [row.id for row in rows], texts, over)
+        return EventBatch(version, [row.id for row in rows], texts, over)
 
-    async def _ask(self) -> None:
-        while self._watched:
+    async def _poll_versions(self) -> None:
+        while self._jobs:
             await asyncio.sleep(self._interval_s)
-            asked = list(self._watched)
+            job_ids = list(self._jobs)
             try:
-                found = await run_in_threadpool(self._versions, asked)
+                versions = await run_in_threadpool(self._versions, job_ids)
             except SQLAlchemyError:
-                log.warning("the database did not say what is new", exc_info=True)
+                log.warning("the versions of watched jobs could not be read", exc_info=True)
                 continue
-            for job_id in asked:
-                if (watched := self._watched.get(job_id)) is not None:
-                    watched.tell(found.get(job_id))
+            for job_id in job_ids:
+                if (job := self._jobs.get(job_id)) is not None:
+                    job.update(versions.get(job_id))
 
     def _versions(self, job_ids: Sequence[str]) -> dict[str, int]:
-        found: dict[str, tuple[int, JobStatus]] = {}
+        statuses: dict[str, tuple[int, JobStatus]] = {}
         with self._database.reading() as session:
             for start in range(0, len(job_ids), _BATCH):
-                found |= events.statuses(session, job_ids[start : start + _BATCH])
-        return {job_id: version for job_id, (version, _) in found.items()}
+                statuses |= events.statuses(session, job_ids[start : start + _BATCH])
+        return {job_id: version for job_id, (version, _) in statuses.items()}
 
 
-def listing(news: News, last: int) -> str:
-    """News as one JSON document, `schemas.EventList`."""
-    tail = json.dumps({"last": news.ids[-1] if news.ids else last, "over": news.over})
-    return f'{{"items":[{",".join(news.texts)}],{tail[1:]}'
+def to_json(batch: EventBatch, last: int) -> str:
+    """The batch as a JSON document, `schemas.jobs.EventList`; `last`: the id it was read after."""
+    tail = json.dumps({"last": batch.ids[-1] if batch.ids else last, "over": batch.over})
+    return f'{{"items":[{",".join(batch.texts)}],{tail[1:]}'

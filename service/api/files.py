@@ -1,4 +1,4 @@
-"""Files, whole or in ranges of bytes."""
+"""Files, whole or in byte ranges."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _REFUSALS: Final[dict[int, type[ServiceError]]] = {400: Malformed, 416: RangeNot
 
 
 class RangedFile(FileResponse):
-    """A file that honours Range and If-Range; what it cannot honour is refused with a problem document."""
+    """A file that supports Range and If-Range; other ranges are refused with a problem document."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, the ranges that are asked for, or why not."""
+        """Send the file, the requested ranges, or a problem document."""
         refused = False
 
-        async def watched(message: Message) -> None:
+        async def send_or_refuse(message: Message) -> None:
             nonlocal refused
             if message["type"] == "http.response.start" and message["status"] in _REFUSALS:
                 refused = True
@@ -28,14 +28,14 @@ class RangedFile(FileResponse):
             elif not refused:
                 await send(message)
 
-        await super().__call__(scope, receive, watched)
+        await super().__call__(scope, receive, send_or_refuse)
 
     async def _refuse(self, message: Message, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {
             name.decode(): value.decode() for name, value in message["headers"] if name == b"content-range"
         }
         kind = _REFUSALS[message["status"]]
-        asked = dict(scope["headers"]).get(b"range", b"").decode("latin-1")[:100]
-        answer = response(kind(f"Range: {asked}: this file cannot be cut so"))
-        answer.headers.update(headers)
-        await answer(scope, receive, send)
+        requested = dict(scope["headers"]).get(b"range", b"").decode("latin-1")[:100]
+        refusal = response(kind(f"Range {requested} cannot be satisfied for this file"))
+        refusal.headers.update(headers)
+        await refusal(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether the service can run jobs."""
+"""Liveness of the process, readiness of the service, and metrics."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ OK: Final = "ok"
 
 @router.get("/healthz")
 def alive() -> Alive:
-    """The process answers."""
+    """Liveness: the process responds."""
     return Alive(version=version("fewbits"))
 
 
-@router.get("/readyz", responses={503: {"model": Readiness, "description": "A part is missing"}})
+@router.get("/readyz", responses={503: {"model": Readiness, "description": "At least one part is not ready"}})
 def ready(
     response: Response, settings: SettingsDep, database: WholeDatabaseDep, queue: QueueDep
 ) -> Readiness:
-    """Database, its schema, broker and a live worker: "ok" or what is wrong with each."""
+    """Readiness: database, its schema, broker and a live worker, each "ok" or what is wrong with it."""
     parts = {
         "database": _checked(lambda: _database(database)),
         "migrations": _checked(lambda: _migrations(database)),
@@ -55,21 +55,21 @@ def ready(
 @operator_router.get(
     "/metrics",
     response_class=PlainTextResponse,
-    responses=problem_responses(_401="The service needs a key", _403="Not an operator's key"),
+    responses=problem_responses(_401="Authentication required", _403="The key is not an operator's"),
 )
 def read_metrics(request: Request) -> PlainTextResponse:
-    """Figures for Prometheus: requests of this process; jobs, trials, queue and workers of the whole service."""
+    """Metrics for Prometheus: requests of this process; jobs, trials, queue and workers of the whole service."""
     metrics: Metrics = request.app.state.metrics
     return PlainTextResponse(metrics.render(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _checked(check: Callable[[], str]) -> str:
-    """What the check says; its exception goes to the log, where addresses and passwords may stand."""
+    """The result of a check; an exception is only logged, because it may have addresses and passwords."""
     try:
         return check()
-    except Exception as error:  # whatever a driver raises, the part does not work
+    except Exception as error:  # a driver may raise anything
         log.warning("readiness: %s", type(error).__name__, exc_info=True)
-        return f"does not answer ({type(error).__name__})"
+        return f"does not respond ({type(error).__name__})"
 
 
 def _database(database: Database) -> str:
@@ -79,21 +79,25 @@ def _database(database: Database) -> str:
 
 
 def _migrations(database: Database) -> str:
-    return OK if is_current(database.engine) else "not at the newest revision: run `fewbits migrate`"
+    return (
+        OK
+        if is_current(database.engine)
+        else "the schema is not at the newest revision: run `fewbits migrate`"
+    )
 
 
 def _broker(queue: Queue) -> str:
     try:
         queue.check()
-    except PermissionError:  # of the embedded one
-        return "its folder cannot be written"
+    except PermissionError:  # of the embedded broker
+        return "the folder of the embedded broker is not writable"
     return OK
 
 
 def worker_state(database: Database, settings: Settings) -> str:
-    """OK if any worker was heard of lately."""
+    """OK if a worker has sent a heartbeat recently."""
     with database.reading() as session:
         seen = workers.last_seen(session)
     if seen is None or seen < workers.dead_before(settings.heartbeat):
-        return "none was heard of lately: run `fewbits worker`"
+        return "no worker has reported recently; start one with `fewbits worker`"
     return OK

@@ -1,4 +1,4 @@
-"""Jobs: submitted and read. What is done with them is in `service.api.job_actions`."""
+"""Submission and reading of jobs. Actions on jobs are in `service.api.job_actions`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = problem_responses(
     _400="The body is not JSON",
     _413="The body is too large",
     _415="The body is not application/json",
-    _422="The job cannot run as written: a pointer and a message for each fault",
+    _422="The job is not valid: a pointer and a message for each fault",
 )
 _MISSING = problem_responses(_404="No such job")
 
@@ -39,12 +39,14 @@ _MISSING = problem_responses(_404="No such job")
     status_code=202,
     dependencies=[SUBMITS],
     openapi_extra=JOB_BODY,
-    responses=REFUSED | problem_responses(_409="The Idempotency-Key is in use") | STARTED,
+    responses=REFUSED
+    | problem_responses(_409="A request with this Idempotency-Key is still in progress")
+    | STARTED,
 )
 def submit(
     submission: SubmissionDep, response: Response, intake: IntakeDep, idempotency_key: IdempotencyKey = None
 ) -> JobView:
-    """Check a job, store it, and have a worker begin."""
+    """Validate a job, store it, and start it."""
     request = intake.request("POST /v1/jobs", idempotency_key, submission.document)
     return intake.start(submission, response, request)
 
@@ -55,15 +57,15 @@ def list_jobs(
     session: SessionDep,
     limit: Limit = 50,
     cursor: Cursor = None,
-    status: Annotated[JobStatus | None, Query(description="only jobs in this status")] = None,
+    status: Annotated[JobStatus | None, Query(description="only jobs with this status")] = None,
     sort: pagination.SortText = "-created_at",
     filter: pagination.FilterText = None,  # noqa: A002 -- the name of the parameter
     fields: pagination.FieldsText = None,
 ) -> Response:
-    """Jobs, newest first."""
-    order = pagination.order_of(
+    """List jobs, newest first."""
+    query = pagination.page_query(
         sort=sort or "-created_at",
-        conditions=pagination.also(filter, "status", status),
+        conditions=pagination.with_condition(filter, "status", status),
         cursor=cursor,
         limit=limit,
         fields=reading.JOB_FIELDS,
@@ -71,18 +73,18 @@ def list_jobs(
         unique="id",
     )
     names = parse_fields(fields, tuple(JobSummary.model_fields))
-    rows = reading.job_page(session, order)
+    rows = reading.job_page(session, query)
     etag = etag_of(*(f"{job.id}:{job.version}" for job in rows), limit)
     if is_known(request, etag):
         return not_modified(etag)
     items = job_views.summaries(session, rows[:limit], names)
-    places = [(getattr(job, order.sort.field), job.id) for job in rows]
-    return pagination.page(items, pagination.next_cursor(order, places), etag)
+    ends = [(getattr(job, query.sort.field), job.id) for job in rows]
+    return pagination.page(items, pagination.next_cursor(query, ends), etag)
 
 
 @router.get("/{job_id}", responses=_MISSING)
 def read_job(request: Request, response: Response, job_id: JobId, session: SessionDep) -> JobView:
-    """Status, progress, best so far, reference and warnings of a job."""
+    """Read a job: status, progress, best trial so far, reference cost, warnings, specification."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
     if is_known(request, etag):
@@ -92,7 +94,7 @@ def read_job(request: Request, response: Response, job_id: JobId, session: Sessi
 
 
 def job_etag(job: Job) -> str:
-    """The version of everything that is read of a job."""
+    """The entity tag of everything that is read of a job."""
     return etag_of(job.id, job.version)
 
 
@@ -102,26 +104,26 @@ def best_trials(
     response: Response,
     job_id: JobId,
     session: SessionDep,
-    k: Annotated[int, Query(ge=1, le=1000, description="how many")] = 10,
-    delta_p: Annotated[float | None, Query(ge=0, le=100, description="in place of the goal's")] = None,
-    delta_n: Annotated[float | None, Query(ge=0, le=100, description="in place of the goal's")] = None,
-    rate: Annotated[float | None, Query(gt=1, le=1e6, description="in place of the goal's")] = None,
-    stress: Annotated[float | None, Query(gt=0, le=1e6, description="in place of the goal's")] = None,
+    k: Annotated[int, Query(ge=1, le=1000, description="number of trials")] = 10,
+    delta_p: Annotated[float | None, Query(ge=0, le=100, description="replaces the goal's")] = None,
+    delta_n: Annotated[float | None, Query(ge=0, le=100, description="replaces the goal's")] = None,
+    rate: Annotated[float | None, Query(gt=1, le=1e6, description="replaces the goal's")] = None,
+    stress: Annotated[float | None, Query(gt=0, le=1e6, description="replaces the goal's")] = None,
 ) -> BestView:
-    """The measured trials with the highest scores: by the job's goal, or by its costs and other numbers."""
+    """The measured trials with the highest scores: under the job's goal, or with other numbers in it."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    other = {"delta_p": delta_p, "delta_n": delta_n, "rate": rate, "stress": stress}
-    given = {name: value for name, value in other.items() if value is not None}
-    return BestView(items=tuple(job_views.best(session, job, k, given)))
+    numbers = {"delta_p": delta_p, "delta_n": delta_n, "rate": rate, "stress": stress}
+    overrides = {name: value for name, value in numbers.items() if value is not None}
+    return BestView(items=tuple(job_views.best(session, job, k, overrides)))
 
 
 @router.get("/{job_id}/pareto", responses=_MISSING)
 def pareto_front(request: Request, response: Response, job_id: JobId, session: SessionDep) -> ParetoView:
-    """The trials no other trial beats in both metric and cost."""
+    """The Pareto front: the trials that no other trial beats in both metric and cost."""
     job = jobs.get(session, job_id)
     etag = job_etag(job)
     if is_known(request, etag):

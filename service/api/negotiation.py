@@ -1,4 +1,4 @@
-"""Which of the formats we have the reader wants (the Accept header, RFC 9110 12.5.1)."""
+"""Content negotiation: the best available format for an Accept header (RFC 9110 12.5.1)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from fastapi import Request
 from service.errors import NotAcceptable
 
 
-def chosen(request: Request, formats: Sequence[str]) -> str:
-    """The best of `formats` for the reader, the first of equals; NotAcceptable names what there is."""
+def negotiated(request: Request, formats: Sequence[str]) -> str:
+    """The best of `formats` for the client, the first of equal ones; NotAcceptable names the formats."""
     accept = request.headers.get("accept", "").strip() or "*/*"
-    wishes = [_wish(part) for part in accept.split(",") if part.strip()]
-    quality = {name: _quality(name, wishes) for name in formats}
+    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
+    quality = {name: _quality(name, ranges) for name in formats}
     best = max(formats, key=lambda name: quality[name])
     if quality[best] <= 0:
-        raise NotAcceptable(f"there is no {accept[:100]}; there is {', '.join(formats)}")
+        raise NotAcceptable(f"{accept[:100]} is not available; available: {', '.join(formats)}")
     return best
 
 
-def _wish(part: str) -> tuple[str, float]:
+def _media_range(part: str) -> tuple[str, float]:
     name, *parameters = (piece.strip() for piece in part.split(";"))
     quality = 1.0
     for parameter in parameters:
@@ -33,11 +33,11 @@ def _wish(part: str) -> tuple[str, float]:
     return name.lower(), quality
 
 
-def _quality(name: str, wishes: Sequence[tuple[str, float]]) -> float:
-    """The quality of the most specific wish that names this format."""
+def _quality(name: str, ranges: Sequence[tuple[str, float]]) -> float:
+    """The quality of the most specific media range that includes this format."""
     main = name.partition("/")[0]
     for pattern in (name, f"{main}/*", "*/*"):
-        found = [quality for wished, quality in wishes if wished == pattern]
-        if found:
-            return max(found)
+        qualities = [quality for media_range, quality in ranges if media_range == pattern]
+        if qualities:
+            return max(qualities)
     return 0.0

@@ -1,4 +1,4 @@
-"""What lists share: `sort`, `filter` and `fields` of the query, cursors that hold them, and sparse answers."""
+"""Pagination of lists: the parameters `sort`, `filter` and `fields`, cursors, and pages."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from service.store.reading import PageEnd, PageQuery
 SortText = Annotated[
     str | None,
     Query(
-        max_length=MAX_LENGTH, description="a field; - in front: largest first; what has no value stands last"
+        max_length=MAX_LENGTH,
+        description="a field; with a leading -, in descending order; items without a value come last",
     ),
 ]
 FilterText = Annotated[
     str | None,
     Query(
         max_length=MAX_LENGTH,
-        description="conditions that all must hold, by comma: field, one of : != < <= > >= ~ (contains), value;"
-        " a:x|y is one of both, a:null has no value",
+        description="comma-separated conditions that must all hold: field, operator (: != < <= > >=, ~ for contains),"
+        " value; `a:x|y` means either value, `a:null` no value",
         examples=["status:done|failed"],
     ),
 ]
 FieldsText = Annotated[
-    str | None, Query(max_length=MAX_LENGTH, description="send only these fields of each item, by comma")
+    str | None, Query(max_length=MAX_LENGTH, description="comma-separated fields: only these are sent")
 ]
 
-_NO_PAGE: Final = "is not the next_cursor of a page with this sort"
-_PLAIN: Final[Mapping[FieldType, tuple[type, ...]]] = {
+_BAD_CURSOR: Final = "must be the next_cursor of a page with the same sort"
+_JSON_TYPES: Final[Mapping[FieldType, tuple[type, ...]]] = {
     FieldType.NUMBER: (float, int),
     FieldType.INTEGER: (int,),
     FieldType.TEXT: (str,),
@@ -43,7 +44,7 @@ _PLAIN: Final[Mapping[FieldType, tuple[type, ...]]] = {
 }
 
 
-def order_of(
+def page_query(
     *,
     sort: str,
     conditions: str | None,
@@ -53,58 +54,62 @@ def order_of(
     choices: Mapping[str, Sequence[str]],
     unique: str,
 ) -> PageQuery:
-    """How the page is cut; one row more than `limit` is asked for, which tells whether there is another page.
+    """The query of a page. It reads one row more than `limit`, which tells whether there is another page.
 
-    `unique`: the field that tells equal ones apart. InvalidParameter for whatever cannot be read.
+    `unique`: the field that orders items with equal values. InvalidParameter for a parameter that is not valid.
     """
     order = parse_sort(sort, fields)
-    after = None if cursor is None else _place(cursor, order, fields, unique)
+    after = None if cursor is None else _page_end(cursor, order, fields, unique)
     return PageQuery(parse_filter(conditions, fields, choices), order, after, limit + 1)
 
 
-def next_cursor(order: PageQuery, places: Sequence[PageEnd]) -> str | None:
-    """The cursor behind the last row of a page that is full; None at the end of the list."""
-    if len(places) < order.limit:
+def next_cursor(query: PageQuery, rows: Sequence[PageEnd]) -> str | None:
+    """The cursor after the last item of a page; None at the end of the list.
+
+    `rows`: sort value and unique field of every row that was read.
+    """
+    if len(rows) < query.limit:
         return None
-    value, unique = places[order.limit - 2]
-    return encode_cursor(str(order.sort), value.isoformat() if isinstance(value, datetime) else value, unique)
+    value, unique = rows[query.limit - 2]
+    return encode_cursor(str(query.sort), value.isoformat() if isinstance(value, datetime) else value, unique)
 
 
-def _place(cursor: str, sort: Sort, fields: Fields, unique: str) -> PageEnd:
+def _page_end(cursor: str, sort: Sort, fields: Fields, unique: str) -> PageEnd:
     values = decode_cursor(cursor)
-    if len(values) != 3 or values[0] != str(sort):
-        raise InvalidParameter("cursor", _NO_PAGE)
+    if len(values) != 3 or values[0] != str(sort) or values[2] is None:
+        raise InvalidParameter("cursor", _BAD_CURSOR)
     _, value, last = values
-    kind = fields[sort.field]
-    for each, each_kind in ((value, kind), (last, fields[unique])):
-        if each is not None and type(each) not in _PLAIN[each_kind]:
-            raise InvalidParameter("cursor", _NO_PAGE)
-    if last is None or any(isinstance(each, int) and not -(2**63) <= each < 2**63 for each in (value, last)):
-        raise InvalidParameter("cursor", _NO_PAGE)
-    return _moment(value) if kind is FieldType.TIME and value is not None else _clean(value), _clean(last)
+    for stored, field_type in ((value, fields[sort.field]), (last, fields[unique])):
+        if stored is not None and type(stored) not in _JSON_TYPES[field_type]:
+            raise InvalidParameter("cursor", _BAD_CURSOR)
+        if isinstance(stored, int) and not -(2**63) <= stored < 2**63:
+            raise InvalidParameter("cursor", _BAD_CURSOR)
+    if fields[sort.field] is FieldType.TIME and value is not None:
+        return _time(value), _without_nul(last)
+    return _without_nul(value), _without_nul(last)
 
 
-def _moment(text: str) -> datetime:
+def _time(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidParameter("cursor", _NO_PAGE) from None
-    if found.tzinfo is None:
-        raise InvalidParameter("cursor", _NO_PAGE)
-    return found
+        raise InvalidParameter("cursor", _BAD_CURSOR) from None
+    if time.tzinfo is None:
+        raise InvalidParameter("cursor", _BAD_CURSOR)
+    return time
 
 
-def _clean(value: Any) -> Any:
+def _without_nul(value: Any) -> Any:
     return value.replace("\0", "") if isinstance(value, str) else value
 
 
-def also(conditions: str | None, field: str, value: str | None) -> str | None:
+def with_condition(conditions: str | None, field: str, value: str | None) -> str | None:
     """The filter with one more condition, if there is a value."""
     return conditions if value is None else ",".join(filter(None, (conditions, f"{field}:{value}")))
 
 
 def page(items: Sequence[Mapping[str, Any]], cursor: str | None, etag: str) -> Response:
-    """A page as JSON; what JSON cannot hold (NaN, infinity) is null."""
+    """A page as JSON; NaN and infinity are null."""
     body = to_json({"items": items, "next_cursor": cursor}, inf_nan_mode="null")
     response = Response(body, media_type="application/json")
     mark(response, etag)

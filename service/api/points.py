@@ -1,4 +1,4 @@
-"""Every trial of a job as columns: what a plot or a data frame needs, in one answer."""
+"""All trials of a job as columns, in one response: for plots and data frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from search.scoring.pareto import on_front
 from search.scoring.vectorized import merits
 from service.api import pagination
 from service.api.deps import READS, JobId, SessionDep
-from service.api.negotiation import chosen
+from service.api.negotiation import negotiated
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.schemas.jobs import PointsView
 from service.store import jobs, reading
@@ -29,7 +29,7 @@ FORMATS: Final = (columns.JSON, columns.NDJSON, columns.ARROW)
 #: The name of `status` in 0.1: deprecated, still sent by default, gone after one minor version.
 _OLD_STATUS: Final = "state"
 
-#: Columns that are sent unless `fields` says otherwise, and those it can add.
+#: Columns that are sent by default, and all that `fields` may name.
 USUAL: Final = ("number", "status", "metric", "cost", "score", "front", _OLD_STATUS)
 FIELDS: Final = (*USUAL, "energy_pj", "bits", "finished_s")
 
@@ -46,19 +46,19 @@ _COMPUTED: Final = {"score", "front"}
                 columns.NDJSON: {"schema": {"type": "string"}},
                 columns.ARROW: {"schema": {"type": "string", "format": "binary"}},
             },
-            "description": "The columns; as NDJSON: a line for each trial",
+            "description": "The columns; NDJSON: one line per trial",
         },
-        **problem_responses(_404="No such job", _406="Not in this format"),
+        **problem_responses(_404="No such job", _406="None of the requested formats is available"),
     },
 )
 def read_points(
     request: Request, job_id: JobId, session: SessionDep, fields: pagination.FieldsText = None
 ) -> Response:
-    """Every trial of the job by number, as columns of equal length; what is not measured is null.
+    """All trials of the job by number, as columns of equal length; values that were not measured are null.
 
     `fields` names columns: number, status, metric, cost, score, front (by default), energy_pj, bits, finished_s.
     """
-    media_type = chosen(request, FORMATS)
+    media_type = negotiated(request, FORMATS)
     names = USUAL if fields is None else parse_fields(fields, FIELDS)
     if media_type == columns.ARROW:
         columns.arrow()
@@ -66,49 +66,49 @@ def read_points(
     if is_known(request, etag):
         return not_modified(etag)
     job = jobs.get(session, job_id)
-    found = point_columns(session, job, names)
+    points = point_columns(session, job, names)
     head = {
         "job_id": job.id,
         "version": job.version,
         "cost_unit": job.cost_unit,
         "reference_cost": job.reference_cost,
-        "count": len(next(iter(found.values()))),
+        "count": len(next(iter(points.values()))),
     }
-    response = Response(_body(media_type, head, found), media_type=media_type)
+    response = Response(_body(media_type, head, points), media_type=media_type)
     mark(response, etag)
     response.headers["Vary"] = "Accept"
     return response
 
 
-def _body(media_type: str, head: dict[str, Any], found: columns.Columns) -> bytes:
+def _body(media_type: str, head: dict[str, Any], points: columns.Columns) -> bytes:
     if media_type == columns.ARROW:
-        return columns.to_arrow(head, found)
-    return columns.to_ndjson(found) if media_type == columns.NDJSON else columns.to_columnar(head, found)
+        return columns.to_arrow(head, points)
+    return columns.to_ndjson(points) if media_type == columns.NDJSON else columns.to_columnar(head, points)
 
 
 def point_columns(session: Session, job: Job, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named columns of every trial, as lists by number."""
+    """The named columns of all trials, as lists by number."""
     needed = dict.fromkeys(_STORED.get(name, name) for name in names if name not in _COMPUTED)
     if _COMPUTED & set(names):
         needed |= dict.fromkeys(("status", "metric", "cost"))
     stored = reading.point_columns(session, job.id, tuple(needed) or ("number",))
     computed = _computed(job, stored) if _COMPUTED & set(names) else {}
-    found: dict[str, Any] = {}
+    points: dict[str, Any] = {}
     for name in names:
         if name in computed:
-            found[name] = computed[name]
+            points[name] = computed[name]
         elif name == "finished_s":
-            found[name] = [
+            points[name] = [
                 None if moment is None else (moment - job.created_at).total_seconds()
                 for moment in stored["finished_at"]
             ]
         else:
-            found[name] = stored[_STORED.get(name, name)]
-    return found
+            points[name] = stored[_STORED.get(name, name)]
+    return points
 
 
 def _computed(job: Job, stored: dict[str, Any]) -> dict[str, list[Any]]:
-    """Score of whatever was measured; the front is that of the trials that are done."""
+    """Scores of all measured trials, and the front of those that are done."""
     metric = np.array(stored["metric"], dtype=np.float64)
     cost = np.array(stored["cost"], dtype=np.float64)
     done = np.array([status == TrialStatus.DONE for status in stored["status"]], dtype=np.bool_)

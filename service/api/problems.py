@@ -37,7 +37,7 @@ _METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 def install(app: FastAPI) -> None:
-    """Have the application answer every error with a problem document."""
+    """Make the application respond to every error with a problem document."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(InvalidSpec, _invalid_spec)
     app.add_exception_handler(RequestValidationError, _invalid_query)
@@ -47,7 +47,7 @@ def install(app: FastAPI) -> None:
 
 
 def response(error: ServiceError) -> Response:
-    """The answer to an error the service names."""
+    """The response to an error of the service."""
     items: Sequence[ProblemItem] = [
         ProblemItem(pointer=problem.pointer, detail=problem.message) for problem in error.problems
     ]
@@ -82,9 +82,9 @@ def _invalid_spec(_request: Request, error: Any) -> Response:
 
 
 def _invalid_query(_request: Request, error: Any) -> Response:
-    """FastAPI's own checks see only path and query: bodies are read by `service.parsing`.
+    """Faults that FastAPI finds are in path or query: bodies are parsed by `service.parsing`.
 
-    A path whose parameters cannot be what they should be leads nowhere.
+    A path with a parameter that is not valid does not exist.
     """
     if any(fault["loc"][0] == "path" for fault in error.errors()):
         return response(
@@ -106,12 +106,12 @@ def _invalid_query(_request: Request, error: Any) -> Response:
 
 
 def _http_exception(request: Request, error: Any) -> Response:
-    """What Starlette refuses by itself: paths and methods there are not."""
+    """Starlette's own errors: paths and methods that do not exist."""
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return response(NoSuchPath(f"there is nothing at {request.url.path}"))
+        return response(NoSuchPath(f"the service has no path {request.url.path}"))
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(_allowed(request))
-        detail = f"{request.method} is not for this path; it knows {allowed or 'no method'}"
+        detail = f"{request.method} is not allowed for this path; allowed: {allowed or 'nothing'}"
         return response(MethodNotAllowed(detail, {"Allow": allowed}))
     status = HTTPStatus(error.status_code)
     return _render(
@@ -126,12 +126,12 @@ def _http_exception(request: Request, error: Any) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """The methods of a path, of all its routes: the router itself names only those of the first.
+    """The methods of all routes of a path: the router itself names only those of the first.
 
-    A verb (`/v1/jobs/ID:pause`) is a path of its own, although `/v1/jobs/{job_id}` matches it too.
+    A verb (`/v1/jobs/ID:pause`) is a separate path, although `/v1/jobs/{job_id}` matches it too.
     """
     verb = _verb(request.url.path)
-    fitting = [
+    routes = [
         route for route in iter_route_contexts(request.app.routes) if _verb(route.path_format or "") == verb
     ]
     return [
@@ -139,7 +139,7 @@ def _allowed(request: Request) -> list[str]:
         for method in _METHODS
         if any(
             method in (route.methods or ()) and route.path_regex.fullmatch(request.url.path)
-            for route in fitting
+            for route in routes
         )
     ]
 
@@ -149,12 +149,10 @@ def _verb(path: str) -> str:
 
 
 def _database_down(_request: Request, error: Exception) -> Response:
-    log.error("the database does not answer", exc_info=error)
-    return response(Unavailable("the database does not answer"))
+    log.error("the database does not respond", exc_info=error)
+    return response(Unavailable("the database does not respond"))
 
 
 def internal() -> Response:
-    """The answer where a bug ended a request; what it was stands in the log only."""
-    return response(
-        ServiceError("this is a fault of the service; its log has the details under the trace id")
-    )
+    """The response to a request that a bug ended; only the log has the details."""
+    return response(ServiceError("an error in the service; its log has the details under the trace id"))

@@ -38,16 +38,16 @@ def list_trials(
     session: SessionDep,
     limit: Limit = 100,
     cursor: Cursor = None,
-    status: Annotated[TrialStatus | None, Query(description="only trials in this status")] = None,
+    status: Annotated[TrialStatus | None, Query(description="only trials with this status")] = None,
     sort: pagination.SortText = "number",
     filter: pagination.FilterText = None,  # noqa: A002 -- the name of the parameter
     fields: pagination.FieldsText = None,
 ) -> Response:
-    """Trials by number."""
+    """List trials by number."""
     etag = etag_of(job_id, reading.version(session, job_id))
-    order = pagination.order_of(
+    query = pagination.page_query(
         sort=sort or "number",
-        conditions=pagination.also(filter, "status", status),
+        conditions=pagination.with_condition(filter, "status", status),
         cursor=cursor,
         limit=limit,
         fields=reading.TRIAL_FIELDS,
@@ -59,16 +59,16 @@ def list_trials(
         return not_modified(etag)
     scores = scoring(jobs.get(session, job_id))
     columns = [name for name in reading.TRIAL_FIELDS if name != reading.SCORE]
-    rows = reading.trial_page(session, job_id, columns, order, scores)
+    rows = reading.trial_page(session, job_id, columns, query, scores)
     items = [views.trial_item(row, scores.score, names) for _, row in rows[:limit]]
-    return pagination.page(items, pagination.next_cursor(order, [place for place, _ in rows]), etag)
+    return pagination.page(items, pagination.next_cursor(query, [end for end, _ in rows]), etag)
 
 
 @router.get("/{number}", responses=problem_responses(_404="No such job or trial"))
 def read_trial(
     request: Request, response: Response, job_id: JobId, number: TrialNumber, session: SessionDep
 ) -> TrialView:
-    """A trial: quantizers per layer, learning curve, energy per layer, seed, versions, durations, files."""
+    """Read a trial: quantizers and energy of each layer, learning curve, seed, versions, durations, files."""
     job = jobs.get(session, job_id)
     row = trials.get(session, job_id, number)
     etag = job_etag(job)
@@ -90,8 +90,8 @@ def read_trial(
     response_class=FileResponse,
     responses={
         200: {"content": _CONTENT, "description": "The file"},
-        206: {"content": _CONTENT, "description": "The bytes of the Range header"},
-        **problem_responses(_404="No such job, trial or file", _416="The file has no such range"),
+        206: {"content": _CONTENT, "description": "The bytes of the requested range"},
+        **problem_responses(_404="No such job, trial or file", _416="The requested range is not in the file"),
     },
 )
 def download(
@@ -102,7 +102,7 @@ def download(
     database: DatabaseDep,
     blobs: BlobsDep,
 ) -> Response:
-    """A file of a trial, whole or a range of its bytes (Range, If-Range); the entity tag is its SHA-256."""
+    """Download a file of a trial, or a byte range of it (Range, If-Range); the entity tag is its SHA-256."""
     with database.reading() as session:  # closed before the file is sent
         row = trials.artifact(session, trials.get(session, job_id, number), name)
     etag = f'"{row.sha256}"'
@@ -110,7 +110,7 @@ def download(
         return not_modified(etag)
     path = blobs.path(row.sha256)
     if not path.is_file():
-        raise ArtifactNotFound(f"the bytes of {name!r} are gone from the blob folder")
+        raise ArtifactNotFound(f"the content of {name!r} is missing from the blob folder")
     return RangedFile(
         path,
         media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",

@@ -1,4 +1,4 @@
-"""Logs: readable in a terminal, JSON elsewhere. A line names its trace, job, trial and tenant; none has a secret."""
+"""Logs: for reading in a terminal, JSON elsewhere. Lines name trace, job, trial and tenant, and never a secret."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service.auth.tokens import PATTERN
 from service.settings import Settings
 
 _PASSWORD: Final = re.compile(r"(\w+://[^\s:/@]*):[^\s@/]+@")
-#: Loggers whose INFO tells nothing that a user of the service can use.
+#: Loggers whose INFO is of no use to operators of the service.
 _NOISY: Final = (
     "alembic",
     "httpx",
@@ -26,7 +26,7 @@ _NOISY: Final = (
 
 
 def configure(settings: Settings) -> None:
-    """Have this process log to standard error in the format of the settings."""
+    """Log to standard error, in the format of the settings."""
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(as_json=as_json))
@@ -38,8 +38,8 @@ def configure(settings: Settings) -> None:
 
 
 def formatter(*, as_json: bool) -> logging.Formatter:
-    """How a record becomes a line."""
-    drawn: list[Processor] = (
+    """The formatter of log records: JSON, or for reading in a terminal."""
+    rendering: list[Processor] = (
         [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
         if as_json
         else [redact, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain)]
@@ -52,17 +52,17 @@ def formatter(*, as_json: bool) -> logging.Formatter:
             structlog.stdlib.ExtraAdder(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
         ],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *drawn],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
     )
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Take the secrets of keys and the passwords of addresses out of a line, also out of its exception."""
+    """Remove the secrets of keys and the passwords in URLs from a line."""
     return {name: value if name == "exc_info" else cleaned(value) for name, value in event.items()}
 
 
 def cleaned(value: Any) -> Any:
-    """The value without secrets: strings are searched, also inside lists and mappings."""
+    """The value without secrets, also inside lists and mappings."""
     if isinstance(value, str):
         return _PASSWORD.sub(r"\1:***@", PATTERN.sub(r"fewbits_\1_***", value))
     if isinstance(value, dict):
@@ -73,7 +73,7 @@ def cleaned(value: Any) -> Any:
 
 
 def _plain(stream: Any, exc_info: Any) -> None:
-    """An exception in a terminal, as Python draws it, without secrets."""
+    """Write an exception as Python prints it, without secrets."""
     stream.write(
         "\n" + cleaned(structlog.processors.format_exc_info(None, "", {"exc_info": exc_info})["exception"])
     )

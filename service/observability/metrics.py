@@ -1,4 +1,4 @@
-"""What Prometheus is told at /metrics: requests of this process, and what the rows say at that moment."""
+"""Metrics for Prometheus at /metrics: requests of this process, and figures from the database at each scrape."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 
 
 class Metrics:
-    """The figures of one application, in a registry of their own."""
+    """The metrics of one application, in their own registry."""
 
     def __init__(self, database: Database) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "fewbits_requests", "Requests answered", ("method", "route", "status"), registry=self._registry
+            "fewbits_requests", "Requests served", ("method", "route", "status"), registry=self._registry
         )
         self._durations = Histogram(
             "fewbits_request_duration_seconds",
-            "From request to the answer's end",
+            "Time from the request to the end of the response",
             ("method", "route"),
             buckets=_BUCKETS_S,
             registry=self._registry,
@@ -51,27 +51,27 @@ class Metrics:
 
 
 class _Rows(Collector):
-    """Figures of the whole service, of all tenants; absent while the database does not answer."""
+    """Gauges of the whole service, over all tenants; absent while the database does not respond."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def describe(self) -> list[Any]:
-        """Nothing ahead: the rows are asked for at each scrape only."""
+        """Nothing in advance: the database is read at each scrape only."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The gauges."""
-        up = GaugeMetricFamily("fewbits_database_up", "1 if the database answers")
+        up = GaugeMetricFamily("fewbits_database_up", "1 if the database responds")
         try:
             with self._database.reading() as session:
-                found = list(_gauges(session))
+                gauges = list(_gauges(session))
         except SQLAlchemyError:
-            log.warning("metrics: the database does not answer")
-            found = []
-        up.add_metric([], 1.0 if found else 0.0)
+            log.warning("metrics: the database does not respond")
+            gauges = []
+        up.add_metric([], 1.0 if gauges else 0.0)
         yield up
-        yield from found
+        yield from gauges
 
 
 def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
@@ -80,17 +80,20 @@ def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
     waiting = session.scalar(
         select(func.min(Trial.enqueued_at)).where(Trial.status == TrialStatus.QUEUED.value)
     )
-    queue = GaugeMetricFamily("fewbits_queue_length", "Trials that wait for a worker")
+    queue = GaugeMetricFamily("fewbits_queue_length", "Trials waiting for a worker")
     queue.add_metric(
         [], session.scalar(select(func.count()).where(Trial.status == TrialStatus.QUEUED.value)) or 0
     )
     yield queue
-    age = GaugeMetricFamily("fewbits_queue_age_seconds", "Since the oldest waiting trial's message was sent")
+    age = GaugeMetricFamily(
+        "fewbits_queue_age_seconds", "Time since the message of the oldest waiting trial was sent"
+    )
     age.add_metric([], 0.0 if waiting is None else max(0.0, (now() - waiting).total_seconds()))
     yield age
     seen = workers.last_seen(session)
     beat = GaugeMetricFamily(
-        "fewbits_worker_heartbeat_age_seconds", "Since any worker was heard of; absent if none ever was"
+        "fewbits_worker_heartbeat_age_seconds",
+        "Time since the last heartbeat of any worker; absent before the first",
     )
     if seen is not None:
         beat.add_metric([], max(0.0, (now() - seen).total_seconds()))

@@ -122,7 +122,7 @@ def test_what_the_service_stands_on_is_told_without_its_password(
         said = "".join(http.get(path).text for path in ("/readyz", "/v1/jobs", "/metrics", "/healthz"))
     assert PASSWORD not in said
     assert PASSWORD not in written.getvalue()
-    assert "does not answer" in said
+    assert "does not respond" in said
 
 
 def test_no_job_and_no_message_has_a_secret(

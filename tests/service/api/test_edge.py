@@ -102,7 +102,7 @@ def test_a_database_that_was_not_migrated_is_named(http: TestClient, app: Any) -
 def test_a_broker_whose_folder_is_gone_is_named(http: TestClient, messages: Any) -> None:
     messages.rmdir()
     state = http.get("/readyz").json()
-    assert state["broker"] == "its folder cannot be written"
+    assert state["broker"] == "the folder of the embedded broker is not writable"
     assert state["database"] == "ok"
 
 
@@ -112,7 +112,7 @@ def test_a_broker_that_does_not_answer_is_named_without_its_password(
     away = settings.model_copy(update={"broker_url": "redis://:secret@127.0.0.1:1/0"})
     with TestClient(create_app(away), base_url="http://127.0.0.1") as http:
         answer = http.get("/readyz")
-    assert "does not answer" in answer.json()["broker"]
+    assert "does not respond" in answer.json()["broker"]
     assert "secret" not in answer.text
 
 

@@ -96,7 +96,7 @@ def test_a_list_that_waits_is_answered_when_something_happens(url: str, filler: 
 
     asking = threading.Thread(target=ask)
     asking.start()
-    while not len(app.state.watch):  # nobody waits yet
+    while not len(app.state.events):  # nobody waits yet
         asking.join(0.01)
     with app.state.database.transaction() as session:
         job_actions.pause(session, filled.job_id)
@@ -199,7 +199,7 @@ def test_many_streams_wait_without_thread_or_connection_and_hear_of_everything(
     found = asyncio.run(run())
     whole = httpx.get(url + path).json()["items"]
     assert all(events == whole for events in found)
-    assert len(app.state.watch) == 0
+    assert len(app.state.events) == 0
 
 
 def test_a_stream_ends_when_its_job_is_deleted(url: str, app: FastAPI, filler: Filler) -> None:
