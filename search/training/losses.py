@@ -1,4 +1,4 @@
-"""Losses by name, in operations of the backend: what Keras' losses of these names give."""
+"""Losses by name, as functions of tensors: what Keras' losses of these names give."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.task import Head, Task
 
 Tensor = Any
 
-#: Of numbers as targets: mean over the last axis, one number for each of the others.
+#: Of targets that are numbers: mean over the last axis, one number for each of the others.
 VALUE_LOSSES: Final[Mapping[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "mse": keras.losses.mean_squared_error,
     "mae": keras.losses.mean_absolute_error,
@@ -41,8 +41,8 @@ _CLASSES: Final[Mapping[str, Callable[[], Any]]] = {
 def batch_loss(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:
     """Mean loss of a batch: the heads' losses by their weights. `y`: targets, or those of each head in a tuple."""
     total = None
-    for head, own, given in zip(task.heads, targets_of(task, y), scores, strict=True):
-        loss = _mean_loss(head, own, given)
+    for head, targets, outputs in zip(task.heads, targets_of(task, y), scores, strict=True):
+        loss = _mean_loss(head, targets, outputs)
         if head.weight != 1.0:
             loss = loss * head.weight
         total = loss if total is None else total + loss
@@ -59,7 +59,7 @@ def _mean_loss(head: Head, y: Tensor, scores: Tensor) -> Tensor:
 
 
 def crossentropy(head: Head, y: Tensor, scores: Tensor) -> Tensor:
-    """Of each example with a class number, on logits where the network ends in them."""
+    """Crossentropy of each example with a class number; on logits where the network ends in them."""
     logits = head.output.kind == "linear"
     if head.output.scores == 1:
         labels = ops.cast(ops.reshape(y, (-1, 1)), scores.dtype)

@@ -1,6 +1,7 @@
-"""Metrics by name: sums over examples, added up batch by batch, and what they come to. As Keras' metrics have it.
+"""Metrics by name: sums over examples, added up batch by batch, and the value they give. As Keras computes them.
 
-A tally is a vector of sums that adds up over batches, so that a program can carry it and pieces can be joined.
+A tally is a vector of sums that adds up over batches, so that a program can carry it and pieces can be joined. Why not
+Keras' own: `docs/decisions/0011-optimizers-and-metrics-as-functions.md`.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ _RIGHT, _FALSE_POSITIVE, _FALSE_NEGATIVE = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """How a metric is added up and told.
+    """How a metric is added up and computed.
 
     `tally(head, y, scores)` gives `size(head)` sums over a batch, whole numbers if `counts`; `value(sums, examples)`
-    is the metric; `compiled(head)` Keras' own, None where it has none for such scores.
+    is the metric; `compiled(head)` Keras' own, None if Keras has none for such scores.
     """
 
     tally: Callable[[Head, Tensor, Tensor], Tensor]
@@ -46,8 +47,8 @@ class Metric:
 def tally(task: Task, y: Tensor, scores: Tensor) -> Tensor:
     """The sums of a batch of the judged head."""
     metric = METRICS[task.metric]
-    found = ops.reshape(metric.tally(task.head, y, scores), (-1,))
-    return ops.cast(found, "int32" if metric.counts else "float32")
+    sums = ops.reshape(metric.tally(task.head, y, scores), (-1,))
+    return ops.cast(sums, "int32" if metric.counts else "float32")
 
 
 def no_tally(task: Task) -> Tensor:
@@ -57,12 +58,12 @@ def no_tally(task: Task) -> Tensor:
 
 
 def metric_value(task: Task, sums: Any, examples: int) -> float:
-    """The metric of so many examples."""
+    """The metric of this many examples."""
     return METRICS[task.metric].value(np.asarray(sums, np.float64), examples)
 
 
 def keras_metric(task: Task) -> Any:
-    """Keras' own metric, named as the task names it; None where Keras has none for such scores."""
+    """Keras' own metric, named as the task names it; None if Keras has none for such scores."""
     return METRICS[task.metric].compiled(task.head)
 
 
@@ -87,17 +88,17 @@ def _positive(head: Head, scores: Tensor) -> Tensor:
 
 
 def _correct(head: Head, y: Tensor, scores: Tensor) -> Tensor:
-    return ops.sum(ops.cast(ops.equal(_found(head, scores), y), "int32"))
+    return ops.sum(ops.cast(ops.equal(_predicted(head, scores), y), "int32"))
 
 
-def _found(head: Head, scores: Tensor) -> Tensor:
-    """The class found: that of the highest score, the first of equal ones."""
+def _predicted(head: Head, scores: Tensor) -> Tensor:
+    """The predicted class: that of the highest score, the first of equal ones."""
     if head.output.scores == 1:
         return ops.cast(_positive(head, scores), "int32")
     if keras.backend.backend() == "tensorflow" and head.output.kind == "softmax":
         import tensorflow as tf
 
-        # Keras' own looks for negative zeros, which softmax never gives.
+        # Keras' own, which takes half as long again, checks for negative zeros; softmax never gives any.
         return tf.argmax(scores, -1, "int32")
     return ops.cast(ops.argmax(scores, axis=-1), "int32")
 
@@ -110,8 +111,8 @@ def _accuracy(head: Head) -> Any:
 
 def _top(k: int) -> Metric:
     def among_the_best(_: Head, y: Tensor, scores: Tensor) -> Tensor:
-        found = keras.metrics.sparse_top_k_categorical_accuracy(y, scores, k=k)
-        return ops.sum(ops.cast(found, "int32"))
+        hits = keras.metrics.sparse_top_k_categorical_accuracy(y, scores, k=k)
+        return ops.sum(ops.cast(hits, "int32"))
 
     def compiled(_: Head) -> Any:
         return keras.metrics.SparseTopKCategoricalAccuracy(k=k, name=f"top_{k}")
@@ -130,12 +131,12 @@ def _crossentropy(head: Head) -> Any:
 
 
 def _two_classes(head: Head, y: Tensor, scores: Tensor) -> Tensor:
-    """Positives found, found by mistake, missed."""
-    found, true = _positive(head, scores), ops.cast(y, "bool")
+    """True positives, false positives, false negatives."""
+    positive, true = _positive(head, scores), ops.cast(y, "bool")
     parts = (
-        ops.logical_and(found, true),
-        ops.logical_and(found, ops.logical_not(true)),
-        ops.logical_and(ops.logical_not(found), true),
+        ops.logical_and(positive, true),
+        ops.logical_and(positive, ops.logical_not(true)),
+        ops.logical_and(ops.logical_not(positive), true),
     )
     return ops.stack([ops.sum(ops.cast(part, "int32")) for part in parts])
 
@@ -161,7 +162,7 @@ def _on_threshold(kind: Any, name: str) -> Callable[[Head], Any]:
 
 
 def _keras_f1(head: Head) -> Any:
-    """Keras' own has no threshold of 0."""
+    """None for logits: Keras' own accepts no threshold of 0."""
     return None if _is_logit(head) else keras.metrics.F1Score(average="micro", threshold=0.5, name="f1")
 
 
@@ -229,14 +230,14 @@ def _similarities(_: Head, y: Tensor, scores: Tensor) -> Tensor:
 
 
 def _spreads(head: Head, y: Tensor, scores: Tensor) -> Tensor:
-    """Of each number of an example: its targets' sum, their squares' sum, the errors' squares' sum."""
-    true, found = (ops.reshape(each, (-1, head.output.scores)) for each in (y, scores))
-    parts = (true, ops.square(true), ops.square(true - found))
+    """For each number of an example: the sum of the targets, of their squares, and of the squared errors."""
+    true, predicted = (ops.reshape(numbers, (-1, head.output.scores)) for numbers in (y, scores))
+    parts = (true, ops.square(true), ops.square(true - predicted))
     return ops.concatenate([ops.sum(part, axis=0) for part in parts])
 
 
 def _r2(sums: Sums, examples: int) -> float:
-    """Share of the variance that is explained, each number of an example on its own; the mean of these."""
+    """Share of the variance that is explained, for each number of an example; the mean of these."""
     total, squares, left = np.split(sums, 3)
     variance = squares - total * total / examples
     explained = 1 - np.divide(left, variance, out=np.ones_like(left), where=variance != 0)
@@ -244,7 +245,7 @@ def _r2(sums: Sums, examples: int) -> float:
 
 
 def _keras_r2(head: Head) -> Any:
-    """Keras' own takes vectors only."""
+    """None for outputs of more than one axis, which Keras' own does not accept."""
     return keras.metrics.R2Score(name="r2") if len(head.shape) == 1 else None
 
 

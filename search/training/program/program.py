@@ -269,13 +269,13 @@ class Program:
             return self._loss(y, call), call
 
         loss, call, gradients = value_and_gradients(loss_of, parts)
-        weights, moments, scalar = self._optimizer.step(
+        updated = self._optimizer.step(
             state.weights, flatten(gradients), state.moments, state.scalar, state.steps, arguments.rate
         )
         after = ProgramState(
-            weights=self._constrained(weights, arguments.dimensions),
-            moments=moments,
-            scalar=scalar,
+            weights=self._constrained(updated.weights, arguments.dimensions),
+            moments=updated.moments,
+            scalar=updated.scalar,
             steps=state.steps + 1,
             statistics=flatten(call.statistics),
             integers=call.integers,

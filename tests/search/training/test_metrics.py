@@ -22,15 +22,15 @@ def head(kind: Any, scores: int, loss: str = "crossentropy") -> Head:
     return Head("out", Output(kind, scores), (scores,), loss)
 
 
-def examples(found: Head) -> tuple[NDArray[Any], NDArray[np.float32]]:
+def examples(head: Head) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Targets and scores of some examples, as such a head takes and gives them."""
     draw = np.random.default_rng(3)
-    raw = draw.normal(size=(EXAMPLES, *found.shape)).astype(np.float32)
-    kind = found.output.kind
+    raw = draw.normal(size=(EXAMPLES, *head.shape)).astype(np.float32)
+    kind = head.output.kind
     likely = 1 / (1 + np.exp(-raw))
     scores = {"softmax": np.exp(raw) / np.exp(raw).sum(-1, keepdims=True), "sigmoid": likely}.get(kind, raw)
-    if found.labels == "classes":
-        return draw.integers(0, found.output.classes, EXAMPLES).astype(np.int32), scores
+    if head.labels == "classes":
+        return draw.integers(0, head.output.classes, EXAMPLES).astype(np.int32), scores
     if kind == "other":  # between 0 and 1, as images are
         return draw.uniform(0.1, 1, raw.shape).astype(np.float32), likely
     return draw.uniform(0, 1, raw.shape).astype(np.float32), scores
@@ -51,19 +51,19 @@ HEADS = [
 def tasks() -> list[Task]:
     """Each metric at each head it can be measured at."""
     return [
-        Task((each,), metric)
-        for each in HEADS
+        Task((head,), metric)
+        for head in HEADS
         for metric, info in NAMED.items()
-        if info.labels == each.labels
-        and (not info.two_classes or each.output.scores == 1)
-        and (not metric.startswith("top_") or each.output.scores > 1)
-        and (metric != "poisson" or each.output.kind != "linear")  # of counts: scores above 0
+        if info.labels == head.labels
+        and (not info.two_classes or head.output.scores == 1)
+        and (not metric.startswith("top_") or head.output.scores > 1)
+        and (metric != "poisson" or head.output.kind != "linear")  # of counts: scores above 0
     ]
 
 
 def test_every_metric_that_can_be_named_is_known() -> None:
     assert set(METRICS) == set(NAMED) == {task.metric for task in tasks()}
-    assert set(LOSSES) == {each.loss for each in HEADS}
+    assert set(LOSSES) == {head.loss for head in HEADS}
 
 
 @pytest.mark.parametrize("task", tasks(), ids=lambda task: f"{task.metric}-{task.head.output.kind}")
@@ -74,44 +74,44 @@ def test_a_metric_added_up_over_batches_is_that_of_keras(task: Task) -> None:
         sums = sums + np.asarray(
             tally(task, ops.array(y[start : start + 25]), ops.array(scores[start : start + 25]))
         )
-    found = metric_value(task, sums, EXAMPLES)
+    value = metric_value(task, sums, EXAMPLES)
     theirs = keras_metric(task)
     if theirs is None:
         assert task.metric in ("f1", "r2")
         return
     wide = task.head.labels == "classes" and task.head.output.scores == 1
     theirs.update_state(y[:, None] if wide else y, scores)
-    assert found == pytest.approx(float(theirs.result()), rel=2e-6, abs=1e-6)
+    assert value == pytest.approx(float(theirs.result()), rel=2e-6, abs=1e-6)
     assert theirs.name == task.metric
 
 
-@pytest.mark.parametrize("found", HEADS, ids=lambda each: f"{each.loss}-{each.output.kind}")
-def test_a_loss_is_that_of_keras(found: Head) -> None:
-    y, scores = examples(found)
-    wide = found.labels == "classes" and found.output.scores == 1
-    expected = float(keras_loss(found)(y[:, None] if wide else y, scores))
-    assert float(batch_loss(Task((found,)), y, (scores,))) == pytest.approx(expected, rel=1e-6)
+@pytest.mark.parametrize("output", HEADS, ids=lambda head: f"{head.loss}-{head.output.kind}")
+def test_a_loss_is_that_of_keras(output: Head) -> None:
+    y, scores = examples(output)
+    wide = output.labels == "classes" and output.output.scores == 1
+    expected = float(keras_loss(output)(y[:, None] if wide else y, scores))
+    assert float(batch_loss(Task((output,)), y, (scores,))) == pytest.approx(expected, rel=1e-6)
 
 
 def test_heads_count_by_their_weights() -> None:
     one, two = HEADS[0], Head("second", Output("other", 4), (4,), "mse", weight=0.25)
-    (y, scores), (targets, given) = examples(one), examples(two)
+    (y, scores), (targets, numbers) = examples(one), examples(two)
     losses = [
-        float(batch_loss(Task((each,)), each_y, (each_scores,)))
-        for each, each_y, each_scores in ((one, y, scores), (two, targets, given))
+        float(batch_loss(Task((output,)), output_y, (output_scores,)))
+        for output, output_y, output_scores in ((one, y, scores), (two, targets, numbers))
     ]
-    both = float(batch_loss(Task((one, two)), (y, targets), (scores, given)))
+    both = float(batch_loss(Task((one, two)), (y, targets), (scores, numbers)))
     assert both == pytest.approx(losses[0] + losses[1], rel=1e-6)
 
 
 def test_logits_have_an_f1_too() -> None:
     logits, likely = head("linear", 1), head("sigmoid", 1)
     y, scores = examples(logits)
-    found = [
-        metric_value(Task((each,), "f1"), tally(Task((each,), "f1"), y, given), EXAMPLES)
-        for each, given in ((logits, scores), (likely, 1 / (1 + np.exp(-scores))))
+    values = [
+        metric_value(Task((output,), "f1"), tally(Task((output,), "f1"), y, numbers), EXAMPLES)
+        for output, numbers in ((logits, scores), (likely, 1 / (1 + np.exp(-scores))))
     ]
-    assert found[0] == found[1] > 0
+    assert values[0] == values[1] > 0
 
 
 def test_targets_that_do_not_vary_explain_nothing() -> None:
