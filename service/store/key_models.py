@@ -11,7 +11,7 @@ from service.store.models import Base
 
 
 class Tenant(Base):
-    """Who jobs, models and data belong to. A limit that is NULL is that of the settings."""
+    """The owner of jobs, models and data. For a limit that is NULL the settings apply."""
 
     __tablename__ = "tenants"
 
@@ -24,7 +24,7 @@ class Tenant(Base):
 
 
 class ApiKey(Base):
-    """A key of a tenant. The secret itself is nowhere: only its scrypt hash is."""
+    """A key of a tenant. The secret is not stored, only its scrypt hash."""
 
     __tablename__ = "api_keys"
 

@@ -26,7 +26,7 @@ NAMING: Final = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment in UTC; aware in Python, also where the database forgets time zones (SQLite)."""
+    """A time in UTC; aware in Python, also where the database stores no time zone (SQLite)."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -36,7 +36,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Read it as aware."""
+        """Return an aware time."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
@@ -88,9 +88,11 @@ class Job(Leased, Owned, Base):
     status: Mapped[str] = mapped_column(index=True)  #: JobStatus
     reason: Mapped[str | None]  #: why it ended, for people
     cause: Mapped[str | None]  #: Cause
-    priority: Mapped[int] = mapped_column(default=0)  #: trials of jobs with a higher one begin first
-    parallel_trials: Mapped[int] = mapped_column(default=2)  #: of the specification: every claim asks for it
-    model_key: Mapped[str | None] = mapped_column(index=True)  #: jobs with one key search the same model
+    priority: Mapped[int] = mapped_column(default=0)  #: trials of jobs with a higher one start first
+    parallel_trials: Mapped[int] = mapped_column(
+        default=2
+    )  #: of the specification; a column, since every claim reads it
+    model_key: Mapped[str | None] = mapped_column(index=True)  #: jobs with the same key search the same model
     spec: Mapped[dict[str, Any]]  #: SearchSpec
     cost_unit: Mapped[str]  #: "energy_pj" or "bits": what `cost` means in this job
     reference_cost: Mapped[float]
