@@ -1,4 +1,4 @@
-"""Documents as specifications: strict JSON, read with limits and validated; faults carry JSON pointers."""
+"""Request bodies as values: strict JSON, parsed with limits and validated; faults have JSON pointers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
 from service.errors import InvalidRequest, Malformed
 
-#: What pydantic says of a wrong type, in the words of JSON.
-_TYPE_WORDS: Final = {
+#: Messages for pydantic's errors about types, in the words of JSON.
+_TYPE_MESSAGES: Final = {
     "tuple_type": "should be a list",
     "list_type": "should be a list",
     "dict_type": "should be an object",
@@ -35,7 +35,7 @@ _TYPE_WORDS: Final = {
     "extra_forbidden": "is not a field",
 }
 
-#: Where AutoQKeras' lists of limits hold each slot; those not named stand last.
+#: Position of each slot in AutoQKeras' lists of limits; other slots come last.
 _SLOT_INDEX: Final = {"kernel": 0, "bias": 1, "pointwise_kernel": 2, "recurrent_kernel": 2}
 _LAST: Final = 99
 
@@ -44,42 +44,50 @@ Spec = TypeVar("Spec", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Stated(Generic[Spec]):
-    """A value, and the document that stated it: pointers lead into the latter."""
+class Parsed(Generic[Spec]):
+    """A value and the document it was parsed from, into which pointers lead."""
 
     spec: Spec
     document: Any
 
 
-Submission = Stated[SearchSpec]
-Question = Stated[CostSpec]
+Submission = Parsed[SearchSpec]
+CostRequest = Parsed[CostSpec]
 
 
 def parse_submission(body: bytes) -> Submission:
-    """The search a body states. Malformed if it is not JSON; InvalidRequest with a pointer for every other fault."""
-    return _parsed(SearchSpec, body)
+    """The search in a body; raises like `parse`."""
+    return parse(SearchSpec, body)
 
 
-def parse_question(body: bytes) -> Question:
-    """The network whose cost a body asks for; raises as `parse_submission`."""
-    return _parsed(CostSpec, body)
+def parse_cost_request(body: bytes) -> CostRequest:
+    """The network whose cost is requested; raises like `parse`."""
+    return parse(CostSpec, body)
 
 
-def _parsed(kind: type[Spec], body: bytes) -> Stated[Spec]:
+def parse(model: type[Spec], body: bytes) -> Parsed[Spec]:
+    """The value in a body. Malformed if it is not JSON; InvalidRequest with a pointer for every other fault."""
     document = parse_json(body)
+    return Parsed(validate(model, document), document)
+
+
+def validate(model: type[Spec], document: Any) -> Spec:
+    """The value in a document. InvalidRequest with a pointer for every fault."""
     try:
-        return Stated(kind.model_validate(document), document)
+        return model.model_validate(document)
     except ValidationError as error:
         raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
 
 
-def refused(error: InvalidSpec, document: Any) -> InvalidRequest:
-    """The faults of a specification, with pointers into the document that stated it."""
-    return InvalidRequest([Problem(_sent(p.pointer, document), p.message) for p in error.problems])
+def invalid_request(error: InvalidSpec, document: Any) -> InvalidRequest:
+    """The faults of a specification, with pointers into the document it was parsed from."""
+    return InvalidRequest(
+        [Problem(_document_pointer(fault.pointer, document), fault.message) for fault in error.problems]
+    )
 
 
-def _sent(pointer: str, document: Any) -> str:
-    """A pointer into the search, as a pointer into the document that stated it."""
+def _document_pointer(pointer: str, document: Any) -> str:
+    """A pointer into the specification, as a pointer into the document it was parsed from."""
     parts = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
     path: list[str | int] = []
     value = document
@@ -96,7 +104,9 @@ def _sent(pointer: str, document: Any) -> str:
 
 
 def parse_json(body: bytes) -> Any:
-    """The value a body states. Malformed unless it is strict JSON that SQL can hold, and not nested deeper than 200."""
+    """The JSON value in a body. Malformed unless it is strict JSON nested at most 200 deep; InvalidRequest for values
+    that SQL cannot store.
+    """
     try:
         document = from_json(body, allow_inf_nan=False)
     except ValueError as error:
@@ -107,7 +117,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _unstorable(value: Any, pointer: str = "") -> Problem | None:
-    """The first number that overflows, or string with a NUL: PostgreSQL refuses both."""
+    """The first number that overflows, or string with a NUL: PostgreSQL stores neither."""
     if isinstance(value, float) and not math.isfinite(value):
         return Problem(pointer, "the number is too large")
     if isinstance(value, str) and "\0" in value:
@@ -126,24 +136,27 @@ def _unstorable(value: Any, pointer: str = "") -> Problem | None:
 
 
 def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
-    """One problem a place: alternatives of a union are joined, and give way to faults further inside."""
-    found: dict[str, list[str]] = {}
+    """One problem per place: alternatives of a union are joined, or left out where there are faults further inside."""
+    messages_at: dict[str, list[str]] = {}
     for error in errors:
         pointer = "".join(f"/{pointer_token(part)}" for part in _location(error, document))
         message = _message(error)
-        if message not in found.setdefault(pointer, []):
-            found[pointer].append(message)
-    type_words = set(_TYPE_WORDS.values())
+        if message not in messages_at.setdefault(pointer, []):
+            messages_at[pointer].append(message)
+    type_messages = set(_TYPE_MESSAGES.values())
     return [
         Problem(pointer, " or ".join(messages))
-        for pointer, messages in found.items()
-        if not (type_words.issuperset(messages) and any(other.startswith(pointer + "/") for other in found))
+        for pointer, messages in messages_at.items()
+        if not (
+            type_messages.issuperset(messages)
+            and any(other.startswith(pointer + "/") for other in messages_at)
+        )
     ]
 
 
 def _message(error: ErrorDetails) -> str:
-    if words := _TYPE_WORDS.get(error["type"]):
-        return words
+    if message := _TYPE_MESSAGES.get(error["type"]):
+        return message
     if error["type"] == "union_tag_invalid":
         context = error["ctx"]
         return f"{context['discriminator']} {context['tag']!r} is unknown; known: {context['expected_tags']}"
@@ -151,10 +164,10 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _location(error: ErrorDetails, document: Any) -> list[str | int]:
-    """The path in the document that pydantic's location means.
+    """The path in the document for a location of pydantic.
 
-    A location also names branches of unions, and fields that a validator made out of another form (a mapping read as a
-    list, a list read as fields): both are translated to what was sent, or left out.
+    A location also has branches of unions, and fields that a validator made from a short form (a mapping parsed as a
+    list, a list parsed as fields): both are translated to the document's form, or left out.
     """
     path: list[str | int] = []
     value = document
@@ -172,7 +185,7 @@ def _location(error: ErrorDetails, document: Any) -> list[str | int]:
 
 
 def _step(part: str | int, value: Any) -> str | int | None:
-    """The key of `value` that a part of a location means; None if the part is not about the document."""
+    """The key of `value` for a part of a location; None if the part is not in the document."""
     if isinstance(value, Mapping):
         if isinstance(part, str):
             return part if part in value else None

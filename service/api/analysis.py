@@ -1,4 +1,4 @@
-"""What a search has learned: how its front grew, and what each choice does."""
+"""Analysis of a search: growth of its front, and effect of each choice."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
 
 
 def _space(spec: SearchSpec, blobs: BlobStore) -> Choices:
-    """The job's choices; none if its model cannot be read any more."""
+    """The job's choices; empty if its model cannot be read any more."""
     try:
         return job_kind(spec).choices(spec, resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec:
         return Choices(slots=(), widths=(), quantized=(), base_widths={})
 
 
-def _view(job: Job, found: Analysis) -> AnalysisView:
-    fields: dict[str, Any] = asdict(found)
+def _view(job: Job, result: Analysis) -> AnalysisView:
+    fields: dict[str, Any] = asdict(result)
     return AnalysisView(
         job_id=job.id,
         metric=SearchSpec.model_validate(job.spec).objective.metric,
         cost_unit=job.cost_unit,
-        hypervolume=found.steps[-1].hypervolume if found.steps else 0.0,
+        hypervolume=result.steps[-1].hypervolume if result.steps else 0.0,
         **fields,
     )

@@ -1,4 +1,4 @@
-"""The cost of a network, without a job: energy by layer, the other costs, and where the figures come from."""
+"""The cost of a network, without a job: energy by layer, other costs, and the energy profiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from search.cost.answer import price_network
 from search.errors import InvalidSpec
 from service.api.deps import READS, BlobsDep, CostDep
 from service.api.responses import problem_responses
-from service.parsing import refused
+from service.parsing import invalid_request
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 from service.store.references import BlobLookup
 
@@ -25,21 +25,21 @@ _REFUSED = problem_responses(
     _400="The body is not JSON",
     _413="The body is too large",
     _415="The body is not application/json",
-    _422="The network cannot be priced as written: a pointer and a message for each fault",
+    _422="The request is not valid: a pointer and a message for each fault",
 )
 
 
 @router.post("/cost", openapi_extra=_BODY, responses=_REFUSED)
-def cost(question: CostDep, blobs: BlobsDep) -> NetworkCostView:
-    """What one inference of a network costs, quantized as given or as it is. Nothing is stored or trained."""
+def cost(request: CostDep, blobs: BlobsDep) -> NetworkCostView:
+    """The cost of one inference of a network, as it is or with the given quantizers. Nothing is stored or trained."""
     try:
-        answer = price_network(question.spec, BlobLookup(blobs)).answer()
+        answer = price_network(request.spec, BlobLookup(blobs)).answer()
     except InvalidSpec as error:
-        raise refused(error, question.document) from None
+        raise invalid_request(error, request.document) from None
     return NetworkCostView.model_validate(answer)
 
 
 @router.get("/profiles")
 def list_profiles() -> ProfileList:
-    """The energy profiles that come with fewbits, with the source of every figure."""
+    """The energy profiles that are part of fewbits, with the source of every figure."""
     return ProfileList(items=tuple(ProfileView.model_validate(profile) for profile in profiles.built_in()))

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from service.auth.authenticator import Authenticator, Credentials
 from service.auth.scopes import Caller, KeyScope
 from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
-from service.parsing import Question, Submission, parse_question, parse_submission
+from service.parsing import CostRequest, Submission, parse_cost_request, parse_submission
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
@@ -173,13 +173,13 @@ def _submission(body: BodyDep) -> Submission:
 SubmissionDep = Annotated[Submission, Depends(_submission)]
 
 
-def _question(body: BodyDep, database: DatabaseDep) -> Question:
-    question = parse_question(body)
-    return replace(question, spec=pinned(question.spec, database))
+def _cost_request(body: BodyDep, database: DatabaseDep) -> CostRequest:
+    request = parse_cost_request(body)
+    return replace(request, spec=pinned(request.spec, database))
 
 
 #: The cost request in the request's body.
-CostDep = Annotated[Question, Depends(_question)]
+CostDep = Annotated[CostRequest, Depends(_cost_request)]
 
 
 async def _job_id(job_id: Annotated[str, Path(description="id of a job")]) -> str:

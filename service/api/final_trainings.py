@@ -1,17 +1,15 @@
-"""The final training of chosen trials: asked for, and read. Its files are the trial's, named `final-...`."""
+"""Final trainings of selected trials. Their files are the trial's, named `final-...`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
-from pydantic import ValidationError
 
 from search.results.final_training import FinalSpec
 from service.api.deps import READS, SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
 from service.api.responses import problem_responses
-from service.errors import InvalidRequest
-from service.parsing import parse_json, problems
+from service.parsing import parse
 from service.queue import TaskName
 from service.schemas.final_training import FinalView
 from service.store import final_trainings
@@ -20,12 +18,8 @@ from service.store.final_training_models import FinalTraining
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["trials"], dependencies=[READS])
 
 
-def _wanted(body: BodyDep) -> FinalSpec:
-    document = parse_json(body)
-    try:
-        return FinalSpec.model_validate(document)
-    except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+def _spec(body: BodyDep) -> FinalSpec:
+    return parse(FinalSpec, body).spec
 
 
 _BODY: dict[str, Any] = {
@@ -47,38 +41,38 @@ verbs = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependenci
     responses=problem_responses(
         _400="The body is not JSON",
         _404="No such job or trial",
-        _409="The trial has no trained model, or is being trained for other epochs",
+        _409="The trial has no trained model, or a final training with other epochs",
         _415="The body is not application/json",
-        _422="The body cannot be carried out as written",
+        _422="The body is not valid",
     ),
 )
 def finalize_trial(
     job_id: JobId,
     number: TrialNumber,
-    wanted: Annotated[FinalSpec, Depends(_wanted)],
+    spec: Annotated[FinalSpec, Depends(_spec)],
     database: DatabaseDep,
     queue: QueueDep,
     response: Response,
 ) -> FinalView:
-    """Train a measured trial on, and measure it on validation and test data. Asked twice, it is done once."""
+    """Train a measured trial for more epochs, and evaluate it on validation and test data; idempotent."""
     with database.transaction() as session:
-        found, is_new = final_trainings.request(session, job_id, number, wanted.epochs)
+        row, is_new = final_trainings.request(session, job_id, number, spec.epochs)
         if is_new:
-            queue.enqueue(TaskName.RUN_FINAL_TRAINING, found.trial_id)
-        view = final_view(job_id, number, found)
+            queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
+        view = final_view(job_id, number, row)
     response.headers["Location"] = f"/v1/jobs/{job_id}/trials/{number}/final"
     return view
 
 
 @router.get("/final", responses=problem_responses(_404="No such job or trial, or no final training of it"))
 def read_final(job_id: JobId, number: TrialNumber, session: SessionDep) -> FinalView:
-    """How far the final training of a trial is, and what it measured."""
+    """The progress of a trial's final training, and its results."""
     return final_view(job_id, number, final_trainings.get(session, job_id, number))
 
 
 def final_view(job_id: str, number: int, row: FinalTraining) -> FinalView:
-    """The row as its reader wants it."""
-    given: dict[str, Any] = {"job_id": job_id, "number": number}
-    for name in FinalView.model_fields.keys() - given.keys():
-        given[name] = getattr(row, name)
-    return FinalView(**given | {name: given[name] or {} for name in ("durations_s", "versions")})
+    """The row as a response."""
+    fields: dict[str, Any] = {"job_id": job_id, "number": number}
+    for name in FinalView.model_fields.keys() - fields.keys():
+        fields[name] = getattr(row, name)
+    return FinalView(**fields | {name: fields[name] or {} for name in ("durations_s", "versions")})

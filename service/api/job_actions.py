@@ -1,5 +1,6 @@
-"""What is done with jobs that are there: paused, resumed, stopped, cancelled, retried, extended, cloned, changed,
-deleted. What is legal when stands in `service.store.lifecycle`.
+"""Actions on existing jobs: pause, resume, stop, cancel, retry, extend, clone, change, delete.
+
+Which of them a status allows is in `service.store.lifecycle`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import Field
 from sqlalchemy.orm import Session
 
 from search.errors import Problem
@@ -21,7 +22,7 @@ from service.api.responses import problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.auth.scopes import Caller
 from service.errors import InvalidRequest, NotJson
-from service.parsing import Stated, parse_json, problems
+from service.parsing import Parsed, parse_json, validate
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings
@@ -37,11 +38,11 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS, SUBMIT
 _JSON: Final = ("application/json", "application/merge-patch+json")
 
 _ILLEGAL = problem_responses(
-    _404="No such job", _409="The state of the job does not allow this; `allowed` lists what it does"
+    _404="No such job", _409="The status of the job does not allow this; `allowed` lists what it allows"
 )
 #: Bodies for the reference.
 _EXTENSION: Final = {"$ref": "#/components/schemas/Extension"}
-#: A merge patch: null stands for the default.
+#: A merge patch: null means the default.
 _CHANGES: Final = {
     "type": "object",
     "additionalProperties": False,
@@ -59,26 +60,26 @@ _CHANGES: Final = {
         "priority": {"type": ["integer", "null"], "minimum": -100, "maximum": 100},
     },
 }
-_PATCH: Final = {"type": "object", "description": "what differs from the job's specification"}
+_PATCH: Final = {"type": "object", "description": "changes to the job's specification"}
 
 _BODY = problem_responses(
     _400="The body is not JSON",
     _413="The body is too large",
-    _415="The body is not JSON by its type",
-    _422="What is wrong, and where",
+    _415="The content type is not JSON",
+    _422="The body is not valid: a pointer and a message for each fault",
 )
 
 
 class Extension(Frozen):
-    """How much more a job may use that has ended."""
+    """What is added to the budget of a job that has ended."""
 
-    trials: int | None = Field(None, ge=1, le=100_000, description="so many trials more")
-    epochs: int | None = Field(None, ge=1, description="so many epochs more, of all trials together")
-    seconds: float | None = Field(None, gt=0, description="so many seconds more")
+    trials: int | None = Field(None, ge=1, le=100_000, description="additional trials")
+    epochs: int | None = Field(None, ge=1, description="additional epochs, of all trials together")
+    seconds: float | None = Field(None, gt=0, description="additional seconds")
 
 
 async def _document(request: Request) -> Any:
-    """The body, which may be empty: then there is nothing to change."""
+    """The body; an empty one is an empty object."""
     body = await request.body()
     if not body:
         return {}
@@ -99,30 +100,30 @@ def _body_of(schema: Mapping[str, Any], *, required: bool) -> dict[str, Any]:
     return {"requestBody": {"required": required, "content": content}}
 
 
-# --- moves ---------------------------------------------------------------------------------------------------------
+# --- actions ---------------------------------------------------------------------------------------------------------
 
 
 @router.post("/{job_id}:pause", responses=_ILLEGAL)
 def pause_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
-    """Let no further trial begin. Those under way go on; a time budget stands still."""
+    """Pause a job: no further trial starts; running trials continue. The time budget does not run."""
     return _do(database, queue, lambda session: job_actions.pause(session, job_id))
 
 
 @router.post("/{job_id}:resume", responses=_ILLEGAL)
 def resume_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
-    """Go on after a pause."""
+    """Continue a paused job."""
     return _do(database, queue, lambda session: job_actions.resume(session, job_id))
 
 
 @router.post("/{job_id}:stop", responses=_ILLEGAL)
 def stop_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
-    """End the search with what it has: trials under way are finished, then the best one is reported."""
+    """End the search early: running trials are completed, then the best trial is reported."""
     return _do(database, queue, lambda session: job_actions.stop(session, job_id))
 
 
 @router.post("/{job_id}:cancel", responses=_ILLEGAL)
 def cancel_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView:
-    """End the job now: trials in the queue at once, those under way within seconds. What was measured stays."""
+    """End a job now: queued trials at once, running trials within seconds. Measured trials are kept."""
     return _do(database, queue, lambda session: job_actions.cancel(session, job_id))
 
 
@@ -130,7 +131,7 @@ def cancel_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView
 def retry_job(
     job_id: JobId, database: DatabaseDep, queue: QueueDep, settings: SettingsDep, caller: CallerDep
 ) -> JobView:
-    """Have every failed trial tried again; a job that has ended runs again for it."""
+    """Retry every failed trial; a job that has ended runs again."""
 
     def retry(session: Session) -> Job:
         job, _ = job_actions.check(session, job_id, JobAction.RETRY)
@@ -141,14 +142,14 @@ def retry_job(
 
 
 def _check_run_again(session: Session, settings: Settings, caller: Caller, job: Job, trials: int) -> None:
-    """QuotaReached or QuotaExhausted unless the caller may have a job that ended run again, up to so many trials."""
+    """QuotaReached or QuotaExhausted unless a job that has ended may run again, up to `trials` trials."""
     if job.status in JOB_ENDED:
         stored = jobs.trial_counts(session, [job.id])[job.id].total()
         quotas.check_submission(session, settings, caller.tenant, max(trials - stored, 0))
 
 
 def _do(database: Database, queue: Queue, change: Callable[[Session], Job]) -> JobView:
-    """Change a job, wake workers for what it lets begin, and show it as it is then."""
+    """Change a job and wake workers for the trials that it may start; the job afterwards."""
     with database.transaction() as session:
         job = change(session)
         for trial_id in job_actions.startable(session, job):
@@ -174,7 +175,7 @@ def extend_job(
     settings: SettingsDep,
     caller: CallerDep,
 ) -> JobView:
-    """Give a job that has ended a larger budget, and have it go on."""
+    """Add to the budget of a job that has ended, and continue it."""
     more = _extension(document)
 
     def extend(session: Session) -> Job:
@@ -187,12 +188,9 @@ def extend_job(
 
 
 def _extension(document: Mapping[str, Any]) -> Extension:
-    try:
-        more = Extension.model_validate(document)
-    except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+    more = validate(Extension, document)
     if more == Extension():
-        raise InvalidRequest([Problem("", "name trials, epochs or seconds")])
+        raise InvalidRequest([Problem("", "name at least one of trials, epochs and seconds")])
     return more
 
 
@@ -205,32 +203,32 @@ def _extended(session: Session, job: Job, more: Extension) -> dict[str, Any]:
             faults.append(Problem(f"/{name}", f"the job has no budget of {name}"))
         elif value is not None:
             budget[name] += value
-    faults += _left_empty(session, job, budget)
+    faults += _used_up(session, job, budget)
     if faults:
         raise InvalidRequest(faults)
-    return _specified(job, {"budget": budget}, trials="/trials").model_dump(mode="json")
+    return _patched(job, {"budget": budget}, trials="/trials").model_dump(mode="json")
 
 
-def _left_empty(session: Session, job: Job, budget: Mapping[str, Any]) -> list[Problem]:
-    """Budgets that are used up also after the extension: the job would end at once."""
-    found = []
+def _used_up(session: Session, job: Job, budget: Mapping[str, Any]) -> list[Problem]:
+    """Budgets that are used up even after the extension: the job would end at once."""
+    faults = []
     if jobs.paid_trials(session, job.id) >= budget["trials"]:
-        found.append(Problem("/trials", f"all {budget['trials']} trials are used: name more"))
+        faults.append(Problem("/trials", f"all {budget['trials']} trials are used: add more"))
     used_s = jobs.active_s(job, now()) or 0.0
     if budget.get("seconds") is not None and used_s >= budget["seconds"]:
-        found.append(Problem("/seconds", f"{used_s:.0f} of {budget['seconds']:g} s are used: name more"))
-    return found
+        faults.append(Problem("/seconds", f"{used_s:.0f} of {budget['seconds']:g} s are used: add more"))
+    return faults
 
 
-def _truths(document: Mapping[str, Any], pointer: str = "") -> list[Problem]:
-    """Where true or false stands: nothing that can be changed is either, though Python takes them for numbers."""
-    found = [
+def _booleans(document: Mapping[str, Any], pointer: str = "") -> list[Problem]:
+    """Fields with a boolean: all that can be changed are numbers, and pydantic would accept a boolean as one."""
+    faults = [
         Problem(f"{pointer}/{name}", "should be a number")
         for name, value in document.items()
         if isinstance(value, bool)
     ]
     budget = document.get("budget")
-    return found + (_truths(budget, "/budget") if isinstance(budget, Mapping) else [])
+    return faults + (_booleans(budget, "/budget") if isinstance(budget, Mapping) else [])
 
 
 @router.patch(
@@ -246,19 +244,22 @@ def change_job(
     settings: SettingsDep,
     caller: CallerDep,
 ) -> JobView:
-    """Change budget, parallel_trials or priority of a job under way, by a merge patch of its specification."""
+    """Change budget, parallel_trials or priority of an active job, by a merge patch of its specification."""
     faults = [
-        Problem(f"/{name}", f"cannot change; {', '.join(CHANGEABLE)} can. A clone may differ in anything")
+        Problem(
+            f"/{name}",
+            f"cannot be changed; only {', '.join(CHANGEABLE)} can. A clone may differ in every field",
+        )
         for name in document
         if name not in CHANGEABLE
     ]
-    faults += _truths(document)
+    faults += _booleans(document)
     if faults:
         raise InvalidRequest(faults)
 
     def change(session: Session) -> Job:
         job, _ = job_actions.check(session, job_id, JobAction.PATCH)
-        spec = _specified(job, document)
+        spec = _patched(job, document)
         more = spec.budget.trials - job.spec["budget"]["trials"]
         if more > 0:
             quotas.check_trials(session, settings, caller.tenant, more)
@@ -267,17 +268,13 @@ def change_job(
     return _do(database, queue, change)
 
 
-def _specified(job: Job, patch: Mapping[str, Any], trials: str = "/budget/trials") -> SearchSpec:
-    """The job's specification with a patch; InvalidRequest with pointers into the patch.
+def _patched(job: Job, patch: Mapping[str, Any], trials: str = "/budget/trials") -> SearchSpec:
+    """The job's specification with a merge patch applied; InvalidRequest with pointers into the patch.
 
-    `trials` is the pointer to the number of trials in what was sent.
+    `trials`: the pointer to the number of trials in the request's body.
     """
     document = merged(job.spec, patch)
-    try:
-        spec = SearchSpec.model_validate(document)
-    except ValidationError as error:
-        found = problems(error.errors(include_url=False), document)
-        raise InvalidRequest(found) from None
+    spec = validate(SearchSpec, document)
     old = job.spec["budget"]["trials"]
     if spec.schedule.kind != "whole_model" and spec.budget.trials != old:
         text = (
@@ -287,11 +284,18 @@ def _specified(job: Job, patch: Mapping[str, Any], trials: str = "/budget/trials
     return spec
 
 
+_CLONE = (
+    problem_responses(_404="No such job", _409="A request with this Idempotency-Key is still in progress")
+    | _BODY
+    | STARTED
+)
+
+
 @router.post(
     "/{job_id}:clone",
     status_code=202,
     openapi_extra=_body_of(_PATCH, required=False),
-    responses=problem_responses(_404="No such job", _409="The Idempotency-Key is in use") | _BODY | STARTED,
+    responses=_CLONE,
 )
 def clone_job(
     job_id: JobId,
@@ -300,23 +304,20 @@ def clone_job(
     intake: IntakeDep,
     idempotency_key: IdempotencyKey = None,
 ) -> JobView:
-    """Start a new job with the specification of this one, changed by a merge patch (RFC 7396); the body may be empty.
+    """Start a new job with the specification of this one, changed by a merge patch (RFC 7396). The body may be empty.
 
     An object whose `kind` changes is replaced, not merged.
     """
     with intake.database.reading() as session:
         spec = jobs.get(session, job_id).spec
     changed = merged(spec, document)
-    try:
-        submission = Stated(SearchSpec.model_validate(changed), changed)
-    except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), changed)) from None
+    submission = Parsed(validate(SearchSpec, changed), changed)
     request = intake.request(f"POST /v1/jobs/{job_id}:clone", idempotency_key, document)
     return intake.start(submission, response, request, cloned_from=job_id)
 
 
 @router.delete("/{job_id}", status_code=204, dependencies=[ADMINISTERS], responses=_ILLEGAL)
 def delete_job(job_id: JobId, database: DatabaseDep) -> None:
-    """Remove a job that has ended, its trials, events and files."""
+    """Delete a job that has ended, with its trials, events and files."""
     with database.transaction() as session:
         job_actions.delete(session, job_id)

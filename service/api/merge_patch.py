@@ -1,4 +1,4 @@
-"""JSON merge patches (RFC 7396): what a user sends to change a document."""
+"""JSON merge patches (RFC 7396)."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 def merged(document: Any, patch: Any) -> Any:
     """The document with a merge patch applied: objects are merged, null removes, everything else replaces.
 
-    One rule is added: an object whose `kind` changes is replaced, for its other fields belong to the old kind.
+    One rule is added: an object whose `kind` changes is replaced, because its other fields belong to the old kind.
     """
     if not isinstance(patch, Mapping):
         return patch
     if not isinstance(document, Mapping) or _is_another_kind(document, patch):
         document = {}
-    found = {name: value for name, value in document.items() if name not in patch}
+    result = {name: value for name, value in document.items() if name not in patch}
     for name, value in patch.items():
         if value is not None:
-            found[name] = merged(document.get(name), value)
-    return found
+            result[name] = merged(document.get(name), value)
+    return result
 
 
 def _is_another_kind(document: Mapping[str, Any], patch: Mapping[str, Any]) -> bool:

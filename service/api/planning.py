@@ -8,7 +8,7 @@ from search.errors import InvalidSpec
 from search.plans.base import Plan
 from search.plans.kinds import plan
 from search.spec.resolved import NO_UPLOADS, UploadLookup
-from service.parsing import Submission, refused
+from service.parsing import Submission, invalid_request
 
 
 def plan_of(submission: Submission, data_dir: Path, uploads: UploadLookup = NO_UPLOADS) -> Plan:
@@ -16,4 +16,4 @@ def plan_of(submission: Submission, data_dir: Path, uploads: UploadLookup = NO_U
     try:
         return plan(submission.spec, data_dir, uploads)
     except InvalidSpec as error:
-        raise refused(error, submission.document) from None
+        raise invalid_request(error, submission.document) from None

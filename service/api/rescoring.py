@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import ValidationError
 
 from search.cost.pricing import cost_unit
 from search.errors import InvalidSpec, Problem
@@ -17,7 +16,7 @@ from search.spec.resolved import resolve_model
 from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
-from service.parsing import Stated, parse_json, problems, refused
+from service.parsing import Parsed, invalid_request, parse
 from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
 from service.store import analysis, jobs
@@ -26,12 +25,8 @@ from service.store.references import BlobLookup
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
 
 
-def _wanted(body: BodyDep) -> Stated[RescoreSpec]:
-    document = parse_json(body)
-    try:
-        return Stated(RescoreSpec.model_validate(document), document)
-    except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+def _request(body: BodyDep) -> Parsed[RescoreSpec]:
+    return parse(RescoreSpec, body)
 
 
 _BODY: dict[str, Any] = {
@@ -49,18 +44,18 @@ _BODY: dict[str, Any] = {
         _400="The body is not JSON",
         _404="No such job",
         _415="The body is not application/json",
-        _422="The goal cannot be computed as written",
+        _422="The goal is not valid for this job: a pointer and a message for each fault",
     ),
 )
 def rescore_job(
     job_id: JobId,
-    wanted: Annotated[Stated[RescoreSpec], Depends(_wanted)],
+    request: Annotated[Parsed[RescoreSpec], Depends(_request)],
     session: SessionDep,
     blobs: BlobsDep,
 ) -> RescoreView:
-    """The measured trials ranked under another goal. Nothing is trained, nothing is stored."""
+    """Rank the measured trials under another goal. Nothing is trained or stored."""
     job = jobs.get(session, job_id)
-    goal = wanted.spec.goal
+    goal = request.spec.goal
     spec = SearchSpec.model_validate(job.spec)
     measured = [UnscoredTrial(*each) for each in analysis.assignments(session, job_id)]
     try:
@@ -69,15 +64,15 @@ def rescore_job(
         reason = f"the job's network cannot be priced: {error}"
         raise InvalidRequest([Problem("", reason)]) from None
     try:
-        found = rescore(goal, network, spec.objective.direction, measured, wanted.spec.k)
+        ranking = rescore(goal, network, spec.objective.direction, measured, request.spec.k)
     except InvalidSpec as error:
-        raise refused(error, wanted.document) from None
+        raise invalid_request(error, request.document) from None
     return RescoreView(
         job_id=job.id,
         goal=goal.model_dump(mode="json"),
         cost_unit=cost_unit(goal),
-        reference_cost=found.reference,
+        reference_cost=ranking.reference,
         metric_name=spec.objective.metric,
         metric_is_share=spec.objective.info.is_share,
-        items=tuple(PointView(**asdict(trial)) for trial in found.trials),
+        items=tuple(PointView(**asdict(trial)) for trial in ranking.trials),
     )

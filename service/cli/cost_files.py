@@ -16,7 +16,7 @@ from costmodel.errors import InvalidProfile
 from costmodel.technology import PROFILES, Technology, load_profile, profile_file
 from search.networks.zoo import ZOO
 from search.spec.cost import goal_options
-from service.parsing import Question, parse_question, parse_submission
+from service.parsing import CostRequest, parse_cost_request, parse_submission
 
 #: Files larger than this are no description of a network.
 MAX_FILE_BYTES: Final = 64 << 20
@@ -54,7 +54,7 @@ class _Given:
     reference: Mapping[str, Any] | None = None
 
 
-def question(asked: Asked) -> Question:
+def question(asked: Asked) -> CostRequest:
     """The question these arguments ask. Raises `Unusable`, and `InvalidRequest` with pointers into the question."""
     if asked.reference and asked.quantizers is not None:
         raise Unusable("--reference and --quantizers exclude each other")
@@ -71,7 +71,7 @@ def question(asked: Asked) -> Question:
     own = given.quantizers if asked.quantizers is None else read(asked.quantizers)
     if own is not None and not asked.reference:
         document["quantizers"] = own
-    return parse_question(_encoded(document, asked.model))
+    return parse_cost_request(_encoded(document, asked.model))
 
 
 def _changes(asked: Asked) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from search.errors import InvalidSpec
 from service.cli import cost_files, cost_table, session
 from service.cli.cost_html import page
 from service.errors import InvalidRequest, ServiceError
-from service.parsing import refused
+from service.parsing import invalid_request
 from service.schemas.cost import NetworkCostView, ProfileView
 
 
@@ -58,7 +58,7 @@ def _priced(asked: cost_files.Asked) -> Priced:
         if asked.explain is not None:
             priced.explanation(asked.explain)
     except InvalidSpec as error:
-        raise refused(error, question.document) from None
+        raise invalid_request(error, question.document) from None
     return priced
 
 
