@@ -1,4 +1,4 @@
-"""What leaves the library: integer weights, and a table of the quantizers."""
+"""Exports of a quantized model: integer weights, and a table of the quantizers."""
 
 from quantization.export.integers import export_integers
 from quantization.export.table import quantizer_table

@@ -15,7 +15,7 @@ _INTEGERS: Final = (np.int8, np.int16, np.int32, np.int64)
 def export_integers(model: keras.Model) -> dict[str, np.ndarray]:
     """`<layer>/<slot>/codes` (the smallest integer type that holds them) and `<layer>/<slot>/scale` (float32).
 
-    Their product is exactly what the model computes with. Ready for `numpy.savez`. The model must be built.
+    Their product is exactly the weight that the model computes with. Ready for `numpy.savez`. The model must be built.
     """
     arrays: dict[str, np.ndarray] = {}
     for layer in quantized_layers(model):

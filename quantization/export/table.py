@@ -1,4 +1,4 @@
-"""The quantizers of a model as a table that a person or a program reads."""
+"""The quantizers of a model as a table, for people and programs."""
 
 from __future__ import annotations
 

@@ -24,18 +24,16 @@ class NotInIntegers(ValueError):
 
 
 def integer_quantizer(spec: Any, layer: str) -> Function:
-    """What a quantizer's specification does to integers.
+    """The function on integers that a quantizer's specification stands for.
 
     Raises `NotInIntegers` for kinds that are not fixed-point and for scales found from the data.
     """
     make = _QUANTIZERS.get(spec.kind)
     if make is None:
-        raise NotInIntegers(
-            layer, f"quantizer {spec} of activations; those that run are {', '.join(_QUANTIZERS)}"
-        )
+        raise NotInIntegers(layer, f"quantizer {spec} of activations; supported are {', '.join(_QUANTIZERS)}")
     alpha = getattr(spec, "alpha", None)
     if isinstance(alpha, str):
-        raise NotInIntegers(layer, f"{spec}: alpha={alpha!r} looks at the data; give a number")
+        raise NotInIntegers(layer, f"{spec}: alpha={alpha!r} depends on the data; give a number")
     if isinstance(alpha, tuple):
         raise NotInIntegers(layer, f"{spec}: one alpha for all activations is needed, not {len(alpha)}")
     return make(spec, layer)
@@ -46,7 +44,7 @@ def encode_floats(spec: Any, x: Any, layer: str) -> IntegerTensor:
     floats = np.asarray(x, np.float64)
     if not np.isfinite(floats).all():
         raise ValueError("inputs must be finite")
-    # Forty bits below the point, and one that says whether anything lies below those: ties and signs stay exact.
+    # Forty bits below the point, and a sticky bit for everything below those: ties and signs stay exact.
     scaled = np.ldexp(np.clip(floats, -(2.0**20), 2.0**20), 40)
     whole = np.floor(scaled)
     codes = 2 * whole.astype(np.int64) + (scaled != whole)
@@ -149,13 +147,13 @@ def _hard_sigmoid(x: IntegerTensor) -> IntegerTensor:
     one = IntegerTensor(np.ones((), np.int64), np.zeros((), np.int64))
     wide = x.at(np.minimum(x.exponent, 0))
     unit = np.int64(1) << -np.maximum(wide.exponent, -61)
-    held = wide.with_codes(np.clip(wide.codes, -unit, unit)) if wide.exponent.min() > -61 else wide
-    return held.plus(one).scaled(-1)
+    clipped = wide.with_codes(np.clip(wide.codes, -unit, unit)) if wide.exponent.min() > -61 else wide
+    return clipped.plus(one).scaled(-1)
 
 
 def _tanh(spec: Any, layer: str) -> Function:
     if spec.use_real_tanh:
-        raise NotInIntegers(layer, f"{spec}: the hyperbolic tangent itself; use the hard one")
+        raise NotInIntegers(layer, f"{spec}: the exact hyperbolic tangent; use the hard one")
     count = 2.0 ** (spec.bits - 1)
     exponent = _power(1.0 / count, spec, layer)
     low, high = spec.symmetric - count, count - 1
@@ -164,7 +162,7 @@ def _tanh(spec: Any, layer: str) -> Function:
 
 def _sigmoid(spec: Any, layer: str) -> Function:
     if spec.use_real_sigmoid:
-        raise NotInIntegers(layer, f"{spec}: the sigmoid itself; use the hard one")
+        raise NotInIntegers(layer, f"{spec}: the exact sigmoid; use the hard one")
     low, high = float(spec.symmetric), 2.0**spec.bits - 1
     point = np.array(-spec.bits, np.int64)
     return lambda x: IntegerTensor(_hard_sigmoid(x).rounded(-spec.bits, low, high), point)
@@ -192,5 +190,5 @@ _QUANTIZERS: Final[Mapping[str, Callable[[Any, str], Function]]] = MappingProxyT
         "binary": _binary,
     }
 )
-#: Kinds that are an activation function themselves: they take the place of a layer's.
+#: Kinds that are an activation function themselves: they replace that of the layer.
 ACTIVATIONS: Final = frozenset({"quantized_relu", "quantized_tanh", "quantized_sigmoid", "binary"})

@@ -19,7 +19,7 @@ from quantization.integer.activations import (
     integer_quantizer,
     relu,
 )
-from quantization.integer.network import IntegerNetwork, Operation, Step
+from quantization.integer.network import IntegerLayer, IntegerNetwork, IntegerOperation
 from quantization.integer.operations import Affine, Average, Largest, Product, Windows
 from quantization.integer.tensor import IntegerTensor, dyadic
 from quantization.specs.parse import as_spec
@@ -48,8 +48,8 @@ def integer_network(model: keras.Model, input_quantizer: Any = None) -> IntegerN
     output = model.outputs[0]._keras_history.operation.name
     spec = _input_spec(body, sources, start, input_quantizer)
     ends = _ends(body, sources, output)
-    steps = tuple(_step(layer, sources[layer.name], layer.name in ends) for layer in body)
-    return IntegerNetwork(start, spec, steps, output)
+    integer_layers = tuple(_integer_layer(layer, sources[layer.name], layer.name in ends) for layer in body)
+    return IntegerNetwork(start, spec, integer_layers, output)
 
 
 def _ends(body: Sequence[Any], sources: Mapping[str, tuple[str, ...]], output: str) -> frozenset[str]:
@@ -73,14 +73,15 @@ def _sources(layer: Any) -> tuple[str, ...]:
         return ()
     if len(layer._inbound_nodes) > 1:
         raise NotInIntegers(layer.name, "it is called more than once")
-    given = layer.input
-    tensors = given if isinstance(given, list | tuple) else [given]
+    tensors = layer.input if isinstance(layer.input, list | tuple) else [layer.input]
     return tuple(tensor._keras_history.operation.name for tensor in tensors)
 
 
-def _input_spec(body: Sequence[Any], sources: Mapping[str, tuple[str, ...]], start: str, given: Any) -> Any:
-    if given is not None:
-        return as_spec(given)
+def _input_spec(
+    body: Sequence[Any], sources: Mapping[str, tuple[str, ...]], start: str, quantizer: Any
+) -> Any:
+    if quantizer is not None:
+        return as_spec(quantizer)
     first = [layer for layer in body if start in sources[layer.name]]
     specs = [_specs(layer).get("activation") for layer in first if _class(layer) == "Activation"]
     if len(specs) != len(first) or None in specs or len(set(specs)) != 1:
@@ -90,18 +91,20 @@ def _input_spec(body: Sequence[Any], sources: Mapping[str, tuple[str, ...]], sta
     return specs[0]
 
 
-def _step(layer: Any, inputs: tuple[str, ...], is_output: bool) -> Step:
+def _integer_layer(layer: Any, inputs: tuple[str, ...], is_output: bool) -> IntegerLayer:
     make = _LAYERS.get(_class(layer))
     if make is None:
-        raise NotInIntegers(layer.name, f"{_class(layer)} has no integer form; {', '.join(_LAYERS)} have")
+        raise NotInIntegers(
+            layer.name, f"{_class(layer)} has no integer form; supported are {', '.join(_LAYERS)}"
+        )
     if getattr(layer, "data_format", "channels_last") == "channels_first":
         raise NotInIntegers(layer.name, "channels_first; use channels_last")
     for slot, quantizer in getattr(layer, "_slot_quantizers", ()):
         if float(keras.ops.convert_to_numpy(quantizer.noise_factor)) != 1.0:
-            raise NotInIntegers(layer.name, f"the quantizer of {slot} lets a part of the float values pass")
-    made = make(layer)
-    exact = not any(getattr(operation, "rounds", False) for operation in made)
-    return Step(layer.name, inputs, (*made, *_activation(layer, is_output)), exact)
+            raise NotInIntegers(layer.name, f"the quantizer of {slot} lets part of the float values pass")
+    computed = make(layer)
+    exact = not any(getattr(operation, "rounds", False) for operation in computed)
+    return IntegerLayer(layer.name, inputs, (*computed, *_activation(layer, is_output)), exact)
 
 
 def _class(layer: Any) -> str:
@@ -117,7 +120,7 @@ def _specs(layer: Any) -> dict[str, Any]:
 # ---- activations -----------------------------------------------------------------------------------------------
 
 
-def _activation(layer: Any, is_output: bool) -> tuple[Operation, ...]:
+def _activation(layer: Any, is_output: bool) -> tuple[IntegerOperation, ...]:
     """The function of a layer and what quantizes it."""
     function = getattr(layer, "activation", None)
     spec = _specs(layer).get("activation")
@@ -128,11 +131,11 @@ def _activation(layer: Any, is_output: bool) -> tuple[Operation, ...]:
         name = "linear"
     if name not in _FUNCTIONS:
         hint = "; only the output's softmax is left out" if name == "softmax" else ""
-        raise NotInIntegers(layer.name, f"activation {name!r}; {', '.join(_FUNCTIONS)} run{hint}")
-    made = [_alone(_FUNCTIONS[name])] if name != "linear" else []
+        raise NotInIntegers(layer.name, f"activation {name!r}; supported are {', '.join(_FUNCTIONS)}{hint}")
+    applied = [_alone(_FUNCTIONS[name])] if name != "linear" else []
     if spec is not None:
-        made.append(_alone(integer_quantizer(spec, layer.name)))
-    return tuple(made)
+        applied.append(_alone(integer_quantizer(spec, layer.name)))
+    return tuple(applied)
 
 
 _FUNCTIONS: Final[Mapping[str, Callable[[IntegerTensor], IntegerTensor]]] = MappingProxyType(
@@ -140,7 +143,7 @@ _FUNCTIONS: Final[Mapping[str, Callable[[IntegerTensor], IntegerTensor]]] = Mapp
 )
 
 
-def _alone(function: Callable[[IntegerTensor], IntegerTensor]) -> Operation:
+def _alone(function: Callable[[IntegerTensor], IntegerTensor]) -> IntegerOperation:
     return lambda tensors: function(tensors[0])
 
 
@@ -149,10 +152,10 @@ def _alone(function: Callable[[IntegerTensor], IntegerTensor]) -> Operation:
 
 def _weights(layer: Any, slot: str) -> tuple[Any, Any]:
     """Codes and scale of a weight; an error if it has no quantizer."""
-    found = layer.quantized_weights() if hasattr(layer, "quantized_weights") else {}
-    if slot not in found:
+    weights = layer.quantized_weights() if hasattr(layer, "quantized_weights") else {}
+    if slot not in weights:
         raise NotInIntegers(layer.name, f"its {slot} is not quantized: give the slot a quantizer")
-    codes, scale = found[slot]
+    codes, scale = weights[slot]
     return codes, scale
 
 
@@ -162,7 +165,7 @@ def _bias(layer: Any) -> IntegerTensor | None:
     return dyadic(*_weights(layer, "bias"))
 
 
-def _dense(layer: Any) -> tuple[Operation, ...]:
+def _dense(layer: Any) -> tuple[IntegerOperation, ...]:
     weights = dyadic(*_weights(layer, "kernel"))
     return (Product(weights.codes, weights.exponent, _bias(layer), operations.flat_patches),)
 
@@ -180,7 +183,7 @@ def _per_axis(value: Any, layer: Any) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (value,) * len(layer.kernel_size)
 
 
-def _convolution(layer: Any) -> tuple[Operation, ...]:
+def _convolution(layer: Any) -> tuple[IntegerOperation, ...]:
     if layer.groups != 1:
         raise NotInIntegers(layer.name, f"groups={layer.groups}; use 1")
     weights = dyadic(*_weights(layer, "kernel"))
@@ -197,11 +200,11 @@ def _depthwise_product(layer: Any, bias: IntegerTensor | None) -> Product:
     return Product(kernel, weights.exponent, bias, _windows(layer).of, depthwise=True)
 
 
-def _depthwise(layer: Any) -> tuple[Operation, ...]:
+def _depthwise(layer: Any) -> tuple[IntegerOperation, ...]:
     return (_depthwise_product(layer, _bias(layer)),)
 
 
-def _separable(layer: Any) -> tuple[Operation, ...]:
+def _separable(layer: Any) -> tuple[IntegerOperation, ...]:
     weights = dyadic(*_weights(layer, "pointwise_kernel"))
     matrix = weights.codes.reshape(-1, weights.codes.shape[-1])
     pointwise = Product(matrix, weights.exponent, _bias(layer), operations.flat_patches)
@@ -211,7 +214,7 @@ def _separable(layer: Any) -> tuple[Operation, ...]:
 # ---- batch normalization ---------------------------------------------------------------------------------------
 
 
-def _normalization(layer: Any) -> tuple[Operation, ...]:
+def _normalization(layer: Any) -> tuple[IntegerOperation, ...]:
     """Exact where inverse, mean and beta are quantized; else float32 constants on the grid of the products."""
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) else layer.axis
     if axis not in (-1, len(layer.input.shape) - 1):
@@ -227,7 +230,7 @@ def _normalization(layer: Any) -> tuple[Operation, ...]:
     negative = mean.with_codes(-mean.codes)
     inverse = dyadic(*_weights(layer, "inverse"))
     beta = dyadic(*_weights(layer, "beta")) if layer.center else None
-    steps: list[Operation] = [
+    steps: list[IntegerOperation] = [
         lambda tensors: tensors[0].plus(negative),
         lambda tensors: tensors[0].times(inverse),
     ]
@@ -236,7 +239,7 @@ def _normalization(layer: Any) -> tuple[Operation, ...]:
     return tuple(steps)
 
 
-def _float_normalization(layer: Any) -> Operation:
+def _float_normalization(layer: Any) -> IntegerOperation:
     def read(name: str) -> Any:
         return np.asarray(keras.ops.convert_to_numpy(getattr(layer, name)), np.float64)
 
@@ -258,14 +261,14 @@ def _pooled(layer: Any) -> Windows:
     return Windows(sizes, strides, (1,) * len(sizes), layer.padding)
 
 
-def _average(layer: Any) -> tuple[Operation, ...]:
+def _average(layer: Any) -> tuple[IntegerOperation, ...]:
     windows = _pooled(layer)
     if any(sum(pad) for pad in windows.padded(layer.input.shape[1:-1])):
         raise NotInIntegers(layer.name, "an average over padding; use padding='valid'")
     return (_averaging(layer, windows.of, math.prod(windows.size)),)
 
 
-def _global_average(layer: Any) -> tuple[Operation, ...]:
+def _global_average(layer: Any) -> tuple[IntegerOperation, ...]:
     lengths = layer.input.shape[1:-1]
     if any(length is None for length in lengths):
         raise NotInIntegers(layer.name, "the lengths of its input must be known")
@@ -282,15 +285,15 @@ def _averaging(layer: Any, windows: Callable[[Any], Any], count: int) -> Average
     return Average(windows, dyadic(codes, scale), rounds=False)
 
 
-def _largest(layer: Any) -> tuple[Operation, ...]:
+def _largest(layer: Any) -> tuple[IntegerOperation, ...]:
     return (Largest(functools.partial(_pooled(layer).of, fill=_LOWEST)),)
 
 
-def _global_largest(layer: Any) -> tuple[Operation, ...]:
+def _global_largest(layer: Any) -> tuple[IntegerOperation, ...]:
     return (Largest(operations.whole_window), *_kept_axes(layer))
 
 
-def _kept_axes(layer: Any) -> tuple[Operation, ...]:
+def _kept_axes(layer: Any) -> tuple[IntegerOperation, ...]:
     if not layer.keepdims:
         return ()
     rank = len(layer.input.shape) - 2
@@ -299,46 +302,46 @@ def _kept_axes(layer: Any) -> tuple[Operation, ...]:
     )
 
 
-def _flatten(layer: Any) -> tuple[Operation, ...]:
+def _flatten(layer: Any) -> tuple[IntegerOperation, ...]:
     return (functools.partial(operations.reshaped, shape=(-1,)),)
 
 
-def _reshape(layer: Any) -> tuple[Operation, ...]:
+def _reshape(layer: Any) -> tuple[IntegerOperation, ...]:
     return (functools.partial(operations.reshaped, shape=tuple(layer.target_shape)),)
 
 
-def _zero_padding(layer: Any) -> tuple[Operation, ...]:
+def _zero_padding(layer: Any) -> tuple[IntegerOperation, ...]:
     pads = layer.padding if isinstance(layer.padding[0], list | tuple) else (layer.padding,)
     return (functools.partial(operations.padded, pads=[tuple(pad) for pad in pads]),)
 
 
-def _concatenate(layer: Any) -> tuple[Operation, ...]:
+def _concatenate(layer: Any) -> tuple[IntegerOperation, ...]:
     return (functools.partial(operations.concatenated, axis=layer.axis),)
 
 
-def _mean_of_branches(layer: Any) -> tuple[Operation, ...]:
+def _mean_of_branches(layer: Any) -> tuple[IntegerOperation, ...]:
     count = len(layer.input)
     return operations.added, operations.Scale(
         operations.factor_of(1.0 / count), rounds=count & (count - 1) != 0
     )
 
 
-def _unchanged(layer: Any) -> tuple[Operation, ...]:
+def _unchanged(layer: Any) -> tuple[IntegerOperation, ...]:
     return (lambda tensors: tensors[0],)
 
 
-def _relu_layer(layer: Any) -> tuple[Operation, ...]:
+def _relu_layer(layer: Any) -> tuple[IntegerOperation, ...]:
     if layer.max_value is not None or layer.negative_slope or layer.threshold:
         raise NotInIntegers(layer.name, "only a plain ReLU; quantize an Activation layer instead")
     return (_alone(relu),)
 
 
-def _merge(operation: Operation) -> Callable[[Any], tuple[Operation, ...]]:
+def _merge(operation: IntegerOperation) -> Callable[[Any], tuple[IntegerOperation, ...]]:
     return lambda layer: (operation,)
 
 
 #: Class of the Keras layer -> the operations that compute it.
-_LAYERS: Final[Mapping[str, Callable[[Any], tuple[Operation, ...]]]] = MappingProxyType(
+_LAYERS: Final[Mapping[str, Callable[[Any], tuple[IntegerOperation, ...]]]] = MappingProxyType(
     {
         "Activation": _unchanged,
         "Add": _merge(operations.added),

@@ -35,7 +35,7 @@ class Shifted(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FixedPoint:
-    """Integers, their width without the sign, and where the binary point lies.
+    """Integers, their width without the sign, and the position of the binary point.
 
     `values`: integers of any shape, saturated on construction and read-only. `frac_bits`: one number, or one per
     element of the last axis; may be negative or exceed `value_bits`. Comparisons are by value, element by element.
@@ -274,7 +274,7 @@ def round_log2(x: npt.ArrayLike, *, compat: bool = False) -> Floats:
 
 
 def hardware_round_log2(x: npt.ArrayLike) -> Floats:
-    """The place of the leading bit, plus one if the bit behind it is set: up from 1.5 * 2**n; -1 at 0."""
+    """The position of the leading bit, plus one if the next bit is set: up from 1.5 * 2**n; -1 at 0."""
     mantissa, exponent = np.frexp(np.asarray(x, np.float64))
     return np.asarray(exponent - 1.0 + (mantissa >= 0.75))
 
@@ -344,10 +344,10 @@ def _automatic(x: Floats, value_bits: int, compat: bool) -> Integers:
 
 def _integers(x: npt.ArrayLike, name: str) -> Integers:
     """A new array of whole numbers."""
-    found = np.asarray(x)
+    array = np.asarray(x)
     with np.errstate(invalid="ignore"):
-        integers = np.array(found, dtype=np.int64)
-    if found.dtype.kind not in "biu" and not np.array_equal(integers, found):
+        integers = np.array(array, dtype=np.int64)
+    if array.dtype.kind not in "biu" and not np.array_equal(integers, array):
         raise FixedPointError(f"{name} must be whole numbers within 64 bits")
     return integers
 

@@ -1,4 +1,4 @@
-"""A quantized network that runs in integers only: what the chip would compute. numpy only, once it is made."""
+"""A quantized network that runs in integers only, as a chip would compute it. numpy only, once it is built."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy.typing as npt
 from quantization.integer.activations import encode_floats
 from quantization.integer.tensor import IntegerOverflow, Integers, IntegerTensor
 
-Operation = Callable[[Sequence[IntegerTensor]], IntegerTensor]
+IntegerOperation = Callable[[Sequence[IntegerTensor]], IntegerTensor]
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """One layer: its name, the layers it reads, what it computes in order.
+class IntegerLayer:
+    """One layer: its name, the layers it reads, and its operations in order.
 
     `exact`: whether the layer's own arithmetic is integer; else its constants are rounded (batch normalization
-    that is not quantized, averages of a number of elements that is no power of two).
+    that is not quantized, averages over a number of elements that is not a power of two).
     """
 
     name: str
     inputs: tuple[str, ...]
-    operations: tuple[Operation, ...]
+    operations: tuple[IntegerOperation, ...]
     exact: bool = True
 
     def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
@@ -45,7 +45,7 @@ class IntegerNetwork:
 
     input_name: str
     input_quantizer: Any
-    steps: tuple[Step, ...]
+    layers: tuple[IntegerLayer, ...]
     output_name: str
 
     @property
@@ -53,10 +53,10 @@ class IntegerNetwork:
         """Layers whose constants are rounded. Without any, activations equal the Keras model's bit for bit, as far as
         the scales of its weights are powers of two.
         """
-        return tuple(step.name for step in self.steps if not step.exact)
+        return tuple(layer.name for layer in self.layers if not layer.exact)
 
     def encode(self, x: npt.ArrayLike) -> IntegerTensor:
-        """Float inputs (batch, ...) as codes: the last place where a float is seen."""
+        """Float inputs (batch, ...) as codes: after this there are no floats."""
         return encode_floats(self.input_quantizer, x, self.input_name)
 
     def trace(self, x: npt.ArrayLike) -> dict[str, IntegerTensor]:
@@ -65,8 +65,8 @@ class IntegerNetwork:
         Raises `IntegerOverflow`, naming the layer, where 63 bits do not hold a sum.
         """
         tensors = {self.input_name: self.encode(x)}
-        for step in self.steps:
-            tensors[step.name] = step([tensors[name] for name in step.inputs])
+        for layer in self.layers:
+            tensors[layer.name] = layer([tensors[name] for name in layer.inputs])
         return tensors
 
     def logits(self, x: npt.ArrayLike) -> IntegerTensor:

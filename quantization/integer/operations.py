@@ -1,4 +1,4 @@
-"""What the layers of a network compute, on integers. numpy only; images are (batch, height, width, channels)."""
+"""The operations of layers, on integers. numpy only; images are (batch, height, width, channels)."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Product:
 
 
 def flat_patches(x: Integers) -> Integers:
-    """What a dense layer multiplies: the last axis."""
+    """The inputs of a dense layer's products: the last axis."""
     return x
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows a convolution or pooling looks at, along the axes between batch and channels."""
+    """The windows of a convolution or pooling, along the axes between batch and channels."""
 
     size: tuple[int, ...]
     strides: tuple[int, ...]
@@ -56,7 +56,7 @@ class Windows:
     padding: str
 
     def padded(self, lengths: Sequence[int]) -> list[tuple[int, int]]:
-        """Zeros before and behind each axis."""
+        """Zeros before and after each axis."""
         if self.padding == "valid":
             return [(0, 0)] * len(lengths)
         pads = []
@@ -116,7 +116,7 @@ def factor_of(value: Any) -> IntegerTensor:
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """value * factor; `rounds`: whether the factor is not the number that was meant."""
+    """value * factor; `rounds`: whether the factor is a rounded one."""
 
     factor: IntegerTensor
     rounds: bool
@@ -176,7 +176,7 @@ def added(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
 
 
 def subtracted(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
-    """The first less the second."""
+    """The first minus the second."""
     return merged(tensors, lambda codes: codes[0] - codes[1])
 
 
@@ -199,7 +199,7 @@ def minimum(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
 
 
 def concatenated(tensors: Sequence[IntegerTensor], axis: int) -> IntegerTensor:
-    """All behind each other."""
+    """All, one after the other along an axis."""
     return merged(tensors, lambda codes: np.concatenate(codes, axis=axis))
 
 

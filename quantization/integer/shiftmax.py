@@ -93,12 +93,12 @@ class IntegerShiftmax:
 
 
 def _axes(axis: int | Sequence[int], shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """The axes counted from the front; each must exist and hold something."""
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    """The axes counted from the front; each must exist and have elements."""
+    indexes = (axis,) if isinstance(axis, int) else tuple(axis)
     rank = len(shape)
-    for index in given:
+    for index in indexes:
         if not -rank <= index < rank:
             raise ValueError(f"axis {index} does not exist: the input has {rank} axes")
         if shape[index] == 0:
             raise ValueError(f"axis {index} has no elements")
-    return tuple(index % rank for index in given)
+    return tuple(index % rank for index in indexes)

@@ -70,10 +70,10 @@ class IntegerTensor:
         """clip(round(value / 2**step_exponent), low, high), half to even: codes on another grid."""
         distance = self.exponent - step_exponent
         left = np.clip(distance, 0, _WIDEST)
-        held = (
+        saturated = (
             np.clip(self.codes, -(np.int64(1) << (_WIDEST - left)), np.int64(1) << (_WIDEST - left)) << left
         )
-        codes = np.where(distance >= 0, held, half_even(self.codes, np.clip(-distance, 0, _WIDEST)))
+        codes = np.where(distance >= 0, saturated, half_even(self.codes, np.clip(-distance, 0, _WIDEST)))
         return np.clip(codes, int(low), int(high)).astype(np.int64)
 
 
@@ -123,6 +123,6 @@ def peak(codes: Integers) -> int:
 
 
 def guard(largest: int) -> None:
-    """Refuse what a 64-bit accumulator cannot hold."""
+    """Raise `IntegerOverflow` for a magnitude that a 64-bit accumulator cannot hold."""
     if largest >= 1 << _WIDEST + 1:
         raise IntegerOverflow(f"{largest.bit_length()} bits are needed; an accumulator has 63 and a sign")

@@ -1,4 +1,4 @@
-"""A built quantized model as the cost model sees it: a network of plain layers, and the types of what they own."""
+"""A built quantized model as input of the cost model: a network of plain layers, and the types of their slots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from quantization.models.convert import plain_description, read_quantizers
 
 
 def network(model: keras.Model) -> Network:
-    """The network of a built model, its quantized layers taken for the Keras layers they stand for.
+    """The network of a built model, its quantized layers replaced by their Keras classes.
 
     Raises `costmodel.errors.InvalidNetwork` for what cannot be priced.
     """

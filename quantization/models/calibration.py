@@ -28,7 +28,7 @@ _EMPTY: Final = 1e-9  #: share of an empty bin in those histograms
 _CANDIDATES: Final = 6  #: binary points `mse` and `kl` try, from the one that holds everything downwards
 _FEWEST: Final = -64  #: integer bits a specification may have
 _MOST: Final = 64 - _HEADROOM
-_SAMPLE: Final = 200_000  #: values at most that a method looks at
+_SAMPLE: Final = 200_000  #: most values that a method uses
 _BATCH: Final = 256
 
 Array = np.ndarray[Any, Any]
@@ -36,10 +36,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class LayerNoise:
-    """What quantization does to one layer.
+    """The noise that quantization adds to one layer.
 
     `weights_db`: slot -> ratio of the power of the weights to that of their rounding error; `output_db`: the same of
-    the layer's output in the quantized network, errors of the layers before it included. Infinite: no error.
+    the layer's output in the quantized network, errors of the layers before it included. Infinite: without error.
     """
 
     layer: str
@@ -50,13 +50,15 @@ class LayerNoise:
 def integer_bits(values: Array, bits: int, *, signed: bool, method: Method = "minmax") -> int:
     """Integer bits (the sign not counted) of the fixed-point grid of `bits` bits that a method picks for `values`.
 
-    Raises `ValueError` for an unknown method, for values that are not finite, and for values no quantizer reaches.
+    Raises `ValueError` for an unknown method, values that are not finite, and values that no quantizer can hold.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}")
     sample = _sample(values)
     if not np.all(np.isfinite(sample)):
-        raise ValueError("calibration needs finite values; the model gives NaN or infinity on this sample")
+        raise ValueError(
+            "calibration needs finite values; the outputs of the model on this sample hold NaN or infinity"
+        )
     if not signed:
         sample = np.maximum(sample, 0.0)
     reach = float(np.max(np.abs(sample), initial=0.0))
@@ -167,11 +169,11 @@ def sensitivity(model: keras.Model, assignment: Assignment, x: Array) -> dict[st
     """
     last = model.layers[-1].name
     exact = outputs(model, [last], x)[last]
-    found = {}
+    ratios = {}
     for name, slots in assignment.items():
         alone = post_training(model, {name: slots}, x, correct_bias=False)
-        found[name] = sqnr_db(exact, outputs(alone, [last], x)[last])
-    return found
+        ratios[name] = sqnr_db(exact, outputs(alone, [last], x)[last])
+    return ratios
 
 
 def outputs(model: keras.Model, names: Sequence[str], x: Array) -> dict[str, Array]:
@@ -189,7 +191,7 @@ def outputs(model: keras.Model, names: Sequence[str], x: Array) -> dict[str, Arr
 
 def correct_shift(model: keras.Model, quantized: keras.Model, name: str, x: Array) -> None:
     """Take the mean shift of each channel of a layer's output, over a sample, off its bias, in place."""
-    exact, approximate = (outputs(each, [name], x)[name] for each in (model, quantized))
+    exact, approximate = (outputs(network, [name], x)[name] for network in (model, quantized))
     axes = tuple(range(exact.ndim - 1))
     layer = quantized.get_layer(name)
     layer.bias.assign(layer.bias - (approximate - exact).mean(axis=axes))
@@ -271,5 +273,5 @@ def _divergence(exact: Array, approximate: Array, step: float) -> float:
     reached = np.clip((edges[:, None] - levels[None, :]) / step + 0.5, 0.0, 1.0)
     spread = np.maximum(np.diff(reached @ mass) / exact.size, _EMPTY)
     share = true / exact.size
-    kept = share > 0
-    return float(np.sum(share[kept] * np.log(share[kept] / spread[kept])))
+    filled = share > 0
+    return float(np.sum(share[filled] * np.log(share[filled] / spread[filled])))

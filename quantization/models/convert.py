@@ -1,4 +1,4 @@
-"""Float model and quantizers per layer -> quantized model, and back. The only place that walks a model."""
+"""Builds a quantized model from a float model and an assignment of quantizers, and reads the assignment back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN_LAYERS: Final = {cls.__name__: name for name, cls in QUANTIZED_LAYERS.item
 
 
 def float_model(config: Mapping[str, Any]) -> keras.Model:
-    """The float model a description stands for, with fresh weights.
+    """The float model of a description, with new weights.
 
     `config`: the dict of `model.to_json()` or `model.get_config()`, functional or Sequential. Only the layers
     the cost model knows may stand in it; `UnsupportedModel` names what is not allowed.
@@ -36,7 +36,7 @@ def quantize(
     assignment: Assignment,
     widths: Mapping[str, int] | None = None,
 ) -> keras.Model:
-    """A model of the same architecture with fresh weights, the named layers quantized as assigned.
+    """A model of the same architecture with new weights, the named layers quantized as assigned.
 
     `widths`: layer -> filters or units in place of the description's. Names are kept; layers that are quantized
     already and not named stay as they are. Raises `UnknownLayer`, `UnknownSlot`, `UnsupportedModel`.
@@ -66,23 +66,24 @@ def quantized_layers(model: keras.Model) -> list[Any]:
 @contextlib.contextmanager
 def weights_held(model: keras.Model) -> Iterator[None]:
     """Within it, layers quantize a weight once for all calls at inference and all integers; no weight may change."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         for layer in quantized_layers(model):
-            held.enter_context(layer.weights_held())
+            stack.enter_context(layer.weights_held())
         yield
 
 
 def transfer_weights(source: keras.Model, target: keras.Model) -> list[str]:
-    """Copy the weights of layers that both models have by name; returns those whose shapes differ, left as they are.
+    """Copy the weights of layers that both models have by name.
 
-    What a quantized layer holds besides (thresholds, noise factors) keeps its value.
+    Returns the names of layers whose shapes differ: they keep their weights. Other state of quantized layers
+    (thresholds, noise factors) keeps its value.
     """
-    known = {layer.name: layer for layer in source.layers}
+    sources = {layer.name: layer for layer in source.layers}
     left: list[str] = []
     for layer in target.layers:
-        given = known[layer.name].weights if layer.name in known else []
-        pairs = list(zip(given, layer.weights, strict=False))
-        if len(given) > len(layer.weights) or any(old.shape != new.shape for old, new in pairs):
+        weights = sources[layer.name].weights if layer.name in sources else []
+        pairs = list(zip(weights, layer.weights, strict=False))
+        if len(weights) > len(layer.weights) or any(old.shape != new.shape for old, new in pairs):
             left.append(layer.name)
             continue
         for old, new in pairs:

@@ -1,4 +1,4 @@
-"""Keras' description of a model, made safe to build: an allow-list of layers and of the objects inside them.
+"""Keras' description of a model, checked against an allow-list of layers and of the objects inside them.
 
 Keras imports whatever module a description names; nothing here does.
 """
@@ -17,7 +17,7 @@ from quantization.layers.base import PACKAGE
 
 #: Our own layers, by the name Keras registers them under.
 OWN_LAYERS: Final = {f"{PACKAGE}>{cls.__name__}": cls for cls in QUANTIZED_LAYERS.values()}
-#: Modules whose classes may stand inside a layer's configuration.
+#: Modules whose classes a layer's configuration may hold.
 _MODULES: Final = {
     "keras.initializers": keras.initializers.Initializer,
     "keras.regularizers": keras.regularizers.Regularizer,
@@ -25,7 +25,7 @@ _MODULES: Final = {
     "keras": keras.DTypePolicy,
     "keras.dtype_policies": keras.DTypePolicy,
 }
-#: Our own objects that may stand there.
+#: Our own objects that it may hold.
 _OWN_OBJECTS: Final = {f"{PACKAGE}>{RangeInitializer.__name__}": RangeInitializer.__name__}
 #: Wrappers Keras' own format uses.
 _WRAPPERS: Final = frozenset({"__tuple__", "__keras_tensor__"})
@@ -46,23 +46,24 @@ def description(model_or_config: Any) -> dict[str, Any]:
     """
     if isinstance(model_or_config, keras.Model):
         class_name = "Sequential" if isinstance(model_or_config, keras.Sequential) else "Functional"
-        found: Any = {"class_name": class_name, "config": model_or_config.get_config()}
+        document: Any = {"class_name": class_name, "config": model_or_config.get_config()}
     else:
-        found = model_or_config
-    if not isinstance(found, Mapping):
+        document = model_or_config
+    if not isinstance(document, Mapping):
         raise UnsupportedModel("", "must be a Keras model or the JSON object Keras writes of one")
-    if "class_name" not in found:
-        found = {"class_name": "Functional" if "input_layers" in found else "Sequential", "config": found}
-    if found["class_name"] not in ("Functional", "Sequential", "Model"):
-        raise UnsupportedModel("", f"must be Functional or Sequential, is {found['class_name']!r}")
-    body = _copied(found["config"])
+    if "class_name" not in document:
+        class_name = "Functional" if "input_layers" in document else "Sequential"
+        document = {"class_name": class_name, "config": document}
+    if document["class_name"] not in ("Functional", "Sequential", "Model"):
+        raise UnsupportedModel("", f"must be Functional or Sequential, is {document['class_name']!r}")
+    body = _copied(document["config"])
     if not isinstance(body, dict) or not isinstance(body.get("layers"), list):
         raise UnsupportedModel("", "has no list of layers")
     for layer in body["layers"]:
         _check_layer(layer)
         layer.pop("build_config", None)
     body.pop("build_input_shape", None)
-    return {"class_name": found["class_name"], "config": body}
+    return {"class_name": document["class_name"], "config": body}
 
 
 def described_layers(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -76,7 +77,7 @@ def layer_name(layer: Mapping[str, Any]) -> str:
 
 
 def build(described: Mapping[str, Any]) -> keras.Model:
-    """The model a checked description stands for, with fresh weights; `UnsupportedModel` if Keras refuses it."""
+    """The model of a checked description, with new weights; `UnsupportedModel` if Keras refuses it."""
     cls = keras.Sequential if described["class_name"] == "Sequential" else keras.Model
     try:
         return cls.from_config(described["config"])
@@ -88,7 +89,7 @@ def build(described: Mapping[str, Any]) -> keras.Model:
 def _copied(value: Any) -> Any:
     """A copy of an object of JSON; `copy.deepcopy` takes several times as long."""
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
+        return {key: _copied(item) for key, item in value.items()}
     return type(value)(map(_copied, value)) if type(value) in (list, tuple) else value
 
 
@@ -104,7 +105,7 @@ def _check_layer(layer: Any, depth: int = 0) -> None:
     for key, value in layer["config"].items():
         if key in ("layer", "backward_layer") and class_name in _NESTING and value is not None:
             if depth > 2:
-                raise UnsupportedModel(name, "layers inside layers inside layers")
+                raise UnsupportedModel(name, "layers are nested too deeply")
             _check_layer(value, depth + 1)
         elif key != "quantizers":
             _check_object(name, key, value, 0)
@@ -115,8 +116,8 @@ def _is_allowed(layer: Mapping[str, Any]) -> bool:
     if registered in OWN_LAYERS:
         return bool(layer["class_name"] == OWN_LAYERS[registered].__name__)
     module = layer.get("module")
-    known = layer["class_name"] in KERAS_LAYERS and registered in (None, layer["class_name"])
-    return known and (module is None or module == "keras.layers")
+    is_keras = layer["class_name"] in KERAS_LAYERS and registered in (None, layer["class_name"])
+    return is_keras and (module is None or module == "keras.layers")
 
 
 def _check_object(layer: str, key: str, value: Any, depth: int) -> None:
@@ -147,7 +148,5 @@ def _is_plain(value: Mapping[str, Any]) -> bool:
         or value.get("registered_name") not in (None, class_name)
     ):
         return False
-    found = getattr(
-        getattr(keras, value["module"].removeprefix("keras").lstrip("."), keras), class_name, None
-    )
-    return isinstance(found, type) and issubclass(found, base)
+    cls = getattr(getattr(keras, value["module"].removeprefix("keras").lstrip("."), keras), class_name, None)
+    return isinstance(cls, type) and issubclass(cls, base)

@@ -167,8 +167,10 @@ def _remove(described: dict[str, Any], name: str, instead: str) -> None:
     """Take a layer out; what read it reads `instead`."""
     body = described["config"]
     body["layers"] = [layer for layer in body["layers"] if layer_name(layer) != name]
-    found = [history for layer in body["layers"] for history in _histories(layer.get("inbound_nodes", []))]
-    for reference in [*found, *_references(body.get("output_layers", []))]:
+    references = [
+        history for layer in body["layers"] for history in _histories(layer.get("inbound_nodes", []))
+    ]
+    for reference in [*references, *_references(body.get("output_layers", []))]:
         if reference[0] == name:
             reference[0] = instead
 

@@ -18,7 +18,7 @@ ActivationBits = Annotated[Bits, Field(le=8)]
 
 
 class _Weight(QuantizerBase):
-    """What the weight quantizers share."""
+    """Base of the weight quantizers."""
 
     shown = 1
 
@@ -83,13 +83,13 @@ class DiscreteRelu(QuantizerBase):
 
     @property
     def step_width(self) -> float:
-        """Distance of two levels."""
+        """Distance between two levels."""
         levels = 2**self.bits - 1
         return self.step if self.step is not None else min(levels, 6) / levels
 
     @property
     def threshold_value(self) -> float:
-        """What the input must exceed to leave zero."""
+        """The input above which the output is not zero."""
         return self.threshold if self.threshold is not None else self.step_width / 2
 
     def data_type(self) -> DataType:

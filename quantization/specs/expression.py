@@ -4,7 +4,7 @@
     argument   = [ name "=" ] value
     value      = number | string | "True" | "False" | "None" | "[" [ value { "," value } [","] ] "]"
 
-Nothing is evaluated: a name that is no literal is an error. Plain Python, no Keras.
+Nothing is evaluated: a name that is not a literal is an error. Plain Python, no Keras.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _MAX_DEPTH: Final = 8
 
 
 class QuantizerError(ValueError):
-    """A quantizer expression that cannot be read: says where, and what is allowed there.
+    """A quantizer expression that cannot be read: states the position, and what is allowed there.
 
-    `text` is the expression, `position` the offset in it of what is wrong.
+    `text` is the expression, `position` the offset of the error in it.
     """
 
     def __init__(self, problem: str, text: str | None = None, position: int = 0) -> None:
@@ -47,7 +47,7 @@ class QuantizerError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument: its name, or None for a positional one, its value and where it stands in the text."""
+    """One argument: its name, or None for a positional one, its value and its position in the text."""
 
     name: str | None
     value: Value
@@ -56,7 +56,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What a quantizer expression says: a name and its arguments, nothing looked up yet."""
+    """A parsed quantizer expression: a name and its arguments, not yet looked up."""
 
     text: str
     name: str
@@ -97,7 +97,7 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    """Recursive descent over the tokens; one method a rule of the grammar."""
+    """Recursive descent over the tokens; one method for each rule of the grammar."""
 
     def __init__(self, text: str, tokens: Sequence[_Token]) -> None:
         self._text = text
@@ -120,8 +120,8 @@ class _Parser:
         return False
 
     def _fail(self, expected: str) -> QuantizerError:
-        found = "the end" if self._next.kind == "end" else repr(self._next.text)
-        return QuantizerError(f"expected {expected}, found {found}", self._text, self._next.position)
+        token = "the end" if self._next.kind == "end" else repr(self._next.text)
+        return QuantizerError(f"expected {expected}, found {token}", self._text, self._next.position)
 
     def expression(self) -> Expression:
         if self._next.kind != "name":

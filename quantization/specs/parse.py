@@ -1,7 +1,7 @@
-"""Which quantizer, as a value: `QuantizerSpec`, its expression and its JSON. Plain: no Keras, no numpy.
+"""Quantizers as values: `QuantizerSpec`, its expression and its JSON. Plain: no Keras, no numpy.
 
-`parse_quantizer("quantized_bits(4,0,1,alpha=1.0)")` reads what AutoQKeras users write; `str(spec)` writes it
-so that it reads back; a pydantic field of type `Quantizer` takes either the expression or the object.
+`parse_quantizer("quantized_bits(4,0,1,alpha=1.0)")` reads the expressions of AutoQKeras users, and
+`str(spec)` writes them; a pydantic field of type `Quantizer` takes either the expression or the object.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ KINDS: Final[Mapping[str, type[QuantizerBase]]] = {
     spec.model_fields["kind"].default: spec for spec in get_args(QuantizerSpec)
 }
 
-#: Arguments of QKeras that only name or place its variables: read and dropped.
+#: Arguments of QKeras that only name or place its variables: accepted and ignored.
 _INERT: Final = frozenset({"var_name", "use_variables", "enable_fast_inference"})
 
 
 def parse_quantizer(text: str) -> QuantizerSpec:
-    """The quantizer an expression such as `quantized_relu(3,1)` names.
+    """The quantizer of an expression such as `quantized_relu(3,1)`.
 
-    Raises `QuantizerError` with the text, the position of what is wrong and what is allowed there.
+    Raises `QuantizerError` with the text, the position of the error and what is allowed there.
     """
     expression = parse_expression(text)
     spec = KINDS.get(expression.name)
@@ -95,13 +95,13 @@ def parse_quantizer(text: str) -> QuantizerSpec:
 
 
 def as_spec(value: object) -> QuantizerSpec:
-    """The quantizer an expression, a JSON object or a specification stands for; raises `QuantizerError`."""
+    """The quantizer of an expression, a JSON object or a specification; raises `QuantizerError`."""
     if isinstance(value, str):
         return parse_quantizer(value)
     try:
         return _ADAPTER.validate_python(value)
     except ValidationError as error:
-        raise QuantizerError(f"{value!r} is no quantizer: {_problem(error)}") from None
+        raise QuantizerError(f"{value!r} is not a quantizer: {_problem(error)}") from None
 
 
 def _bound(expression: Expression, spec: type[QuantizerBase]) -> dict[str, Argument]:
@@ -128,10 +128,10 @@ def _bound(expression: Expression, spec: type[QuantizerBase]) -> dict[str, Argum
     return {name: argument for name, argument in bound.items() if name not in _INERT}
 
 
-def _unknown(name: str, what: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+def _unknown(name: str, what: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}known: {', '.join(known)}"
+    return f"unknown {what} {name!r}; {hint}known: {', '.join(names)}"
 
 
 def _refused(
@@ -143,15 +143,15 @@ def _refused(
 
 
 def _problem(error: ValidationError) -> str:
-    """All that pydantic found, once a field, in words."""
+    """Every fault that pydantic found, once for each field, in words."""
     problems: dict[str, list[str]] = {}
     for item in error.errors():
         field = next((str(part) for part in item["loc"][1:2]), "")
         message = item["msg"].removeprefix("Value error, ")
         problems.setdefault(field, []).append(message[:1].lower() + message[1:])
     return "; ".join(
-        (f"{field}: " if field else "") + " or ".join(dict.fromkeys(found))
-        for field, found in problems.items()
+        (f"{field}: " if field else "") + " or ".join(dict.fromkeys(messages))
+        for field, messages in problems.items()
     )
 
 

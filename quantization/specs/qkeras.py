@@ -1,8 +1,8 @@
 """The kinds of QKeras-style quantizers, one frozen class each. Plain: no Keras, no numpy.
 
-Field names and their order are QKeras', so that expressions people have written mean the same here.
+Names and order of fields are those of QKeras, so that existing expressions mean the same here.
 Conventions: `bits` counts the sign, `integer` does not; a fixed-point number has `bits - signed - integer`
-fraction bits. `compat=True` asks for the reference library's faults, which docs/quantizers.md lists.
+fraction bits. `compat=True` reproduces the faults of the reference library, which docs/quantizers.md lists.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ Log2Rounding = Literal["rnd", "floor"]
 
 
 class QuantizerBase(BaseModel):
-    """What every kind has: a name, widths, a data type for the cost model, an expression that reads back."""
+    """Base of all kinds: a name, widths, a data type for the cost model, an expression."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: How many leading arguments `str` always writes, by position.
+    #: Number of leading arguments that `str` always writes, by position.
     shown: ClassVar[int] = 0
 
     kind: str
@@ -68,13 +68,13 @@ class QuantizerBase(BaseModel):
     def positional_names(cls) -> tuple[str, ...]:
         """The arguments that may be written without a name: up to `qnoise_factor`.
 
-        After it QKeras has the name of a variable, which means nothing here.
+        After it QKeras has the name of a variable, which has no meaning here.
         """
         names = cls.argument_names()[:-1]
         return names[: names.index("qnoise_factor") + 1] if "qnoise_factor" in names else names
 
     def data_type(self) -> DataType:
-        """How QTools types a number of this quantizer."""
+        """The data type that QTools gives the numbers of this quantizer."""
         raise NotImplementedError(self.kind)
 
     @property
@@ -122,9 +122,9 @@ def _check_scale(alpha: object, options: dict[str, object]) -> None:
             if options.get("scale_axis") is None:
                 raise ValueError("elements_per_scale needs scale_axis")
         return
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise ValueError(f"{', '.join(given)} needs alpha='auto' or 'auto_po2', not {alpha!r}")
+    present = [name for name, value in options.items() if value is not None]
+    if present:
+        raise ValueError(f"{', '.join(present)} needs alpha='auto' or 'auto_po2', not {alpha!r}")
 
 
 class QuantizedBits(_FixedPoint):

@@ -1,9 +1,9 @@
-"""What Rockpool 3.1.0 computes, faults included, for comparison with networks quantized by it. numpy only.
+"""Quantization as Rockpool 3.1.0 does it, with its faults, to compare with networks it has quantized. numpy only.
 
 Kept faults: the hidden factor on the readout's bias; an overflowing readout threshold shrinking the recurrent weights;
 |max threshold| tested instead of max |threshold|; weights rounded twice (global); nothing clipped; biases that count in
 no range, or are scaled only with two synapses (channel); an IndexError where the saturating neuron is the first
-without inputs. The caller's arrays, which Rockpool overwrites in places, stay as they are.
+without inputs. The caller's arrays, some of which Rockpool overwrites, are left unchanged.
 """
 
 from __future__ import annotations
@@ -22,40 +22,46 @@ from quantization.spiking.specification import (
     with_synapses,
 )
 
-#: What x86-64 makes of a NaN turned into an integer.
+#: The integer that x86-64 converts NaN to.
 _NOT_A_NUMBER: Final = np.iinfo(np.int64).min
 
 
-def global_quantize(given: XyloSpecification, top: int, highest: int, fuzzy: bool) -> XyloParameters:
-    """One factor a side; `top` and `highest` are the largest weight and threshold."""
-    weights_in, weights_rec = with_synapses(given.weights_in), with_synapses(given.weights_rec)
-    factor = _factor([weights_in, weights_rec], given.bias, top, fuzzy)
-    factor_out = _factor([given.weights_out], given.bias_out, top, fuzzy)
-    made = {
+def global_quantize(specification: XyloSpecification, top: int, highest: int, fuzzy: bool) -> XyloParameters:
+    """One factor for each side; `top` and `highest` are the largest weight and threshold."""
+    weights_in, weights_rec = (
+        with_synapses(specification.weights_in),
+        with_synapses(specification.weights_rec),
+    )
+    factor = _factor([weights_in, weights_rec], specification.bias, top, fuzzy)
+    factor_out = _factor([specification.weights_out], specification.bias_out, top, fuzzy)
+    arrays = {
         "weights_in": _rounded(weights_in * factor),
         "weights_rec": _rounded(weights_rec * factor),
-        "weights_out": _rounded(given.weights_out * factor_out),
-        "threshold": _rounded(given.threshold * factor),
-        "threshold_out": _rounded(given.threshold_out * factor_out),
+        "weights_out": _rounded(specification.weights_out * factor_out),
+        "threshold": _rounded(specification.threshold * factor),
+        "threshold_out": _rounded(specification.threshold_out * factor_out),
     }
     for threshold, shrunk in (
         ("threshold", ("weights_in", "weights_rec", "threshold")),
         ("threshold_out", ("weights_out", "weights_rec", "threshold_out")),
     ):
-        largest = int(made[threshold].max())
+        largest = int(arrays[threshold].max())
         if abs(largest) > highest and largest != _NOT_A_NUMBER:
-            made |= {name: _rounded(made[name] * (highest / largest)) for name in shrunk}
+            arrays |= {name: _rounded(arrays[name] * (highest / largest)) for name in shrunk}
     for name in ("bias", "bias_out"):
-        bias = getattr(given, name)
+        bias = getattr(specification, name)
         if bias is not None:
-            made[name] = _rounded(bias * factor)
-    return XyloParameters.from_arrays(made | _dashes(given))
+            arrays[name] = _rounded(bias * factor)
+    return XyloParameters.from_arrays(arrays | _dashes(specification))
 
 
-def channel_quantize(given: XyloSpecification, top: int, highest: int) -> XyloParameters:
-    """One factor a neuron, from its weights alone."""
-    weights_in, weights_rec = with_synapses(given.weights_in).copy(), with_synapses(given.weights_rec).copy()
-    threshold = given.threshold.copy()
+def channel_quantize(specification: XyloSpecification, top: int, highest: int) -> XyloParameters:
+    """One factor for each neuron, from its weights alone."""
+    weights_in, weights_rec = (
+        with_synapses(specification.weights_in).copy(),
+        with_synapses(specification.weights_rec).copy(),
+    )
+    threshold = specification.threshold.copy()
     fed = weights_in.shape[1]
     factors = np.ones(threshold.size)
     for neuron in range(threshold.size):
@@ -66,24 +72,28 @@ def channel_quantize(given: XyloSpecification, top: int, highest: int) -> XyloPa
         for array in (*sources, threshold[neuron : neuron + 1]):
             array *= factors[neuron]
             array *= 1.0 if limit is None else limit
-    weights_out, threshold_out, factors_out = _channel_readout(given, top, highest)
-    made: dict[str, Floats] = {
+    weights_out, threshold_out, factors_out = _channel_readout(specification, top, highest)
+    arrays: dict[str, Floats] = {
         "weights_in": weights_in,
         "weights_rec": weights_rec,
         "weights_out": weights_out,
         "threshold": threshold,
         "threshold_out": threshold_out,
     }
-    if given.bias is not None:
-        made["bias"] = given.bias * factors if given.synapses == 2 else given.bias
-    if given.bias_out is not None:
-        made["bias_out"] = given.bias_out * factors_out
-    return XyloParameters.from_arrays({name: _rounded(made[name]) for name in made} | _dashes(given))
+    if specification.bias is not None:
+        arrays["bias"] = specification.bias * factors if specification.synapses == 2 else specification.bias
+    if specification.bias_out is not None:
+        arrays["bias_out"] = specification.bias_out * factors_out
+    return XyloParameters.from_arrays(
+        {name: _rounded(arrays[name]) for name in arrays} | _dashes(specification)
+    )
 
 
-def _channel_readout(given: XyloSpecification, top: int, highest: int) -> tuple[Floats, Floats, Floats]:
+def _channel_readout(
+    specification: XyloSpecification, top: int, highest: int
+) -> tuple[Floats, Floats, Floats]:
     """Weights and thresholds of the readout, multiplied but not yet rounded, and the factors."""
-    weights, threshold = given.weights_out.copy(), given.threshold_out.copy()
+    weights, threshold = specification.weights_out.copy(), specification.threshold_out.copy()
     factors = np.ones(threshold.size)
     for neuron in range(threshold.size):
         factors[neuron], limit = _channel([weights[:, neuron]], threshold[neuron], top, highest)
@@ -94,7 +104,7 @@ def _channel_readout(given: XyloSpecification, top: int, highest: int) -> tuple[
 
 
 def _channel(sources: list[Array], threshold: float, top: int, highest: int) -> tuple[float, float | None]:
-    """A neuron's factor, and by what it is limited further where its threshold saturates."""
+    """The factor of a neuron, and the further factor that keeps its threshold in range; None if it is in range."""
     largest = max(float(np.abs(source).max()) for source in sources)
     if largest == 0:
         return 1.0, None
@@ -119,5 +129,5 @@ def _rounded(values: Array) -> Integers:
         return np.where(np.isnan(rounded), _NOT_A_NUMBER, rounded.astype(np.int64))
 
 
-def _dashes(given: XyloSpecification) -> dict[str, Integers]:
-    return {name: _rounded(value) for name, value in given.arrays().items() if name in DASHES}
+def _dashes(specification: XyloSpecification) -> dict[str, Integers]:
+    return {name: _rounded(value) for name, value in specification.arrays().items() if name in DASHES}

@@ -1,4 +1,4 @@
-"""A quantized spiking network, step by step, in integers only, as the cores of the Xylo family work. numpy only.
+"""Simulates a quantized spiking network step by step, in integers only, as cores of the Xylo family do. numpy only.
 
 One step of a neuron with synaptic currents I (one or two), membrane V, shifts d ("dash") and threshold:
     I <- decay(saturate(I + weights * events), d_syn);   V <- saturate(decay(V, d_mem) + sum I + bias)
@@ -22,7 +22,7 @@ MAX_DASH: Final = 15
 
 @dataclass(frozen=True)
 class XyloLimits:
-    """What a core can hold. Defaults: Xylo Audio 2; `state_bits` is the width of currents and membranes with sign."""
+    """Limits of a core. Defaults: Xylo Audio 2; `state_bits` is the width of currents and membranes with sign."""
 
     state_bits: int = 16
     max_input_events: int = 15
@@ -30,14 +30,14 @@ class XyloLimits:
     max_readout_events: int = 1
 
     def saturate(self, state: Integers) -> Integers:
-        """Held within the state's width."""
+        """Clipped to the width of states."""
         top = 2 ** (self.state_bits - 1) - 1
         return np.clip(state, -top - 1, top)
 
 
 @dataclass(frozen=True, eq=False)
 class XyloActivity:
-    """What a network did: events (..., steps, neurons) of hidden neurons and readouts, and the last membranes."""
+    """Activity of a network: events (..., steps, neurons) of hidden neurons and readouts, and the last membranes."""
 
     hidden: Integers
     readout: Integers
@@ -52,7 +52,7 @@ class XyloActivity:
 
 @dataclass(frozen=True, eq=False)
 class _Population:
-    """Neurons that share a kind: weights (sources, neurons, synapses), shifts (synapses, neurons)."""
+    """Neurons with the same role: weights (sources, neurons, synapses), shifts (synapses, neurons)."""
 
     weights: Integers
     dash_syn: Integers
@@ -91,19 +91,19 @@ def simulate(
     Raises `SpecificationError` for events of another shape or range, shifts outside 0..15 and thresholds below 1.
     """
     limits = limits if limits is not None else XyloLimits()
-    given = _events(events, parameters.weights_in.shape[0], limits)
+    inputs = _events(events, parameters.weights_in.shape[0], limits)
     hidden, readout = _hidden(parameters, limits), _readout(parameters, limits)
-    batch, steps = given.shape[:-2], given.shape[-2]
+    batch, steps = inputs.shape[:-2], inputs.shape[-2]
     current, membrane = hidden.initial(batch)
     current_out, membrane_out = readout.initial(batch)
     fired = np.zeros_like(membrane)
-    heard = parameters.weights_out.shape[0]
+    read_neurons = parameters.weights_out.shape[0]
     record, record_out = [], []
     for step in range(steps):
-        sources = np.concatenate([given[..., step, :], fired], axis=-1)
+        sources = np.concatenate([inputs[..., step, :], fired], axis=-1)
         current, membrane, fired = hidden.step(current, membrane, sources)
-        spoken = fired[..., fired.shape[-1] - heard :]
-        current_out, membrane_out, fired_out = readout.step(current_out, membrane_out, spoken)
+        read = fired[..., fired.shape[-1] - read_neurons :]
+        current_out, membrane_out, fired_out = readout.step(current_out, membrane_out, read)
         record.append(fired)
         record_out.append(fired_out)
     return XyloActivity(np.stack(record, -2), np.stack(record_out, -2), membrane, membrane_out)
@@ -116,44 +116,46 @@ def decay(state: Integers, dash: Integers) -> Integers:
 
 
 def _events(events: npt.ArrayLike, inputs: int, limits: XyloLimits) -> Integers:
-    found = np.asarray(events)
-    if found.ndim < 2 or found.shape[-1] != inputs or found.shape[-2] == 0:
-        raise SpecificationError("events", f"must have shape (..., steps, {inputs}), has {found.shape}")
-    integers = found.astype(np.int64)
-    if not np.array_equal(integers, found) or integers.min() < 0 or integers.max() > limits.max_input_events:
+    counts = np.asarray(events)
+    if counts.ndim < 2 or counts.shape[-1] != inputs or counts.shape[-2] == 0:
+        raise SpecificationError("events", f"must have shape (..., steps, {inputs}), has {counts.shape}")
+    integers = counts.astype(np.int64)
+    if not np.array_equal(integers, counts) or integers.min() < 0 or integers.max() > limits.max_input_events:
         raise SpecificationError("events", f"must be whole numbers from 0 to {limits.max_input_events}")
     return integers
 
 
-def _hidden(given: XyloParameters, limits: XyloLimits) -> _Population:
+def _hidden(parameters: XyloParameters, limits: XyloLimits) -> _Population:
     """The hidden neurons; their sources are the inputs, then the hidden neurons themselves."""
-    neurons = given.weights_rec.shape[0]
-    weights_in, weights_rec = with_synapses(given.weights_in), with_synapses(given.weights_rec)
-    inputs = np.zeros((weights_in.shape[0], neurons, given.synapses), np.int64)
+    neurons = parameters.weights_rec.shape[0]
+    weights_in, weights_rec = with_synapses(parameters.weights_in), with_synapses(parameters.weights_rec)
+    inputs = np.zeros((weights_in.shape[0], neurons, parameters.synapses), np.int64)
     inputs[:, : weights_in.shape[1]] = weights_in
     shifts = (
-        [given.dash_syn]
-        if given.synapses == 1 or given.dash_syn_2 is None
-        else [given.dash_syn, given.dash_syn_2]
+        [parameters.dash_syn]
+        if parameters.synapses == 1 or parameters.dash_syn_2 is None
+        else [parameters.dash_syn, parameters.dash_syn_2]
     )
     return _Population(
         weights=np.concatenate([inputs, weights_rec]),
         dash_syn=_shifts("dash_syn", np.stack(shifts)),
-        dash_mem=_shifts("dash_mem", given.dash_mem),
-        threshold=_threshold("threshold", given.threshold),
-        bias=given.bias if given.bias is not None else np.zeros(neurons, np.int64),
+        dash_mem=_shifts("dash_mem", parameters.dash_mem),
+        threshold=_threshold("threshold", parameters.threshold),
+        bias=parameters.bias if parameters.bias is not None else np.zeros(neurons, np.int64),
         max_events=limits.max_hidden_events,
         limits=limits,
     )
 
 
-def _readout(given: XyloParameters, limits: XyloLimits) -> _Population:
+def _readout(parameters: XyloParameters, limits: XyloLimits) -> _Population:
     return _Population(
-        weights=given.weights_out[..., np.newaxis],
-        dash_syn=_shifts("dash_syn_out", given.dash_syn_out[np.newaxis]),
-        dash_mem=_shifts("dash_mem_out", given.dash_mem_out),
-        threshold=_threshold("threshold_out", given.threshold_out),
-        bias=given.bias_out if given.bias_out is not None else np.zeros(given.threshold_out.size, np.int64),
+        weights=parameters.weights_out[..., np.newaxis],
+        dash_syn=_shifts("dash_syn_out", parameters.dash_syn_out[np.newaxis]),
+        dash_mem=_shifts("dash_mem_out", parameters.dash_mem_out),
+        threshold=_threshold("threshold_out", parameters.threshold_out),
+        bias=parameters.bias_out
+        if parameters.bias_out is not None
+        else np.zeros(parameters.threshold_out.size, np.int64),
         max_events=limits.max_readout_events,
         limits=limits,
     )

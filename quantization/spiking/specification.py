@@ -18,10 +18,10 @@ Array: TypeAlias = npt.NDArray[Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
 
-#: Arrays with one entry a hidden neuron, and with one a readout.
+#: Arrays with one entry for each hidden neuron, and for each readout.
 HIDDEN: Final = ("threshold", "dash_mem", "dash_syn", "dash_syn_2", "bias")
 READOUT: Final = ("threshold_out", "dash_mem_out", "dash_syn_out", "bias_out")
-#: Arrays that are rounded as they are: shifts, not scaled.
+#: Arrays that are shifts: rounded, but not scaled.
 DASHES: Final = ("dash_mem", "dash_mem_out", "dash_syn", "dash_syn_2", "dash_syn_out")
 
 
@@ -75,10 +75,10 @@ class _Network:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.ArrayLike]) -> Self:
         """The network these named arrays describe; unknown and missing names are errors."""
-        known = [field.name for field in dataclasses.fields(cls)]
+        names = [field.name for field in dataclasses.fields(cls)]
         for name in arrays:
-            if name not in known:
-                raise SpecificationError(str(name), f"is unknown; a network has {', '.join(known)}")
+            if name not in names:
+                raise SpecificationError(str(name), f"is unknown; a network has {', '.join(names)}")
         for field in dataclasses.fields(cls):
             if field.default is dataclasses.MISSING and field.name not in arrays:
                 raise SpecificationError(field.name, "is missing")
@@ -115,17 +115,17 @@ class XyloParameters(_Network):
 
 
 def with_synapses(weights: Array) -> Array:
-    """Weights with an axis for the synapses, also where there is but one."""
+    """Weights with an axis for the synapses, also where there is only one."""
     return weights if weights.ndim == 3 else weights[..., np.newaxis]
 
 
 def _frozen(name: str, value: npt.ArrayLike, dtype: type[np.generic]) -> Array:
-    """A read-only copy of the array in the wanted type."""
-    found = np.asarray(value)
-    if found.dtype.kind not in "iuf" or not np.isfinite(found).all():
+    """A read-only copy of the array in this type."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise SpecificationError(name, "must hold finite numbers")
-    copy = np.array(found, dtype=dtype)
-    if dtype is np.int64 and not np.array_equal(copy, found):
+    copy = np.array(array, dtype=dtype)
+    if dtype is np.int64 and not np.array_equal(copy, array):
         raise SpecificationError(name, "must hold whole numbers")
     copy.flags.writeable = False
     return copy

@@ -139,7 +139,7 @@ def test_bernoulli_is_the_identity_to_the_gradient(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [case for case in _CASES if case.feature == "errors"], ids=str)
 def test_what_the_reference_refuses_is_refused(case: Case) -> None:
-    with pytest.raises(QuantizerError, match=r"is no quantizer"):
+    with pytest.raises(QuantizerError, match=r"is not a quantizer"):
         _spec(case, compat=False)
 
 
