@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from service.schemas.job_json_schema import job_schema as schema_of_jobs
 
-#: Read by editors, which have no key.
+#: For editors, which have no key.
 open_router = APIRouter(prefix="/v1/schemas", tags=["catalog"])
 
 

@@ -208,5 +208,5 @@ def decode_cursor(cursor: str, *types: type[Any]) -> list[Any]:
     except (binascii.Error, ValueError, RecursionError):
         values = None
     if not isinstance(values, list) or (types and [type(value) for value in values] != list(types)):
-        raise InvalidParameter("cursor", "is not the next_cursor of a page")
+        raise InvalidParameter("cursor", "must be the next_cursor of a page")
     return values

@@ -1,4 +1,4 @@
-"""Examples for the reference. Tests hold them to what they exemplify."""
+"""Examples for the reference; tests check that they are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All trials of a job as one file, with the quantizer of every tensor: CSV, or Parquet where pyarrow is installed."""
+"""All trials of a job as one file, with the quantizer of every tensor: CSV, or Parquet if pyarrow is installed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from service.views.trials import trial_item
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["trials"], dependencies=[READS])
 
 _BATCH: Final = 1000
-_PLAIN: Final = tuple(name for name in reading.TRIAL_FIELDS if name != reading.SCORE)
-_KINDS: Final = {
+_STORED: Final = tuple(name for name in reading.TRIAL_FIELDS if name != reading.SCORE)
+_COLUMN_TYPES: Final = {
     FieldType.NUMBER: "number",
-    FieldType.INTEGER: "whole",
-    FieldType.TIME: "moment",
+    FieldType.INTEGER: "integer",
+    FieldType.TIME: "time",
     FieldType.TEXT: "text",
 }
 _FILE: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}}
@@ -44,21 +44,21 @@ _FILE: Final[dict[str, Any]] = {"schema": {"type": "string", "format": "binary"}
     },
 )
 def trials_csv(request: Request, job_id: JobId, database: DatabaseDep) -> Response:
-    """Every trial, one a line: what a list shows, then the quantizer of each tensor and the widths."""
+    """All trials, one per line: the fields of a list, then the quantizer of each tensor and the widths."""
     with database.reading() as session:
         job = jobs.get(session, job_id)
         etag = etag_of(job.id, job.version, columns.CSV)
         if is_known(request, etag):
             return not_modified(etag)
-        kinds = _kinds(session, job)
+        types = _types(session, job)
     return StreamingResponse(
-        _csv(database, job, kinds), media_type=columns.CSV, headers=_headers(job, "csv", etag)
+        _csv(database, job, types), media_type=columns.CSV, headers=_headers(job, "csv", etag)
     )
 
 
-def _csv(database: Database, job: Job, kinds: Mapping[str, str]) -> Iterator[bytes]:
+def _csv(database: Database, job: Job, types: Mapping[str, str]) -> Iterator[bytes]:
     with database.reading() as session:
-        yield from columns.to_csv(tuple(kinds), _rows(session, job, tuple(kinds)))
+        yield from columns.to_csv(tuple(types), _rows(session, job, tuple(types)))
 
 
 @router.get(
@@ -70,18 +70,18 @@ def _csv(database: Database, job: Job, kinds: Mapping[str, str]) -> Iterator[byt
     },
 )
 def trials_parquet(request: Request, job_id: JobId, database: DatabaseDep) -> Response:
-    """The same as `trials.csv`, typed and compressed."""
+    """The columns of `trials.csv`, typed and compressed."""
     with database.reading() as session:
         job = jobs.get(session, job_id)
         columns.arrow()
         etag = etag_of(job.id, job.version, columns.PARQUET)
         if is_known(request, etag):
             return not_modified(etag)
-        kinds = _kinds(session, job)
+        types = _types(session, job)
         with tempfile.NamedTemporaryFile(prefix="fewbits-", suffix=".parquet", delete=False) as file:
             path = Path(file.name)
         try:
-            columns.to_parquet(path, kinds, _rows(session, job, tuple(kinds)))
+            columns.to_parquet(path, types, _rows(session, job, tuple(types)))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -102,29 +102,30 @@ def _headers(job: Job, suffix: str, etag: str) -> dict[str, str]:
     }
 
 
-def _kinds(session: Session, job: Job) -> dict[str, str]:
-    """Every column and what it holds: the fields of a list, `layer.slot` and `layer.width` of all trials."""
+def _types(session: Session, job: Job) -> dict[str, str]:
+    """Every column and its type: the fields of a list, `layer.slot` and `layer.width` of all trials."""
     slots: dict[str, str] = {}
     for assignment in reading.assignments(session, job.id, _BATCH):
         for layer, quantizers in assignment["quantizers"].items():
             slots |= {f"{layer}.{slot}": "text" for slot in quantizers}
-        slots |= {f"{layer}.width": "whole" for layer in assignment["widths"]}
-    return {name: _KINDS[kind] for name, kind in reading.TRIAL_FIELDS.items()} | dict(sorted(slots.items()))
+        slots |= {f"{layer}.width": "integer" for layer in assignment["widths"]}
+    fields = {name: _COLUMN_TYPES[field_type] for name, field_type in reading.TRIAL_FIELDS.items()}
+    return fields | dict(sorted(slots.items()))
 
 
 def _rows(session: Session, job: Job, names: tuple[str, ...]) -> Iterator[list[Any]]:
     score = scorer(job)
     for batch in reading.export_rows(session, job.id, _BATCH):
         for row in batch:
-            fields = trial_item(dict(zip(_PLAIN, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS))
+            fields = trial_item(dict(zip(_STORED, row[:-1], strict=True)), score, tuple(reading.TRIAL_FIELDS))
             values = fields | _choices(row[-1])
             yield [values.get(name) for name in names]
 
 
 def _choices(assignment: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    quantizers: dict[str, Any] = {
         f"{layer}.{slot}": text
-        for layer, quantizers in assignment["quantizers"].items()
-        for slot, text in quantizers.items()
+        for layer, slots in assignment["quantizers"].items()
+        for slot, text in slots.items()
     }
-    return found | {f"{layer}.width": width for layer, width in assignment["widths"].items()}
+    return quantizers | {f"{layer}.width": width for layer, width in assignment["widths"].items()}

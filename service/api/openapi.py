@@ -1,5 +1,5 @@
-"""The reference at /openapi.json: FastAPI's, with the schemas of the bodies that `service.parsing` reads, examples,
-and the answers that every route may give.
+"""The reference at /openapi.json: FastAPI's, with the schemas of the bodies that `service.parsing` parses, examples,
+and the responses that every route may give.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ _PROBLEM: Final = {
 }
 _RATE_HEADERS: Final = ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _WHOLE_NUMBER: Final = {"schema": {"type": "integer", "minimum": 0}}
-#: What a route that asks for a key may answer besides what it says itself.
+#: Responses of every route that requires a key.
 _GUARDED: Final[dict[str, dict[str, Any]]] = {
     "401": {
-        "description": "The service needs a key, or does not know this one",
+        "description": "Authentication required, or the key is not valid",
         "headers": {"WWW-Authenticate": {"schema": {"type": "string"}}},
     },
-    "403": {"description": "The key may not do this, or the tenant has used up a quota"},
+    "403": {"description": "The scope of the key does not allow this, or a quota of the tenant is used up"},
     "429": {
-        "description": "The key is used too often, or the tenant has as much under way as it may",
+        "description": "The rate limit of the key is exceeded, or a quota of the tenant is reached",
         "headers": dict.fromkeys(
             ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"), _WHOLE_NUMBER
         ),
     },
-    "503": {"description": "A part the service stands on does not answer"},
+    "503": {"description": "A part that the service depends on does not respond"},
 }
-#: What any route may answer.
+#: Responses of every route.
 _ALWAYS: Final[dict[str, dict[str, Any]]] = {
-    "400": {"description": "The request cannot be read, or names a host that is not this service"}
+    "400": {"description": "The request cannot be read, or its host is not allowed"}
 }
 
 
 def install(app: FastAPI) -> None:
-    """Have the application describe itself so."""
+    """Replace the application's reference by this one."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -87,10 +87,10 @@ def _complete(operation: dict[str, Any]) -> None:
     for status, answer in (_ALWAYS | (_GUARDED if operation.get("security") else {})).items():
         answers.setdefault(status, {}).update(answer | answers.get(status, {}))
     for status, answer in answers.items():
-        if status >= "400" and not _says_something_else(answer):
+        if status >= "400" and not _has_other_document(answer):
             answer["content"] = _PROBLEM
     if "422" in answers:
-        answers["422"]["description"] = "What is wrong, and where"
+        answers["422"]["description"] = "The request is not valid: the place and a message for each fault"
     operation["responses"] = dict(sorted(answers.items()))
     for media in operation.get("requestBody", {}).get("content", {}).values():
         name = media.get("schema", {}).get("$ref", "").rpartition("/")[2]
@@ -98,7 +98,7 @@ def _complete(operation: dict[str, Any]) -> None:
             media["example"] = examples.BODIES[name]
 
 
-def _says_something_else(answer: dict[str, Any]) -> bool:
-    """True if the answer carries a document of its own, as /readyz does: FastAPI's own errors are not meant."""
-    named = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
-    return bool(named) and not named.endswith(("/ProblemDocument", "/HTTPValidationError"))
+def _has_other_document(answer: dict[str, Any]) -> bool:
+    """True if the response has another document than a problem, as that of /readyz has."""
+    schema = answer.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    return bool(schema) and not schema.endswith(("/ProblemDocument", "/HTTPValidationError"))

@@ -1,4 +1,4 @@
-"""The dashboard and the reference as pages. Their files are under /static."""
+"""Pages: dashboard, reference, login. Their files are under /static."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def dashboard() -> FileResponse:
 
 @router.get("/docs")
 def reference() -> FileResponse:
-    """The REST reference, drawn from /openapi.json."""
+    """The REST reference, generated from /openapi.json."""
     return _page("docs.html")
 
 
 @router.get("/login")
 def login() -> FileResponse:
-    """Where the dashboard asks its user for a key."""
+    """The login page of the dashboard."""
     return _page("login.html")
 
 
 @router.get("/favicon.ico")
 def icon() -> FileResponse:
-    """The icon browsers ask for."""
+    """The icon that browsers request."""
     return FileResponse(FOLDER / "icon.svg", media_type="image/svg+xml")
 
 

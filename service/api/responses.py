@@ -1,4 +1,4 @@
-"""Answers that are the same for many resources: not modified, and what the reference lists as errors."""
+"""Parts of responses: entity tags, 304, and the errors that the reference lists."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def problem_responses(**statuses: str) -> dict[int | str, dict[str, Any]]:
 
 
 def etag_of(*versions: object) -> str:
-    """A weak entity tag: equal where the versions are."""
+    """A weak entity tag: equal for equal versions."""
     text = "|".join(str(version) for version in versions)
     return f'W/"{hashlib.sha256(text.encode()).hexdigest()[:20]}"'
 
 
 def is_known(request: Request, etag: str) -> bool:
-    """True if the reader has this version already (If-None-Match)."""
+    """True if the client has this version (If-None-Match)."""
     sent = request.headers.get("if-none-match", "")
     return any(tag.strip() in (etag, "*") for tag in sent.split(","))
 
 
 def not_modified(etag: str) -> Response:
-    """The answer to a reader that has this version already."""
+    """The response to a client that has this version."""
     return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-cache"})
 
 
 def mark(response: Response, etag: str) -> None:
-    """Name the version in the answer, and have it asked for again at every use."""
+    """Set the entity tag, and make clients revalidate at every use."""
     response.headers["ETag"] = etag
     response.headers["Cache-Control"] = "no-cache"

@@ -1,4 +1,4 @@
-"""Whose key it is, and the dashboard's session: a page keeps its user's key in a cookie that scripts cannot read."""
+"""The caller's tenant and quotas; the dashboard's session, a cookie with the user's key that scripts cannot read."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _BODY: Final = {
 }
 _REFUSED: Final = problem_responses(
     _400="The body is not JSON",
-    _401="The key is not good",
+    _401="The key is not valid",
     _413="The body is too large",
     _415="The body is not application/json",
-    _422="There is no key in the body",
+    _422="The body has no key",
     _429="Too many wrong keys came from this address",
 )
 
 
-@router.get("", dependencies=[READS], responses=problem_responses(_401="The service needs a key"))
+@router.get("", dependencies=[READS], responses=problem_responses(_401="Authentication required"))
 def read_session(caller: CallerDep, settings: SettingsDep, database: WholeDatabaseDep) -> SessionView:
-    """The tenant and scope of the caller, and how much of its quotas the tenant has used."""
+    """The caller's tenant and scope, and the usage of the tenant's quotas."""
     with database.reading() as session:
         used = quotas.usage(session, settings, caller.tenant)
     return SessionView(
@@ -58,13 +58,13 @@ async def _key(body: BodyDep) -> str:
     document = parse_json(body)
     key = document.get("key") if isinstance(document, dict) else None
     if not isinstance(key, str):
-        raise InvalidRequest([Problem("/key", "is required: the key, as text")])
+        raise InvalidRequest([Problem("/key", "is required, as a string")])
     return key.strip()
 
 
 @router.post("", status_code=204, openapi_extra=_BODY, responses=_REFUSED)
 async def open_session(request: Request, response: Response, key: Annotated[str, Depends(_key)]) -> None:
-    """Keep the key in a cookie of this browser, for half a day. Other clients send the key itself."""
+    """Store the key in a cookie of this browser for twelve hours. Other clients send the key itself."""
     await request.app.state.authenticator.identify(credentials_of(request, key))
     response.set_cookie(
         COOKIE,
@@ -78,5 +78,5 @@ async def open_session(request: Request, response: Response, key: Annotated[str,
 
 @router.delete("", status_code=204)
 async def close_session(request: Request, response: Response) -> None:
-    """Forget the key."""
+    """Delete the cookie."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")

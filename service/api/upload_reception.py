@@ -1,4 +1,4 @@
-"""How a file comes in: written as it arrives, hashed, checked when it is whole, then kept or forgotten."""
+"""Reception of uploads: bytes are written and hashed as they arrive; a complete file is checked, then stored."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from service.store.upload_models import Upload
 from service.store.upload_parts import PartWriter, UploadParts
 from service.store.uploads import UploadKind
 
-#: Bytes that are written, and hashed, at once.
+#: Bytes that are written and hashed at once.
 _BLOCK: Final = 1 << 20
-#: As many of its first bytes tell what a file is.
+#: Size of the start of a file that identifies its format.
 _START: Final = 64
 
-#: Files that are checked at once: a description of 4 MiB may take 100 MB of memory.
+#: Files that are checked at the same time: parsing a 4 MiB model may take 100 MB of memory.
 _CHECKS: Final = 2
 _limiters: Final = RunVar[CapacityLimiter]("checks")
 
@@ -34,8 +34,8 @@ Details = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """What differs between models and data sets. `check` reads a file: its format, and what is told of it."""
+class UploadResource:
+    """What differs between models and data sets. `check` reads a file; its format and details."""
 
     kind: UploadKind
     path: str
@@ -44,96 +44,96 @@ class Resource:
 
 
 def _model(path: Path) -> Details:
-    found = check_model(path)
-    return found.format, asdict(found) | {"parameters": found.parameters}
+    model = check_model(path)
+    return model.format, asdict(model) | {"parameters": model.parameters}
 
 
 def _data(path: Path) -> Details:
     return "npz", asdict(check_data(path))
 
 
-MODELS: Final = Resource(UploadKind.MODEL, "/v1/models", check_model_start, _model)
-DATASETS: Final = Resource(UploadKind.DATA, "/v1/datasets", check_data_start, _data)
+MODELS: Final = UploadResource(UploadKind.MODEL, "/v1/models", check_model_start, _model)
+DATASETS: Final = UploadResource(UploadKind.DATA, "/v1/datasets", check_data_start, _data)
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
-    """Takes in the files of one resource."""
+class UploadReceiver:
+    """Receives the files of one resource."""
 
-    resource: Resource
+    resource: UploadResource
     database: Database
     incoming: UploadParts
 
     async def receive(
         self, upload_id: str, offset: int | None, body: AsyncIterator[bytes], length: int | None
     ) -> Upload:
-        """Write a body of `length` bytes (None: not told) from `offset` on (None: from the start, anew).
+        """Write a body of `length` bytes (None: unknown) at `offset` (None: from the start, replacing what is there).
 
-        When all is there it is checked and kept. Raises TooLarge and RefusedUpload, and then nothing of it is left;
-        UploadNotFound, WrongOffset, BusyUpload, and Conflict where it is complete. A body that breaks off is no error:
-        what came stays.
+        A complete file is checked and stored. TooLarge and RefusedUpload delete the upload; UploadNotFound,
+        WrongOffset, BusyUpload, and Conflict if it is complete already. If the client disconnects, the bytes that
+        arrived are kept.
         """
         upload = await run_in_threadpool(self._touch, upload_id)
-        with self.incoming.writing(upload_id, offset) as piece:
+        with self.incoming.writing(upload_id, offset) as writer:
             try:
-                if length is not None and length > upload.size_bytes - piece.offset:
+                if length is not None and length > upload.size_bytes - writer.offset:
                     raise TooLarge(
-                        f"{upload.size_bytes} bytes were declared; {piece.offset} are there, {length} come"
+                        f"{upload.size_bytes} bytes were declared; {writer.offset} were received, {length} more sent"
                     )
-                await self._pour(body, piece, upload.size_bytes)
-                if piece.offset < upload.size_bytes:
+                await self._write_body(body, writer, upload.size_bytes)
+                if writer.offset < upload.size_bytes:
                     return upload
-                return await to_thread.run_sync(self._finish, upload, piece, limiter=_checks())
+                return await to_thread.run_sync(self._finish, upload, writer, limiter=_checks())
             except (TooLarge, RefusedUpload):
-                await run_in_threadpool(self._forget, upload_id)
+                await run_in_threadpool(self._discard, upload_id)
                 raise
 
     def delete(self, upload_id: str) -> None:
-        """Forget an upload. UploadNotFound, UploadInUse."""
+        """Delete an upload. UploadNotFound, UploadInUse."""
         with self.database.transaction() as session:
             uploads.remove(session, self.resource.kind, upload_id)
         self.incoming.remove(upload_id)
 
     def received_bytes(self, upload: Upload) -> int:
-        """How many of its bytes are there."""
+        """How many of its bytes were received."""
         return self.incoming.offset(upload.id) if upload.completed_at is None else upload.size_bytes
 
     def _touch(self, upload_id: str) -> Upload:
         with self.database.transaction() as session:
             return uploads.touch(session, self.resource.kind, upload_id)
 
-    async def _pour(self, body: AsyncIterator[bytes], piece: PartWriter, size: int) -> None:
+    async def _write_body(self, body: AsyncIterator[bytes], writer: PartWriter, size: int) -> None:
         block = bytearray()
         try:
             async for chunk in body:
-                if piece.offset + len(block) + len(chunk) > size:
-                    raise TooLarge(f"more bytes come than the {size} that were declared")
+                if writer.offset + len(block) + len(chunk) > size:
+                    raise TooLarge(f"the body has more bytes than the {size} that were declared")
                 block += chunk
                 if len(block) >= _BLOCK:
-                    await run_in_threadpool(self._write, piece, bytes(block))
+                    await run_in_threadpool(self._write, writer, bytes(block))
                     block.clear()
         except ClientDisconnect:
             pass
         if block:
-            await run_in_threadpool(self._write, piece, bytes(block))
+            await run_in_threadpool(self._write, writer, bytes(block))
 
-    def _write(self, piece: PartWriter, data: bytes) -> None:
-        if piece.offset == 0 and len(data) >= _START:
-            with _refusing():
+    def _write(self, writer: PartWriter, data: bytes) -> None:
+        if writer.offset == 0 and len(data) >= _START:
+            with _refusals():
                 self.resource.check_start(data[:_START])
-        piece.write(data)
+        writer.write(data)
 
-    def _finish(self, upload: Upload, piece: PartWriter) -> Upload:
-        sha256 = piece.finish()
+    def _finish(self, upload: Upload, writer: PartWriter) -> Upload:
+        sha256 = writer.finish()
         if upload.sha256 not in (None, sha256):
-            raise RefusedUpload(f"the file arrived with the SHA-256 {sha256}; {upload.sha256} was declared")
-        with _refusing():
+            raise RefusedUpload(f"the SHA-256 of the received file is {sha256}; {upload.sha256} was declared")
+        with _refusals():
             form, details = self.resource.check(self.incoming.path(upload.id))
         blob = self.incoming.move_to_blobs(upload.id, sha256)
         with self.database.transaction() as session:
             return uploads.complete(session, self.resource.kind, upload.id, blob.sha256, form, details)
 
-    def _forget(self, upload_id: str) -> None:
+    def _discard(self, upload_id: str) -> None:
         try:
             self.delete(upload_id)
         except UploadNotFound:
@@ -141,7 +141,7 @@ class Reception:
 
 
 def _checks() -> CapacityLimiter:
-    """Who may check now, in this event loop; those that wait keep no thread from others."""
+    """Limits checks in this event loop; checks that wait do not occupy a thread."""
     try:
         return _limiters.get()
     except LookupError:
@@ -151,8 +151,8 @@ def _checks() -> CapacityLimiter:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """What is wrong with a file, as the answer to who sent it."""
+def _refusals() -> Iterator[None]:
+    """Faults of a file, as errors of the request."""
     try:
         yield
     except UploadFault as error:

@@ -1,7 +1,7 @@
-"""Uploaded models and data sets: declared, filled with bytes in one piece or several, checked, read, deleted.
+"""Uploaded models and data sets: created, then sent in one or several parts, checked, read, deleted.
 
-The bytes come as a raw body and go to disk as they come. `PUT` sends them from the start; after an interruption `HEAD`
-tells how many are there and `PATCH` goes on (the draft "Resumable Uploads for HTTP", but for its interim responses).
+The bytes are a raw body and are written to disk as they arrive. `PUT` sends them from the start; after an interruption
+`HEAD` returns the offset and `PATCH` continues (the draft "Resumable Uploads for HTTP" without interim responses).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
-from pydantic import ValidationError
 
 from search.networks.zoo import ZOO
 from service.api.deps import (
@@ -31,9 +30,9 @@ from service.api.deps import (
     encode_cursor,
 )
 from service.api.responses import problem_responses
-from service.api.upload_reception import DATASETS, MODELS, Reception, Resource
-from service.errors import InvalidParameter, InvalidRequest, TooLarge, UploadNotFound
-from service.parsing import parse_json, problems
+from service.api.upload_reception import DATASETS, MODELS, UploadReceiver, UploadResource
+from service.errors import InvalidParameter, TooLarge, UploadNotFound
+from service.parsing import parse
 from service.schemas.jobs import Page
 from service.schemas.uploads import (
     DatasetItem,
@@ -52,7 +51,7 @@ router = APIRouter(dependencies=[READS])
 View = TypeVar("View", bound=UploadView)
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
-_DECLARED: Final = {
+_NEW_UPLOAD: Final = {
     "requestBody": {
         "required": True,
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewUploadBody"}}},
@@ -69,33 +68,29 @@ _MISSING: Final = problem_responses(_404="No such upload")
 
 async def _upload_id(upload_id: Annotated[str, Path(description="id of an upload")]) -> str:
     if not _ID.fullmatch(upload_id):
-        raise UploadNotFound(f"nothing was uploaded under the id {upload_id[:40]!r}")
+        raise UploadNotFound(f"no upload has the id {upload_id[:40]!r}")
     return upload_id
 
 
-async def _declared(body: BodyDep) -> NewUploadBody:
-    document = parse_json(body)
-    try:
-        return NewUploadBody.model_validate(document)
-    except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+async def _new_upload(body: BodyDep) -> NewUploadBody:
+    return parse(NewUploadBody, body).spec
 
 
 UploadId = Annotated[str, Depends(_upload_id)]
-DeclaredDep = Annotated[NewUploadBody, Depends(_declared)]
-Offset = Annotated[int, Header(ge=0, le=2**53, description="how many bytes are there already")]
+NewUploadDep = Annotated[NewUploadBody, Depends(_new_upload)]
+Offset = Annotated[int, Header(ge=0, le=2**53, description="number of bytes received so far")]
 
 
-# --- what both do --------------------------------------------------------------------------------------------------
+# --- routes of models and data sets --------------------------------------------------------------------------------
 
 
-def _view(reception: Reception, upload: Upload) -> dict[str, Any]:
+def _view(receiver: UploadReceiver, upload: Upload) -> dict[str, Any]:
     return {
         "id": upload.id,
         "name": upload.name,
         "status": _status(upload),
         "size_bytes": upload.size_bytes,
-        "received_bytes": reception.received_bytes(upload),
+        "received_bytes": receiver.received_bytes(upload),
         "sha256": upload.sha256,
         "format": upload.format,
         "created_at": upload.created_at,
@@ -108,35 +103,35 @@ def _status(upload: Upload) -> str:
     return "incomplete" if upload.completed_at is None else "complete"
 
 
-def _state(reception: Reception, upload: Upload) -> Mapping[str, str]:
+def _offset_headers(receiver: UploadReceiver, upload: Upload) -> Mapping[str, str]:
     return {
-        "Upload-Offset": str(reception.received_bytes(upload)),
+        "Upload-Offset": str(receiver.received_bytes(upload)),
         "Upload-Length": str(upload.size_bytes),
         "Upload-Complete": "?0" if upload.completed_at is None else "?1",
         "Cache-Control": "no-store",
     }
 
 
-def _also(status: int, view: type[View], text: str) -> dict[int | str, dict[str, Any]]:
+def _other_response(status: int, view: type[View], text: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": view, "description": text}}
 
 
-def _add_routes(resource: Resource, view: type[View]) -> None:
+def _add_routes(resource: UploadResource, view: type[View]) -> None:
     """The routes that models and data sets share."""
     part = APIRouter(prefix=resource.path, tags=[resource.path.rpartition("/")[2]], dependencies=[READS])
 
-    async def _reception(database: DatabaseDep, incoming: UploadPartsDep) -> Reception:
-        return Reception(resource, database, incoming)
+    async def _receiver(database: DatabaseDep, incoming: UploadPartsDep) -> UploadReceiver:
+        return UploadReceiver(resource, database, incoming)
 
-    reception_dep = Depends(_reception)
-    _add_declaring(part, resource, view, reception_dep)
-    _add_content(part, resource, view, reception_dep)
-    _add_reading(part, resource, view, reception_dep)
+    receiver_dep = Depends(_receiver)
+    _add_declaring(part, resource, view, receiver_dep)
+    _add_content(part, resource, view, receiver_dep)
+    _add_reading(part, resource, view, receiver_dep)
     router.routes.extend(part.routes)  # as they are: `service.app._mount` says why
 
 
-def _add_declaring(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
-    """What begins an upload."""
+def _add_declaring(part: APIRouter, resource: UploadResource, view: type[View], receiver_dep: Any) -> None:
+    """The route that creates an upload."""
 
     @part.post(
         "",
@@ -144,68 +139,70 @@ def _add_declaring(part: APIRouter, resource: Resource, view: type[View], recept
         response_model=view,
         name=f"create_{resource.kind}",
         dependencies=[SUBMITS],
-        openapi_extra=_DECLARED,
-        responses=_also(200, view, "Known content: there is nothing to send")
+        openapi_extra=_NEW_UPLOAD,
+        responses=_other_response(200, view, "The content was uploaded before: there is nothing to send")
         | problem_responses(
             _400="The body is not JSON",
-            _403="The tenant has stored as much as it may",
-            _413="The file is larger than files may be",
+            _403="The storage quota of the tenant is used up",
+            _413="The file is larger than the limit",
             _415="The body is not application/json",
-            _422="A field is wrong: a pointer and a message for each fault",
+            _422="The body is not valid: a pointer and a message for each fault",
         ),
-        description=f"Declare a {resource.kind.noun}. Its bytes come next, to its `content`.",
+        description=f"Create the upload of a {resource.kind.noun}. Then send its bytes to its `content`.",
     )
     def create(
-        declared: DeclaredDep,
+        declared: NewUploadDep,
         caller: CallerDep,
         settings: SettingsDep,
         response: Response,
-        reception: Reception = reception_dep,
+        receiver: UploadReceiver = receiver_dep,
     ) -> dict[str, Any]:
         if declared.size_bytes > settings.max_upload_bytes:
-            raise TooLarge(f"a file may have {settings.max_upload_bytes} bytes (FEWBITS_MAX_UPLOAD_BYTES)")
+            raise TooLarge(
+                f"the file is larger than the limit of {settings.max_upload_bytes} bytes (FEWBITS_MAX_UPLOAD_BYTES)"
+            )
         new = NewUpload(resource.kind, declared.name, declared.size_bytes, declared.sha256)
-        with reception.database.transaction() as session:
+        with receiver.database.transaction() as session:
             upload = uploads.find_complete(session, new)
             response.status_code = 201 if upload is None else 200
             if upload is None:
                 quotas.check_bytes(session, settings, caller.tenant, declared.size_bytes)
                 upload = uploads.create(session, new)
         response.headers["Location"] = f"{resource.path}/{upload.id}"
-        return _view(reception, upload)
+        return _view(receiver, upload)
 
 
-def _add_content(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
-    """What brings the bytes of an upload."""
+def _add_content(part: APIRouter, resource: UploadResource, view: type[View], receiver_dep: Any) -> None:
+    """The routes that receive the bytes of an upload."""
     noun = resource.kind.noun
     written: dict[str, Any] = {
         "response_model": view,
         "dependencies": [SUBMITS],
         "openapi_extra": _BYTES,
-        "responses": _also(202, view, "Bytes are missing still")
+        "responses": _other_response(202, view, "More bytes are needed")
         | problem_responses(
             _404="No such upload",
-            _409="Bytes before this part are missing, another request is writing, or all bytes are there",
-            _413="More bytes came than were declared; nothing is kept",
-            _422="The content is refused; nothing is kept",
+            _409="The offset is wrong, another request is writing, or the upload is complete",
+            _413="More bytes were sent than declared; the upload is deleted",
+            _422="The content is not accepted; the upload is deleted",
         ),
     }
 
     @part.put(
         "/{upload_id}/content",
         name=f"put_{resource.kind}_content",
-        description=f"Send the bytes of a {noun} from the start. What was sent before is dropped.",
+        description=f"Send the bytes of a {noun} from the start, replacing those sent before.",
         **written,
     )
     async def put(
-        upload_id: UploadId, request: Request, response: Response, reception: Reception = reception_dep
+        upload_id: UploadId, request: Request, response: Response, receiver: UploadReceiver = receiver_dep
     ) -> dict[str, Any]:
-        return await _receive(reception, upload_id, None, request, response)
+        return await _receive(receiver, upload_id, None, request, response)
 
     @part.patch(
         "/{upload_id}/content",
         name=f"append_{resource.kind}_content",
-        description=f"Send the next bytes of a {noun}, from `Upload-Offset` on.",
+        description=f"Send the next bytes of a {noun}, starting at `Upload-Offset`.",
         **written,
     )
     async def append(
@@ -213,35 +210,35 @@ def _add_content(part: APIRouter, resource: Resource, view: type[View], receptio
         upload_offset: Offset,
         request: Request,
         response: Response,
-        reception: Reception = reception_dep,
+        receiver: UploadReceiver = receiver_dep,
     ) -> dict[str, Any]:
-        return await _receive(reception, upload_id, upload_offset, request, response)
+        return await _receive(receiver, upload_id, upload_offset, request, response)
 
     @part.head(
         "/{upload_id}/content",
         status_code=204,
         name=f"offset_of_{resource.kind}",
         responses=_MISSING,
-        description="How many bytes are there: `Upload-Offset`, `Upload-Length`, `Upload-Complete`.",
+        description="The state of an upload: `Upload-Offset`, `Upload-Length`, `Upload-Complete`.",
     )
-    def offset(upload_id: UploadId, session: SessionDep, reception: Reception = reception_dep) -> Response:
+    def offset(upload_id: UploadId, session: SessionDep, receiver: UploadReceiver = receiver_dep) -> Response:
         upload = uploads.get(session, resource.kind, upload_id)
-        return Response(status_code=204, headers=dict(_state(reception, upload)))
+        return Response(status_code=204, headers=dict(_offset_headers(receiver, upload)))
 
 
 async def _receive(
-    reception: Reception, upload_id: str, offset: int | None, request: Request, response: Response
+    receiver: UploadReceiver, upload_id: str, offset: int | None, request: Request, response: Response
 ) -> dict[str, Any]:
     declared = request.headers.get("content-length")
-    length = None if declared is None else int(declared)  # the gate has seen that it is a number
-    upload = await reception.receive(upload_id, offset, request.stream(), length)
-    response.headers.update(_state(reception, upload))
+    length = None if declared is None else int(declared)  # `RequestGuard` has checked that it is a number
+    upload = await receiver.receive(upload_id, offset, request.stream(), length)
+    response.headers.update(_offset_headers(receiver, upload))
     response.status_code = 202 if upload.completed_at is None else 200
-    return _view(reception, upload)
+    return _view(receiver, upload)
 
 
-def _add_reading(part: APIRouter, resource: Resource, view: type[View], reception_dep: Any) -> None:
-    """What shows and deletes an upload."""
+def _add_reading(part: APIRouter, resource: UploadResource, view: type[View], receiver_dep: Any) -> None:
+    """The routes that read and delete an upload."""
     noun = resource.kind.noun
 
     @part.get(
@@ -249,24 +246,24 @@ def _add_reading(part: APIRouter, resource: Resource, view: type[View], receptio
         response_model=view,
         name=f"read_{resource.kind}",
         responses=_MISSING,
-        description=f"An uploaded {noun}, and what is in it.",
+        description=f"Read an uploaded {noun} and its details.",
     )
     def read(
-        upload_id: UploadId, session: SessionDep, response: Response, reception: Reception = reception_dep
+        upload_id: UploadId, session: SessionDep, response: Response, receiver: UploadReceiver = receiver_dep
     ) -> dict[str, Any]:
         response.headers["Cache-Control"] = "no-cache"
-        return _view(reception, uploads.get(session, resource.kind, upload_id))
+        return _view(receiver, uploads.get(session, resource.kind, upload_id))
 
     @part.delete(
         "/{upload_id}",
         status_code=204,
         name=f"delete_{resource.kind}",
         dependencies=[ADMINISTERS],
-        responses=_MISSING | problem_responses(_409="A job that has not ended names it"),
+        responses=_MISSING | problem_responses(_409="A job that has not ended uses it"),
         description=f"Delete an uploaded {noun}. Jobs that have ended keep their results.",
     )
-    def delete(upload_id: UploadId, reception: Reception = reception_dep) -> Response:
-        reception.delete(upload_id)
+    def delete(upload_id: UploadId, receiver: UploadReceiver = receiver_dep) -> Response:
+        receiver.delete(upload_id)
         return Response(status_code=204)
 
 
@@ -275,40 +272,40 @@ def _add_reading(part: APIRouter, resource: Resource, view: type[View], receptio
 
 @router.get("/v1/models", tags=["models"])
 def list_models(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Page[ModelItem]:
-    """The networks that ship with fewbits, then the tenant's own models, newest first."""
-    place = _zoo_place(cursor)
-    shipped = list(ZOO.items())[place : place + limit] if place is not None else []
+    """List the networks of the zoo, then the tenant's models, newest first."""
+    index = _zoo_index(cursor)
+    shipped = list(ZOO.items())[index : index + limit] if index is not None else []
     items = [
         ModelItem(kind="zoo", name=name, description=(make.__doc__ or "").strip().splitlines()[0])
         for name, make in shipped
     ]
-    if place is not None and place + len(items) < len(ZOO):
-        return Page(items=tuple(items), next_cursor=encode_cursor(place + len(items)))
-    before = None if cursor is None or place is not None else _upload_place(cursor)
+    if index is not None and index + len(items) < len(ZOO):
+        return Page(items=tuple(items), next_cursor=encode_cursor(index + len(items)))
+    before = None if cursor is None or index is not None else _upload_end(cursor)
     room = limit - len(items)
     rows = uploads.page(session, UploadKind.MODEL, limit=room + 1, before=before)
     items += [_model_item(row) for row in rows[:room]]
     if len(rows) <= room:
         return Page(items=tuple(items))
-    after = _cursor_behind(rows[room - 1]) if room else encode_cursor(len(ZOO))
+    after = _cursor_after(rows[room - 1]) if room else encode_cursor(len(ZOO))
     return Page(items=tuple(items), next_cursor=after)
 
 
 @router.get("/v1/datasets", tags=["datasets"])
 def list_datasets(session: SessionDep, limit: Limit = 100, cursor: Cursor = None) -> Page[DatasetItem]:
-    """The tenant's data sets, newest first."""
-    before = None if cursor is None else _upload_place(cursor)
+    """List the tenant's data sets, newest first."""
+    before = None if cursor is None else _upload_end(cursor)
     rows = uploads.page(session, UploadKind.DATA, limit=limit + 1, before=before)
     shown = rows[:limit]
     more = len(rows) > limit
     return Page(
         items=tuple(_dataset_item(row) for row in shown),
-        next_cursor=_cursor_behind(shown[-1]) if more else None,
+        next_cursor=_cursor_after(shown[-1]) if more else None,
     )
 
 
-def _zoo_place(cursor: str | None) -> int | None:
-    """Where in the list of shipped networks a page begins; None if it begins behind them."""
+def _zoo_index(cursor: str | None) -> int | None:
+    """The index in the zoo at which a page starts; None if it starts after the zoo."""
     if cursor is None:
         return 0
     values = decode_cursor(cursor)
@@ -317,26 +314,26 @@ def _zoo_place(cursor: str | None) -> int | None:
     return None
 
 
-def _upload_place(cursor: str) -> tuple[datetime, str]:
+def _upload_end(cursor: str) -> tuple[datetime, str]:
     moment, upload_id = decode_cursor(cursor, str, str)
     try:
         return datetime.fromisoformat(moment), upload_id.replace("\0", "")
     except ValueError:
-        raise InvalidParameter("cursor", "is not the next_cursor of a page") from None
+        raise InvalidParameter("cursor", "must be the next_cursor of a page") from None
 
 
-def _cursor_behind(upload: Upload) -> str:
+def _cursor_after(upload: Upload) -> str:
     return encode_cursor(upload.created_at.isoformat(), upload.id)
 
 
 def _model_item(upload: Upload) -> ModelItem:
     details = upload.details or {}
     layers, parameters = len(details.get("layers", ())), details.get("parameters")
-    told = f"{upload.format}, {layers} layers, {parameters} parameters" if details else "not complete yet"
+    description = f"{upload.format}, {layers} layers, {parameters} parameters" if details else "incomplete"
     return ModelItem(
         kind="uploaded",
         name=upload.name,
-        description=told,
+        description=description,
         id=upload.id,
         status=_status(upload),
         size_bytes=upload.size_bytes,

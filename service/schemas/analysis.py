@@ -1,4 +1,4 @@
-"""What the service says a search has learned. Formulas: `search.results.analysis`, docs/how-to/analysis.md."""
+"""The analysis of a search. Formulas: `search.results.analysis`, docs/how-to/analysis.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.schemas.jobs import View
 
 
 class StepView(View):
-    """The hypervolume after a trial that made it grow, as a share of the box; `at_s` seconds after the job's start."""
+    """The hypervolume after a trial that increased it, as a share of the box; `at_s`: seconds after the job's start."""
 
     number: int
     at_s: float | None
@@ -16,15 +16,15 @@ class StepView(View):
 
 
 class BoxView(View):
-    """What the hypervolume is a share of. A metric that is minimised stands with its sign turned."""
+    """The box that the hypervolume is a share of. A metric that is minimized has the opposite sign."""
 
     floor: float = Field(description="the worst metric that counts")
     top: float = Field(description="the best metric")
-    ceiling: float = Field(description="cost from which on a trial adds nothing: the reference's")
+    ceiling: float = Field(description="the reference cost: trials with a higher one add nothing")
 
 
 class LabelEffectView(View):
-    """What one candidate does to the metric, and to log2 of the cost, beside the mean of all trials."""
+    """The effect of one candidate on the metric, and on log2 of the cost, relative to the mean of all trials."""
 
     label: str | float | int | bool
     bits: int | None
@@ -34,7 +34,7 @@ class LabelEffectView(View):
 
 
 class ChoiceEffectView(View):
-    """What a choice does. Importances are shares of a variance; sensitivities: per bit, or per doubling of a width."""
+    """The effect of a choice. Importances: shares of a variance; sensitivities: per bit, or per doubling of a width."""
 
     name: str
     layers: tuple[str, ...]
@@ -47,7 +47,7 @@ class ChoiceEffectView(View):
 
 
 class LayerEffectView(View):
-    """What the choices of a layer do together."""
+    """The joint effect of a layer's choices."""
 
     name: str
     importance: float
@@ -56,20 +56,24 @@ class LayerEffectView(View):
 
 
 class AnalysisView(View):
-    """What a job has learned from its measured trials so far."""
+    """The analysis of a job's measured trials so far."""
 
     job_id: str
     metric: str
     cost_unit: str
     trials: int
-    hypervolume: float = Field(description="of all measured trials: a share of the box")
+    hypervolume: float = Field(description="of all measured trials, as a share of the box")
     box: BoxView
     steps: tuple[StepView, ...] = Field(
-        description="how the hypervolume grew, in the order in which trials ended"
+        description="growth of the hypervolume, in the order in which trials ended"
     )
-    front: tuple[int, ...] = Field(description="trials no other beats in metric and cost, by rising cost")
-    knee: int | None = Field(description="the trial of the front farthest above the line between its ends")
-    explained: float | None = Field(description="share of the metric's variance that the effects account for")
+    front: tuple[int, ...] = Field(
+        description="trials that no other trial beats in both metric and cost, by rising cost"
+    )
+    knee: int | None = Field(
+        description="the trial of the front that is farthest above the line between its ends"
+    )
+    explained: float | None = Field(description="share of the metric's variance that the effects explain")
     cost_explained: float | None
     choices: tuple[ChoiceEffectView, ...]
     layers: tuple[LayerEffectView, ...]

@@ -1,4 +1,4 @@
-"""What the service says about costs, as values. Energies are picojoules (`*_pj`)."""
+"""Costs of networks, and energy profiles. Energies are in picojoules (`*_pj`)."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _DESCRIPTION: Final = AliasChoices("description", "what")
 
 
 class _Read(View):
-    """A view of a value of the search."""
+    """A view that is made from a value of the search."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class LayerPriceView(_Read):
-    """One layer's energy. The parts named in `included` make up `included_pj`; the others happen on the way."""
+    """One layer's energy. `included_pj` is the sum of the parts in `included`; the other parts do not count."""
 
     name: str
     class_name: str
-    output_shape: tuple[int, ...] = Field(description="without the batch")
-    quantizers: dict[str, str] = Field(description="slot -> quantizer, where there is one")
+    output_shape: tuple[int, ...] = Field(description="without the batch dimension")
+    quantizers: dict[str, str] = Field(description="slot -> quantizer")
     inputs_pj: float
     parameters_pj: float
     operations_pj: float
     outputs_pj: float
     included: tuple[str, ...]
     included_pj: float
-    share: float = Field(description="of the network's energy, 0 to 1")
+    share: float = Field(description="share of the network's energy, 0 to 1")
     operation_count: int
 
 
@@ -69,7 +69,7 @@ class LineView(_Read):
 
 
 class ExplanationView(_Read):
-    """Everything one layer's energy was computed from."""
+    """How one layer's energy was computed."""
 
     name: str
     class_name: str
@@ -81,39 +81,43 @@ class ExplanationView(_Read):
     share: float
     profile: str
     accounting: str
-    qtools: str = Field(description="how QTools differs, empty if it does not")
+    qtools: str = Field(description="how QTools differs; empty if it does not")
 
 
 class NetworkCostView(_Read):
-    """What one inference costs. `inputs_pj` ... `outputs_pj` are sums over the layers of what counts."""
+    """The cost of one inference. `inputs_pj` ... `outputs_pj` are sums over the layers, of the parts that count."""
 
     model: str
     profile: str
     profile_title: str
     accounting: str
-    quantized: bool = Field(description="false: this is the reference")
-    energy_pj: float = Field(description="what counts")
+    quantized: bool = Field(description="false for the reference")
+    energy_pj: float = Field(description="the parts that count")
     total_pj: float = Field(description="all parts of all layers")
-    reference_pj: float = Field(description="energy of the model with nothing quantized")
+    reference_pj: float = Field(description="energy of the unquantized model")
     inputs_pj: float
     parameters_pj: float
     operations_pj: float
     outputs_pj: float
     layers: tuple[LayerPriceView, ...]
     costs: dict[str, FigureView]
-    second_hand: tuple[str, ...] = Field(description="tables of the profile not checked against their source")
+    second_hand: tuple[str, ...] = Field(
+        description="tables of the profile that were not checked against their source"
+    )
     explanation: ExplanationView | None = None
-    types: dict[str, Any] | None = Field(None, description="data type of every tensor, in QTools' fields")
+    types: dict[str, Any] | None = Field(
+        None, description="data type of every tensor, with the fields of QTools"
+    )
 
 
 class ProfileFigureView(_Read):
-    """One table of a profile, read off at a few sizes."""
+    """One table of a profile, at a few sizes."""
 
     table: str
     description: str = Field(validation_alias=_DESCRIPTION)
     prices_pj: dict[str, float]
     source: str
-    second_hand: bool = Field(description="not checked against the cited source itself")
+    second_hand: bool = Field(description="not checked against the cited source")
 
     @computed_field(description="as `description`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]
     @property
@@ -128,12 +132,12 @@ class ProfileView(_Read):
     name: str
     title: str
     process_nm: float
-    accounting: str = Field(description="how networks are counted under it unless told otherwise")
-    second_hand: tuple[str, ...] = Field(description="tables not checked against their source")
+    accounting: str = Field(description="default accounting under this profile")
+    second_hand: tuple[str, ...] = Field(description="tables that were not checked against their source")
     figures: tuple[ProfileFigureView, ...]
 
 
 class ProfileList(View):
-    """The energy profiles that come with fewbits."""
+    """The energy profiles that are part of fewbits."""
 
     items: tuple[ProfileView, ...]

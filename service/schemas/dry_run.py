@@ -1,4 +1,4 @@
-"""What a dry run answers, shared by server and client."""
+"""The result of a dry run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from service.schemas.jobs import DEPRECATED, CostView, View
 
 
 class CandidatesView(View):
-    """One choice: the quantizers a tensor of these layers may get."""
+    """One choice: the candidate quantizers of a tensor of these layers."""
 
     name: str
     layers: tuple[str, ...]
@@ -19,7 +19,7 @@ class CandidatesView(View):
 
 
 class WidthView(View):
-    """One choice of a multiple of the filters or units of these layers."""
+    """One choice: the multipliers of the filters or units of these layers."""
 
     name: str
     layers: tuple[str, ...]
@@ -27,50 +27,46 @@ class WidthView(View):
 
 
 class DataView(View):
-    """The data as the search would split it."""
+    """The data, and how the search would split it."""
 
     input_shape: tuple[int, ...]
-    classes: int | None = Field(description="None where the targets are numbers")
+    classes: int | None = Field(description="None if the targets are numbers")
     train_samples: int
     validation_samples: int
     test_samples: int
 
 
 class ExtremeView(View):
-    """A network at one end of the costs. `exact`: no other is beyond it; else none was found beyond it."""
+    """The network with the lowest or highest cost. `exact`: proven; otherwise, the best that was found."""
 
-    choices: dict[str, Any] = Field(description="the quantizers and widths as the oracle knows them")
+    choices: dict[str, Any] = Field(description="the oracle's choices: name -> quantizer or width")
     cost: CostView
     exact: bool
 
 
 class EstimateView(View):
-    """How long the job may take, going by earlier trials of the same model."""
+    """Expected duration of the job, from earlier trials of the same model."""
 
-    trial_s: float = Field(description="one trial")
-    job_s: float = Field(description="all of them, by the workers there are")
-    workers: int = Field(
-        description="workers that were heard of lately, but no more than parallel_trials; at least 1"
-    )
-    based_on: int = Field(description="how many measured trials it is the median of")
-    same_data: bool = Field(description="whether those were trained on the same data")
+    trial_s: float = Field(description="duration of one trial")
+    job_s: float = Field(description="duration of the job with the live workers")
+    workers: int = Field(description="live workers, at most parallel_trials and at least 1")
+    based_on: int = Field(description="number of measured trials, whose median this is")
+    same_data: bool = Field(description="whether these were trained on the same data")
 
 
 class DryRun(View):
-    """What a job would search; nothing is stored."""
+    """The search that a job describes; nothing is stored."""
 
     space_size: str
-    trials: int = Field(description="what budget and space allow")
+    trials: int = Field(description="trials that budget and space allow")
     cost_unit: str
     reference: CostView
     slots: tuple[CandidatesView, ...]
     widths: tuple[WidthView, ...]
-    untouched: tuple[str, ...] = Field(description="layers that stay as they are")
+    untouched: tuple[str, ...] = Field(description="layers that are not changed")
     cheapest: ExtremeView | None = Field(None, description="the network with the lowest cost")
     most_expensive: ExtremeView | None = Field(None, description="the network with the highest cost")
-    estimate: EstimateView | None = Field(
-        None, description="None where no trial of the model was measured yet"
-    )
+    estimate: EstimateView | None = Field(None, description="None if no trial of the model was measured yet")
     data: DataView
     warnings: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""What the service says of the final training of a trial."""
+"""The final training of a trial."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from service.schemas.jobs import View
 
 
 class FinalView(View):
-    """A chosen trial trained on. What the search measured of the trial stays as it was."""
+    """The final training of a trial: more epochs, then evaluation. It does not change the trial's own results."""
 
     job_id: str
     number: int = Field(description="number of the trial")
     status: FinalStatus
     reason: str | None
-    epochs: int = Field(description="to train on from the trial's best one")
+    epochs: int = Field(description="epochs to train, starting from the trial's best one")
     epochs_done: int
-    metric: float | None = Field(description="on the validation data, of the best epoch")
+    metric: float | None = Field(description="on the validation data, at the best epoch")
     loss: float | None
     test_metric: float | None = Field(description="on the test data")
     test_loss: float | None

@@ -1,7 +1,7 @@
-"""The JSON Schema of a job as people write it: with the short forms that the specification's validators read.
+"""The JSON Schema of a job, including the short forms that the specification's validators accept.
 
-Pydantic describes the long forms only: `{"kind": "zoo", "name": "digits_cnn"}`, not `digits_cnn`. Editors and clients
-need both. What is added here is held to the truth by tests: every form parses.
+Pydantic describes only the long forms: `{"kind": "zoo", "name": "digits_cnn"}`, not `digits_cnn`. Editors and clients
+need both. Tests check that every form parses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from search.spec.objective import METRICS
 
 Schema = dict[str, Any]
 
-#: Fields whose kind may stand alone, where it needs nothing else.
+#: Fields that may be a bare kind, for kinds without required fields.
 _WORDS: Final = ("data", "oracle", "bound", "stopping", "post_training", "schedule")
 _NUMBER: Final[Schema] = {
     "type": "integer",
@@ -29,7 +29,7 @@ _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def job_schema(template: str = "#/$defs/{model}") -> Schema:
-    """The schema of a job; `template` says where the definitions will stand."""
+    """The schema of a job; `template` is the pattern of references to its definitions."""
     schema = schema_of(SearchSpec, template)
     definitions, fields = schema["$defs"], schema["properties"]
     definitions["ZooModel"]["properties"]["name"]["enum"] = sorted(ZOO)
@@ -37,7 +37,7 @@ def job_schema(template: str = "#/$defs/{model}") -> Schema:
     fields["model"] = _or({"enum": sorted(ZOO), "description": "a network of the zoo"}, fields["model"])
     for name in _WORDS:
         words = [kind for kind, target in _kinds(fields[name], definitions) if target["required"] == ["kind"]]
-        fields[name] = _or({"enum": words, "description": "a kind with its defaults"}, fields[name])
+        fields[name] = _or({"enum": words, "description": "this kind with its defaults"}, fields[name])
     _widen_candidates(definitions, template)
     _widen_limits(definitions, template)
     _limits_unless_spiking(schema)
@@ -45,7 +45,7 @@ def job_schema(template: str = "#/$defs/{model}") -> Schema:
 
 
 def schema_of(kind: type[BaseModel], template: str) -> Schema:
-    """A body's schema, in which a member of a union must say its kind, as it must when it is read."""
+    """A body's schema, in which members of a union require their `kind`, as the parser does."""
     schema = kind.model_json_schema(ref_template=template)
     definitions = schema.setdefault("$defs", {})
     for part in _parts(schema):
@@ -59,7 +59,7 @@ def schema_of(kind: type[BaseModel], template: str) -> Schema:
 
 
 def _parts(value: Any) -> Iterator[Schema]:
-    """The value's objects, itself among them."""
+    """All objects in a value, including itself."""
     if isinstance(value, dict):
         yield value
     children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -68,22 +68,23 @@ def _parts(value: Any) -> Iterator[Schema]:
 
 
 def _kinds(part: Schema, definitions: dict[str, Schema]) -> list[tuple[str, Schema]]:
-    """The members of a union that is told by `kind`: each kind and its definition."""
+    """The members of a union with the discriminator `kind`: each kind and its definition."""
     mapping = part.get("discriminator", {})
     if not isinstance(mapping, dict) or mapping.get("propertyName") != "kind":
         return []
     return [(kind, definitions[target.rpartition("/")[2]]) for kind, target in mapping["mapping"].items()]
 
 
-def _or(form: Schema, own: Schema) -> Schema:
-    """A field that may also take another form; its description and default stay the field's."""
-    kept = {key: own[key] for key in ("description", "default", "title") if key in own}
-    return {"anyOf": [form, {key: value for key, value in own.items() if key not in kept}]} | kept
+def _or(form: Schema, field: Schema) -> Schema:
+    """A field that also accepts another form; its description and default stay with the field."""
+    annotations = {key: field[key] for key in ("description", "default", "title") if key in field}
+    long_form = {key: value for key, value in field.items() if key not in annotations}
+    return {"anyOf": [form, long_form]} | annotations
 
 
 def _widen_candidates(definitions: dict[str, Schema], template: str) -> None:
     candidate = definitions["Candidate"]
-    candidate["required"] = ["quantizer"]  # its bits are the quantizer's unless they are given
+    candidate["required"] = ["quantizer"]  # its bits default to those of the quantizer
     one = {
         "anyOf": [
             {"type": "string", "description": "a quantizer"},
@@ -96,13 +97,13 @@ def _widen_candidates(definitions: dict[str, Schema], template: str) -> None:
         "additionalProperties": {"type": "integer", "minimum": 1, "maximum": 64},
     }
     for name, field in definitions["QuantizationSpace"]["properties"].items():
-        own = field["anyOf"][0] if "anyOf" in field else field
-        own["items"] = one
+        candidates = field["anyOf"][0] if "anyOf" in field else field
+        candidates["items"] = one
         definitions["QuantizationSpace"]["properties"][name] = _or(bits, field)
 
 
 def _limits_unless_spiking(schema: Schema) -> None:
-    """A spiking network has no layers that limits could be about: every other job needs some."""
+    """Every job needs limits, except those on spiking networks, which have no layers to limit."""
     kind = {"type": "object", "required": ["kind"], "properties": {"kind": {"const": "xylo"}}}
     schema["required"] = [name for name in schema["required"] if name != "limits"]
     schema |= {"if": {"properties": {"model": kind}}, "else": {"required": ["limits"]}}

@@ -1,7 +1,7 @@
-"""What the service says, as values: the server writes them, the client reads them.
+"""Responses of the service as values: the server writes them, the client reads them.
 
-Energies are picojoules (`*_pj`), durations seconds (`*_s`), moments UTC. A score is computed when it is asked for, from
-metric, cost and the job's goal; it is stored nowhere.
+Energies are in picojoules (`*_pj`), durations in seconds (`*_s`), times in UTC. Scores are computed at every read from
+metric, cost and the job's goal; they are stored nowhere.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ INCLUDED: Final = (
 
 
 class View(BaseModel):
-    """A value the service sends. Fields a reader does not know are ignored, so that a client may be older."""
+    """A response. Clients ignore fields that they do not know, so that they may be older than the service."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="null")
 
 
 class ProblemItem(View):
-    """One fault. `pointer` (RFC 6901) leads into the request's body, `parameter` names a part of its query or path."""
+    """One fault. `pointer` (RFC 6901) is a place in the request's body, `parameter` a part of its query or path."""
 
     detail: str
     pointer: str | None = None
@@ -42,25 +42,25 @@ class ProblemItem(View):
 class ProblemDocument(View):
     """An error (RFC 9457)."""
 
-    type: str = Field("about:blank", description="what went wrong; stable")
+    type: str = Field("about:blank", description="kind of error; stable")
     title: str
     status: int
     detail: str = ""
-    trace_id: str | None = Field(None, description="what the service's log calls this request")
-    quota: str | None = Field(None, description="which quota of the tenant stands in the way")
-    allowed: tuple[str, ...] | None = Field(None, description="what the state of the job allows instead")
+    trace_id: str | None = Field(None, description="id of this request in the service's log")
+    quota: str | None = Field(None, description="the quota of the tenant that was exceeded")
+    allowed: tuple[str, ...] | None = Field(None, description="the verbs that the status of the job allows")
     errors: tuple[ProblemItem, ...] = ()
 
 
 class Page(View, Generic[Item]):
-    """Part of a list. `next_cursor` leads on; None at the end."""
+    """A page of a list. `next_cursor` leads to the next page; None on the last one."""
 
     items: tuple[Item, ...]
     next_cursor: str | None = None
 
 
 class SparsePage(View):
-    """Part of a list whose items have only the `fields` that were asked for."""
+    """A page of a list whose items have only the requested `fields`."""
 
     items: tuple[dict[str, Any], ...]
     next_cursor: str | None = None
@@ -90,7 +90,7 @@ class LayerEnergyView(View):
 
 
 class CostView(View):
-    """What one inference costs; `value` is what the goal names, in the job's cost unit."""
+    """The cost of one inference; `value` is the cost that the goal names, in the job's cost unit."""
 
     value: float
     energy_pj: float
@@ -99,7 +99,7 @@ class CostView(View):
 
 
 class PointView(View):
-    """A measured trial in the plane of metric and cost."""
+    """A measured trial: its metric, cost and score."""
 
     number: int
     score: float
@@ -110,13 +110,13 @@ class PointView(View):
 
 
 class ProgressView(View):
-    """How far a job is. `total` is what its budget and its space allow; `eta_s` is an estimate, None without a base.
-    Trials that were ruled out without training are not counted.
+    """The progress of a job. `total`: trials that its budget and space allow; `eta_s`: an estimate, None before there
+    are trials. Trials that were pruned without training are not counted.
     """
 
     done: int
     total: int
-    fraction: float = Field(ge=0, le=1, description="trials under way count by their epochs")
+    fraction: float = Field(ge=0, le=1, description="running trials count by their epochs")
     elapsed_s: float | None = None
     eta_s: float | None = None
 
@@ -127,9 +127,9 @@ class JobSummary(View):
     id: str
     name: str
     status: JobStatus
-    reason: str | None = Field(description="why it is in this status, for people")
-    cause: Cause | None = Field(description="why its search ended, or is about to")
-    priority: int = Field(description="trials of jobs with a higher one begin first")
+    reason: str | None = Field(description="why it has this status, for people")
+    cause: Cause | None = Field(description="why its search ended, or is ending")
+    priority: int = Field(description="trials of jobs with a higher priority start first")
     model: str
     data: str
     cost_unit: str
@@ -141,27 +141,27 @@ class JobSummary(View):
     reference_cost: float
     reference_energy_pj: float
     best: PointView | None = Field(description="the measured trial with the highest score")
-    metric_name: str = Field("accuracy", description="what `metric` is: the job's objective")
-    metric_direction: Direction = Field("max", description="whether a larger or a smaller metric is better")
-    metric_is_share: bool = Field(True, description="it lies between 0 and 1 and is shown in percent")
+    metric_name: str = Field("accuracy", description="the job's objective: the name of `metric`")
+    metric_direction: Direction = Field("max", description="`max` if a larger metric is better, else `min`")
+    metric_is_share: bool = Field(True, description="the metric is between 0 and 1, and shown in percent")
     best_metric: float | None = Field(description="best metric of any trial")
     least_cost: float | None = Field(description="lowest cost of any trial")
     least_energy_pj: float | None = Field(description="lowest energy of any trial")
-    version: int = Field(description="grows with every change of the job or its trials")
+    version: int = Field(description="increases with every change of the job or its trials")
 
 
 class JobView(JobSummary):
     """A job."""
 
-    space_size: str = Field(description="number of assignments, in decimal digits: it may not fit a number")
-    reference: CostView = Field(description="cost of the model as given, at the goal's reference types")
+    space_size: str = Field(description="number of assignments, as text: it may have hundreds of digits")
+    reference: CostView = Field(description="cost of the unquantized model, with the goal's reference types")
     warnings: tuple[str, ...]
-    allowed: tuple[str, ...] = Field(description="what may be done with it now: verbs, patch, delete")
+    allowed: tuple[str, ...] = Field(description="what its status allows: verbs, patch, delete")
     spec: dict[str, Any]
 
 
 class TrialSummary(View):
-    """A trial in a list. What is not measured yet is None."""
+    """A trial in a list. Values that are not measured yet are None."""
 
     number: int
     status: TrialStatus
@@ -188,16 +188,16 @@ class EpochView(View):
 
 
 class TensorView(View):
-    """The quantizer of one tensor; both None where it stays float."""
+    """The quantizer of one tensor; both fields are None for a float tensor."""
 
     quantizer: str | None
     bits: int | None
 
 
 class TrialLayerView(View):
-    """One layer of a trial: the quantizer of each tensor that has a choice, and what the layer costs.
+    """One layer of a trial: the quantizer of each tensor that has a choice, and the layer's energy.
 
-    `width` is given where it differs from the model's. Energies are None until the trial is measured.
+    `width` is None where it is that of the model. Energies are None until the trial is measured.
     """
 
     name: str
@@ -229,7 +229,7 @@ class ArtifactView(View):
 
 
 class AttemptView(View):
-    """One worker's go at a trial; the outcome is None while it runs."""
+    """One attempt of a worker at a trial; the outcome is None while it is running."""
 
     attempt: int
     worker: str
@@ -240,7 +240,7 @@ class AttemptView(View):
 
 
 class ExecutionView(View):
-    """One of several trainings of a trial; its best epoch is counted through all of them, from 0."""
+    """One of several trainings of a trial; its best epoch is counted across all of them, from 0."""
 
     seed: int
     metric: float
@@ -259,7 +259,7 @@ class ExecutionView(View):
 
 
 class SpreadView(View):
-    """How far the metrics of a trial's executions lie apart; the deviation is that of a sample (n - 1)."""
+    """The spread of the metrics of a trial's executions; `std` is the sample standard deviation (n - 1)."""
 
     std: float
     min: float
@@ -267,24 +267,24 @@ class SpreadView(View):
 
 
 class TrialView(TrialSummary):
-    """A trial with all that was stored of it. Of several executions metric and loss are the means."""
+    """A trial in full. With several executions, metric and loss are means."""
 
     job_id: str
     layers: tuple[TrialLayerView, ...]
-    choices: dict[str, Any] = Field(description="the quantizers and widths as the oracle knows them")
+    choices: dict[str, Any] = Field(description="the oracle's choices: name -> quantizer or width")
     epochs: tuple[EpochView, ...]
     post_training_metric: float | None = Field(
-        None, description="as `metric`, before any training, where the job asks for that (post_training)"
+        None, description="as `metric`, before training, if the job has `post_training`"
     )
     best_epoch: int | None
-    executions: tuple[ExecutionView, ...] = Field((), description="empty where the trial was trained once")
+    executions: tuple[ExecutionView, ...] = Field((), description="empty if the trial was trained once")
     spread: SpreadView | None = None
-    learning_rate: float | None = Field(None, description="where the job searches it")
+    learning_rate: float | None = Field(None, description="if the job searches it")
     seed: int
     versions: dict[str, str]
     durations_s: dict[str, float]
     worker: str | None
-    attempts: tuple[AttemptView, ...] = Field(description="every worker's go at it, the first one first")
+    attempts: tuple[AttemptView, ...] = Field(description="every worker's attempt, oldest first")
     artifacts: tuple[ArtifactView, ...]
 
 
@@ -295,14 +295,14 @@ class BestView(View):
 
 
 class ParetoView(View):
-    """Trials no other trial beats in both metric and cost, by rising cost."""
+    """The trials that no other trial beats in both metric and cost, by rising cost."""
 
     cost_unit: str
     items: tuple[PointView, ...]
 
 
 class PointsView(View):
-    """Every trial of a job by number, as columns of equal length; None where nothing was measured."""
+    """All trials of a job by number, as columns of equal length; None where nothing was measured."""
 
     job_id: str
     version: int
@@ -311,34 +311,32 @@ class PointsView(View):
     count: int
     number: tuple[int, ...] = ()
     status: tuple[TrialStatus, ...] = ()
-    state: tuple[TrialStatus, ...] = Field(
-        (), deprecated="renamed to status", description="as `status`, which was called so in 0.1"
-    )
+    state: tuple[TrialStatus, ...] = Field((), deprecated="renamed to status", description="as `status`")
     metric: tuple[float | None, ...] = ()
     cost: tuple[float | None, ...] = ()
     score: tuple[float | None, ...] = ()
     front: tuple[bool, ...] = Field(
-        (), description="true where no measured trial beats it in metric and cost"
+        (), description="true if no measured trial beats it in both metric and cost"
     )
-    energy_pj: tuple[float | None, ...] = Field((), description="if `fields` names it")
-    bits: tuple[int | None, ...] = Field((), description="if `fields` names it")
+    energy_pj: tuple[float | None, ...] = Field((), description="only if `fields` names it")
+    bits: tuple[int | None, ...] = Field((), description="only if `fields` names it")
     finished_s: tuple[float | None, ...] = Field(
-        (), description="seconds after the job's creation, if `fields` names it"
+        (), description="seconds after the job's creation; only if `fields` names it"
     )
 
 
 class EventView(View):
-    """Something that happened in a job. Ids grow, but not by one; `data` depends on the type."""
+    """An event of a job. Ids increase, but not by one; `data` depends on the type."""
 
     id: int
     type: str = Field(description="job.created, job.status, trial.claimed, trial.epoch, trial.ended, ...")
-    trial: int | None = Field(description="number of the trial it is about")
+    trial: int | None = Field(description="number of the trial that it concerns")
     data: dict[str, Any]
     created_at: datetime
 
 
 class EventList(View):
-    """Events in order. `last` is what `after` is to be next time; `over`: the job has ended and there are no more."""
+    """Events in order. `last`: the next request's `after`; `over`: the job has ended and there are no more events."""
 
     items: tuple[EventView, ...]
     last: int
@@ -346,14 +344,14 @@ class EventList(View):
 
 
 class Alive(View):
-    """The process answers."""
+    """The process responds."""
 
     status: str = "alive"
     version: str
 
 
 class Readiness(View):
-    """Whether the service can run jobs, and which part is missing."""
+    """Readiness of the service and of its parts: each is "ok", or what is wrong with it."""
 
     ready: bool
     database: str
@@ -363,14 +361,14 @@ class Readiness(View):
 
 
 class QuotaView(View):
-    """How much of a quota the tenant has used; `limit` None: there is none."""
+    """The usage of a quota; `limit` is None if there is no limit."""
 
     used: float
     limit: float | None = None
 
 
 class SessionView(View):
-    """Who asks. `key_id` is None on an embedded service, which asks for no key."""
+    """The caller. `key_id` is None on an embedded service, which needs no key."""
 
     tenant: str
     scope: str

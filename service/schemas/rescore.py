@@ -1,4 +1,4 @@
-"""What is asked and said when finished trials are ranked under another goal."""
+"""Rescoring: measured trials ranked under another goal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class RescoreSpec(Frozen):
     """Another goal for a job's measured trials."""
 
     goal: Goal
-    k: int = Field(10, ge=1, le=1000, description="how many")
+    k: int = Field(10, ge=1, le=1000, description="number of trials")
 
 
 class RescoreView(View):
-    """The measured trials with the highest scores under another goal, best first; costs are what that goal counts."""
+    """The measured trials with the highest scores under another goal, best first; costs are those of that goal."""
 
     job_id: str
     goal: dict[str, Any]

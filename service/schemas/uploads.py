@@ -1,4 +1,4 @@
-"""What the service says of models and data sets: those that ship with it and those that were uploaded."""
+"""Models and data sets: those of the zoo and those that were uploaded."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ MAX_NAME = 200
 
 
 class NewUploadBody(BaseModel):
-    """A file that is about to be uploaded."""
+    """A file to upload."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(
         min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f]+$", description="for people"
     )
-    size_bytes: int = Field(ge=1, description="how many bytes will come")
+    size_bytes: int = Field(ge=1, description="size of the file in bytes")
     sha256: str | None = Field(
         None,
         pattern="^[0-9a-f]{64}$",
-        description="of the content; it is checked, and known content is not sent again",
+        description="of the content; it is checked, and content that was uploaded before need not be sent again",
     )
 
 
 class UploadView(View):
-    """A file of a user. What is not known before it is complete is None."""
+    """An uploaded file. Fields that are unknown before it is complete are None."""
 
     id: str
     name: str
     status: Literal["incomplete", "complete"]
     size_bytes: int
     received_bytes: int
-    sha256: str | None = Field(description="of the content; before it is complete: as declared")
+    sha256: str | None = Field(description="of the content; as declared until it is complete")
     format: str | None
     created_at: datetime
     completed_at: datetime | None
 
 
 class ModelLayerView(View):
-    """A layer of an uploaded model; `output_shape` is that of one example."""
+    """A layer of an uploaded model; `output_shape` is without the batch dimension."""
 
     name: str
     class_name: str
@@ -89,7 +89,7 @@ class DatasetView(UploadView):
 
 
 class ModelItem(View):
-    """A model a job may name: `zoo` by its name, `uploaded` by its id. What does not apply is None."""
+    """A model that jobs can use: `zoo` by its name, `uploaded` by its id. Fields that do not apply are None."""
 
     kind: Literal["zoo", "uploaded"]
     name: str

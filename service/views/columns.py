@@ -1,6 +1,6 @@
-"""Columns of trials written as JSON, NDJSON or Arrow; exports of whole trials as CSV or Parquet.
+"""Columns of trials as JSON, NDJSON or Arrow; exports of whole trials as CSV or Parquet.
 
-Arrow and Parquet need pyarrow (`pip install 'fewbits[arrow]'`); `arrow()` says NotAcceptable without it.
+Arrow and Parquet need pyarrow (`pip install 'fewbits[arrow]'`); `arrow()` raises NotAcceptable without it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CSV: Final = "text/csv"
 
 Columns = Mapping[str, Sequence[Any]]
 
-#: What a spreadsheet would take for a formula.
+#: First characters of what a spreadsheet would run as a formula.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -42,12 +42,12 @@ def arrow() -> Any:
 
 
 def to_columnar(head: Mapping[str, Any], columns: Columns) -> bytes:
-    """One JSON object: the head's fields, then a list per column; NaN and infinity are null."""
+    """One JSON object: the fields of `head`, then a list for each column; NaN and infinity are null."""
     return to_json({**head, **columns}, inf_nan_mode="null")
 
 
 def to_ndjson(columns: Columns) -> bytes:
-    """One JSON object a row, one a line."""
+    """One JSON object per row, one per line."""
     names = list(columns)
     return b"".join(
         to_json(dict(zip(names, row, strict=True)), inf_nan_mode="null") + b"\n"
@@ -56,7 +56,7 @@ def to_ndjson(columns: Columns) -> bytes:
 
 
 def to_arrow(head: Mapping[str, Any], columns: Columns) -> bytes:
-    """An Arrow IPC stream; the head's fields are the schema's metadata."""
+    """An Arrow IPC stream; the fields of `head` are the schema's metadata."""
     pa = arrow()
     metadata = {name: str(value) for name, value in head.items()}
     arrays = {name: _array(pa, name, values) for name, values in columns.items()}
@@ -70,26 +70,26 @@ def to_arrow(head: Mapping[str, Any], columns: Columns) -> bytes:
 def _array(pa: Any, name: str, values: Sequence[Any]) -> Any:
     if name in ("status", "state"):
         return pa.array(values, pa.string()).dictionary_encode()
-    kinds = {"number": pa.int32(), "bits": pa.int64(), "front": pa.bool_()}
-    return pa.array(values, kinds.get(name, pa.float64()), from_pandas=True)
+    types = {"number": pa.int32(), "bits": pa.int64(), "front": pa.bool_()}
+    return pa.array(values, types.get(name, pa.float64()), from_pandas=True)
 
 
 # --- exports -------------------------------------------------------------------------------------------------------
 
 
 def to_csv(names: Sequence[str], rows: Iterable[Sequence[Any]], lines: int = 500) -> Iterator[bytes]:
-    """A CSV file (RFC 4180), some lines at a time. Text a spreadsheet would run gets an apostrophe in front."""
+    """A CSV file (RFC 4180), `lines` lines at a time. Text that a spreadsheet would run gets a leading apostrophe."""
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow([_cell(name) for name in names])
     for count, row in enumerate(rows, 1):
         writer.writerow([_cell(value) for value in row])
         if count % lines == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
+            yield _flush(buffer)
+    yield _flush(buffer)
 
 
-def _taken(buffer: io.StringIO) -> bytes:
+def _flush(buffer: io.StringIO) -> bytes:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
@@ -103,14 +103,17 @@ def _cell(value: Any) -> Any:
 
 
 def to_parquet(
-    path: Path, kinds: Mapping[str, str], rows: Iterable[Sequence[Any]], batch: int = 10_000
+    path: Path, types: Mapping[str, str], rows: Iterable[Sequence[Any]], batch: int = 10_000
 ) -> None:
-    """Write rows to a Parquet file, a row group for each `batch`. `kinds`: column -> number, whole, moment or text."""
+    """Write rows to a Parquet file, a row group for each `batch` rows.
+
+    `types`: column -> number, integer, time or text.
+    """
     pa = arrow()
     import pyarrow.parquet as parquet
 
-    types = {"number": pa.float64(), "whole": pa.int64(), "moment": pa.timestamp("us", tz="UTC")}
-    schema = pa.schema([(name, types.get(kind, pa.string())) for name, kind in kinds.items()])
+    arrow_types = {"number": pa.float64(), "integer": pa.int64(), "time": pa.timestamp("us", tz="UTC")}
+    schema = pa.schema([(name, arrow_types.get(type_, pa.string())) for name, type_ in types.items()])
     with parquet.ParquetWriter(path, schema) as writer:
         for group in _groups(rows, batch):
             columns = zip(*group, strict=True)

@@ -61,11 +61,11 @@ def _settings(plan: Plan) -> tuple[CandidatesView, ...]:
     )
 
 
-def _extreme(found: Extreme) -> ExtremeView:
+def _extreme(extreme: Extreme) -> ExtremeView:
     return ExtremeView(
-        choices=dict(found.assignment.values),
-        cost=CostView.model_validate(found.cost, from_attributes=True),
-        exact=found.exact,
+        choices=dict(extreme.assignment.values),
+        cost=CostView.model_validate(extreme.cost, from_attributes=True),
+        exact=extreme.exact,
     )
 
 

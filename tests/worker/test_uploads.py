@@ -19,7 +19,7 @@ import pytest
 from search.history import JobStatus, TrialStatus
 from search.plans.base import Plan
 from search.spec.job import SearchSpec
-from service.api.upload_reception import DATASETS, MODELS, Resource
+from service.api.upload_reception import DATASETS, MODELS, UploadResource
 from service.store import jobs, trials, uploads
 from service.store.models import Job, now
 from service.store.upload_parts import UploadParts
@@ -52,7 +52,7 @@ def saved(network: keras.Model, folder: Path) -> bytes:
     return (folder / "mine.keras").read_bytes()
 
 
-def put(bench: Bench, resource: Resource, data: bytes) -> str:
+def put(bench: Bench, resource: UploadResource, data: bytes) -> str:
     """Upload as the API does; the id."""
     incoming = UploadParts(bench.settings.incoming_folder, bench.runtime.blobs)
     with bench.database.transaction() as session:

@@ -187,11 +187,11 @@ def test_a_reader_that_goes_away_leaves_what_it_sent(http: TestClient, settings:
     import anyio
     from starlette.requests import ClientDisconnect
 
-    from service.api.upload_reception import MODELS, Reception
+    from service.api.upload_reception import MODELS, UploadReceiver
     from service.store.session import Database
 
     place = declare(http, MODEL)
-    reception = Reception(
+    reception = UploadReceiver(
         MODELS,
         Database(settings.database),
         UploadParts(settings.incoming_folder, BlobStore(settings.blob_folder)),
