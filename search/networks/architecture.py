@@ -1,4 +1,4 @@
-"""The network a job starts from: its Keras configuration, and the plain view of it. Nothing loads Keras."""
+"""The network of a job: its Keras configuration, and the network of the cost model read from it. Plain."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def architecture(model: ResolvedModel) -> Config:
     match model:
         case ZooModel(name=name, dropout_rate=dropout_rate):
             if name not in ZOO:
-                known = ", ".join(ZOO)
+                names = ", ".join(ZOO)
                 raise InvalidSpec(
-                    [Problem("/model/name", f"no network is called {name!r}; known are {known}")]
+                    [Problem("/model/name", f"there is no network {name!r}; known are {names}")]
                 )
             return zoo_config(name, dropout_rate)
         case ArchitectureModel(config=config):
@@ -37,7 +37,7 @@ def architecture(model: ResolvedModel) -> Config:
         case ModelFile(architecture=config):
             return config
         case XyloModel():
-            raise InvalidSpec([Problem("/model/kind", "a spiking network has no layers of Keras")])
+            raise InvalidSpec([Problem("/model/kind", "a spiking network has no Keras layers")])
         case _:
             assert_never(model)
 
@@ -57,8 +57,8 @@ def priceable(model: ResolvedModel) -> Network:
 def network(model: ResolvedModel) -> Network:
     """The network as plain data, fit for a search.
 
-    Raises `InvalidSpec` as `priceable` does, and for more than one input and outputs of one layer. What its outputs
-    give is judged by `search.task`.
+    Raises `InvalidSpec` as `priceable` does, and for more than one input and outputs of one layer. `search.task` checks
+    its outputs.
     """
     plain = priceable(model)
     problems = []
@@ -66,7 +66,7 @@ def network(model: ResolvedModel) -> Network:
         reason = f"a search needs a model with one input; this one has {len(plain.inputs)}"
         problems.append(Problem(_base(model), reason))
     if not plain.outputs or len(set(plain.outputs)) < len(plain.outputs):
-        problems.append(Problem(_base(model), "each output must be a layer of its own"))
+        problems.append(Problem(_base(model), "each output must be a separate layer"))
     if problems:
         raise InvalidSpec(problems)
     return plain

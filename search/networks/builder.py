@@ -74,7 +74,7 @@ def _layer(class_name: str, config: Config, nodes: list[Config]) -> Config:
 
 def initializer(name: str) -> Config:
     if name not in _INITIALIZERS:
-        raise ValueError(f"no initializer {name!r}; known are {', '.join(_INITIALIZERS)}")
+        raise ValueError(f"unknown initializer {name!r}; known are {', '.join(_INITIALIZERS)}")
     config = {} if name == "zeros" else {"seed": None}
     return {
         "module": "keras.initializers",

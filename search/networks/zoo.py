@@ -2,7 +2,7 @@
 
 The four ConvBlock networks are those of the AutoQKeras notebook (google/qkeras, notebook/AutoQKeras.ipynb);
 the jet tagger is the 16-64-32-32-5 network of Duarte et al., "Fast inference of deep neural networks in FPGAs
-for particle physics" (arXiv 1804.06913). Activations are layers of their own, so that each gets a quantizer.
+for particle physics" (arXiv 1804.06913). Activations are separate layers, so that each gets a quantizer.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Files that strangers upload, checked by their bytes alone. Standard library and numpy; no Keras, no h5py.
+"""Uploaded files, checked by their bytes alone. Standard library and numpy; no Keras, no h5py.
 
-`check_model` and `check_data` read a file from end to end and say what is in it; `UploadFault` says what is wrong.
+`check_model` and `check_data` read a whole file and return its contents; `UploadFault` states what is wrong with it.
 """
 
 from search.uploads.data import ArrayInfo, DataFile, check_data, check_data_start

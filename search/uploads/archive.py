@@ -1,7 +1,7 @@
-"""A zip read strictly: what it says of itself must hold, and its parts must fill the file without a gap.
+"""Strict reading of zip archives: every declaration must be true, and the parts must fill the file without gaps.
 
-`zipfile` forgives bytes before, between and behind the members, and believes the central directory where a local header
-says otherwise. Both are how one file is two things to two readers, so both are refused here.
+`zipfile` accepts bytes before, between and after the members, and trusts the central directory where it contradicts a
+local header. Either lets one file mean different things to different readers, so both are refused here.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ _MAX_DIRECTORY: Final = 1 << 20
 _MAX_NAME: Final = 120
 _CHUNK: Final = 1 << 18
 
-#: What an archive may unpack to whatever its ratio is.
+#: Unpacked bytes that are allowed whatever the ratio.
 _FREE_BYTES: Final = 16 << 20
-#: Beyond that, how many times larger than the file. Deflate reaches 1032.
+#: Beyond that, the largest ratio of unpacked to packed bytes. Deflate reaches 1032.
 _MAX_RATIO: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive: sizes as declared; `start` is the place of its first byte."""
+    """One file of an archive: sizes as declared; `start` is the offset of its first byte."""
 
     name: str
     method: int
@@ -61,7 +61,7 @@ class Archive:
     members: Mapping[str, Member]
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """The bytes of a member, unpacked. UploadFault unless they are as many as declared, with the right checksum."""
+        """The bytes of a member, unpacked. UploadFault unless their number and checksum are as declared."""
         member = self.members[name]
         seen, crc = 0, 0
         with open(self.path, "rb") as file:
@@ -84,11 +84,11 @@ class Archive:
 
 
 def open_archive(path: Path, *, most_members: int, most_bytes: int) -> Archive:
-    """The zip at `path`. UploadFault for anything but one plain zip of at most so many members and unpacked bytes."""
+    """The zip at `path`. UploadFault unless it is a plain zip within these limits."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         if file.read(4) != LOCAL:
-            raise UploadFault("", "is no zip archive")
+            raise UploadFault("", "is not a zip archive")
         directory, count = _directory(file, size, most_members)
         entries = list(_entries(directory))
         if len(entries) != count:
@@ -110,7 +110,7 @@ class _Entry:
     packed: int
     size: int
     offset: int
-    file_type: int  #: of the member, as Unix has it; 0 if it is not told
+    file_type: int  #: of the member, as Unix has it; 0 if it is not stated
 
     @property
     def name(self) -> str:
@@ -122,16 +122,16 @@ def _directory(file: IO[bytes], size: int, most_members: int) -> tuple[bytes, in
     file.seek(max(0, size - _END_RECORD.size))
     record = file.read(_END_RECORD.size)
     if len(record) < _END_RECORD.size or record[:4] != _END:
-        raise UploadFault("", "does not end where its zip ends: it is cut short, or something was appended")
+        raise UploadFault("", "does not end where its zip ends: it is truncated, or something was appended")
     _, disk, first_disk, here, count, length, start, comment = _END_RECORD.unpack(record)
     if _BIG in (length, start) or 0xFFFF in (here, count):
-        raise UploadFault("", "is a zip64 archive; those are not read")
+        raise UploadFault("", "is a zip64 archive, which is not supported")
     if disk or first_disk or here != count:
-        raise UploadFault("", "is a zip archive of several parts; those are not read")
+        raise UploadFault("", "is a zip archive of several parts, which is not supported")
     if not 1 <= count <= most_members:
         raise UploadFault("", f"holds {count} members; 1 to {most_members} are allowed")
     if comment or length > _MAX_DIRECTORY or start + length + _END_RECORD.size != size:
-        raise UploadFault("", "is a zip whose directory does not lie where it says")
+        raise UploadFault("", "is a zip whose directory is not where it declares")
     file.seek(start)
     return file.read(length), count
 
@@ -164,7 +164,7 @@ def _check_names(entries: Sequence[_Entry]) -> None:
             )
         parts = entry.name.replace("\\", "/").split("/")
         if ".." in parts or parts[0] == "" or parts[0].endswith(":") or "\\" in entry.name:
-            raise UploadFault("", f"the member {shown(entry.name)} leads out of the archive")
+            raise UploadFault("", f"the member {shown(entry.name)} points outside the archive")
         if parts[-1] == "":
             raise UploadFault("", f"holds the folder {shown(entry.name)}; only files are allowed")
         if entry.file_type not in (0, stat.S_IFREG):
@@ -172,7 +172,9 @@ def _check_names(entries: Sequence[_Entry]) -> None:
         if entry.flags & (_ENCRYPTED | _STRONG | _MASKED):
             raise UploadFault(entry.name, "is encrypted")
         if entry.flags & ~_KNOWN_FLAGS or entry.method not in (_STORED, _DEFLATED):
-            raise UploadFault(entry.name, f"is packed in a way that is not read (method {entry.method})")
+            raise UploadFault(
+                entry.name, f"is compressed in a way that is not supported (method {entry.method})"
+            )
     names = [entry.name.lower() for entry in entries]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
@@ -182,9 +184,9 @@ def _check_names(entries: Sequence[_Entry]) -> None:
 def _check_sizes(entries: Sequence[_Entry], size: int, most_bytes: int) -> None:
     for entry in entries:
         if _BIG in (entry.packed, entry.size, entry.offset):
-            raise UploadFault(entry.name, "has 64-bit sizes (zip64); those are not read")
+            raise UploadFault(entry.name, "has 64-bit sizes (zip64), which are not supported")
         if entry.method == _STORED and entry.packed != entry.size:
-            raise UploadFault(entry.name, "is stored as it is, but declares another size")
+            raise UploadFault(entry.name, "is stored uncompressed, but declares another size")
     total = sum(entry.size for entry in entries)
     if total > most_bytes:
         raise UploadFault("", f"unpacks to {total} bytes; {most_bytes} are allowed")
@@ -193,7 +195,7 @@ def _check_sizes(entries: Sequence[_Entry], size: int, most_bytes: int) -> None:
 
 
 def _located(file: IO[bytes], entries: Sequence[_Entry], end: int) -> Iterator[Member]:
-    """The members, each with a local header that says the same, lying side by side from the first byte to `end`."""
+    """The members, each with an identical local header, adjacent from the first byte to `end`."""
     position = 0
     for entry in sorted(entries, key=lambda entry: entry.offset):
         if entry.offset != position:
@@ -203,30 +205,30 @@ def _located(file: IO[bytes], entries: Sequence[_Entry], end: int) -> Iterator[M
         if entry.flags & _DEFERRED:
             position += _check_descriptor(file, entry, position)
         if position > end:
-            raise UploadFault(entry.name, "reaches beyond the zip's members")
+            raise UploadFault(entry.name, "extends beyond the zip's members")
         yield Member(entry.name, entry.method, entry.crc, entry.packed, entry.size, start)
     if position != end:
-        raise UploadFault("", "is a zip with something between its members and its directory")
+        raise UploadFault("", "is a zip with data between its members and its directory")
 
 
 def _check_local(file: IO[bytes], entry: _Entry) -> int:
-    """Length of the header before a member's bytes, which must repeat what the directory says."""
+    """Length of the local header of a member, which must agree with the directory."""
     file.seek(entry.offset)
     header = file.read(_LOCAL_HEADER.size)
     if len(header) < _LOCAL_HEADER.size:
-        raise UploadFault(entry.name, "is cut short")
+        raise UploadFault(entry.name, "is truncated")
     signature, _, flags, method, _, _, crc, packed, size, name_length, extra_length = _LOCAL_HEADER.unpack(
         header
     )
     name, extra = file.read(name_length), file.read(extra_length)
     if packed == size == _BIG:
         packed, size = _long_sizes(extra, entry)
-    told = (signature, flags, method, name)
+    header_fields = (signature, flags, method, name)
     deferred = bool(flags & _DEFERRED) and (crc, packed, size) == (0, 0, 0)
-    if told != (LOCAL, entry.flags, entry.method, entry.raw_name) or not (
+    if header_fields != (LOCAL, entry.flags, entry.method, entry.raw_name) or not (
         deferred or (crc, packed, size) == (entry.crc, entry.packed, entry.size)
     ):
-        raise UploadFault(entry.name, "is described in one way where it lies and in another in the directory")
+        raise UploadFault(entry.name, "is described differently in its local header and in the directory")
     return _LOCAL_HEADER.size + len(name) + len(extra)
 
 
@@ -239,18 +241,18 @@ def _long_sizes(extra: bytes, entry: _Entry) -> tuple[int, int]:
             size, packed = struct.unpack_from("<2Q", extra, position + 4)
             return packed, size
         position += 4 + length
-    raise UploadFault(entry.name, "says that its sizes have 64 bits, but has none (zip64)")
+    raise UploadFault(entry.name, "declares 64-bit sizes, but has none (zip64)")
 
 
 def _check_descriptor(file: IO[bytes], entry: _Entry, position: int) -> int:
-    """Length of the sizes behind the bytes of a member that was written to a stream."""
+    """Length of the sizes after the bytes of a member that was written to a stream."""
     file.seek(position)
     for form in ("<4s3L", "<4sL2Q"):
         expected = struct.pack(form, _DESCRIPTOR, entry.crc, entry.packed, entry.size)
         if file.read(len(expected)) == expected:
             return len(expected)
         file.seek(position)
-    raise UploadFault(entry.name, "is not followed by the sizes it promises")
+    raise UploadFault(entry.name, "is not followed by the sizes it declares")
 
 
 def _unpacked(file: IO[bytes], member: Member) -> Iterator[bytes]:
@@ -261,7 +263,7 @@ def _unpacked(file: IO[bytes], member: Member) -> Iterator[bytes]:
     while left > 0:
         packed = file.read(min(left, _CHUNK))
         if not packed:
-            raise UploadFault(member.name, "is cut short")
+            raise UploadFault(member.name, "is truncated")
         left -= len(packed)
         if inflate is None:
             yield packed
@@ -276,5 +278,5 @@ def _unpacked(file: IO[bytes], member: Member) -> Iterator[bytes]:
             packed = inflate.unconsumed_tail
             if inflate.eof:
                 if left or inflate.unused_data:
-                    raise UploadFault(member.name, "has bytes behind its packed end")
+                    raise UploadFault(member.name, "has bytes after its compressed end")
                 return

@@ -1,4 +1,4 @@
-"""Data files: `.npz` of numpy, read in pieces, so that neither size nor contents cost memory."""
+"""Data files: `.npz` files, read in pieces so that memory stays bounded whatever they hold."""
 
 from __future__ import annotations
 
@@ -41,27 +41,29 @@ class ArrayInfo:
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """What a checked data file holds."""
+    """The contents of a checked data file."""
 
     arrays: tuple[ArrayInfo, ...]
 
 
 def check_data(path: Path) -> DataFile:
-    """What the file holds, having read all of it: types, shapes, sizes, checksums; nothing in it is NaN. UploadFault.
+    """The contents of a file after reading all of it: types, shapes, sizes, checksums, no NaN. Raises UploadFault.
 
-    Needs x_train and x_test. Which targets (y_train, y_test, y_train_NAME, ...) must be there, a job says.
+    Needs x_train and x_test. A job decides which targets (y_train, y_test, y_train_NAME, ...) it needs.
     """
     with open(path, "rb") as file:
         check_data_start(file.read(64))
     archive = open_archive(path, most_members=MAX_ARRAYS, most_bytes=MAX_DATA_BYTES)
     for name in archive.members:
         if not _NAME.fullmatch(name):
-            raise UploadFault("", f"holds {shown(name)}; a member is called like its array, with .npy behind")
+            raise UploadFault(
+                "", f"holds {shown(name)}; the name of a member is that of its array, followed by .npy"
+            )
     names = sorted(name.removesuffix(".npy") for name in archive.members)
     missing = [name for name in ("x_train", "x_test") if name not in names]
     if missing:
         raise UploadFault(
-            "", f"lacks {' and '.join(missing)}; it must hold x_train, x_test, and as a rule targets"
+            "", f"lacks {' and '.join(missing)}; it must hold x_train, x_test, and usually targets"
         )
     try:
         headers = {name: _header(archive, name) for name in names}
@@ -72,22 +74,22 @@ def check_data(path: Path) -> DataFile:
 
 
 def check_data_start(start: bytes) -> None:
-    """UploadFault if a file that begins so (64 bytes do) is no `.npz`, so that the rest need not come."""
+    """UploadFault if a file with this start (64 bytes suffice) is not an `.npz`, so that the rest need not be sent."""
     if not start:
         raise UploadFault("", "is empty")
     if start.startswith(b"\x80"):
-        raise UploadFault("", "is a pickle: to read one is to run it; save the arrays with numpy.savez")
+        raise UploadFault("", "is a pickle, and reading one can run code; save the arrays with numpy.savez")
     if not start.startswith(LOCAL):
-        raise UploadFault("", "is no .npz file: save the arrays with numpy.savez")
+        raise UploadFault("", "is not an .npz file: save the arrays with numpy.savez")
 
 
 def _check_counts(headers: Mapping[str, Header]) -> None:
-    """Refuse a part whose arrays do not have as many rows as each other, or none."""
+    """Refuse a part whose arrays have different numbers of rows, or none."""
     for part in ("train", "test"):
         rows = {name: header.examples for name, header in headers.items() if f"_{part}" in name[1:]}
         if len(set(rows.values())) != 1 or not min(rows.values()):
-            told = ", ".join(f"{name} {count}" for name, count in rows.items())
-            raise DataFault(f"its arrays must have one row for each example: {told}")
+            counts = ", ".join(f"{name} {count}" for name, count in rows.items())
+            raise DataFault(f"its arrays must have one row for each example: {counts}")
 
 
 def _header(archive: Archive, name: str) -> Header:
@@ -98,18 +100,18 @@ def _header(archive: Archive, name: str) -> Header:
     except DataFault as error:
         raise DataFault(f"{name} {error}") from error
     except (ValueError, EOFError, SyntaxError, OSError, RecursionError, MemoryError, TokenError) as error:
-        raise DataFault(f"{name} is no array: its header cannot be read") from error
+        raise DataFault(f"{name} is not an array: its header cannot be read") from error
     return checked_header(Header(name, shape, dtype), member.size - start.tell())
 
 
 def _start(archive: Archive, name: str) -> bytes:
-    """The first bytes of a member, where the header stands."""
-    found = b""
+    """The first bytes of a member, which hold the header."""
+    start = b""
     for chunk in archive.chunks(name):
-        found += chunk
-        if len(found) >= _MAX_HEADER:
+        start += chunk
+        if len(start) >= _MAX_HEADER:
             break
-    return found[:_MAX_HEADER]
+    return start[:_MAX_HEADER]
 
 
 def _read(archive: Archive, header: Header) -> ArrayInfo:
@@ -124,7 +126,7 @@ def _read(archive: Archive, header: Header) -> ArrayInfo:
 
 
 def _check_finite(header: Header, piece: NDArray[Any], place: int) -> None:
-    """Refuse what is not finite, as stored or as the 32-bit floats models take; name the first."""
+    """Refuse numbers that are not finite, as stored or as 32-bit floats; the error states the first."""
     fine = np.abs(piece) <= np.finfo(np.float32).max  # False for NaN
     if not fine.all():
         first = int(np.argmin(fine))
@@ -133,17 +135,17 @@ def _check_finite(header: Header, piece: NDArray[Any], place: int) -> None:
 
 
 def _pieces(archive: Archive, header: Header) -> Iterator[NDArray[Any]]:
-    """The numbers of an array in the order they are stored; what stands before them is skipped."""
+    """The numbers of an array in the order they are stored, without the header."""
     member = archive.members[f"{header.name}.npy"]
     width = header.dtype.itemsize
     skip = member.size - math.prod(header.shape) * width
-    kept = b""
+    pending = b""
     for chunk in archive.chunks(member.name):
-        kept += chunk[skip:]
+        pending += chunk[skip:]
         skip = max(0, skip - len(chunk))
-        whole = len(kept) // width * width
+        whole = len(pending) // width * width
         if whole >= _PIECE:
-            yield np.frombuffer(kept[:whole], header.dtype)
-            kept = kept[whole:]
-    if kept:
-        yield np.frombuffer(kept, header.dtype)
+            yield np.frombuffer(pending[:whole], header.dtype)
+            pending = pending[whole:]
+    if pending:
+        yield np.frombuffer(pending, header.dtype)

@@ -1,4 +1,4 @@
-"""JSON out of strangers' files: strict, of bounded size and depth, every name once."""
+"""Strict JSON of uploaded files: bounded in size and depth, no duplicate fields."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def read_document(data: bytes, where: str) -> dict[str, Any]:
     """The JSON object in `data`. UploadFault for what is none, for NaN, for a name twice, for more than 64 levels."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
+        fields = dict(pairs)
+        if len(fields) != len(pairs):
             raise UploadFault(where, "names a field twice in one object")
-        return found
+        return fields
 
     def no_constant(text: str) -> NoReturn:
-        raise UploadFault(where, f"holds {text}, which is no JSON")
+        raise UploadFault(where, f"holds {text}, which is not JSON")
 
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=once, parse_constant=no_constant)
@@ -50,7 +50,7 @@ def _check(value: Any, where: str, depth: int) -> None:
                 _check(item, where, depth + 1)
         case str():
             if "\0" in value or not _is_text(value):
-                raise UploadFault(where, f"holds {shown(value)}, which is no text")
+                raise UploadFault(where, f"holds {shown(value)}, which is not text")
         case float():
             if not math.isfinite(value):
                 raise UploadFault(where, "holds a number that is too large")

@@ -1,4 +1,4 @@
-"""What is wrong with an uploaded file."""
+"""Faults of uploaded files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNSHOWABLE: Final = re.compile(r"[^ -~]")
 class UploadFault(ValueError):
     """Why a file is refused. `where`: the part of it, "config.json/config/layers/3" for example; "" for the whole.
 
-    A reason is written to stand behind "the file".
+    A reason continues the sentence "the file ...".
     """
 
     def __init__(self, where: str, reason: str) -> None:

@@ -1,8 +1,8 @@
-"""Keras' description of a model, written anew from what is allowed in it.
+"""Keras' description of a model, rebuilt from what is allowed in it.
 
-Everything Keras would look up by a name - layers, initializers, types - must stand in the lists below, in the module
-Keras itself writes. What is not needed to build the network (compile settings, build settings, ids of shared objects)
-is left out, so nothing of it reaches Keras.
+Everything that Keras would look up by name - layers, initializers, types - must be in the table of layers or the lists
+below, in the module that Keras itself writes. What is not needed to build the network (compile settings, build
+settings, ids of shared objects) is left out, so that it never reaches Keras.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from costmodel.layer_classes import INPUT, KERAS_LAYERS, LAYER_CLASSES
 from costmodel.network import MAX_LAYERS
 from search.uploads.faults import UploadFault, shown
 
-#: Objects that may stand inside a layer, and the modules Keras writes for them.
+#: Objects that a layer may hold, and the modules that Keras writes for them.
 _INITIALIZERS: Final = (
     "Constant",
     "GlorotNormal",
@@ -49,9 +49,9 @@ _MODELS: Final[Mapping[str, frozenset[str | None]]] = {
     "Sequential": frozenset({None, "keras", "keras.models", "keras.src.models.sequential"}),
 }
 
-#: Why some well-known classes are refused.
+#: Why some common classes are refused.
 _REASONS: Final[Mapping[str, str]] = {
-    "Lambda": "holds Python code, which nobody runs here: use layers that say what they compute",
+    "Lambda": "holds Python code, which is never run here: use layers that state what they compute",
     "TFSMLayer": "loads a SavedModel, and with it code",
     "TorchModuleWrapper": "holds a pickle, and with it code",
     "FlaxLayer": "holds a pickle, and with it code",
@@ -75,7 +75,7 @@ _SPECIAL: Final = ("class_name", "module", "registered_name")
 
 
 def clean_model(document: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The description of the same network with nothing but what is needed to build it.
+    """The description of the network, reduced to what is needed to build it.
 
     `document`: what `model.to_json()` writes, or the config.json of a `.keras` file. Raises UploadFault, with the path
     of the first thing that is not allowed.
@@ -112,7 +112,7 @@ def _model_name(body: Mapping[str, Any]) -> str:
 def _put_input(
     cleaned: list[dict[str, Any]], first: Mapping[str, Any], body: Mapping[str, Any], where: str
 ) -> None:
-    """Have a Sequential model begin with an input layer: Keras keeps its shape elsewhere if it was built without."""
+    """Put an input layer first in a Sequential model: Keras stores its shape elsewhere if it was built without one."""
     if cleaned[0]["class_name"] == INPUT:
         return
     built = first.get("build_config")
@@ -132,7 +132,7 @@ def _put_input(
 
 
 def _layer(item: Any, where: str, inside: frozenset[str] = KERAS_LAYERS) -> dict[str, Any]:
-    """A layer of one of the classes `inside`, written anew."""
+    """A layer of one of the classes `inside`, rebuilt."""
     if not isinstance(item, dict) or not isinstance(item.get("config"), dict):
         raise UploadFault(where, "must be an object with a config")
     class_name = item.get("class_name")
@@ -165,12 +165,12 @@ def _refusal(class_name: Any, inside: frozenset[str]) -> str:
     reason = _REASONS.get(class_name) if isinstance(class_name, str) else None
     if isinstance(class_name, str) and class_name.startswith("Quantized"):
         reason = "is quantized already: a search starts from the float model"
-    why = reason or "is not among the layers that are built here"
+    why = reason or "is not a supported layer"
     return f"{shown(class_name)} {why}; allowed: {', '.join(sorted(inside))}"
 
 
 def _check_origin(item: Mapping[str, Any], modules: frozenset[str | None], where: str) -> None:
-    """Keras imports `module` and looks `registered_name` up: only what Keras itself writes may stand there."""
+    """Keras imports `module` and looks `registered_name` up: only what Keras itself writes is allowed."""
     module, registered = item.get("module"), item.get("registered_name")
     if module is not None and (not isinstance(module, str) or module not in modules):
         allowed = ", ".join(sorted(name for name in modules if name))
@@ -180,7 +180,7 @@ def _check_origin(item: Mapping[str, Any], modules: frozenset[str | None], where
 
 
 def _value(value: Any, where: str, depth: int, *, allow_tensors: bool = False) -> Any:
-    """A plain value of a configuration, written anew, or UploadFault."""
+    """A plain value of a configuration, rebuilt. UploadFault if it is not allowed."""
     if depth > _MAX_DEPTH:
         raise UploadFault(where, f"is nested more than {_MAX_DEPTH} levels deep")
     match value:
@@ -203,7 +203,7 @@ def _value(value: Any, where: str, depth: int, *, allow_tensors: bool = False) -
                 for key, item in value.items()
             }
         case _:
-            raise UploadFault(where, "is no plain value")
+            raise UploadFault(where, "is not a plain value")
 
 
 def _object(value: Mapping[str, Any], where: str, depth: int, *, allow_tensors: bool) -> dict[str, Any]:

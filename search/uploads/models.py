@@ -32,17 +32,17 @@ MAX_MODEL_BYTES: Final = 2 << 30
 MAX_PARAMETERS: Final = 1 << 28
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
-#: Where an HDF5 file says how long it is, by the version of its superblock: (offset of base address, of end address).
+#: Where an HDF5 file states its length, by version of its superblock: (offset of base address, of end address).
 _HDF5_ENDS: Final[Mapping[int, tuple[int, int]]] = {0: (24, 40), 1: (28, 44), 2: (12, 28), 3: (12, 28)}
 
-#: What files of other kinds begin with, and why they are refused.
+#: How files of other formats begin, and why they are refused.
 _OTHERS: Final = (
     (
         _HDF5,
         "is an HDF5 file: Keras' old .h5 format can run code when it is loaded; save the model as .keras",
     ),
-    (b"\x80", "is a pickle: to read one is to run it; save the model as .keras"),
-    (b"\x1f\x8b", "is packed with gzip; send the .keras file or the JSON itself"),
+    (b"\x80", "is a pickle, and reading one can run code; save the model as .keras"),
+    (b"\x1f\x8b", "is compressed with gzip; send the .keras file or the JSON itself"),
     (b"\x08", "is a SavedModel or another protocol buffer, which can hold code; save the model as .keras"),
 )
 _KERAS_3: Final = re.compile(r"3\.\d{1,4}(\.\d{1,4})?[A-Za-z0-9.+-]{0,32}")
@@ -50,7 +50,7 @@ _KERAS_3: Final = re.compile(r"3\.\d{1,4}(\.\d{1,4})?[A-Za-z0-9.+-]{0,32}")
 
 @dataclass(frozen=True, slots=True)
 class LayerInfo:
-    """A layer of an uploaded model: shape of one example behind it, number of its weights."""
+    """A layer of an uploaded model: output shape for one example, number of weights."""
 
     name: str
     class_name: str
@@ -60,7 +60,7 @@ class LayerInfo:
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """What a checked model file holds."""
+    """The contents of a checked model file."""
 
     format: Format
     keras_version: str | None
@@ -74,7 +74,7 @@ class ModelFile:
 
 
 def check_model(path: Path) -> ModelFile:
-    """What the file holds, having read all of it. UploadFault for whatever is not a model that can be built here."""
+    """The contents of a file after reading all of it. UploadFault unless it is a model that can be built here."""
     if _format(path) == "json":
         return ModelFile("json", None, False, _layers(_json_architecture(path)))
     archive = _archive(path)
@@ -85,8 +85,8 @@ def check_model(path: Path) -> ModelFile:
 
 
 def read_architecture(path: Path) -> tuple[dict[str, Any], bool]:
-    """The network's description out of a model file, written anew from what is allowed in it, and whether the file
-    holds weights. UploadFault.
+    """The description of the network in a model file, rebuilt from what is allowed in it, and whether the file holds
+    weights. UploadFault.
     """
     if _format(path) == "json":
         return _json_architecture(path), False
@@ -94,7 +94,7 @@ def read_architecture(path: Path) -> tuple[dict[str, Any], bool]:
 
 
 def write_weights(path: Path, target: Path) -> None:
-    """Write the HDF5 file of a `.keras` file's weights to `target`, unread. UploadFault."""
+    """Extract the HDF5 file of a `.keras` file's weights to `target` without parsing it. UploadFault."""
     archive = _archive(path)
     with open(target, "xb") as file:
         for chunk in archive.chunks(WEIGHTS):
@@ -102,7 +102,7 @@ def write_weights(path: Path, target: Path) -> None:
 
 
 def check_model_start(start: bytes) -> None:
-    """UploadFault if a file that begins so (64 bytes do) is no model, so that the rest need not come."""
+    """UploadFault if a file with this start (64 bytes suffice) is not a model, so that the rest need not be sent."""
     _format_of(start)
 
 
@@ -151,7 +151,7 @@ def _stranger(name: str) -> str:
     if name.endswith((".pkl", ".pickle", ".joblib")):
         return "is a pickle and can hold code"
     if name.startswith("assets"):
-        return "only layers with files of their own have, and none of those is allowed"
+        return "only layers with additional files have, and none of those is allowed"
     return "does not belong there"
 
 
@@ -200,11 +200,11 @@ def _check_weights(archive: Archive) -> None:
             start += chunk[:64]
         size += len(chunk)
     if not start.startswith(_HDF5):
-        raise UploadFault(WEIGHTS, "is no HDF5 file, or has something before its beginning")
+        raise UploadFault(WEIGHTS, "is not an HDF5 file, or does not begin with one")
     ends = _HDF5_ENDS.get(start[8]) if len(start) >= 52 else None
     if ends is None:
-        raise UploadFault(WEIGHTS, "is an HDF5 file of a version that is not read")
+        raise UploadFault(WEIGHTS, "is an HDF5 file of a version that is not supported")
     base, end = (struct.unpack_from("<Q", start, place)[0] for place in ends)
     if base != 0 or end != size:
-        reason = f"is an HDF5 file that says it has {end} bytes; it has {size}: cut short or appended to"
+        reason = f"is an HDF5 file that declares {end} bytes but has {size}: truncated or appended to"
         raise UploadFault(WEIGHTS, reason)

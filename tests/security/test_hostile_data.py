@@ -105,8 +105,8 @@ def code(canary: Path) -> bytes:
 
 CORPUS: dict[str, tuple[Make, str]] = {
     "pickle": (lambda canary: pickle.dumps(Bomb(canary)), "pickle"),
-    "text": (lambda _: b"1,2,3\n" * 30, "no .npz"),
-    "one array": (lambda _: member(arrays()["x_train"]), "no .npz"),
+    "text": (lambda _: b"1,2,3\n" * 30, "not an .npz"),
+    "one array": (lambda _: member(arrays()["x_train"]), "not an .npz"),
     "model": (lambda _: keras_file(), "metadata.json"),
     "objects": (objects, "objects"),
     "objects where nothing is read": (lambda canary: npz(extra=np.array([Bomb(canary)], object)), "objects"),
@@ -142,9 +142,18 @@ CORPUS: dict[str, tuple[Make, str]] = {
     "NaN in what is not read": (lambda _: npz(extra=np.array([np.nan])), "extra holds nan"),
     "no training part": (lambda _: zipped(entries()[2:]), "lacks x_train"),
     "an array twice": (lambda _: zipped([*entries(), entries()[0]]), "more than once"),
-    "an array that leads up": (lambda _: zipped([*entries(), Entry(b"../x.npy", member([1]))]), "leads out"),
-    "a name that is none": (lambda _: zipped([*entries(), Entry(b"a b.npy", member([1]))]), "called like"),
-    "something else": (lambda _: zipped([*entries(), Entry(b"run.sh", b"#!/bin/sh")]), "called like"),
+    "an array that leads up": (
+        lambda _: zipped([*entries(), Entry(b"../x.npy", member([1]))]),
+        "outside the archive",
+    ),
+    "a name that is none": (
+        lambda _: zipped([*entries(), Entry(b"a b.npy", member([1]))]),
+        "is that of its array",
+    ),
+    "something else": (
+        lambda _: zipped([*entries(), Entry(b"run.sh", b"#!/bin/sh")]),
+        "is that of its array",
+    ),
     "many arrays": (lambda _: npz(**{f"a{index}": np.zeros(1) for index in range(20)}), "16"),
     "symbolic link": (
         lambda _: zipped([*entries()[1:], Entry(b"x_train.npy", b"/etc/passwd", mode=0o120777)]),
@@ -161,8 +170,8 @@ CORPUS: dict[str, tuple[Make, str]] = {
     "bomb": (bomb, "times its size"),
     "zip in a zip": (lambda _: zipped([Entry(b"x_train.npy", npz())]), "lacks"),
     "appended": (lambda _: npz() + b"MZ", "appended"),
-    "cut short": (lambda _: npz()[:-40], "cut short"),
-    "cut shorter": (lambda _: by_numpy()[:900], "cut short"),
+    "cut short": (lambda _: npz()[:-40], "truncated"),
+    "cut shorter": (lambda _: by_numpy()[:900], "truncated"),
 }
 
 

@@ -94,7 +94,7 @@ NO_MODELS: dict[str, tuple[Make, str]] = {
     "gzip": (lambda _: b"\x1f\x8b\x08" + bytes(100), "gzip"),
     "shell script": (lambda canary: f"#!/bin/sh\ntouch {canary}\n".encode() * 5, "neither"),
     "one byte": (lambda _: b"P", "neither"),
-    "start of a zip": (lambda _: b"PK\x03\x04", "cut short"),
+    "start of a zip": (lambda _: b"PK\x03\x04", "truncated"),
     "empty zip": (lambda _: zipped([]), "neither"),
 }
 
@@ -107,7 +107,7 @@ def test_a_file_of_another_kind_is_refused(service: Target, name: str) -> None:
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_a_file_that_is_cut_short_is_refused(service: Target, share: float) -> None:
-    service.assert_refused("models", GOOD[: int(len(GOOD) * share)], "cut short")
+    service.assert_refused("models", GOOD[: int(len(GOOD) * share)], "truncated")
 
 
 # --- zips ----------------------------------------------------------------------------------------------------------
@@ -155,11 +155,11 @@ def zip64_end(_: Path) -> bytes:
 LONG = b"\x01\x00\x10\x00" + (1 << 60).to_bytes(8, "little") * 2
 
 ZIPS: dict[str, tuple[Make, str]] = {
-    "leads up": (lambda _: with_member(b"../../evil"), "leads out"),
-    "leads up in the middle": (lambda _: with_member(b"a/../../evil"), "leads out"),
-    "absolute": (lambda _: with_member(b"/etc/cron.d/evil"), "leads out"),
-    "with backslashes": (lambda _: with_member(b"..\\evil"), "leads out"),
-    "on a drive": (lambda _: with_member(b"C:/evil"), "leads out"),
+    "leads up": (lambda _: with_member(b"../../evil"), "outside the archive"),
+    "leads up in the middle": (lambda _: with_member(b"a/../../evil"), "outside the archive"),
+    "absolute": (lambda _: with_member(b"/etc/cron.d/evil"), "outside the archive"),
+    "with backslashes": (lambda _: with_member(b"..\\evil"), "outside the archive"),
+    "on a drive": (lambda _: with_member(b"C:/evil"), "outside the archive"),
     "symbolic link": (lambda _: changed(1, mode=0o120777), "link"),
     "device": (lambda _: changed(1, mode=0o020666), "device"),
     "folder": (lambda _: with_member(b"assets/", b""), "folder"),
@@ -175,7 +175,7 @@ ZIPS: dict[str, tuple[Make, str]] = {
     "declares more than it holds": (lambda _: changed(1, deflate=True, size=100_000), "declares"),
     "stored, but of two sizes": (lambda _: changed(1, size=10), "another size"),
     "deflated garbage": (lambda _: changed(1, method=8), "damaged"),
-    "another name where it lies": (lambda _: changed(1, local_name=b"evil.json"), "another"),
+    "another name where it lies": (lambda _: changed(1, local_name=b"evil.json"), "described differently"),
     "something before": (lambda _: zipped(members(), before=b"#!/bin/sh\n"), "neither"),
     "something before, places shifted": (lambda _: b"#!/bin/sh\n" + GOOD, "neither"),
     "something behind": (lambda _: GOOD + b"<script>", "appended"),
@@ -189,7 +189,7 @@ ZIPS: dict[str, tuple[Make, str]] = {
     "64-bit sizes": (lambda _: changed(2, size=0xFFFFFFFF, packed=0xFFFFFFFF, extra=LONG), "zip64"),
     "64-bit end": (zip64_end, "zip64"),
     "wrong count": (lambda _: zipped(members(), count=2), "damaged"),
-    "wrong start": (lambda _: zipped(members(), start=5), "does not lie"),
+    "wrong start": (lambda _: zipped(members(), start=5), "is not where it declares"),
     "many members": (
         lambda _: zipped([*members(), *(Entry(f"m{i}".encode(), b"") for i in range(70))]),
         "64",
@@ -227,8 +227,8 @@ TEXTS: dict[str, tuple[bytes, str]] = {
         ).encode(),
         "twice",
     ),
-    "half a character": (TEXT.replace("jet_mlp", "\\ud800").encode(), "no text"),
-    "zero byte": (TEXT.replace("jet_mlp", "\\u0000").encode(), "no text"),
+    "half a character": (TEXT.replace("jet_mlp", "\\ud800").encode(), "not text"),
+    "zero byte": (TEXT.replace("jet_mlp", "\\u0000").encode(), "not text"),
     "a list": (b"[1, 2]", "object"),
     "too large": (b'{"a": "' + b"x" * (5 << 20) + b'"}', "are allowed"),
     "a million layers": (
@@ -308,9 +308,9 @@ ASKS: dict[str, tuple[Change | None, str]] = {
         "reads files",
     ),
     "TextVectorization": (replaced("fc2", class_name="TextVectorization"), "reads files"),
-    "TimeDistributed": (replaced("fc2", class_name="TimeDistributed"), "not among the layers"),
+    "TimeDistributed": (replaced("fc2", class_name="TimeDistributed"), "not a supported layer"),
     "a layer of one's own": (replaced("fc2", registered_name="mine>Evil"), "custom"),
-    "a layer out of os": (replaced("fc2", module="os", class_name="system"), "not among the layers"),
+    "a layer out of os": (replaced("fc2", module="os", class_name="system"), "not a supported layer"),
     "a known layer out of os": (replaced("fc2", module="os"), "'os'"),
     "a known layer out of Keras' inside": (
         replaced("fc2", module="keras.src.layers.core.dense"),
@@ -320,7 +320,7 @@ ASKS: dict[str, tuple[Change | None, str]] = {
         replaced("fc2", class_name="QuantizedDense", registered_name="fewbits>QuantizedDense"),
         "quantized",
     ),
-    "a class that is no word": (replaced("fc2", class_name=["Dense"]), "not among the layers"),
+    "a class that is no word": (replaced("fc2", class_name=["Dense"]), "not a supported layer"),
     "a function out of builtins": (configured("fc1", activation=function("builtins", "eval")), "'function'"),
     "a function out of Keras": (
         configured("fc1", activation=function("keras.utils", "get_file")),
@@ -421,12 +421,12 @@ PARTS: dict[str, tuple[bytes, str]] = {
     "saved by Keras 2": (keras_file(metadata=b'{"keras_version": "2.15.0"}'), "Keras 3"),
     "saved by nobody": (keras_file(metadata=b"{}"), "Keras 3"),
     "saved by a path": (keras_file(metadata=METADATA.replace(b"3.15.1", b"3/../../x")), "Keras 3"),
-    "weights that are a pickle": (keras_file(hdf5=b"\x80\x04" + bytes(100)), "no HDF5"),
-    "weights behind something": (keras_file(hdf5=bytes(512) + weights()), "no HDF5"),
-    "weights cut short": (keras_file(hdf5=weights()[:-100]), "cut short"),
+    "weights that are a pickle": (keras_file(hdf5=b"\x80\x04" + bytes(100)), "not an HDF5"),
+    "weights behind something": (keras_file(hdf5=bytes(512) + weights()), "not an HDF5"),
+    "weights cut short": (keras_file(hdf5=weights()[:-100]), "truncated"),
     "weights that go on": (keras_file(hdf5=weights() + b"MZ"), "appended"),
     "weights of no version": (keras_file(hdf5=weights()[:8] + b"\x09" + weights()[9:]), "version"),
-    "no weights": (keras_file(hdf5=b""), "no HDF5"),
+    "no weights": (keras_file(hdf5=b""), "not an HDF5"),
 }
 
 

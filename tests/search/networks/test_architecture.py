@@ -143,7 +143,7 @@ def test_a_picture_is_no_vector_of_scores() -> None:
 def test_one_layer_is_not_two_outputs() -> None:
     config = net()
     config["config"]["output_layers"] = [["softmax", 0, 0], ["softmax", 0, 0]]
-    assert "each output must be a layer of its own" in problem(config).message
+    assert "each output must be a separate layer" in problem(config).message
 
 
 def test_a_configuration_is_never_changed() -> None:

@@ -172,7 +172,7 @@ def test_dropout_stands_only_where_a_rate_is_given() -> None:
 
 
 def test_an_unknown_initializer_is_named() -> None:
-    with pytest.raises(ValueError, match="no initializer 'he'"):
+    with pytest.raises(ValueError, match="unknown initializer 'he'"):
         conv_block_network("net", (8, 8, 1), 2, 3, [4], kernel_initializer="he")
 
 
