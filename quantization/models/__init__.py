@@ -1,1 +1,1 @@
-"""Whole models: described, converted, folded, calibrated, and read as a network of the cost model."""
+"""Whole models: described, converted, folded and calibrated."""

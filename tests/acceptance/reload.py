@@ -13,10 +13,10 @@ import keras
 
 import quantization.layers  # noqa: F401 -- registers the quantized layers
 from costmodel.energy import prepare, price
-from quantization.models import as_network
 from search.data.load import load
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
+from tests.quantization import as_network
 
 
 def main(folder: Path) -> None:

@@ -15,7 +15,6 @@ from costmodel.network import Network, read_network
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot, UnsupportedModel
 from quantization.export import export_integers, quantizer_table
 from quantization.export.integers import smallest_type
-from quantization.models.as_network import network, types
 from quantization.models.convert import (
     float_model,
     plain_description,
@@ -25,6 +24,7 @@ from quantization.models.convert import (
     weights_held,
 )
 from quantization.specs.parse import as_spec, parse_quantizer
+from tests.quantization.as_network import network, types
 
 _KERNEL = parse_quantizer("quantized_bits(4,0,1,alpha=1.0)")
 _BIAS = parse_quantizer("quantized_bits(8,3,1)")

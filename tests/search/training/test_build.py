@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from costmodel.energy import prepare, price
-from quantization.models import as_network
 from quantization.models.convert import read_quantizers
 from quantization.specs.parse import parse_quantizer
 from search.errors import Infeasible
@@ -19,6 +18,7 @@ from search.plans.base import Plan
 from search.spec.training import Training
 from search.task import Output, classification
 from search.training.build import OPTIMIZERS, assemble, compile_model
+from tests.quantization import as_network
 from tests.search.searches import Search
 
 
