@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from service.schemas.job_json_schema import job_schema
 from service.schemas.jobs import ProblemDocument
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+DOCS = Path(__file__).parents[2] / "docs" / "rest-api.md"
 
 #: (schema, field, its name in 0.1): what was renamed is still sent under its old name.
 RENAMED: list[tuple[str, str, str]] = [
@@ -144,6 +146,8 @@ def test_a_renamed_field_is_listed_and_its_old_name_is_deprecated(
     fields = http.get("/openapi.json").json()["components"]["schemas"][schema]["properties"]
     assert fields[old]["deprecated"] is True
     assert "deprecated" not in fields[field]
+    table = DOCS.read_text().partition("## Deprecated names")[2].partition("\n## ")[0]
+    assert {f"`{old}`", f"`{field}`"} <= set(re.findall("`[a-z_]+`", table))
 
 
 def test_bodies_have_examples(http: TestClient) -> None:
