@@ -32,9 +32,7 @@ def quantizer_table(model: keras.Model) -> dict[str, Any]:
 
 def _rows(layer: QuantizedLayer) -> dict[str, Any]:
     runs = layer.effective_specs
-    return {
-        slot: None if spec is None else _row(spec, runs[slot]) for slot, spec in layer.given_specs.items()
-    }
+    return {slot: None if spec is None else _row(spec, runs[slot]) for slot, spec in layer.specs.items()}
 
 
 def _row(spec: QuantizerSpec, runs: QuantizerSpec) -> dict[str, Any]:

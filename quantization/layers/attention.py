@@ -41,14 +41,18 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
     def build(  # type: ignore[override]
         self, query_shape: Any, value_shape: Any, key_shape: Any = None
     ) -> None:
-        """Build the projections, then what their quantizers hold."""
+        """Build the projections, then the variables of their quantizers."""
         keras.layers.MultiHeadAttention.build(self, query_shape, value_shape, key_shape)
         self._build_quantizers()
 
     def quantizer(self, slot: str) -> BaseQuantizer[Any] | None:
         """That of the slot, or the one all projections share."""
-        found = super().quantizer(slot)
-        return found if found is not None or "_" not in slot else super().quantizer(slot.rpartition("_")[2])
+        quantizer = super().quantizer(slot)
+        return (
+            quantizer
+            if quantizer is not None or "_" not in slot
+            else super().quantizer(slot.rpartition("_")[2])
+        )
 
     def call(  # type: ignore[override]
         self,
@@ -66,7 +70,7 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
         """Attention by quantized projections; arguments as Keras'."""
         changes: list[tuple[Any, str, Any]] = [(self, "_softmax", self._shiftmax)] if self.shiftmax else []
         with self.quantized(training), replaced(changes):
-            found = keras.layers.MultiHeadAttention.call(
+            result = keras.layers.MultiHeadAttention.call(
                 self,
                 query,
                 value,
@@ -80,8 +84,8 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
                 use_causal_mask=use_causal_mask,
             )
         if return_attention_scores:
-            return self.quantize_slot("activation", found[0], training), found[1]
-        return self.quantize_slot("activation", found, training)
+            return self.quantize_slot("activation", result[0], training), result[1]
+        return self.quantize_slot("activation", result, training)
 
     def _compute_attention(
         self,

@@ -1,4 +1,4 @@
-"""What every quantized layer is: a Keras layer that computes with quantized stand-ins for its own attributes."""
+"""Base of the quantized layers: a Keras layer that computes with quantized values in place of its attributes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from quantization.specs.parse import QuantizerSpec, as_spec
 #: Name under which Keras registers the layers.
 PACKAGE: Final = "fewbits"
 
-#: Slots besides the kernels whose scale is found from the data where a specification leaves alpha open.
+#: Slots besides the kernels whose scale is computed from the data if the specification has no alpha.
 AUTOMATIC_SLOTS: Final = frozenset({"embeddings", "gamma", "variance"})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class QuantizerState(keras.layers.Layer):
-    """What the quantizers of a layer remember: noise factors, trained thresholds, random states.
+    """Variables of a layer's quantizers: noise factors, trained thresholds, random states.
 
-    A layer of its own, because Dense and the convolutions save no other weights than kernel and bias.
+    A separate layer, because Dense and the convolutions save no other weights than kernel and bias.
     """
 
-    def hold(self, slot: str, quantizer: BaseQuantizer[Any]) -> None:
-        """Create and keep the variables of one quantizer."""
+    def add(self, slot: str, quantizer: BaseQuantizer[Any]) -> None:
+        """Create the variables of one quantizer."""
         quantizer.build(self, slot)
         if quantizer.seed_generator is not None:
             setattr(self, f"{slot}_seed", quantizer.seed_generator)
@@ -39,9 +39,9 @@ class QuantizerState(keras.layers.Layer):
 
 
 def effective_spec(slot: str, spec: QuantizerSpec) -> QuantizerSpec:
-    """What a specification means in a slot: a kernel whose alpha is left open has automatic powers of two.
+    """A specification as it runs in a slot: a kernel without an alpha has automatic powers of two.
 
-    So QKeras' layers read it, too; alpha=1.0 asks for no scale.
+    As in QKeras' layers; alpha=1.0 means no scale.
     """
     automatic = slot.endswith("kernel") or slot in AUTOMATIC_SLOTS
     if automatic and "alpha" in type(spec).model_fields and getattr(spec, "alpha") is None:  # noqa: B009
@@ -54,7 +54,7 @@ class QuantizedLayer:
     """Mixed into a Keras layer: owns its quantizers, and lets the layer's own `call` see quantized values.
 
     `quantizers` maps a slot ("kernel", "bias", "activation", ...) to a specification, an expression, a JSON object
-    or None. While the layer is called, each attribute of `SLOTS` is replaced by its quantized stand-in, so that no
+    or None. While the layer is called, each attribute of `SLOTS` is replaced by its quantized value, so that no
     layer's arithmetic is written twice. Weights are quantized in float32, whatever the layer computes in.
 
     An activation quantizer that is an activation function itself (`quantized_relu`, `binary`, ...) takes the
@@ -63,13 +63,13 @@ class QuantizedLayer:
     Raises `ValueError` for a slot the layer does not have.
     """
 
-    #: Slot -> attribute that holds it; "cell.kernel" is the kernel of the attribute `cell`; "" is for what the
-    #: layer quantizes in its own way.
+    #: Slot -> attribute that holds it; "cell.kernel" is the kernel of the attribute `cell`; "" if the layer
+    #: quantizes it itself.
     SLOTS: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, *args: Any, quantizers: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._given: dict[str, QuantizerSpec | None] = {
+        self._specs: dict[str, QuantizerSpec | None] = {
             slot: None if spec is None else as_spec(spec) for slot, spec in (quantizers or {}).items()
         }
         self._check_slots()
@@ -77,13 +77,13 @@ class QuantizedLayer:
         for owner in [getattr(self, name) for name in owners if hasattr(self, name)]:
             # Its weights stay float32 under mixed precision: they are quantized before they are cast.
             owner.add_weight = functools.partial(owner.add_weight, autocast=False)
-        # A tuple of pairs: Keras tracks dictionaries, and quantizers are nobody's state.
+        # A tuple of pairs, because Keras would track a dictionary.
         self._slot_quantizers = tuple(
             (slot, build_quantizer(effective_spec(slot, spec)))
-            for slot, spec in self._given.items()
+            for slot, spec in self._specs.items()
             if spec is not None
         )
-        self._held: dict[str, tuple[Any, Any]] | None = None
+        self._cache: dict[str, tuple[Any, Any]] | None = None
         if any(quantizer.has_state for _, quantizer in self._slot_quantizers):
             self.quantizer_state = QuantizerState(name="quantizer_state")
 
@@ -93,16 +93,16 @@ class QuantizedLayer:
         return super().add_weight(*args, **kwargs)  # type: ignore[misc]
 
     def build(self, input_shape: Any) -> None:
-        """Build the layer, then what its quantizers hold."""
+        """Build the layer, then the variables of its quantizers."""
         super().build(input_shape)  # type: ignore[misc]
         self._build_quantizers()
 
     def _build_quantizers(self) -> None:
         for slot, quantizer in self._slot_quantizers:
             if quantizer.has_state:
-                self.quantizer_state.hold(slot, quantizer)
+                self.quantizer_state.add(slot, quantizer)
 
-    # ---- what it is ----------------------------------------------------------------------------------------
+    # ---- description ----------------------------------------------------------------------------------------
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -112,13 +112,13 @@ class QuantizedLayer:
 
     @property
     def effective_specs(self) -> dict[str, QuantizerSpec]:
-        """The quantized slots as they run: where `effective_spec` changes what was given."""
+        """Slot -> specification of the quantized slots as they run, changed by `effective_spec`."""
         return {slot: quantizer.spec for slot, quantizer in self._slot_quantizers}
 
     @property
-    def given_specs(self) -> dict[str, QuantizerSpec | None]:
-        """The slots as they were given, no others."""
-        return dict(self._given)
+    def specs(self) -> dict[str, QuantizerSpec | None]:
+        """Slot -> specification of the slots that were named, None where not quantized."""
+        return dict(self._specs)
 
     def quantizer(self, slot: str) -> BaseQuantizer[Any] | None:
         """The quantizer of a slot, or None."""
@@ -131,38 +131,38 @@ class QuantizedLayer:
         """
         if not getattr(self, "built", False):
             raise ValueError(f"{self._label}: build the layer (call it once) before its weights are read")
-        found = ((slot, self.quantizer(slot)) for slot in self.slots if self._holds_weight(slot))
-        return {slot: as_integers(*self._encoded(slot, q)) for slot, q in found if q is not None}
+        quantizers = ((slot, self.quantizer(slot)) for slot in self.slots if self._is_weight(slot))
+        return {slot: as_integers(*self._encoded(slot, q)) for slot, q in quantizers if q is not None}
 
     def weight_of(self, slot: str) -> Any:
         """The float32 value that is quantized in a slot."""
         return ops.convert_to_tensor(self._attribute(slot))
 
     @contextlib.contextmanager
-    def weights_held(self) -> Iterator[None]:
+    def caching_weights(self) -> Iterator[None]:
         """Within it, each weight is quantized once for all calls at inference and all integers; it must not change."""
-        with replaced([(self, "_held", {})]):
+        with replaced([(self, "_cache", {})]):
             yield
 
     def _encoded(self, slot: str, quantizer: BaseQuantizer[Any]) -> tuple[Any, Any]:
         """Codes and scale of a weight at inference."""
-        if self._held is None:
+        if self._cache is None:
             return quantizer.encode(self.weight_of(slot), False)
-        if slot not in self._held:
-            self._held[slot] = quantizer.encode(self.weight_of(slot), False)
-        return self._held[slot]
+        if slot not in self._cache:
+            self._cache[slot] = quantizer.encode(self.weight_of(slot), False)
+        return self._cache[slot]
 
     def _quantized_weight(self, slot: str, quantizer: BaseQuantizer[Any], training: bool) -> Any:
-        if training or self._held is None or not quantizer.is_noiseless:
+        if training or self._cache is None or not quantizer.is_noiseless:
             return quantizer(self.weight_of(slot), training)
         codes, scale = self._encoded(slot, quantizer)
         return codes * scale
 
     def set_weight(self, slot: str, value: Any) -> None:
-        """Give what is quantized in a slot another value of the same shape."""
+        """Assign another value of the same shape to what is quantized in a slot."""
         self._attribute(slot).assign(value)
 
-    # ---- what it does --------------------------------------------------------------------------------------
+    # ---- computation --------------------------------------------------------------------------------------
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The layer's own computation, on quantized values."""
@@ -174,11 +174,11 @@ class QuantizedLayer:
         return super().call(inputs)  # type: ignore[misc]
 
     def quantized(self, training: bool | None) -> contextlib.AbstractContextManager[None]:
-        """Within it, every attribute of a slot is its quantized stand-in."""
-        values = self._stand_ins(bool(training))
+        """Within it, every attribute of a slot has its quantized value."""
+        values = self._quantized_values(bool(training))
         return replaced([(self._owner(slot), self._attribute_name(slot), values[slot]) for slot in values])
 
-    def _stand_ins(self, training: bool) -> dict[str, Any]:
+    def _quantized_values(self, training: bool) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for slot in filter(self.SLOTS.get, self.slots):
             quantizer = self.quantizer(slot)
@@ -203,17 +203,17 @@ class QuantizedLayer:
         return self._computing != str(self.variable_dtype)  # type: ignore[attr-defined]
 
     def quantize_slot(self, slot: str, x: Any, training: bool | None) -> Any:
-        """x as the slot's quantizer gives it; x itself without one."""
+        """x quantized by the slot's quantizer; x itself without one."""
         quantizer = self.quantizer(slot)
         return x if quantizer is None else quantizer(x, training)
 
-    # ---- how it is written ---------------------------------------------------------------------------------
+    # ---- serialization ---------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """The layer's own configuration, and its quantizers as JSON objects."""
         config: dict[str, Any] = dict(super().get_config())  # type: ignore[misc]
         config["quantizers"] = {
-            slot: None if spec is None else spec.model_dump(mode="json") for slot, spec in self._given.items()
+            slot: None if spec is None else spec.model_dump(mode="json") for slot, spec in self._specs.items()
         }
         return config
 
@@ -223,7 +223,7 @@ class QuantizedLayer:
     def _label(self) -> str:
         return f"layer {self.name!r} ({type(self).__name__})"  # type: ignore[attr-defined]
 
-    def _holds_weight(self, slot: str) -> bool:
+    def _is_weight(self, slot: str) -> bool:
         return bool(self.SLOTS[slot]) and slot not in FUNCTION_SLOTS
 
     def _owner(self, slot: str) -> Any:
@@ -242,7 +242,7 @@ class QuantizedLayer:
         return bool(config.get("use_bias", True)) if slot.endswith("bias") else True
 
     def _check_slots(self) -> None:
-        for slot, spec in self._given.items():
+        for slot, spec in self._specs.items():
             if slot not in self.SLOTS or (spec is not None and slot not in self.slots):
                 allowed = ", ".join(self.slots) or "none"
                 raise ValueError(f"{self._label} has no slot {slot!r}; its slots are: {allowed}")
@@ -254,13 +254,13 @@ def replaced(changes: Iterable[tuple[Any, str, Any]]) -> Iterator[None]:
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:
         for owner, name, value in changes:
-            held = vars(owner)
-            before.append((held, name, held[name]))
-            held[name] = value
+            attributes = vars(owner)
+            before.append((attributes, name, attributes[name]))
+            attributes[name] = value
         yield
     finally:
-        for held, name, value in reversed(before):
-            held[name] = value
+        for attributes, name, value in reversed(before):
+            attributes[name] = value
 
 
 def quantized_function(

@@ -29,12 +29,10 @@ class QuantizedBatchNormalization(QuantizedLayer, keras.layers.BatchNormalizatio
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        used = {slot for slot, spec in self.given_specs.items() if spec is not None}
-        if "inverse" in used and used & {"gamma", "variance"}:
-            raise ValueError(
-                f"{self._label}: inverse takes the place of gamma and variance; give one or the other"
-            )
-        if used and self.renorm:
+        quantized = {slot for slot, spec in self.specs.items() if spec is not None}
+        if "inverse" in quantized and quantized & {"gamma", "variance"}:
+            raise ValueError(f"{self._label}: inverse replaces gamma and variance; quantize one or the other")
+        if quantized and self.renorm:
             raise ValueError(f"{self._label}: renorm=True cannot be quantized; use renorm=False")
 
     @classmethod

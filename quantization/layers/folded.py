@@ -77,12 +77,12 @@ class FoldedLayer(QuantizedLayer):
     def _channel_axis(self) -> int:
         """The axis of the outputs that the kernel makes; another one cannot be folded."""
         first = getattr(self, "data_format", "channels_last") == "channels_first"
-        found = 1 if first else -1
-        if self.axis not in (found, -1, getattr(self, "rank", 0) + 1):
+        channels = 1 if first else -1
+        if self.axis not in (channels, -1, getattr(self, "rank", 0) + 1):
             raise ValueError(
-                f"{self._label}: only axis {found}, that of the channels, can be folded, not {self.axis}"
+                f"{self._label}: only axis {channels}, that of the channels, can be folded, not {self.axis}"
             )
-        return found
+        return channels
 
     def build(self, input_shape: Any) -> None:
         """Build the layer, its normalization and the count of steps."""
@@ -137,12 +137,12 @@ class FoldedLayer(QuantizedLayer):
         mean, variance = ops.moments(outputs, axes=axes)
         active = self._count_step()
         before = self._moving_moments()
-        held = self.batchnorm.momentum
+        momentum = self.batchnorm.momentum
         for variable, old, new in (
             (self.batchnorm.moving_mean, before.mean, mean),
             (self.batchnorm.moving_variance, before.variance, variance),
         ):
-            variable.assign(_chosen(active, old * held + new * (1.0 - held), old))
+            variable.assign(_chosen(active, old * momentum + new * (1.0 - momentum), old))
         now = self._moving_moments()
         mean, used = _chosen(active, mean, now.mean), _chosen(active, variance, now.variance)
         if self.folding_mode == "batch_stats_folding":
@@ -152,7 +152,7 @@ class FoldedLayer(QuantizedLayer):
         return _Moments(mean, used, now.variance, correction)
 
     def _count_step(self) -> Any:
-        """Whether this training step trains the statistics: True, or a tensor where that ends some day."""
+        """Whether this training step trains the statistics: True, or a tensor if it ends after some steps."""
         delay = self.ema_freeze_delay
         active = True if delay is None or delay < 0 else ops.convert_to_tensor(self.iteration) <= delay
         self.iteration.assign(self.iteration + 1)

@@ -26,7 +26,7 @@ class OutputQuantized(QuantizedLayer):
         """The layer's output, quantized."""
         return self.quantize_slot("activation", self.plain_call(inputs), training)
 
-    def _stand_ins(self, training: bool) -> dict[str, Any]:
+    def _quantized_values(self, training: bool) -> dict[str, Any]:
         return {}
 
 
@@ -216,10 +216,10 @@ class AdaptiveActivation(keras.layers.Layer):
     def _follow(self, x: Any) -> None:
         steps = ops.convert_to_tensor(self.state.steps)
         moving = True if self.freeze is None else steps < self.freeze
-        held = ops.where(steps > 0, self.momentum, 0.0)  # the first batch is the first average
+        momentum = ops.where(steps > 0, self.momentum, 0.0)  # the first batch is the first average
         for variable, seen in ((self.state.low, ops.min(x)), (self.state.high, ops.max(x))):
             old = ops.convert_to_tensor(variable)
-            new = old * held + seen * (1.0 - held)
+            new = old * momentum + seen * (1.0 - momentum)
             variable.assign(new if moving is True else ops.where(moving, new, old))
         self.state.steps.assign(steps + 1)
 

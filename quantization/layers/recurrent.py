@@ -53,7 +53,7 @@ class RecurrentLayer(QuantizedLayer):
 
 
 class _QuantizedStates:
-    """A cell that quantizes the states it is given, and is the cell in everything else."""
+    """A cell that quantizes its input states, and behaves as the cell otherwise."""
 
     def __init__(self, cell: Any, quantizer: BaseQuantizer[Any], training: bool) -> None:
         self._cell = cell
@@ -122,7 +122,7 @@ class QuantizedBidirectional(QuantizedLayer, keras.layers.Bidirectional):
     ) -> None:
         twins = [_quantized_twin(inner, quantizers) for inner in (layer, backward_layer)]
         keras.layers.Bidirectional.__init__(self, twins[0], *args, backward_layer=twins[1], **kwargs)
-        self._given = self.forward_layer.given_specs
+        self._specs = self.forward_layer.specs
         self._slot_quantizers = ()
 
     @classmethod
@@ -146,8 +146,8 @@ class QuantizedBidirectional(QuantizedLayer, keras.layers.Bidirectional):
 
     def quantizer(self, slot: str) -> BaseQuantizer[Any] | None:
         """The forward layer's."""
-        found: BaseQuantizer[Any] | None = self.forward_layer.quantizer(slot)
-        return found
+        quantizer: BaseQuantizer[Any] | None = self.forward_layer.quantizer(slot)
+        return quantizer
 
     def call(  # type: ignore[override]
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None

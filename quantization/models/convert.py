@@ -55,7 +55,7 @@ def quantize(
 
 def read_quantizers(model: keras.Model) -> dict[str, dict[str, QuantizerSpec | None]]:
     """Layer -> slot -> quantizer of every quantized layer: the assignment a model was built from."""
-    return {layer.name: layer.given_specs for layer in quantized_layers(model)}
+    return {layer.name: layer.specs for layer in quantized_layers(model)}
 
 
 def quantized_layers(model: keras.Model) -> list[Any]:
@@ -64,11 +64,11 @@ def quantized_layers(model: keras.Model) -> list[Any]:
 
 
 @contextlib.contextmanager
-def weights_held(model: keras.Model) -> Iterator[None]:
+def caching_weights(model: keras.Model) -> Iterator[None]:
     """Within it, layers quantize a weight once for all calls at inference and all integers; no weight may change."""
     with contextlib.ExitStack() as stack:
         for layer in quantized_layers(model):
-            stack.enter_context(layer.weights_held())
+            stack.enter_context(layer.caching_weights())
         yield
 
 

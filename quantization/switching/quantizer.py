@@ -1,8 +1,8 @@
 """Quantizers whose kind and widths are data, so that one traced program computes any of several.
 
-`SwitchedQuantizer` stands in a slot of a quantized layer and holds branches: every fixed-point grid is one branch whose
-step and bounds are numbers in a variable; any other quantizer is a branch of its own, computed by its plain class.
-What a branch gives, its gradient and the random numbers it draws are those of the plain quantizer, bit for bit.
+A `SwitchedQuantizer` in a slot of a quantized layer has branches: all fixed-point grids are one branch, whose step and
+bounds are numbers in a variable; every other quantizer is a separate branch, computed by its plain class. The value of
+a branch, its gradient and the random numbers it draws are those of the plain quantizer, bit for bit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -23,17 +23,38 @@ from quantization.quantizers.backend import keep_within
 from quantization.quantizers.base import EVERYWHERE, channels_of
 from quantization.quantizers.rounding import straight_within
 from quantization.specs.parse import QuantizerSpec
-from quantization.switching.switch_case import one_of, traced
+from quantization.switching.switch_case import TensorKind, switch_case, traced
 
 Tensor = Any
 Function = Callable[[Tensor], Tensor]
 
-#: Numbers of a grid (1 / step, smallest and largest code, step), and between which inputs the gradient passes.
-PARAMETERS: Final = 6
 
-_NO_GRID: Final = (0.0,) * 4
+class BranchParameters(NamedTuple):
+    """The numbers of a branch: those of a fixed-point grid, all 0 for others, and where the gradient is 1."""
 
-#: Kinds that train a number of their own, which other branches would not have.
+    inverse_step: float = 0.0
+    low: float = 0.0  #: smallest code
+    high: float = 0.0  #: largest code
+    scale: float = 0.0  #: what a code of 1 is worth
+    gradient_above: float = EVERYWHERE[0]  #: the gradient is 1 where gradient_above < x <= gradient_up_to
+    gradient_up_to: float = EVERYWHERE[1]
+
+    @classmethod
+    def unstacked(cls, parameters: Tensor) -> BranchParameters:
+        """From one tensor that holds them all."""
+        return cls(*ops.unstack(parameters, PARAMETERS))
+
+    @property
+    def gradient_range(self) -> tuple[float, float]:
+        """(gradient_above, gradient_up_to)."""
+        return self.gradient_above, self.gradient_up_to
+
+
+PARAMETERS: Final = len(BranchParameters._fields)
+
+_NO_GRID: Final = BranchParameters()
+
+#: Kinds with a trained number, which other branches would not have.
 _TRAINING: Final = frozenset({"trainable_std"})
 
 
@@ -41,8 +62,8 @@ _TRAINING: Final = frozenset({"trainable_std"})
 class Branch:
     """One of the things a switched quantizer can be: a grid, the quantizer of `spec`, or (neither) nothing.
 
-    `after_function`: the layer's own activation function comes first. `is_straight`: the gradient is 1 between the
-    inputs that a choice's last two parameters name, and 0 elsewhere.
+    `after_function`: the layer's own activation function comes first. `is_straight`: the gradient is 1 in the
+    `gradient_range` of the parameters, and 0 elsewhere.
     """
 
     spec: QuantizerSpec | None = None
@@ -58,15 +79,15 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a quantizer becomes: a branch and the numbers of its grid."""
+    """A branch and its numbers, which together stand for one quantizer."""
 
     branch: Branch
-    parameters: tuple[float, ...] = (*_NO_GRID, *EVERYWHERE)
+    parameters: BranchParameters = _NO_GRID
 
     @property
     def passes_all(self) -> bool:
         """Whether the gradient is 1 for every input."""
-        return self.branch.is_straight and self.parameters[len(_NO_GRID) :] == EVERYWHERE
+        return self.branch.is_straight and self.parameters.gradient_range == EVERYWHERE
 
 
 def can_switch(spec: QuantizerSpec | None) -> bool:
@@ -79,21 +100,22 @@ def can_switch(spec: QuantizerSpec | None) -> bool:
 
 
 def choice_of(spec: QuantizerSpec | None, slot: str, function: Function | None) -> Choice:
-    """What the quantizer of a slot is as a choice; `function` is the one the slot holds, if it holds any."""
+    """The choice that stands for the quantizer of a slot; `function`: the slot's own, if it has one."""
     has_function = slot in FUNCTION_SLOTS and function not in (None, keras.activations.linear)
     if spec is None:
         return Choice(Branch(after_function=has_function, is_straight=not has_function))
     spec = effective_spec(slot, spec)
     plain = _plain(spec)
     after = has_function and not plain.is_activation
-    grid, passed = _grid(spec, plain), plain.straight_range()
+    grid, straight_range = _grid(spec, plain), plain.straight_range()
     branch = Branch(
         spec=None if grid else spec,
         is_grid=grid is not None,
         after_function=after,
-        is_straight=passed is not None and not after,
+        is_straight=straight_range is not None and not after,
     )
-    return Choice(branch, (*(grid or _NO_GRID), *(passed or EVERYWHERE)))
+    above, up_to = straight_range or EVERYWHERE
+    return Choice(branch, (grid or _NO_GRID)._replace(gradient_above=above, gradient_up_to=up_to))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -102,7 +124,7 @@ def _plain(spec: QuantizerSpec) -> BaseQuantizer[Any]:
     return build_quantizer(spec)
 
 
-def _grid(spec: Any, plain: Any) -> tuple[float, ...] | None:
+def _grid(spec: Any, plain: Any) -> BranchParameters | None:
     """The numbers of a quantizer that is clip(round(x / step), low, high) * step, None for others."""
     if getattr(spec, "use_stochastic_rounding", False) or not getattr(spec, "use_ste", True):
         return None
@@ -111,11 +133,11 @@ def _grid(spec: Any, plain: Any) -> tuple[float, ...] | None:
             return None
         low, high = plain.code_range
         scale = (1.0 if spec.alpha is None else float(spec.alpha)) * plain.step
-        return (1.0 / plain.step, low, high, scale)
+        return BranchParameters(1.0 / plain.step, low, high, scale)
     if spec.kind == "quantized_relu":
         if spec.negative_slope or spec.use_sigmoid or not spec.is_quantized_clip:
             return None
-        return (1.0 / plain.step, 0.0, plain.count - 1.0, plain.step)
+        return BranchParameters(1.0 / plain.step, 0.0, plain.count - 1.0, plain.step)
     return None
 
 
@@ -124,7 +146,7 @@ def _grid(spec: Any, plain: Any) -> tuple[float, ...] | None:
 
 @functools.cache
 def seed_type() -> str:
-    """Type of the numbers in a seed generator's state."""
+    """Data type of a seed generator's state."""
     return str(keras.random.SeedGenerator(0).state.dtype)
 
 
@@ -132,7 +154,7 @@ class SwitchedQuantizer:
     """A quantizer that is one of its branches: which one, and the numbers of a grid, are variables.
 
     Takes the place of a slot's quantizer in a `QuantizedLayer`; it applies the layer's activation function itself
-    where the branch asks for it. `seed_generator` is None unless a branch draws numbers. `passes_all`: the gradient is
+    where the branch includes it. `seed_generator` is None unless a branch draws numbers. `passes_all`: the gradient is
     1 for every input, whatever is chosen.
     """
 
@@ -153,78 +175,98 @@ class SwitchedQuantizer:
         self.seed_generator = keras.random.SeedGenerator(0) if drawing else None
 
     def index(self, choice: Choice) -> int:
-        """The number of a choice's branch; ValueError if there is no such branch."""
+        """The index of a choice's branch. ValueError if there is no such branch."""
         if choice.branch not in self.branches:
-            raise ValueError(f"{choice.branch} is none of the branches {self.branches}")
+            raise ValueError(f"{choice.branch} is not among the branches {self.branches}")
         if self.passes_all and not choice.passes_all:
-            raise ValueError(f"{choice} keeps gradients back, which no candidate of its slot does")
+            raise ValueError(f"{choice} stops gradients, which no candidate of its slot does")
         return self.branches.index(choice.branch)
 
     def __call__(self, x: Any, training: bool | None = False) -> Tensor:
-        """Quantized x, by the branch chosen."""
+        """Quantized x, by the chosen branch."""
         x = ops.convert_to_tensor(x)
         state = None if self.seed_generator is None else self.seed_generator.state
         seed = np.zeros(2, seed_type()) if state is None else state.value
-        value, moved = self._apply(x, seed, bool(training))
+        value, next_seed = self._apply(x, seed, bool(training))
         if state is not None:
-            state.assign(moved)
+            state.assign(next_seed)
         return value
 
     def _apply(self, x: Tensor, seed: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """The value, and the seed after it."""
         operands = (self.parameters.value, seed)
-        if keras.backend.backend() == "jax":  # which derives a switch itself, also of many trials at once
-            functions = [_applied(each, self.function, training) for each in self.branches]
+        if (
+            keras.backend.backend() == "jax"
+        ):  # which differentiates a switch itself, also of many trials at once
+            functions = [_applied(branch, self.function, training) for branch in self.branches]
             if len(functions) == 1:
                 return functions[0](x, *operands)  # type: ignore[no-any-return]
             return ops.switch(self.choice.value, functions, x, *operands)  # type: ignore[no-any-return]
-        kind = (len(x.shape), keras.backend.standardize_dtype(x.dtype))
-        known = [(each, self.function, training and each.is_random, *kind) for each in self.branches]
-        return _derived(x, self.choice.value, operands, known, self.passes_all)
+        rank, dtype = len(x.shape), keras.backend.standardize_dtype(x.dtype)
+        branches = [
+            _BranchCall(branch, self.function, training and branch.is_random, rank, dtype)
+            for branch in self.branches
+        ]
+        return _switched(x, self.choice.value, operands, branches, self.passes_all)
 
 
-def _derived(
+class _BranchCall(NamedTuple):
+    """A branch for tensors of one rank and type. `training` only where the branch draws numbers."""
+
+    branch: Branch
+    function: Function | None  #: the layer's own
+    training: bool
+    rank: int
+    dtype: str
+
+    @property
+    def tensor(self) -> TensorKind:
+        """Shape and type of its inputs."""
+        return TensorKind([None] * self.rank, self.dtype)
+
+
+def _switched(
     x: Tensor,
     choice: Tensor,
     operands: tuple[Tensor, Tensor],
-    branches: Sequence[tuple[Any, ...]],
+    branches: Sequence[_BranchCall],
     passes_all: bool,
 ) -> tuple[Tensor, Tensor]:
-    """What the chosen branch gives, with its gradient; `branches`: the arguments of `_value` for each."""
+    """What the chosen branch gives, with its gradient."""
 
     @ops.custom_gradient  # type: ignore[untyped-decorator]
     def chosen(x: Tensor) -> Any:
-        value, moved = one_of(choice, [_value(*each) for each in branches], x, *operands)
+        value, next_seed = switch_case(choice, [_value(branch) for branch in branches], x, *operands)
         value.set_shape(x.shape)
 
         def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
             above = args[0] if upstream is None else upstream
             if passes_all:
                 return above
-            found = one_of(choice, [_derivative(*each) for each in branches], x, above, *operands)
-            found.set_shape(x.shape)
-            return found
+            functions = [_derivative(branch) for branch in branches]
+            derivative = switch_case(choice, functions, x, above, *operands)
+            derivative.set_shape(x.shape)
+            return derivative
 
-        return (value, moved), gradient
+        return (value, next_seed), gradient
 
     return chosen(x)  # type: ignore[no-any-return]
 
 
 @functools.lru_cache(maxsize=1024)
-def _value(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
+def _value(call: _BranchCall) -> Any:
     """(x, parameters, seed) -> (value, seed after it), traced once for all slots and programs."""
-    applied = _applied(branch, function, training, BaseQuantizer.value)
-    return traced(applied, ([None] * rank, dtype), *_others())
+    applied = _applied(call.branch, call.function, call.training, BaseQuantizer.value)
+    return traced(applied, call.tensor, *_parameters_and_seed())
 
 
 @functools.lru_cache(maxsize=1024)
-def _derivative(branch: Branch, function: Function | None, training: bool, rank: int, dtype: str) -> Any:
+def _derivative(call: _BranchCall) -> Any:
     """(x, upstream, parameters, seed) -> gradient of the value, traced once for all slots and programs."""
-    if branch.is_straight:
-        return _straight_derivative(rank, dtype)
-    x: tuple[list[int | None], str] = ([None] * rank, dtype)
-    applied = _applied(branch, function, training, BaseQuantizer.differentiable)
-    return traced(_gradient(applied), x, x, *_others())
+    if call.branch.is_straight:
+        return _straight_derivative(call.rank, call.dtype)
+    applied = _applied(call.branch, call.function, call.training, BaseQuantizer.differentiable)
+    return traced(_gradient(applied), call.tensor, call.tensor, *_parameters_and_seed())
 
 
 @functools.lru_cache(maxsize=16)
@@ -232,16 +274,16 @@ def _straight_derivative(rank: int, dtype: str) -> Any:
     """`_derivative` of all branches whose gradient is 1 in a range and 0 elsewhere."""
 
     def gradient(x: Tensor, upstream: Tensor, parameters: Tensor, seed: Tensor) -> Tensor:
-        *_, low, high = ops.unstack(parameters, PARAMETERS)
-        return keep_within(upstream, ops.cast(x, "float32"), low, high)
+        bounds = BranchParameters.unstacked(parameters).gradient_range
+        return keep_within(upstream, ops.cast(x, "float32"), *bounds)
 
-    x: tuple[list[int | None], str] = ([None] * rank, dtype)
-    return traced(gradient, x, x, *_others())
+    x = TensorKind([None] * rank, dtype)
+    return traced(gradient, x, x, *_parameters_and_seed())
 
 
-def _others() -> tuple[tuple[list[int | None], str], ...]:
-    """Shapes and types of a grid's numbers and of a seed."""
-    return ([PARAMETERS], "float32"), ([2], seed_type())
+def _parameters_and_seed() -> tuple[TensorKind, TensorKind]:
+    """Shapes and types of a branch's parameters and of a seed."""
+    return TensorKind([PARAMETERS], "float32"), TensorKind([2], seed_type())
 
 
 def _applied(
@@ -250,7 +292,7 @@ def _applied(
     training: bool,
     part: Callable[[BaseQuantizer[Any], Tensor, bool], Tensor] = BaseQuantizer.quantize,
 ) -> Callable[..., Any]:
-    """(x, parameters, seed) -> (value, seed after it) of one branch, or that `part` of it which is needed."""
+    """(x, parameters, seed) -> (value, seed after it) of one branch; `part`: the method of the quantizer to call."""
     quantizer = None if branch.spec is None else _plain(branch.spec)
 
     def quantized(x: Tensor) -> Tensor:
@@ -265,35 +307,34 @@ def _applied(
             return on_grid(x, parameters), seed
         if quantizer is None or quantizer.seed_generator is None:
             return quantized(x), seed
-        drawn = _Seed(seed)
-        held, quantizer.seed_generator = quantizer.seed_generator, drawn
+        generator, quantizer.seed_generator = quantizer.seed_generator, _TensorSeed(seed)
         try:
-            return quantized(x), drawn.current
+            return quantized(x), quantizer.seed_generator.current
         finally:
-            quantizer.seed_generator = held
+            quantizer.seed_generator = generator
 
     return apply
 
 
 def on_grid(x: Tensor, parameters: Tensor) -> Tensor:
-    """x on a fixed-point grid of these numbers (`PARAMETERS`), of the type of x; computed in float32."""
-    inverse, low, high, step, first, last = ops.unstack(parameters, PARAMETERS)
+    """x on the fixed-point grid of these `BranchParameters`, of the type of x; computed in float32."""
+    grid = BranchParameters.unstacked(parameters)
     wide = ops.cast(x, "float32")
-    value = ops.clip(ops.round(wide * inverse), low, high) * step
-    return ops.cast(straight_within(value, wide, first, last), x.dtype)
+    value = ops.clip(ops.round(wide * grid.inverse_step), grid.low, grid.high) * grid.scale
+    return ops.cast(straight_within(value, wide, *grid.gradient_range), x.dtype)
 
 
-class _Seed(keras.random.SeedGenerator):  # type: ignore[misc]
+class _TensorSeed(keras.random.SeedGenerator):  # type: ignore[misc]
     """A seed generator whose state is a tensor instead of a variable."""
 
     def __init__(self, seed: Tensor) -> None:
         self.current = seed
 
     def next(self, ordered: bool = True) -> Tensor:
-        """The seed; the next one counts one more."""
-        drawn = self.current
-        self.current = drawn + ops.convert_to_tensor(np.array([0, 1]), dtype=drawn.dtype)
-        return drawn
+        """The seed; the next one is one higher."""
+        seed = self.current
+        self.current = seed + ops.convert_to_tensor(np.array([0, 1]), dtype=seed.dtype)
+        return seed
 
 
 # --- what differs between backends ---------------------------------------------------------------------------
@@ -315,18 +356,18 @@ def _gradient(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 # --- switched models -----------------------------------------------------------------------------------------
 
-#: (layer, slot) -> what stands there.
+#: (layer, slot) -> its switched quantizer.
 SwitchedSlots = Mapping[tuple[str, str], SwitchedQuantizer]
 
 
 def switch(
     model: keras.Model, candidates: Mapping[str, Mapping[str, Sequence[QuantizerSpec | None]]]
 ) -> SwitchedSlots:
-    """Put switched quantizers into the slots of a quantized model: layer -> slot -> what may stand there.
+    """Put switched quantizers into the slots of a quantized model. `candidates`: layer -> slot -> its quantizers.
 
     The model's own quantizers must be among the candidates. A slot that is never quantized is left alone.
     """
-    found: dict[tuple[str, str], SwitchedQuantizer] = {}
+    switched: dict[tuple[str, str], SwitchedQuantizer] = {}
     for name, slots in candidates.items():
         layer: Any = model.get_layer(name)
         placed = dict(layer._slot_quantizers)
@@ -334,6 +375,6 @@ def switch(
             if all(spec is None for spec in specs):
                 continue
             function = layer._attribute(slot) if slot in FUNCTION_SLOTS else None
-            found[name, slot] = placed[slot] = SwitchedQuantizer(specs, slot, function)
+            switched[name, slot] = placed[slot] = SwitchedQuantizer(specs, slot, function)
         layer._slot_quantizers = tuple(placed.items())
-    return found
+    return switched

@@ -1,42 +1,49 @@
-"""One of several functions, chosen by a number while a program runs, in TensorFlow.
+"""One of several functions, chosen by an index while a program runs, in TensorFlow.
 
-`tf.switch_case` writes every function anew wherever one is chosen, and the graph optimizer then works through all of
-them. Here a function is traced once for all places and shapes, and a place is one operation that calls it.
+`tf.switch_case` traces every function anew wherever one is chosen. Here a function is traced once for all uses and
+shapes, and each use is one operation that calls it.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 Tensor = Any
 Traced = Any  #: a concrete function of TensorFlow
 
 
-def traced(function: Callable[..., Any], *kinds: tuple[list[int | None], str]) -> Traced:
-    """The function as TensorFlow calls it, of tensors of these shapes (None: of any size) and types."""
+class TensorKind(NamedTuple):
+    """Shape (None: of any size) and data type of a tensor."""
+
+    shape: list[int | None]
+    dtype: str
+
+
+def traced(function: Callable[..., Any], *kinds: TensorKind) -> Traced:
+    """The function as TensorFlow calls it, for arguments of these kinds."""
     import tensorflow as tf
 
-    signature = [tf.TensorSpec(shape, dtype) for shape, dtype in kinds]
+    signature = [tf.TensorSpec(kind.shape, kind.dtype) for kind in kinds]
     # A partial: by its code TensorFlow would take all of these for one function that is traced too often.
     partial = functools.partial(function)
-    with tf.Graph().as_default():  # of no place in particular
+    with tf.Graph().as_default():  # not in the graph of whoever calls
         return tf.function(partial, input_signature=signature, autograph=False).get_concrete_function()
 
 
-def one_of(choice: Tensor, functions: Sequence[Traced], *operands: Tensor) -> Any:
-    """What the chosen function gives. All of them take these operands and give tensors of the same kinds."""
-    if all(each is functions[0] for each in functions):
-        return functions[0](*operands)
+def switch_case(choice: Tensor, functions: Sequence[Traced], *operands: Tensor) -> Any:
+    """What the chosen function returns. All of them take these operands and return tensors of the same kinds."""
+    first = functions[0]
+    if all(function is first for function in functions):
+        return first(*operands)
     import tensorflow as tf
 
-    outputs = functions[0].outputs
-    found = tf.raw_ops.StatelessCase(
+    results = tf.raw_ops.StatelessCase(
         branch_index=choice,
         input=list(operands),
-        Tout=[each.dtype for each in outputs],
+        Tout=[output.dtype for output in first.outputs],
         branches=list(functions),
-        output_shapes=[each.shape for each in outputs],
+        output_shapes=[output.shape for output in first.outputs],
     )
-    return found if len(found) > 1 else found[0]
+    return results if len(results) > 1 else results[0]

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
-from quantization.models.convert import read_quantizers, weights_held
+from quantization.models.convert import caching_weights, read_quantizers
 from search.data import Dataset
 from search.errors import OutOfMemory
 from search.history import Cost, Execution, Measurement
@@ -155,7 +155,7 @@ class _Trial:
         with self._stopwatch.timing("evaluate"):
             model.optimizer.build(model.trainable_variables)
             run.program.store(best.state, model, model.optimizer)
-            self._weights.enter_context(weights_held(model))
+            self._weights.enter_context(caching_weights(model))
             result = evaluate_model(model, self._plan.task, run.validation)
         return Execution(seed, result["metric"], result["loss"], reported_before + best.epoch), model
 

@@ -231,7 +231,7 @@ def calibrate(model: keras.Model, x: Any) -> None:
 
 def _fit_thresholds(layer: Any) -> None:
     """Set the thresholds of `trainable_std` to those with the least squared error."""
-    for slot in getattr(layer, "given_specs", {}):
+    for slot in getattr(layer, "specs", {}):
         quantizer = layer.quantizer(slot)
         if getattr(getattr(quantizer, "spec", None), "kind", None) == "trainable_std":
             weight = layer.weight_of(slot)

@@ -174,12 +174,12 @@ class TestEveryLayer:
     def test_its_weights_are_integers_times_a_scale(self, name: str) -> None:
         layer: Any = _quantized(name, _model(name)).get_layer("layer")
         for slot, (codes, scale) in layer.quantized_weights().items():
-            inner, _, own = (
-                slot.rpartition("_") if slot.startswith(("forward", "backward")) else ("", "", slot)
-            )
-            holder = getattr(layer, f"{inner.split('_')[0]}_layer") if inner else layer
-            own = slot.removeprefix("forward_").removeprefix("backward_")
-            expected = holder.quantizer(own)(holder.weight_of(own))
+            direction, _, inner_slot = slot.partition("_")
+            if direction in ("forward", "backward"):
+                owner = getattr(layer, f"{direction}_layer")
+            else:
+                owner, inner_slot = layer, slot
+            expected = owner.quantizer(inner_slot)(owner.weight_of(inner_slot))
             np.testing.assert_array_equal(
                 (codes * scale.astype(np.float64)).astype(np.float32), _array(expected)
             )
@@ -193,7 +193,7 @@ class TestEveryLayer:
     def test_its_configuration_reads_back(self, name: str) -> None:
         layer: Any = _quantized(name, _model(name)).get_layer("layer")
         config = json.loads(json.dumps(layer.get_config()))
-        assert type(layer).from_config(config).given_specs == layer.given_specs
+        assert type(layer).from_config(config).specs == layer.specs
 
     def test_gradients_are_finite_and_reach_every_weight(self, name: str) -> None:
         model = _quantized(name, _model(name))
@@ -213,14 +213,14 @@ class TestEveryLayer:
         wide = _quantized(name, model)
         config = wide.get_layer("layer").get_config() | {"dtype": dtype}
         narrow: Any = type(wide.get_layer("layer")).from_config(config)
-        given = (
+        inputs = (
             [x, np.tanh(x)]
             if name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
             else x
         )
-        found = narrow(given, given) if name == "MultiHeadAttention" else narrow(given)
-        assert keras.backend.standardize_dtype(found.dtype) == dtype.removeprefix("mixed_")
-        assert np.all(np.isfinite(_array(found)))
+        outputs = narrow(inputs, inputs) if name == "MultiHeadAttention" else narrow(inputs)
+        assert keras.backend.standardize_dtype(outputs.dtype) == dtype.removeprefix("mixed_")
+        assert np.all(np.isfinite(_array(outputs)))
         for slot, (codes, _) in narrow.quantized_weights().items():
             assert codes.dtype == np.int64, slot
 
@@ -273,11 +273,11 @@ def test_what_a_quantizer_remembers_is_saved(tmp_path: Path) -> None:
     layer.quantizer("activation").noise_factor.assign(0.75)
     model.save(tmp_path / "model.keras")
     loaded: Any = keras.models.load_model(tmp_path / "model.keras").get_layer("layer")
-    found = (
+    numbers = (
         float(loaded.quantizer("kernel").threshold.value),
         float(loaded.quantizer("activation").noise_factor.value),
     )
-    assert found == (1.5, 0.75)
+    assert numbers == (1.5, 0.75)
 
 
 def test_a_kernel_without_alpha_has_scales_that_are_powers_of_two() -> None:

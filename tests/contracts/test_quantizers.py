@@ -170,26 +170,26 @@ class TestEveryQuantizer:
     def test_its_gradient_is_finite(self, text: str) -> None:
         quantizer = _quantizer(text)
         for training in (False, True):
-            (found,) = gradients(lambda x, how=training: ops.sum(quantizer(x, how)), _X)
-            assert found.shape == _X.shape
-            assert np.all(np.isfinite(found))
+            (gradient,) = gradients(lambda x, how=training: ops.sum(quantizer(x, how)), _X)
+            assert gradient.shape == _X.shape
+            assert np.all(np.isfinite(gradient))
 
     def test_a_tensor_of_zeros_gives_finite_values_and_gradients(self, text: str) -> None:
         quantizer = _quantizer(text)
         zeros = np.zeros((4, 3), np.float32)
-        (found,) = gradients(lambda x: ops.sum(quantizer(x, True)), zeros)
+        (gradient,) = gradients(lambda x: ops.sum(quantizer(x, True)), zeros)
         assert np.all(np.isfinite(_array(quantizer(zeros))))
-        assert np.all(np.isfinite(found))
+        assert np.all(np.isfinite(gradient))
 
     @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
     def test_narrow_floats_are_quantized_as_float32_and_keep_their_type(self, text: str, dtype: str) -> None:
         quantizer = _quantizer(text)
         narrow = ops.cast(ops.convert_to_tensor(_X), dtype)
-        found = quantizer(narrow)
-        assert keras.backend.standardize_dtype(found.dtype) == dtype
+        quantized = quantizer(narrow)
+        assert keras.backend.standardize_dtype(quantized.dtype) == dtype
         wide = quantizer(ops.cast(narrow, "float32"))
         np.testing.assert_array_equal(
-            _array(ops.cast(found, "float32")), _array(ops.cast(ops.cast(wide, dtype), "float32"))
+            _array(ops.cast(quantized, "float32")), _array(ops.cast(ops.cast(wide, dtype), "float32"))
         )
 
     def test_it_draws_numbers_only_while_training_and_only_if_it_says_so(self, text: str) -> None:
@@ -232,10 +232,10 @@ def test_an_automatic_scale_of_a_vector_is_one_number_and_of_a_matrix_one_a_colu
 
 
 def test_floor_through_passes_the_gradient() -> None:
-    (found,) = gradients(lambda x: ops.sum(floor_through(x)), _X)
-    np.testing.assert_array_equal(found, np.ones_like(_X))
+    (gradient,) = gradients(lambda x: ops.sum(floor_through(x)), _X)
+    np.testing.assert_array_equal(gradient, np.ones_like(_X))
 
 
 def test_a_noise_factor_mixes_the_float_value_in() -> None:
-    found = _array(_quantizer("quantized_bits(3,0,1,qnoise_factor=0.5)")(np.array([0.6], np.float32)))
-    np.testing.assert_allclose(found, [0.55])
+    mixed = _array(_quantizer("quantized_bits(3,0,1,qnoise_factor=0.5)")(np.array([0.6], np.float32)))
+    np.testing.assert_allclose(mixed, [0.55])

@@ -21,7 +21,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers import BaseQuantizer
-from quantization.switching.quantizer import Choice, SwitchedSlots, choice_of, seed_type
+from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task
 from search.training.evaluate import scores_of, tally_of
 from search.training.losses import batch_loss
@@ -128,7 +128,7 @@ class Program:
         sizes = [int(size) for variable in model_variables(model).floats for size in variable.shape]
         return Arguments(
             choices=ops.convert_to_tensor(np.array(indices, np.int32)),
-            parameters=ops.convert_to_tensor(parameters.reshape(-1, 6)),
+            parameters=ops.convert_to_tensor(parameters.reshape(-1, PARAMETERS)),
             dimensions=ops.convert_to_tensor(np.array(sizes, np.int32)),
             rate=ops.convert_to_tensor(np.float32(rate) * per_weight(model, shares)),
             batch_size=ops.convert_to_tensor(np.int32(batch_size)),

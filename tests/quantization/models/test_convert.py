@@ -16,12 +16,12 @@ from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot, Un
 from quantization.export import export_integers, quantizer_table
 from quantization.export.integers import smallest_type
 from quantization.models.convert import (
+    caching_weights,
     float_model,
     plain_description,
     quantize,
     read_quantizers,
     transfer_weights,
-    weights_held,
 )
 from quantization.specs.parse import as_spec, parse_quantizer
 from tests.quantization.as_network import network, types
@@ -264,7 +264,7 @@ def test_weights_that_are_held_are_quantized_once_and_give_the_same(monkeypatch:
     head = model.get_layer("head").quantizer("kernel")
     encode = head.encode
     monkeypatch.setattr(head, "encode", lambda *arguments: counted.append(arguments) or encode(*arguments))
-    with weights_held(model):
+    with caching_weights(model):
         for _ in range(2):
             np.testing.assert_array_equal(np.asarray(model(x)), plainly)
         held = export_integers(model)

@@ -90,12 +90,12 @@ def value_and_gradient(apply: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarra
     upstream = upstream_of(x.shape)
 
     @tf.function
-    def both(given: Any) -> Any:
+    def both(inputs: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(given)
-            value = apply(given)
-        found = tape.gradient(value, given, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return value, found
+            tape.watch(inputs)
+            value = apply(inputs)
+        slope = tape.gradient(value, inputs, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return value, slope
 
     value, gradient = both(tf.constant(x))
     return np.asarray(value), np.asarray(gradient)
@@ -115,7 +115,7 @@ def switched_result(
     switched.parameters.assign(chosen.parameters)
     if switched.seed_generator is not None:
         switched.seed_generator.state.assign([7, 3])
-    return value_and_gradient(lambda given: switched(given, training), x)
+    return value_and_gradient(lambda inputs: switched(inputs, training), x)
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -125,10 +125,10 @@ def test_a_switched_quantizer_gives_the_plain_ones_values_and_gradients(
 ) -> None:
     x = numbers()
     expected = plain_result(spec, x, training)
-    found = switched_result((ALL[0], spec, ALL[-1]), spec, x, training)
-    np.testing.assert_array_equal(found[0], expected[0])
+    result = switched_result((ALL[0], spec, ALL[-1]), spec, x, training)
+    np.testing.assert_array_equal(result[0], expected[0])
     np.testing.assert_allclose(
-        found[1], expected[1], rtol=1e-6, atol=1e-7
+        result[1], expected[1], rtol=1e-6, atol=1e-7
     )  # the graph's optimizer may reorder
 
 
@@ -139,10 +139,10 @@ def test_any_quantizer_that_can_be_switched_is_the_same(spec: QuantizerSpec) -> 
         return
     x = numbers((6, 4))
     expected = plain_result(spec, x, True)
-    found = switched_result((spec, ALL[0]), spec, x, True)
-    np.testing.assert_array_equal(found[0], expected[0])
+    result = switched_result((spec, ALL[0]), spec, x, True)
+    np.testing.assert_array_equal(result[0], expected[0])
     np.testing.assert_allclose(
-        found[1], expected[1], rtol=1e-6, atol=1e-7
+        result[1], expected[1], rtol=1e-6, atol=1e-7
     )  # the graph's optimizer may reorder
 
 
@@ -151,10 +151,10 @@ def test_a_grid_follows_the_layers_function_and_an_activation_replaces_it(text: 
     x, spec = numbers(), parse_quantizer(text)
     expected = plain_result(spec, x, True, keras.activations.sigmoid)
     candidates = (parse_quantizer("binary"), spec)
-    found = switched_result(candidates, spec, x, True, "activation", keras.activations.sigmoid)
-    np.testing.assert_array_equal(found[0], expected[0])
+    result = switched_result(candidates, spec, x, True, "activation", keras.activations.sigmoid)
+    np.testing.assert_array_equal(result[0], expected[0])
     np.testing.assert_allclose(
-        found[1], expected[1], rtol=1e-6, atol=1e-7
+        result[1], expected[1], rtol=1e-6, atol=1e-7
     )  # the graph's optimizer may reorder
 
 
@@ -199,7 +199,7 @@ def test_everything_else_can(spec: QuantizerSpec | None) -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize("spec", [each for each in ALL if build_quantizer(each).straight_range()])
+@pytest.mark.parametrize("spec", [spec for spec in ALL if build_quantizer(spec).straight_range()])
 def test_the_gradient_is_1_in_the_range_that_a_quantizer_names(spec: QuantizerSpec, training: bool) -> None:
     x = numbers()
     named = build_quantizer(spec).straight_range()
@@ -211,19 +211,19 @@ def test_the_gradient_is_1_in_the_range_that_a_quantizer_names(spec: QuantizerSp
 
 
 def test_about_half_of_the_quantizers_name_such_a_range() -> None:
-    named = [each for each in ALL if build_quantizer(each).straight_range()]
+    named = [spec for spec in ALL if build_quantizer(spec).straight_range()]
     assert len(ALL) > len(named) > len(ALL) / 3
 
 
-def test_a_choice_that_keeps_gradients_back_is_refused_where_no_candidate_does() -> None:
+def test_a_choice_that_stops_gradients_is_refused_where_no_candidate_does() -> None:
     switched = SwitchedQuantizer([parse_quantizer("quantized_bits(4,0,1)")], "bias")
-    with pytest.raises(ValueError, match="keeps gradients back"):
+    with pytest.raises(ValueError, match="stops gradients"):
         switched.index(choice_of(parse_quantizer("quantized_relu(4,2)"), "bias", None))
 
 
 def test_a_choice_without_a_branch_is_refused() -> None:
     switched = SwitchedQuantizer([parse_quantizer("binary")], "bias")
-    with pytest.raises(ValueError, match="none of the branches"):
+    with pytest.raises(ValueError, match="not among the branches"):
         switched.index(choice_of(parse_quantizer("ternary"), "bias", None))
 
 
@@ -232,7 +232,7 @@ def test_a_choice_without_a_branch_is_refused() -> None:
 )
 def test_the_seed_moves_by_as_many_draws_as_the_branch_makes(text: str, draws: int) -> None:
     spec = parse_quantizer(text)
-    candidates = [parse_quantizer(each) for each in ("binary", "stochastic_binary", "stochastic_ternary")]
+    candidates = [parse_quantizer(name) for name in ("binary", "stochastic_binary", "stochastic_ternary")]
     switched = SwitchedQuantizer(candidates, "bias")
     assert switched.seed_generator is not None
     switched.seed_generator.state.assign([7, 3])

@@ -1,4 +1,4 @@
-"""Trials side by side: what they ask for at once is computed at once, and one that fails leaves the others alone."""
+"""Jobs in lockstep: equal computations are done in one call, and one that fails leaves the others alone."""
 
 from __future__ import annotations
 
@@ -10,50 +10,52 @@ from search.training.program.lockstep import coalesced, run_in_lockstep
 
 
 class Squares:
-    """Computes squares, and remembers how many it was asked for at once."""
+    """Computes squares, and remembers how many each call was for."""
 
     def __init__(self) -> None:
-        self.asked: list[int] = []
+        self.counts: list[int] = []
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
-        self.asked.append(len(numbers))
+        self.counts.append(len(numbers))
         return [number * number for number in numbers]
 
 
-def asking(squares: Squares, *numbers: int, key: str = "square") -> Callable[[], list[int]]:
+def requesting(squares: Squares, *numbers: int, key: str = "square") -> Callable[[], list[int]]:
     return lambda: [coalesced(key, squares, number) for number in numbers]
 
 
 def test_without_others_a_computation_is_done_at_once() -> None:
     squares = Squares()
     assert coalesced("square", squares, 3) == 9
-    assert squares.asked == [1]
+    assert squares.counts == [1]
 
 
-def test_a_single_job_has_no_company() -> None:
+def test_a_single_job_computes_alone() -> None:
     squares = Squares()
-    assert run_in_lockstep([asking(squares, 2, 3)]) == [[4, 9]]
-    assert squares.asked == [1, 1]
+    assert run_in_lockstep([requesting(squares, 2, 3)]) == [[4, 9]]
+    assert squares.counts == [1, 1]
 
 
-def test_what_all_ask_for_is_computed_together() -> None:
+def test_what_all_request_is_computed_together() -> None:
     squares = Squares()
-    found = run_in_lockstep([asking(squares, 1, 2), asking(squares, 3, 4), asking(squares, 5, 6)])
-    assert found == [[1, 4], [9, 16], [25, 36]]
-    assert squares.asked == [3, 3]
+    results = run_in_lockstep(
+        [requesting(squares, 1, 2), requesting(squares, 3, 4), requesting(squares, 5, 6)]
+    )
+    assert results == [[1, 4], [9, 16], [25, 36]]
+    assert squares.counts == [3, 3]
 
 
 def test_the_places_of_those_that_left_are_filled() -> None:
     squares = Squares()
-    found = run_in_lockstep([asking(squares, 1), asking(squares, 2, 3)])
-    assert found == [[1], [4, 9]]
-    assert squares.asked == [2, 2]
+    results = run_in_lockstep([requesting(squares, 1), requesting(squares, 2, 3)])
+    assert results == [[1], [4, 9]]
+    assert squares.counts == [2, 2]
 
 
 def test_different_computations_are_done_apart() -> None:
     one, other = Squares(), Squares()
-    assert run_in_lockstep([asking(one, 1, key="one"), asking(other, 2, key="other")]) == [[1], [4]]
-    assert (len(one.asked), len(other.asked)) == (1, 1)
+    assert run_in_lockstep([requesting(one, 1, key="one"), requesting(other, 2, key="other")]) == [[1], [4]]
+    assert (len(one.counts), len(other.counts)) == (1, 1)
 
 
 def test_an_error_of_one_job_is_raised_after_the_others_have_ended() -> None:
@@ -63,9 +65,9 @@ def test_an_error_of_one_job_is_raised_after_the_others_have_ended() -> None:
         raise LookupError("lost")
 
     def ends() -> list[int]:
-        found = asking(squares, 1, 2, 3)()
-        ended.append(found)
-        return found
+        results = requesting(squares, 1, 2, 3)()
+        ended.append(results)
+        return results
 
     with pytest.raises(LookupError, match="lost"):
         run_in_lockstep([fails, ends])

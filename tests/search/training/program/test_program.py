@@ -46,8 +46,8 @@ def architecture(**dense: Any) -> dict[str, Any]:
     x = keras.layers.Dense(4, name="dense", **dense)(x)
     x = keras.layers.Activation("softmax", name="softmax")(x)
     model = keras.Model(inputs, x, name="net")  # named, so that all tests share one program
-    found: dict[str, Any] = {"class_name": "Functional", "config": model.get_config()}
-    return found
+    config: dict[str, Any] = {"class_name": "Functional", "config": model.get_config()}
+    return config
 
 
 def data(count: int = 72, seed: int = 0) -> DeviceData:
@@ -97,10 +97,10 @@ Specs = Mapping[str, Mapping[str, tuple[QuantizerSpec | None, ...]]]
 
 
 def candidates() -> Specs:
-    found: dict[str, dict[str, tuple[QuantizerSpec | None, ...]]] = {}
+    specs: dict[str, dict[str, tuple[QuantizerSpec | None, ...]]] = {}
     for (layer, slot), field in FIELDS.items():
-        found.setdefault(layer, {})[slot] = tuple(parse_quantizer(text) for text in SPACE[field])
-    return found
+        specs.setdefault(layer, {})[slot] = tuple(parse_quantizer(text) for text in SPACE[field])
+    return specs
 
 
 def assignment(number: int, widths: Mapping[str, int] | None = None) -> Assignment:
@@ -167,10 +167,10 @@ def test_two_epochs_on_the_shared_program_give_the_plain_models_metrics(number: 
     shared = network()
     chosen = assignment(number)
     program = program_for(shared, chosen)
-    found, _ = trained(program, assemble(chosen, shared.architecture, 5))
+    numbers, _ = trained(program, assemble(chosen, shared.architecture, 5))
     plain = assemble(chosen, shared.architecture, 5)
     expected, _ = trained(plain_program(plain), plain)
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert numbers == pytest.approx(expected, abs=1e-6)
 
 
 WIDTHS = [{}, {"conv": 3}, {"conv": 10}]
@@ -191,10 +191,10 @@ def test_every_candidate_is_covered() -> None:
 def test_open_widths_give_the_numbers_of_fixed_ones(widths: dict[str, int]) -> None:
     shared = small(("conv",))
     chosen = simple(1, widths)
-    found, _ = trained(program_for(shared, chosen), assemble(chosen, shared.architecture, 5))
+    numbers, _ = trained(program_for(shared, chosen), assemble(chosen, shared.architecture, 5))
     plain = assemble(chosen, shared.architecture, 5)
     expected, _ = trained(plain_program(plain), plain)
-    assert found == pytest.approx(expected, abs=1e-6)
+    assert numbers == pytest.approx(expected, abs=1e-6)
 
 
 def float_model(seed: int = 5, **dense: Any) -> keras.Model:
@@ -208,7 +208,7 @@ def test_training_is_that_of_keras(optimizer: str) -> None:
     compile_model(theirs, Training(learning_rate=RATE, optimizer=optimizer), OUTPUT)
     train = data()
     theirs.fit(np.asarray(train.x), np.asarray(train.y), batch_size=BATCH, epochs=2, shuffle=False, verbose=0)
-    weights = np.concatenate([np.asarray(each.value).ravel() for each in theirs.trainable_variables])
+    weights = np.concatenate([np.asarray(variable.value).ravel() for variable in theirs.trainable_variables])
     np.testing.assert_allclose(np.asarray(state.weights), weights, rtol=1e-4, atol=2e-5)
 
 
@@ -302,7 +302,7 @@ def test_a_saved_model_holds_weights_statistics_and_the_optimizers_state(
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     again = program.continued(program.state(loaded), loaded, loaded.optimizer)
-    state, again = (keras.tree.flatten(each._replace(integers=())) for each in (state, again))
+    state, again = (keras.tree.flatten(part._replace(integers=())) for part in (state, again))
     for one, two in zip(state, again, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
 
