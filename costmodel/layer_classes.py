@@ -6,7 +6,9 @@ takes a `Family` and a rule that prices it (`costmodel.operators`). If the class
 goes into `quantization.layers.QUANTIZED_LAYERS`: a test demands that the slots of the twin are those of the row.
 
 Shapes, prices, widths, slots, what may be uploaded and built, which channels a narrower network keeps and which batch
-normalizations can be folded are all read from here.
+normalizations can be folded are all read from here. Elsewhere a class stands only next to code that is written for it:
+how a warm start slices its weights (`search.training.warm_start`; without a rule it starts from new ones), how it runs
+in integers (`quantization.integer.compile`), and which targets take it (`search.targets`).
 """
 
 from __future__ import annotations

@@ -8,30 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from costmodel.layer import Layer
-from costmodel.layer_classes import INPUT, TRAINING_ONLY
+from costmodel.layer_classes import INPUT, LAYER_CLASSES, TRAINING_ONLY
 from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
 from search.errors import Problem
+from search.space.slots import searched_slots
 
 if TYPE_CHECKING:
     from search.space.choices import Choices
 
 #: Layers that change neither values nor order: rules look past them.
 TRANSPARENT: Final = TRAINING_ONLY | {"Flatten", "Reshape"}
-#: Layers with a kernel.
-WEIGHTED: Final = frozenset(
-    {
-        "Dense",
-        "Conv1D",
-        "Conv2D",
-        "Conv1DTranspose",
-        "Conv2DTranspose",
-        "DepthwiseConv1D",
-        "DepthwiseConv2D",
-        "SeparableConv1D",
-        "SeparableConv2D",
-    }
-)
+#: Layers with a kernel that a search may quantize.
+WEIGHTED: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.linear and row.searched)
 
 
 @dataclass(frozen=True)
@@ -210,16 +199,9 @@ def _group(field_name: str) -> str:
 
 def _quantized_slots(layer: Layer) -> Iterator[str]:
     """The slots of a layer that a target without floats needs a quantizer for."""
-    function = function_of(layer)
     if layer.class_name in WEIGHTED:
-        yield "kernel"
-        if layer.class_name.startswith("Separable"):
-            yield "pointwise_kernel"
-        if layer.config.get("use_bias", True):
-            yield "bias"
-        if function not in ("linear", "softmax"):
-            yield "activation"
-    elif layer.class_name == "Activation" and function != "softmax":
+        yield from (slot for slot, _ in searched_slots(layer))
+    elif layer.class_name == "Activation" and function_of(layer) != "softmax":
         yield "activation"
 
 

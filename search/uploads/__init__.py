@@ -3,14 +3,20 @@
 `check_model` and `check_data` read a whole file and return its contents; `UploadFault` states what is wrong with it.
 """
 
-from search.uploads.data import ArrayInfo, DataFile, check_data, check_data_start
+from search.uploads.data import ArrayInfo, CheckedData, check_data, check_data_start
 from search.uploads.faults import UploadFault
-from search.uploads.models import ModelFile, check_model, check_model_start, read_architecture, write_weights
+from search.uploads.models import (
+    CheckedModel,
+    check_model,
+    check_model_start,
+    read_architecture,
+    write_weights,
+)
 
 __all__ = [
     "ArrayInfo",
-    "DataFile",
-    "ModelFile",
+    "CheckedData",
+    "CheckedModel",
     "UploadFault",
     "check_data",
     "check_data_start",

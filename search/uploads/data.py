@@ -40,13 +40,13 @@ class ArrayInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
+class CheckedData:
     """The contents of a checked data file."""
 
     arrays: tuple[ArrayInfo, ...]
 
 
-def check_data(path: Path) -> DataFile:
+def check_data(path: Path) -> CheckedData:
     """The contents of a file after reading all of it: types, shapes, sizes, checksums, no NaN. Raises UploadFault.
 
     Needs x_train and x_test. A job decides which targets (y_train, y_test, y_train_NAME, ...) it needs.
@@ -68,7 +68,7 @@ def check_data(path: Path) -> DataFile:
     try:
         headers = {name: _header(archive, name) for name in names}
         _check_counts(headers)
-        return DataFile(tuple(_read(archive, headers[name]) for name in names))
+        return CheckedData(tuple(_read(archive, headers[name]) for name in names))
     except DataFault as error:
         raise UploadFault("arrays", str(error)) from error
 

@@ -59,7 +59,7 @@ class LayerInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFile:
+class CheckedModel:
     """The contents of a checked model file."""
 
     format: Format
@@ -73,15 +73,15 @@ class ModelFile:
         return sum(layer.parameters for layer in self.layers)
 
 
-def check_model(path: Path) -> ModelFile:
+def check_model(path: Path) -> CheckedModel:
     """The contents of a file after reading all of it. UploadFault unless it is a model that can be built here."""
     if _format(path) == "json":
-        return ModelFile("json", None, False, _layers(_json_architecture(path)))
+        return CheckedModel("json", None, False, _layers(_json_architecture(path)))
     archive = _archive(path)
     layers = _layers(_keras_architecture(archive))
     version = _keras_version(archive)
     _check_weights(archive)
-    return ModelFile("keras", version, True, layers)
+    return CheckedModel("keras", version, True, layers)
 
 
 def read_architecture(path: Path) -> tuple[dict[str, Any], bool]:
