@@ -57,7 +57,7 @@ def rescore_job(
     job = jobs.get(session, job_id)
     goal = request.spec.goal
     spec = SearchSpec.model_validate(job.spec)
-    measured = [UnscoredTrial(*each) for each in analysis.assignments(session, job_id)]
+    measured = [UnscoredTrial(*trial) for trial in analysis.assignments(session, job_id)]
     try:
         network = models.network(resolve_model(spec.model, BlobLookup(blobs)))
     except InvalidSpec as error:

@@ -39,9 +39,9 @@ def app(settings: Settings) -> FastAPI:  # noqa: F811
 
 
 @pytest.fixture
-def held(app: FastAPI) -> Keys:
+def api_keys(app: FastAPI) -> Keys:
     """A key of each kind."""
-    wanted = {
+    owners = {
         "read": ("acme", KeyScope.READ),
         "submit": ("acme", KeyScope.SUBMIT),
         "admin": ("acme", KeyScope.ADMIN),
@@ -52,7 +52,7 @@ def held(app: FastAPI) -> Keys:
         return Keys(
             {
                 name: str(keys.create(session, tenant=tenant, name=name, scope=scope)[1])
-                for name, (tenant, scope) in wanted.items()
+                for name, (tenant, scope) in owners.items()
             }
         )
 
@@ -68,7 +68,7 @@ def http(app: FastAPI) -> Iterator[TestClient]:
 def filled(app: FastAPI, filler: Filler) -> Filled:  # noqa: F811
     """A job of the tenant acme with one measured trial and one in the queue."""
     mine = Filler(app.state.database.for_tenant("acme"), app.state.blobs, filler.folder)
-    found = mine.job()
-    measured, _ = mine.queue(found, 2)
-    mine.measure(found, measured)
-    return found
+    stored = mine.job()
+    measured, _ = mine.queue(stored, 2)
+    mine.measure(stored, measured)
+    return stored

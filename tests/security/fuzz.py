@@ -96,10 +96,10 @@ def prepare(home: Path) -> str:
     upgrade(database.engine)
     (home / "files").mkdir()
     filler = Filler(database, BlobStore(settings.blob_folder), home / "files")
-    found: dict[str, list[str]] = {"jobs": [], "models": [], "datasets": []}
+    ids_by_resource: dict[str, list[str]] = {"jobs": [], "models": [], "datasets": []}
     for status in (None, *[JobStatus.DONE] * 6, JobStatus.FAILED, JobStatus.CANCELLED):
         job = filler.job()
-        found["jobs"].append(job.job_id)
+        ids_by_resource["jobs"].append(job.job_id)
         ids = filler.queue(job, 3)
         filler.measure(job, ids[0])
         filler.fail(ids[1], "loss became NaN")
@@ -109,12 +109,12 @@ def prepare(home: Path) -> str:
         for kind, resource in ((UploadKind.MODEL, "models"), (UploadKind.DATA, "datasets")):
             for number in range(4):
                 new = NewUpload(kind, f"{kind} {number}", 1000, None)
-                found[resource].append(uploads.create(session, new).id)
+                ids_by_resource[resource].append(uploads.create(session, new).id)
         session.add(Worker(name="fuzz/1/0", started_at=now(), seen_at=now() + timedelta(days=1)))
         _, token = keys.create(session, tenant="local", name="fuzz", scope=KeyScope.ADMIN)
     database.dispose()
     (home / "schemathesis.toml").write_text(
-        CONFIG.format(**{name: json.dumps(ids) for name, ids in found.items()})
+        CONFIG.format(**{name: json.dumps(ids) for name, ids in ids_by_resource.items()})
     )
     return str(token)
 
@@ -142,8 +142,8 @@ def serving(home: Path) -> Iterator[str]:
 def address(process: subprocess.Popen[bytes], log: Path) -> str:
     """The address the service says that it listens at."""
     while process.poll() is None:
-        if found := re.search(r"fewbits is at (http://[^\s,]+)", log.read_text()):
-            return found[1]
+        if match := re.search(r"fewbits is at (http://[^\s,]+)", log.read_text()):
+            return match[1]
     raise SystemExit(f"the service ended: {log.read_text()}")
 
 
@@ -164,13 +164,15 @@ def run(url: str, key: str, folder: Path, examples: int, seed: int, others: list
 
 def summary(log: Path) -> str:
     """How many requests were answered, by the hundreds of their status."""
-    found: dict[str, int] = {}
+    counts_by_class: dict[str, int] = {}
     for line in log.read_text().splitlines():
-        told = json.loads(line)
-        if told.get("event") == "request":
-            found[f"{told['status'] // 100}xx"] = found.get(f"{told['status'] // 100}xx", 0) + 1
-    counts = ", ".join(f"{count} {hundreds}" for hundreds, count in sorted(found.items()))
-    return f"{sum(found.values())} requests: {counts}"
+        entry = json.loads(line)
+        if entry.get("event") == "request":
+            counts_by_class[f"{entry['status'] // 100}xx"] = (
+                counts_by_class.get(f"{entry['status'] // 100}xx", 0) + 1
+            )
+    counts = ", ".join(f"{count} {hundreds}" for hundreds, count in sorted(counts_by_class.items()))
+    return f"{sum(counts_by_class.values())} requests: {counts}"
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ def architecture() -> dict[str, Any]:
 
 def layer(document: dict[str, Any], name: str) -> dict[str, Any]:
     """The described layer of this name."""
-    found: dict[str, Any] = next(
-        each for each in document["config"]["layers"] if each["config"]["name"] == name
+    layer: dict[str, Any] = next(
+        candidate for candidate in document["config"]["layers"] if candidate["config"]["name"] == name
     )
-    return found
+    return layer
 
 
 def weights(arrays: Mapping[str, Any] | None = None) -> bytes:

@@ -74,19 +74,21 @@ class Route:
 def routes(app: FastAPI) -> list[Route]:
     """Every route of the application, found by walking it, not by reading its reference."""
     return [
-        Route(method, str(found.path), needed(found))
-        for found in iter_route_contexts(app.routes)
-        for method in sorted(found.methods or ())
-        if method != "HEAD" or found.methods == {"HEAD"}
+        Route(method, str(route.path), needed(route))
+        for route in iter_route_contexts(app.routes)
+        for method in sorted(route.methods or ())
+        if method != "HEAD" or route.methods == {"HEAD"}
     ]
 
 
 def needed(route: Any) -> KeyScope | None:
     """The strictest scope among the route's dependencies."""
     dependant = getattr(route, "dependant", None)
-    asked = [scope_of(each.call) for each in dependant.dependencies] if dependant is not None else []
+    scopes = (
+        [scope_of(dependency.call) for dependency in dependant.dependencies] if dependant is not None else []
+    )
     order = list(KeyScope)
-    return max((scope for scope in asked if scope is not None), key=order.index, default=None)
+    return max((scope for scope in scopes if scope is not None), key=order.index, default=None)
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def ask(http: TestClient, route: Route, ids: Mapping[str, str], headers: Mapping
     """The route asked about the resources with these ids, with a body that could be carried out."""
     resource = route.path.split("/")[2] if route.path.count("/") > 1 else ""
     values = _PARAMETERS | {"job_id": ids["jobs"], "upload_id": ids.get(resource, NOBODYS)}
-    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda found: values[found[1]], route.path)
+    path = re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: values[match[1]], route.path)
     options: dict[str, Any] = {"headers": dict(headers)}
     if route.method not in _SAFE | {"DELETE"}:
         body = next((body for end, body in BODIES.items() if route.path.endswith(end)), JOB)
@@ -143,19 +145,19 @@ def ask(http: TestClient, route: Route, ids: Mapping[str, str], headers: Mapping
 
 
 @pytest.fixture
-def ids(http: TestClient, held: Keys, filled: Filled) -> dict[str, str]:
+def ids(http: TestClient, api_keys: Keys, filled: Filled) -> dict[str, str]:
     """The tenant acme's job, model and data set, by resource."""
-    found = {"jobs": filled.job_id}
+    ids_by_resource = {"jobs": filled.job_id}
     for resource in ("models", "datasets"):
         declared = {"name": "mine", "size_bytes": 100}
-        answer = http.post(f"/v1/{resource}", json=declared, headers=held["submit"])
+        answer = http.post(f"/v1/{resource}", json=declared, headers=api_keys["submit"])
         assert answer.status_code == 201, answer.text
-        found[resource] = answer.json()["id"]
-    return found
+        ids_by_resource[resource] = answer.json()["id"]
+    return ids_by_resource
 
 
 def test_without_a_key_nothing_is_answered(
-    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route]
+    http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route]
 ) -> None:
     for route in all_routes:
         if route.key not in OPEN:
@@ -164,14 +166,14 @@ def test_without_a_key_nothing_is_answered(
             if route.method != "HEAD":
                 assert answer.json()["type"] == "urn:fewbits:problem:unauthorized"
             assert answer.headers["www-authenticate"].startswith("Bearer")
-            assert not [own for own in ids.values() if own in answer.text]
+            assert not [resource_id for resource_id in ids.values() if resource_id in answer.text]
 
 
 @pytest.mark.parametrize(
     "sent", ["Bearer nonsense", "Basic YTpi", "Bearer fewbits_" + "0" * 12 + "_" + "1" * 48]
 )
 def test_with_a_wrong_key_nothing_is_answered(
-    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route], sent: str
+    http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route], sent: str
 ) -> None:
     for route in all_routes:
         if route.key not in OPEN:
@@ -181,14 +183,14 @@ def test_with_a_wrong_key_nothing_is_answered(
 
 @pytest.mark.parametrize("who", ["read", "submit", "admin"])
 def test_a_key_reaches_what_its_scope_allows_and_no_more(
-    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route], who: str
+    http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route], who: str
 ) -> None:
     scope = KeyScope(who)
     for route in sorted(all_routes, key=lambda route: (route.method == "DELETE", route.key)):
         if route.key in OPEN:
             continue
         allowed = route.key not in OPERATOR and scope.allows(route.scope or KeyScope.ADMIN)
-        answer = ask(http, route, ids, held[who])
+        answer = ask(http, route, ids, api_keys[who])
         if allowed:
             assert answer.status_code not in {401, 403}, (route, answer.text)
             assert answer.status_code < 500, (route, answer.text)
@@ -198,13 +200,13 @@ def test_a_key_reaches_what_its_scope_allows_and_no_more(
 
 
 def test_what_belongs_to_another_tenant_does_not_exist(
-    http: TestClient, held: Keys, ids: dict[str, str], all_routes: list[Route]
+    http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route]
 ) -> None:
     missing = 0
     for route in all_routes:
         if "{job_id}" in route.path or "{upload_id}" in route.path:
-            strangers = ask(http, route, ids, held["other"])
-            nobodys = ask(http, route, dict.fromkeys(ids, NOBODYS), held["other"])
+            strangers = ask(http, route, ids, api_keys["other"])
+            nobodys = ask(http, route, dict.fromkeys(ids, NOBODYS), api_keys["other"])
             assert strangers.status_code == nobodys.status_code, route
             assert strangers.status_code in {404, 422}, (route, strangers.text)  # 422: of the body alone
             missing += strangers.status_code == 404
@@ -215,61 +217,61 @@ def test_what_belongs_to_another_tenant_does_not_exist(
 
 
 def without_trace(text: str) -> Any:
-    found = json.loads(text)
-    found.pop("trace_id")
-    return found
+    document = json.loads(text)
+    document.pop("trace_id")
+    return document
 
 
-def test_lists_show_own_resources_only(http: TestClient, held: Keys, filled: Filled) -> None:
-    assert [job["id"] for job in http.get("/v1/jobs", headers=held["read"]).json()["items"]] == [
+def test_lists_show_own_resources_only(http: TestClient, api_keys: Keys, filled: Filled) -> None:
+    assert [job["id"] for job in http.get("/v1/jobs", headers=api_keys["read"]).json()["items"]] == [
         filled.job_id
     ]
-    assert http.get("/v1/jobs", headers=held["other"]).json()["items"] == []
+    assert http.get("/v1/jobs", headers=api_keys["other"]).json()["items"] == []
 
 
 def test_a_cursor_leads_another_tenant_nowhere(
-    http: TestClient, held: Keys, filled: Filled, job: dict[str, Any]
+    http: TestClient, api_keys: Keys, filled: Filled, job: dict[str, Any]
 ) -> None:
-    assert http.post("/v1/jobs", json=job, headers=held["submit"]).status_code == 202
-    page = http.get("/v1/jobs", params={"limit": 1}, headers=held["read"]).json()
+    assert http.post("/v1/jobs", json=job, headers=api_keys["submit"]).status_code == 202
+    page = http.get("/v1/jobs", params={"limit": 1}, headers=api_keys["read"]).json()
     assert page["next_cursor"] is not None
-    asked = {"limit": 1, "cursor": page["next_cursor"]}
-    assert http.get("/v1/jobs", params=asked, headers=held["other"]).json()["items"] == []
+    params = {"limit": 1, "cursor": page["next_cursor"]}
+    assert http.get("/v1/jobs", params=params, headers=api_keys["other"]).json()["items"] == []
 
 
 def test_an_entity_tag_of_another_tenant_confirms_nothing(
-    http: TestClient, held: Keys, filled: Filled
+    http: TestClient, api_keys: Keys, filled: Filled
 ) -> None:
     path = f"/v1/jobs/{filled.job_id}"
-    etag = http.get(path, headers=held["read"]).headers["etag"]
+    etag = http.get(path, headers=api_keys["read"]).headers["etag"]
     for tag in (etag, "*"):
-        assert http.get(path, headers=held["other"] | {"if-none-match": tag}).status_code == 404
-    assert http.get(path, headers=held["read"] | {"if-none-match": etag}).status_code == 304
+        assert http.get(path, headers=api_keys["other"] | {"if-none-match": tag}).status_code == 404
+    assert http.get(path, headers=api_keys["read"] | {"if-none-match": etag}).status_code == 304
 
 
 def test_the_artifact_of_another_tenant_s_trial_is_not_there(
-    http: TestClient, held: Keys, filled: Filled
+    http: TestClient, api_keys: Keys, filled: Filled
 ) -> None:
     path = f"/v1/jobs/{filled.job_id}/trials/0/artifacts/report.json"
-    assert http.get(path, headers=held["read"]).status_code == 200
-    assert http.get(path, headers=held["other"]).status_code == 404
+    assert http.get(path, headers=api_keys["read"]).status_code == 200
+    assert http.get(path, headers=api_keys["other"]).status_code == 404
 
 
-def test_metrics_are_for_the_operator(http: TestClient, held: Keys) -> None:
-    assert http.get("/metrics", headers=held["operator"]).status_code == 200
-    assert http.get("/metrics", headers=held["admin"]).status_code == 403
+def test_metrics_are_for_the_operator(http: TestClient, api_keys: Keys) -> None:
+    assert http.get("/metrics", headers=api_keys["operator"]).status_code == 200
+    assert http.get("/metrics", headers=api_keys["admin"]).status_code == 403
 
 
 # --- the life of a key ---
 
 
-def test_a_revoked_key_reaches_nothing(settings: Settings, held: Keys) -> None:
+def test_a_revoked_key_reaches_nothing(settings: Settings, api_keys: Keys) -> None:
     forgetful = create_app(settings.model_copy(update={"key_cache": timedelta(0)}))
     with TestClient(forgetful, base_url=URL) as http:
-        assert http.get("/v1/jobs", headers=held["read"]).status_code == 200
+        assert http.get("/v1/jobs", headers=api_keys["read"]).status_code == 200
         with forgetful.state.database.transaction() as session:
-            keys.revoke(session, held.by_name["read"].split("_")[1])
-        assert http.get("/v1/jobs", headers=held["read"]).status_code == 401
+            keys.revoke(session, api_keys.by_name["read"].split("_")[1])
+        assert http.get("/v1/jobs", headers=api_keys["read"]).status_code == 401
 
 
 def test_an_embedded_service_on_loopback_needs_no_key_until_there_is_one(settings: Settings) -> None:

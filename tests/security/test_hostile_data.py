@@ -22,8 +22,8 @@ Make = Callable[[Path], bytes]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with target(tmp_path_factory.mktemp("hostile")) as found:
-        yield found
+    with target(tmp_path_factory.mktemp("hostile")) as service:
+        yield service
 
 
 class Bomb:
@@ -94,7 +94,7 @@ def with_nan(value: float, kind: str = "float32") -> bytes:
 def bomb(_: Path) -> bytes:
     """Zeros that pack a thousandfold."""
     body = entries(x_train=np.zeros((40, 200_000), "float32"))
-    return zipped([Entry(each.name, each.data, deflate=True) for each in body])
+    return zipped([Entry(entry.name, entry.data, deflate=True) for entry in body])
 
 
 def code(canary: Path) -> bytes:
@@ -179,8 +179,8 @@ CORPUS: dict[str, tuple[Make, str]] = {
 def test_the_file_the_others_are_made_from_is_taken(service: Target, write: Callable[[], bytes]) -> None:
     answer = service.send("datasets", write())
     assert answer.status_code == 200, answer.text
-    found = {array["name"]: tuple(array["shape"]) for array in answer.json()["arrays"]}
-    assert found == {"x_train": (40, 16), "y_train": (40,), "x_test": (10, 16), "y_test": (10,)}
+    shapes = {array["name"]: tuple(array["shape"]) for array in answer.json()["arrays"]}
+    assert shapes == {"x_train": (40, 16), "y_train": (40,), "x_test": (10, 16), "y_test": (10,)}
     assert service.http.delete(f"/v1/datasets/{answer.json()['id']}").status_code == 204
     for path in service.blobs.rglob("*"):
         if path.is_file():

@@ -26,8 +26,8 @@ Change = Callable[[dict[str, Any]], object]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with target(tmp_path_factory.mktemp("hostile")) as found:
-        yield found
+    with target(tmp_path_factory.mktemp("hostile")) as service:
+        yield service
 
 
 def test_the_file_the_others_are_made_from_is_taken(service: Target) -> None:
@@ -380,14 +380,14 @@ ASKS: dict[str, tuple[Change | None, str]] = {
 def asking(name: str, canary: Path) -> tuple[dict[str, Any], str]:
     change, word = ASKS[name]
     evil = lambda_layer(canary, "fc2")
-    made: dict[str, Change] = {
+    changes: dict[str, Change] = {
         "a Lambda": replaced("fc2", **evil),
         "a Lambda in a wrapper": bidirectional(evil),
         "a Lambda in a model in a model": inside_sequential(evil),
         "a Lambda as an initializer": configured("fc1", kernel_initializer=evil),
     }
     document = architecture()
-    (change or made[name])(document)
+    (change or changes[name])(document)
     return document, word
 
 

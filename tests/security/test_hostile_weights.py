@@ -27,9 +27,9 @@ FIRST = "layers/dense/vars/0"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The sandbox's own."""
-    found = tmp_path / "sandbox"
-    found.mkdir()
-    return found
+    folder = tmp_path / "sandbox"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def altered(change: Callable[[h5py.File], object], tmp_path: Path) -> bytes:
 def test_good_weights_are_read_by_their_paths(folder: Path, kind: str) -> None:
     random = np.random.default_rng(1)
     arrays = {path: random.normal(size=shape).astype(kind) for path, shape in SHAPES.items()}
-    found = read(keras_file(hdf5=weights({**arrays, "optimizer/vars/0": np.zeros(7)})), folder)
-    assert set(found) == set(SHAPES)
-    assert all(np.array_equal(found[path], array) for path, array in arrays.items())
+    arrays_read = read(keras_file(hdf5=weights({**arrays, "optimizer/vars/0": np.zeros(7)})), folder)
+    assert set(arrays_read) == set(SHAPES)
+    assert all(np.array_equal(arrays_read[path], array) for path, array in arrays.items())
 
 
 def test_packed_weights_are_read(folder: Path, tmp_path: Path) -> None:
@@ -177,11 +177,11 @@ def packed_by(code: int) -> Callable[[h5py.File], object]:
     """A filter nobody has, which HDF5 would look for as a plugin to load."""
 
     def change(file: h5py.File) -> None:
-        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((4, 4))
-        made.set_filter(code, h5py.h5z.FLAG_OPTIONAL)
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((4, 4))
+        properties.set_filter(code, h5py.h5z.FLAG_OPTIONAL)
         space = h5py.h5s.create_simple((8, 8))
-        h5py.h5d.create(file.id, b"optimizer_state", h5py.h5t.NATIVE_FLOAT, space, made)
+        h5py.h5d.create(file.id, b"optimizer_state", h5py.h5t.NATIVE_FLOAT, space, properties)
 
     return change
 
@@ -278,10 +278,10 @@ def test_damaged_weights_are_refused_or_read_as_numbers(folder: Path, seed: int)
     for place in random.integers(64, len(data), 200):
         data[place] = random.integers(256)
     try:
-        found = read(keras_file(hdf5=bytes(data)), folder)
+        arrays_read = read(keras_file(hdf5=bytes(data)), folder)
     except UploadFault:
         return
-    assert {path: array.shape for path, array in found.items()} == SHAPES
+    assert {path: array.shape for path, array in arrays_read.items()} == SHAPES
 
 
 # --- the sandbox ---------------------------------------------------------------------------------------------------
@@ -302,10 +302,10 @@ def test_the_reader_gets_no_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         tmp_path,
         "import os\nprint(json.dumps({'refused': ' '.join(os.environ) + str(request)}))",
     )
-    with pytest.raises(UploadFault) as told:
+    with pytest.raises(UploadFault) as refusal:
         read(keras_file(), folder)
-    assert "OMP_NUM_THREADS" in str(told.value)
-    assert not any(word in str(told.value) for word in ("hunter2", "FEWBITS", "AWS", "postgresql"))
+    assert "OMP_NUM_THREADS" in str(refusal.value)
+    assert not any(word in str(refusal.value) for word in ("hunter2", "FEWBITS", "AWS", "postgresql"))
 
 
 @pytest.mark.parametrize(
@@ -356,17 +356,17 @@ def outcome(action):
     except Exception as error:
         return type(error).__name__
     return "worked"
-found = {
+outcomes = {
     "notes": notes,
     "connect": outcome(lambda: socket.socket().connect(("127.0.0.1", port))),
     "read": outcome(lambda: open("/etc/passwd").read()),
     "write": outcome(lambda: open(folder.parent / "outside", "w")),
     "list": outcome(lambda: os.listdir("/")),
-    "own": outcome(lambda: mine.write_bytes(b"x")),
+    "own folder": outcome(lambda: mine.write_bytes(b"x")),
     "memory": outcome(lambda: bytearray(2 << 30)),
     "fork": outcome(lambda: os.fork() or os._exit(0)),
 }
-print(json.dumps(found))
+print(json.dumps(outcomes))
 """
 
 
@@ -377,12 +377,12 @@ def test_the_reader_has_no_network_no_files_and_little_memory(folder: Path) -> N
         command = [sys.executable, "-I", "-c", PROBE, str(script), str(folder), port]
         done = subprocess.run(command, capture_output=True, check=False, env={"OPENBLAS_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["own"] == "worked"
-    assert found["memory"] == "MemoryError"
-    if not any("network" in note for note in found["notes"]):
-        assert found["connect"] != "worked"
-    if not any("folders" in note for note in found["notes"]):
-        assert {found[each] for each in ("read", "write", "list")} == {"PermissionError"}
+    outcomes = json.loads(done.stdout)
+    assert outcomes["own folder"] == "worked"
+    assert outcomes["memory"] == "MemoryError"
+    if not any("network" in note for note in outcomes["notes"]):
+        assert outcomes["connect"] != "worked"
+    if not any("folders" in note for note in outcomes["notes"]):
+        assert {outcomes[action] for action in ("read", "write", "list")} == {"PermissionError"}
     if os.geteuid() != 0:
-        assert found["fork"] == "BlockingIOError"
+        assert outcomes["fork"] == "BlockingIOError"

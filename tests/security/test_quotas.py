@@ -24,8 +24,8 @@ def limited(app: FastAPI, **limits: Any) -> None:
         keys.set_limits(session, "acme", TenantLimits(**limits))
 
 
-def submit(http: TestClient, held: Keys, job: dict[str, Any], who: str = "submit") -> Any:
-    return http.post("/v1/jobs", json=job, headers=held[who])
+def submit(http: TestClient, api_keys: Keys, job: dict[str, Any], who: str = "submit") -> Any:
+    return http.post("/v1/jobs", json=job, headers=api_keys[who])
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def submit(http: TestClient, held: Keys, job: dict[str, Any], who: str = "submit
 def test_a_quota_that_is_used_up_is_named(
     http: TestClient,
     app: FastAPI,
-    held: Keys,
+    api_keys: Keys,
     filled: Filled,
     job: dict[str, Any],
     limits: dict[str, Any],
@@ -48,55 +48,55 @@ def test_a_quota_that_is_used_up_is_named(
     quota: str,
 ) -> None:
     limited(app, **limits)
-    answer = submit(http, held, job)
+    answer = submit(http, api_keys, job)
     assert answer.status_code == status
     problem = answer.json()
     assert problem["quota"] == quota
     assert quota in problem["detail"]
     assert ("retry-after" in answer.headers) == (status == 429)
-    assert submit(http, held, job, "other").status_code == 202  # another tenant's is not touched
+    assert submit(http, api_keys, job, "other").status_code == 202  # another tenant's is not touched
 
 
 def test_a_job_that_just_fits_is_taken(
-    http: TestClient, app: FastAPI, held: Keys, filled: Filled, job: dict[str, Any]
+    http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled, job: dict[str, Any]
 ) -> None:
     limited(app, max_running_jobs=2, max_trials=40, max_stored_bytes=10**9, max_compute_s=1e9)
-    assert submit(http, held, job).status_code == 202
+    assert submit(http, api_keys, job).status_code == 202
 
 
 def test_a_job_that_has_ended_counts_with_the_trials_it_made(
-    http: TestClient, app: FastAPI, held: Keys, filled: Filled, job: dict[str, Any]
+    http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled, job: dict[str, Any]
 ) -> None:
     with app.state.database.transaction() as session:
         jobs.end(session, filled.job_id, JobStatus.DONE, "done")
     limited(app, max_running_jobs=1, max_trials=22)
-    assert submit(http, held, job).status_code == 202
+    assert submit(http, api_keys, job).status_code == 202
 
 
 def test_the_settings_limit_tenants_without_limits_of_their_own(
-    settings: Settings, held: Keys, job: dict[str, Any]
+    settings: Settings, api_keys: Keys, job: dict[str, Any]
 ) -> None:
     strict = create_app(settings.model_copy(update={"max_trials": 10}))
     with TestClient(strict, base_url=URL) as http:
-        assert submit(http, held, job).json()["quota"] == "trials"
+        assert submit(http, api_keys, job).json()["quota"] == "trials"
         limited(strict, max_trials=20)
-        assert submit(http, held, job).status_code == 202
+        assert submit(http, api_keys, job).status_code == 202
 
 
 # --- rates ---
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings, held: Keys) -> None:
+def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings, api_keys: Keys) -> None:
     slow = create_app(settings.model_copy(update={"requests_per_minute": 3}))
     with TestClient(slow, base_url=URL) as http:
-        answers = [http.get("/v1/jobs", headers=held["read"]) for _ in range(4)]
+        answers = [http.get("/v1/jobs", headers=api_keys["read"]) for _ in range(4)]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert [answer.headers["ratelimit-remaining"] for answer in answers] == ["2", "1", "0", "0"]
         last = answers[-1]
         assert last.json()["type"] == "urn:fewbits:problem:rate-limited"
         assert 1 <= int(last.headers["retry-after"]) <= 20
         assert last.headers["ratelimit-policy"] == "3;w=60"
-        assert http.get("/v1/jobs", headers=held["other"]).status_code == 200
+        assert http.get("/v1/jobs", headers=api_keys["other"]).status_code == 200
 
 
 def test_on_loopback_without_keys_nobody_counts(settings: Settings) -> None:
@@ -106,9 +106,9 @@ def test_on_loopback_without_keys_nobody_counts(settings: Settings) -> None:
 
 
 def test_a_job_that_runs_again_or_gets_more_trials_is_a_job_like_any_other(
-    http: TestClient, app: FastAPI, held: Keys, filled: Filled
+    http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled
 ) -> None:
-    path, headers = f"/v1/jobs/{filled.job_id}", held["submit"]
+    path, headers = f"/v1/jobs/{filled.job_id}", api_keys["submit"]
     limited(app, max_trials=25)
     assert http.patch(path, json={"budget": {"trials": 26}}, headers=headers).status_code == 403
     assert http.patch(path, json={"budget": {"trials": 25}}, headers=headers).status_code == 200

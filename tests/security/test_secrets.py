@@ -41,14 +41,14 @@ def written() -> Iterator[io.StringIO]:
     root.removeHandler(handler)
 
 
-def secrets_of(held: Keys) -> list[str]:
-    return [token.split("_")[2] for token in held.by_name.values()]
+def secrets_of(api_keys: Keys) -> list[str]:
+    return [token.split("_")[2] for token in api_keys.by_name.values()]
 
 
 def test_no_answer_and_no_log_line_has_a_secret(
     http: TestClient,
     app: FastAPI,
-    held: Keys,
+    api_keys: Keys,
     ids: dict[str, str],  # noqa: F811
     written: io.StringIO,
 ) -> None:
@@ -57,54 +57,54 @@ def test_no_answer_and_no_log_line_has_a_secret(
         if route.method == "DELETE" and route.key not in OPEN:
             continue
         for who in ("read", "admin", "other"):
-            answer = ask(http, route, ids, held[who])
+            answer = ask(http, route, ids, api_keys[who])
             said += answer.text + str(answer.headers)
-        wrong = ask(http, route, ids, {"authorization": held["read"]["authorization"][:-1] + "x"})
+        wrong = ask(http, route, ids, {"authorization": api_keys["read"]["authorization"][:-1] + "x"})
         said += wrong.text + str(wrong.headers)
     logged = written.getvalue()
     assert len(logged.splitlines()) > 100
     assert all(json.loads(line)["trace_id"] for line in logged.splitlines() if '"request"' in line)
-    for secret in secrets_of(held):
+    for secret in secrets_of(api_keys):
         assert secret not in said
         assert secret not in logged
     assert PATTERN.search(said + logged) is None
 
 
-def test_a_cookie_stands_in_no_log_line(http: TestClient, held: Keys, written: io.StringIO) -> None:
-    answer = http.post("/v1/session", json={"key": held.by_name["admin"]})
+def test_a_cookie_stands_in_no_log_line(http: TestClient, api_keys: Keys, written: io.StringIO) -> None:
+    answer = http.post("/v1/session", json={"key": api_keys.by_name["admin"]})
     assert (
-        held.by_name["admin"] in answer.headers["set-cookie"]
+        api_keys.by_name["admin"] in answer.headers["set-cookie"]
     )  # given back to its owner, and to nobody else
     assert answer.text == ""
     http.get("/v1/jobs")
-    assert held.by_name["admin"].split("_")[2] not in written.getvalue()
+    assert api_keys.by_name["admin"].split("_")[2] not in written.getvalue()
 
 
 def test_a_bug_is_told_by_its_trace_only(
     settings: Settings,
-    held: Keys,
+    api_keys: Keys,
     written: io.StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from service.api import jobs
 
     def broken(*_: Any, **__: Any) -> None:
-        raise RuntimeError(f"postgresql://user:{PASSWORD}@db/fewbits and {held.by_name['admin']}")
+        raise RuntimeError(f"postgresql://user:{PASSWORD}@db/fewbits and {api_keys.by_name['admin']}")
 
     app = create_app(settings)
     monkeypatch.setattr(jobs.jobs, "get", broken)
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as http:
-        answer = http.get(f"/v1/jobs/{'0' * 16}", headers=held["read"])
+        answer = http.get(f"/v1/jobs/{'0' * 16}", headers=api_keys["read"])
     assert answer.status_code == 500
     problem = answer.json()
     assert problem["type"] == "urn:fewbits:problem:internal"
     assert not {"Traceback", "RuntimeError", "jobs.py", PASSWORD} & set(answer.text.split())
     assert answer.headers["content-security-policy"]
     (line,) = [line for line in written.getvalue().splitlines() if "request failed" in line]
-    told = json.loads(line)
-    assert told["trace_id"] == problem["trace_id"]
-    assert "RuntimeError" in told["exception"]
-    for secret in (PASSWORD, *secrets_of(held)):
+    entry = json.loads(line)
+    assert entry["trace_id"] == problem["trace_id"]
+    assert "RuntimeError" in entry["exception"]
+    for secret in (PASSWORD, *secrets_of(api_keys)):
         assert secret not in written.getvalue()
         assert secret not in answer.text
 
@@ -126,9 +126,9 @@ def test_what_the_service_stands_on_is_told_without_its_password(
 
 
 def test_no_job_and_no_message_has_a_secret(
-    http: TestClient, settings: Settings, held: Keys, filled: Filled, job: dict[str, Any]
+    http: TestClient, settings: Settings, api_keys: Keys, filled: Filled, job: dict[str, Any]
 ) -> None:
-    submitted = http.post("/v1/jobs", json=job, headers=held["submit"])
+    submitted = http.post("/v1/jobs", json=job, headers=api_keys["submit"])
     assert submitted.status_code == 202
     database = Database(settings.database)
     with database.engine.connect() as connection:
@@ -136,7 +136,7 @@ def test_no_job_and_no_message_has_a_secret(
     database.dispose()
     messages = "".join(path.read_text() for path in Path(settings.home, "queue").rglob("*") if path.is_file())
     assert submitted.json()["id"] in messages
-    for secret in secrets_of(held):
+    for secret in secrets_of(api_keys):
         assert secret not in str(rows)
         assert secret not in messages
 

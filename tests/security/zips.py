@@ -94,6 +94,8 @@ def zipped(
         )
         directory += entry.name
     begin = len(out) if start is None else start
-    told = len(entries) if count is None else count
-    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, told, told, len(directory), begin, len(comment))
+    declared = len(entries) if count is None else count
+    end = struct.pack(
+        "<4s4H2LH", b"PK\x05\x06", 0, 0, declared, declared, len(directory), begin, len(comment)
+    )
     return bytes(out + directory + end + comment + after)

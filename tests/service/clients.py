@@ -29,8 +29,8 @@ class Driven:
         self._portal = portal
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._client, name)
-        return partial(self._run, found) if callable(found) else found
+        attribute = getattr(self._client, name)
+        return partial(self._run, attribute) if callable(attribute) else attribute
 
     def _run(self, method: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         if inspect.isasyncgenfunction(method):

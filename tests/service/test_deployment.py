@@ -20,9 +20,9 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 
 def stage(name: str) -> str:
     """The instructions of one stage of the Dockerfile."""
-    found = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"no stage {name}"
-    return found[1]
+    match = re.search(rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL)
+    assert match is not None, f"no stage {name}"
+    return match[1]
 
 
 def test_the_parts_are_there() -> None:
@@ -70,8 +70,8 @@ def test_every_password_comes_from_the_environment() -> None:
 
 @pytest.mark.parametrize("name", ["api", "worker", "beat"])
 def test_every_setting_that_is_given_exists(name: str) -> None:
-    known = {f"FEWBITS_{field.upper()}" for field in Settings.model_fields}
-    assert set(SERVICES[name]["environment"]) <= known
+    settings = {f"FEWBITS_{field.upper()}" for field in Settings.model_fields}
+    assert set(SERVICES[name]["environment"]) <= settings
 
 
 @pytest.mark.parametrize("name", ["api", "worker"])
@@ -90,14 +90,17 @@ def test_the_api_image_is_built_without_the_training_framework() -> None:
     assert "build-worker" not in stage("api")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert not any(
-        re.match(r"(keras|tensorflow|scikit-learn|h5py)", each) for each in project["dependencies"]
+        re.match(r"(keras|tensorflow|scikit-learn|h5py)", requirement)
+        for requirement in project["dependencies"]
     )
 
 
 def test_what_is_copied_into_the_images_is_not_ignored_and_exists() -> None:
-    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    included = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")
+    }
     copied = {
         name for line in stage("build").splitlines() if line.startswith("COPY") for name in line.split()[1:-1]
     }
-    assert copied == kept
+    assert copied == included
     assert all((ROOT / name).exists() for name in copied)

@@ -15,21 +15,21 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def errors(kind: type[ServiceError] = ServiceError) -> Iterator[type[ServiceError]]:
     yield kind
-    for each in kind.__subclasses__():
-        yield from errors(each)
+    for subclass in kind.__subclasses__():
+        yield from errors(subclass)
 
 
 def test_every_type_of_problem_is_listed_with_its_status() -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \|", (DOCS / "problems.md").read_text(), re.MULTILINE)
-    defined = {(each.type.removeprefix("urn:fewbits:problem:"), str(each.status)) for each in errors()}
+    defined = {(error.type.removeprefix("urn:fewbits:problem:"), str(error.status)) for error in errors()}
     assert set(rows) == defined
     assert len(rows) == len(set(rows))
 
 
 def test_types_of_problems_are_stable_names() -> None:
-    for each in errors():
-        assert re.fullmatch(r"urn:fewbits:problem:[a-z-]+", each.type), each
-        assert each.title
+    for error in errors():
+        assert re.fullmatch(r"urn:fewbits:problem:[a-z-]+", error.type), error
+        assert error.title
 
 
 def test_every_setting_is_listed() -> None:

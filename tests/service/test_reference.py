@@ -134,9 +134,9 @@ def test_the_reference_is_valid_openapi_3_1_and_every_route_can_refuse(http: Tes
             assert "400" in answers, (method, path)
             if operation.get("security"):
                 assert {"401", "403", "429", "503"} <= set(answers), (method, path)
-            refusals = {code: each for code, each in answers.items() if code >= "400"}
+            refusals = {code: refusal for code, refusal in answers.items() if code >= "400"}
             if path != "/readyz":
-                assert all("application/problem+json" in each["content"] for each in refusals.values())
+                assert all("application/problem+json" in refusal["content"] for refusal in refusals.values())
 
 
 @pytest.mark.parametrize(("schema", "field", "old"), RENAMED)

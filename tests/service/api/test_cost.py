@@ -90,15 +90,15 @@ def test_a_reference_is_priced_as_qtools_does(client: SearchClient) -> None:
 
 def test_an_answer_has_parts_shares_and_quantizers_of_every_layer(client: SearchClient) -> None:
     answer = client.cost({"model": "jet_mlp", "quantizers": {"fc1": FOUR_BITS}})
-    names = [each.name for each in read_network(zoo_config("jet_mlp")).layers]
-    assert [each.name for each in answer.layers] == names[1:]
+    names = [view.name for view in read_network(zoo_config("jet_mlp")).layers]
+    assert [view.name for view in answer.layers] == names[1:]
     assert answer.layers[0].quantizers == {
         "kernel": "quantized_bits(4,0,1,alpha=1.0)",
         "bias": "quantized_bits(8,3,1)",
     }
     assert answer.energy_pj < answer.reference_pj
-    for each in answer.layers:
-        assert each.included_pj == pytest.approx(sum(getattr(each, f"{part}_pj") for part in each.included))
+    for view in answer.layers:
+        assert view.included_pj == pytest.approx(sum(getattr(view, f"{part}_pj") for part in view.included))
 
 
 def test_an_architecture_is_priced(client: SearchClient) -> None:
@@ -151,16 +151,16 @@ def test_a_profile_may_be_given_by_its_tables(client: SearchClient, profile: Pat
 def test_a_question_that_cannot_be_answered_is_refused_with_a_pointer(
     client: SearchClient, question: dict[str, Any], pointer: str, says: str
 ) -> None:
-    found = problems(client, **question)
-    assert list(found) == [pointer]
-    assert says in found[pointer]
+    faults = problems(client, **question)
+    assert list(faults) == [pointer]
+    assert says in faults[pointer]
 
 
 def test_a_fault_inside_a_given_profile_is_pointed_at(client: SearchClient, profile: Path) -> None:
     tables = tomllib.loads(profile.read_text())
     tables["sram"]["points"] = [[65536, 2.0], [8192, 1.0]]
-    found = problems(client, settings={"profile": tables})
-    assert list(found) == ["/settings/profile/sram/points"]
+    faults = problems(client, settings={"profile": tables})
+    assert list(faults) == ["/settings/profile/sram/points"]
 
 
 ANYTHING = st.recursive(
@@ -207,9 +207,9 @@ def test_a_body_that_is_not_json_is_malformed(http: TestClient) -> None:
 
 
 def test_the_profiles_name_the_source_of_every_figure(client: SearchClient) -> None:
-    found = {profile.name: profile for profile in client.profiles()}
-    assert list(found) == ["horowitz", "horowitz-qkeras", "7nm"]
-    for name, profile in found.items():
+    profiles = {profile.name: profile for profile in client.profiles()}
+    assert list(profiles) == ["horowitz", "horowitz-qkeras", "7nm"]
+    for name, profile in profiles.items():
         technology = load_profile(name)
         assert [figure.table for figure in profile.figures] == [
             table for table, _ in technology.price_sources
@@ -217,8 +217,8 @@ def test_the_profiles_name_the_source_of_every_figure(client: SearchClient) -> N
         assert all(
             figure.source == technology.price_source(figure.table).source for figure in profile.figures
         )
-    assert found["horowitz"].second_hand == ()
-    assert "float16" in found["7nm"].second_hand
+    assert profiles["horowitz"].second_hand == ()
+    assert "float16" in profiles["7nm"].second_hand
 
 
 def test_a_job_with_an_unknown_profile_is_refused_naming_those_known(
@@ -281,9 +281,9 @@ def test_a_job_file_is_priced_as_its_goal_says(run: Run, client: SearchClient, t
     path = tmp_path / "job.yaml"
     job = JOB | {"goal": {"kind": "energy", "profile": "7nm", "parameters_on_memory": ["dram", "sram"]}}
     path.write_text(yaml.safe_dump(job))
-    found = json.loads(run("cost", path, "--json").stdout)
-    assert found["energy_pj"] == client.validate(job).reference.energy_pj
-    assert found["profile"] == "7nm"
+    printed = json.loads(run("cost", path, "--json").stdout)
+    assert printed["energy_pj"] == client.validate(job).reference.energy_pj
+    assert printed["profile"] == "7nm"
 
 
 def test_options_go_before_the_goal_of_a_job(run: Run, tmp_path: Path) -> None:
@@ -304,10 +304,10 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_the_quantizers_json_of_a_trial_is_a_model(run: Run, written: Path) -> None:
-    found = json.loads(run("cost", written, "--json").stdout)
-    assert found["quantized"]
-    assert found["layers"][0]["output_shape"] == [32]
-    assert found == json.loads(run("cost", "jet_mlp", "--quantizers", written, "--json").stdout)
+    printed = json.loads(run("cost", written, "--json").stdout)
+    assert printed["quantized"]
+    assert printed["layers"][0]["output_shape"] == [32]
+    assert printed == json.loads(run("cost", "jet_mlp", "--quantizers", written, "--json").stdout)
 
 
 def test_the_reference_of_a_quantizers_json_is_priced_on_demand(run: Run, written: Path) -> None:
@@ -325,9 +325,9 @@ def test_quantizers_without_a_network_say_how_to_name_it(run: Run, written: Path
 
 
 def test_a_users_profile_is_used(run: Run, profile: Path) -> None:
-    found = json.loads(run("cost", "jet_mlp", "--profile", profile, "--json").stdout)
-    assert found["profile"] == "mine"
-    assert found["second_hand"] == ["float32"]
+    printed = json.loads(run("cost", "jet_mlp", "--profile", profile, "--json").stdout)
+    assert printed["profile"] == "mine"
+    assert printed["second_hand"] == ["float32"]
 
 
 @pytest.mark.parametrize(
@@ -422,15 +422,15 @@ def test_names_are_printed_as_text(run: Run, tmp_path: Path) -> None:
 def test_profiles_are_listed_and_shown_in_full(run: Run, profile: Path) -> None:
     assert "horowitz-qkeras" in run("profiles").stdout
     assert "ISCA 2021" in run("profiles", "7nm").stdout
-    own = run("profiles", profile)
-    assert own.exit_code == 0
-    assert "a rumour (second-hand)" in own.stdout
+    shown = run("profiles", profile)
+    assert shown.exit_code == 0
+    assert "a rumour (second-hand)" in shown.stdout
 
 
 def test_profiles_as_json_are_those_of_the_service(run: Run, client: SearchClient) -> None:
     printed = json.loads(run("profiles", "--json").stdout)
-    assert [each["figures"] for each in printed] == [
-        each.model_dump(mode="json")["figures"] for each in client.profiles()
+    assert [listed["figures"] for listed in printed] == [
+        listed.model_dump(mode="json")["figures"] for listed in client.profiles()
     ]
 
 
@@ -459,7 +459,7 @@ def test_other_sizes_are_refused(text: str) -> None:
 @pytest.mark.parametrize("width", [6, 13, 24])
 def test_the_largest_layer_fills_its_bar(width: int) -> None:
     answer = price_network(CostSpec.model_validate({"model": "mnist_convblock"})).answer()
-    largest = max(answer.layers, key=lambda each: each.included_pj)
-    bars = [cost_table.Bar(each, largest.included_pj).text(width) for each in answer.layers]
+    largest = max(answer.layers, key=lambda layer: layer.included_pj)
+    bars = [cost_table.Bar(layer, largest.included_pj).text(width) for layer in answer.layers]
     assert max(len(bar) for bar in bars) == width
     assert len(cost_table.Bar(largest, largest.included_pj).text(width)) == width

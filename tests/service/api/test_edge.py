@@ -176,14 +176,14 @@ def test_the_reference_describes_every_route(http: TestClient) -> None:
 
 def test_every_reference_in_the_reference_leads_somewhere(http: TestClient) -> None:
     document = http.get("/openapi.json").json()
-    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert set(refs(document)) <= known
+    defined = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(refs(document)) <= defined
 
 
 def refs(value: Any) -> list[str]:
     if isinstance(value, dict):
-        own = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
-        return own + [ref for child in value.values() for ref in refs(child)]
+        here = [value["$ref"]] if isinstance(value.get("$ref"), str) else []
+        return here + [ref for child in value.values() for ref in refs(child)]
     return [ref for child in value for ref in refs(child)] if isinstance(value, list) else []
 
 
@@ -228,6 +228,6 @@ def test_the_api_process_loads_no_training_framework_and_stays_small(tmp_path: A
     printed = subprocess.run(
         [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=True
     ).stdout
-    found = json.loads(printed)
-    assert found["heavy"] == []
-    assert found["mb"] < 150
+    measured = json.loads(printed)
+    assert measured["heavy"] == []
+    assert measured["mb"] < 150

@@ -44,8 +44,8 @@ def serving(app: FastAPI) -> Iterator[str]:
 @pytest.fixture
 def url(app: FastAPI) -> Iterator[str]:
     """Where the application listens."""
-    with serving(app) as found:
-        yield found
+    with serving(app) as address:
+        yield address
 
 
 def finished(filler: Filler) -> Filled:
@@ -65,12 +65,12 @@ def documents(text: str) -> list[dict[str, Any]]:
 
 def test_the_list_tells_everything_in_order(http: TestClient, filler: Filler) -> None:
     filled = finished(filler)
-    found = http.get(f"/v1/jobs/{filled.job_id}/events").json()
-    ids = [event["id"] for event in found["items"]]
+    listed = http.get(f"/v1/jobs/{filled.job_id}/events").json()
+    ids = [event["id"] for event in listed["items"]]
     assert ids == sorted(set(ids))
-    assert found["last"] == ids[-1] == http.get(f"/v1/jobs/{filled.job_id}").json()["version"]
-    assert found["over"] is True
-    assert [event["trial"] for event in found["items"] if event["type"] == "trial.ended"] == [0, 1]
+    assert listed["last"] == ids[-1] == http.get(f"/v1/jobs/{filled.job_id}").json()["version"]
+    assert listed["over"] is True
+    assert [event["trial"] for event in listed["items"] if event["type"] == "trial.ended"] == [0, 1]
 
 
 def test_the_list_goes_on_after_what_was_seen(http: TestClient, filler: Filler) -> None:
@@ -78,9 +78,9 @@ def test_the_list_goes_on_after_what_was_seen(http: TestClient, filler: Filler) 
     whole = http.get(path).json()["items"]
     pieces, last, over = [], 0, False
     while not over:
-        found = http.get(path, params={"after": last, "limit": 4}).json()
-        pieces += found["items"]
-        last, over = found["last"], found["over"]
+        page = http.get(path, params={"after": last, "limit": 4}).json()
+        pieces += page["items"]
+        last, over = page["last"], page["over"]
     assert pieces == whole
     assert http.get(path, params={"after": last}).json() == {"items": [], "last": last, "over": True}
 
@@ -88,11 +88,11 @@ def test_the_list_goes_on_after_what_was_seen(http: TestClient, filler: Filler) 
 def test_a_list_that_waits_is_answered_when_something_happens(url: str, filler: Filler, app: FastAPI) -> None:
     filled = filler.job()
     last = httpx.get(f"{url}/v1/jobs/{filled.job_id}/events").json()["last"]
-    found: list[Any] = []
+    responses: list[Any] = []
 
     def ask() -> None:
         params = {"after": last, "wait_s": 30}
-        found.append(httpx.get(f"{url}/v1/jobs/{filled.job_id}/events", params=params, timeout=60).json())
+        responses.append(httpx.get(f"{url}/v1/jobs/{filled.job_id}/events", params=params, timeout=60).json())
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -101,7 +101,7 @@ def test_a_list_that_waits_is_answered_when_something_happens(url: str, filler: 
     with app.state.database.transaction() as session:
         job_actions.pause(session, filled.job_id)
     asking.join()
-    assert [event["data"]["status"] for event in found[0]["items"]] == ["paused"]
+    assert [event["data"]["status"] for event in responses[0]["items"]] == ["paused"]
 
 
 def test_a_list_does_not_wait_for_a_job_that_has_ended(http: TestClient, filler: Filler) -> None:
@@ -155,14 +155,14 @@ async def listening(client: httpx.AsyncClient, path: str) -> AsyncIterator[Async
         yield answer.aiter_lines()
 
 
-async def until(lines: AsyncIterator[str], wanted: str) -> list[dict[str, Any]]:
+async def until(lines: AsyncIterator[str], event_type: str) -> list[dict[str, Any]]:
     """Events up to the first one of this type."""
-    found: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     async for line in lines:
-        found += documents(line)
-        if found and found[-1]["type"] == wanted:
-            return found
-    raise AssertionError(f"the stream ended without {wanted}")
+        received += documents(line)
+        if received and received[-1]["type"] == event_type:
+            return received
+    raise AssertionError(f"the stream ended without {event_type}")
 
 
 def test_many_streams_wait_without_thread_or_connection_and_hear_of_everything(
@@ -175,14 +175,14 @@ def test_many_streams_wait_without_thread_or_connection_and_hear_of_everything(
 
     async def listen(client: httpx.AsyncClient, waiting: asyncio.Semaphore) -> list[dict[str, Any]]:
         async with listening(client, path) as lines:
-            found = await until(lines, "trial.queued")
+            received = await until(lines, "trial.queued")
             async for line in lines:
                 if line == ": nothing new":
                     break
             waiting.release()
             async for line in lines:
-                found += documents(line)
-            return found
+                received += documents(line)
+            return received
 
     async def run() -> list[list[dict[str, Any]]]:
         waiting = asyncio.Semaphore(0)
@@ -196,9 +196,9 @@ def test_many_streams_wait_without_thread_or_connection_and_hear_of_everything(
             await asyncio.to_thread(filler.end, filled, JobStatus.DONE)
             return await asyncio.gather(*streams)
 
-    found = asyncio.run(run())
+    received_by_stream = asyncio.run(run())
     whole = httpx.get(url + path).json()["items"]
-    assert all(events == whole for events in found)
+    assert all(events == whole for events in received_by_stream)
     assert len(app.state.events) == 0
 
 

@@ -103,8 +103,8 @@ def test_every_attempt_at_a_trial_is_shown(http: TestClient, filler: Filler) -> 
     filler.fail(trial_id, "no memory")
     post(http, filled, "retry")
     filler.start(trial_id)
-    found = http.get(f"/v1/jobs/{filled.job_id}/trials/0").json()["attempts"]
-    assert [(each["attempt"], each["outcome"], each["reason"]) for each in found] == [
+    attempts = http.get(f"/v1/jobs/{filled.job_id}/trials/0").json()["attempts"]
+    assert [(attempt["attempt"], attempt["outcome"], attempt["reason"]) for attempt in attempts] == [
         (1, "failed", "no memory"),
         (2, None, None),
     ]
@@ -168,10 +168,10 @@ def test_budget_parallelism_and_priority_change_while_the_job_runs(
 ) -> None:
     filled = filler.job()
     changes = {"budget": {"trials": 7, "seconds": 60}, "parallel_trials": 5, "priority": 3}
-    found = http.patch(f"/v1/jobs/{filled.job_id}", json=changes).json()
-    assert found["spec"]["budget"] == {"trials": 7, "epochs": None, "seconds": 60}
-    assert (found["spec"]["parallel_trials"], found["priority"]) == (5, 3)
-    assert found["progress"]["total"] == 7
+    patched = http.patch(f"/v1/jobs/{filled.job_id}", json=changes).json()
+    assert patched["spec"]["budget"] == {"trials": 7, "epochs": None, "seconds": 60}
+    assert (patched["spec"]["parallel_trials"], patched["priority"]) == (5, 3)
+    assert patched["progress"]["total"] == 7
     without = http.patch(f"/v1/jobs/{filled.job_id}", json={"budget": {"seconds": None}}).json()
     assert without["spec"]["budget"] == {"trials": 7, "epochs": None, "seconds": None}
     assert sent(messages) == ["fewbits.advance_job"] * 2
@@ -310,12 +310,13 @@ def test_a_key_whose_request_was_refused_can_be_used_again(http: TestClient, job
 def test_a_key_belongs_to_one_route(http: TestClient, filler: Filler) -> None:
     filled, other = finished(filler), finished(filler)
     headers = {"Idempotency-Key": "one"}
-    made = [
-        http.post(f"/v1/jobs/{each.job_id}:clone", headers=headers).json()["id"] for each in (filled, other)
+    clones = [
+        http.post(f"/v1/jobs/{source.job_id}:clone", headers=headers).json()["id"]
+        for source in (filled, other)
     ]
-    assert len(set(made)) == 2
+    assert len(set(clones)) == 2
     again = http.post(f"/v1/jobs/{filled.job_id}:clone", headers=headers)
-    assert (again.json()["id"], again.headers["idempotency-replayed"]) == (made[0], "true")
+    assert (again.json()["id"], again.headers["idempotency-replayed"]) == (clones[0], "true")
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])
@@ -331,17 +332,17 @@ def test_of_two_equal_requests_at_once_one_makes_a_job(
     app = create_app(Settings(home=tmp_path, database_url=database.url))
     with TestClient(app, base_url="http://127.0.0.1:8765") as http, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: with_key(http, job), range(4)))
-        made = {each.json()["id"] for each in answers if each.status_code == 202}
-        assert {each.status_code for each in answers} <= {202, 409}
-        assert len(made) == 1
-        assert [item["id"] for item in http.get("/v1/jobs").json()["items"]] == list(made)
+        ids = {answer.json()["id"] for answer in answers if answer.status_code == 202}
+        assert {answer.status_code for answer in answers} <= {202, 409}
+        assert len(ids) == 1
+        assert [item["id"] for item in http.get("/v1/jobs").json()["items"]] == list(ids)
 
 
 def taken(database: Database, request: KeyedRequest) -> KeyClaim:
     with database.transaction() as session:
-        found = idempotency.claim(session, request)
-    assert isinstance(found, KeyClaim)
-    return found
+        claim = idempotency.claim(session, request)
+    assert isinstance(claim, KeyClaim)
+    return claim
 
 
 REQUEST = KeyedRequest("POST /v1/jobs", "one", "aa")
@@ -364,11 +365,11 @@ def test_an_interrupted_request_is_taken_over_and_then_makes_no_job(database: Da
     with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
         idempotency.complete(session, first, jobs.create(session, new_job()).id)
     with database.transaction() as session:
-        made = jobs.create(session, new_job()).id
-        idempotency.complete(session, second, made)
+        job_id = jobs.create(session, new_job()).id
+        idempotency.complete(session, second, job_id)
     with database.transaction() as session:
-        assert idempotency.claim(session, REQUEST) == made
-        assert session.scalars(select(Job.id)).all() == [made]
+        assert idempotency.claim(session, REQUEST) == job_id
+        assert session.scalars(select(Job.id)).all() == [job_id]
 
 
 def test_keys_are_forgotten_after_their_time(database: Database) -> None:

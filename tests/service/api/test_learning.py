@@ -17,30 +17,30 @@ from tests.service.filled import LEASE, Filled, Filler
 @pytest.fixture
 def filled(filler: Filler) -> Filled:
     """A job with eight measured trials and one in the queue."""
-    found = filler.job()
-    for trial_id in filler.queue(found, 9)[:8]:
-        filler.measure(found, trial_id)
-    return found
+    job = filler.job()
+    for trial_id in filler.queue(job, 9)[:8]:
+        filler.measure(job, trial_id)
+    return job
 
 
 def test_the_analysis_names_every_choice_and_its_layers(client: SearchClient, filled: Filled) -> None:
-    found = client.analysis(filled.job_id)
-    assert [choice.name for choice in found.choices] == list(filled.plan.choices.dimensions())
-    assert found.trials == 8
-    assert {layer for choice in found.choices for layer in choice.layers} == {
-        layer.name for layer in found.layers
+    analysis = client.analysis(filled.job_id)
+    assert [choice.name for choice in analysis.choices] == list(filled.plan.choices.dimensions())
+    assert analysis.trials == 8
+    assert {layer for choice in analysis.choices for layer in choice.layers} == {
+        layer.name for layer in analysis.layers
     }
-    assert found.explained == pytest.approx(sum(choice.importance for choice in found.choices))
+    assert analysis.explained == pytest.approx(sum(choice.importance for choice in analysis.choices))
 
 
 def test_the_analysis_s_front_is_the_front_and_the_knee_stands_on_it(
     client: SearchClient, filled: Filled
 ) -> None:
-    found = client.analysis(filled.job_id)
-    assert list(found.front) == [point.number for point in client.pareto(filled.job_id).items]
-    assert found.knee in found.front
-    assert found.hypervolume == found.steps[-1].hypervolume > 0
-    assert all(step.at_s is not None and step.at_s >= 0 for step in found.steps)
+    analysis = client.analysis(filled.job_id)
+    assert list(analysis.front) == [point.number for point in client.pareto(filled.job_id).items]
+    assert analysis.knee in analysis.front
+    assert analysis.hypervolume == analysis.steps[-1].hypervolume > 0
+    assert all(step.at_s is not None and step.at_s >= 0 for step in analysis.steps)
 
 
 def test_an_analysis_that_is_known_is_not_sent_again(http: TestClient, filled: Filled) -> None:
@@ -125,8 +125,8 @@ def test_the_commands_show_what_the_service_says(
     assert shown.exit_code == 0, shown.output
     assert "8 measured trials" in shown.output
     assert "dense.kernel" in shown.output
-    asked = CliRunner().invoke(commands, ["finalize", filled.job_id, "0", "--epochs", "5"])
-    assert "final training of 5 epochs queued" in asked.output
+    requested = CliRunner().invoke(commands, ["finalize", filled.job_id, "0", "--epochs", "5"])
+    assert "final training of 5 epochs queued" in requested.output
     missing = CliRunner().invoke(commands, ["rerun", filled.job_id, "0"])
     assert missing.exit_code == 1
     assert "no recipe.json" in missing.output

@@ -15,7 +15,7 @@ ERRORS = (0.9, 0.3, 0.5, 0.31, 0.7)
 @pytest.fixture
 def filled(filler: Filler) -> Filled:
     """A regression with five measured trials."""
-    found = filler.job(
+    job = filler.job(
         {
             "model": "diabetes_mlp",
             "data": "diabetes",
@@ -24,9 +24,9 @@ def filled(filler: Filler) -> Filled:
             "seed": 1,
         }
     )
-    for trial_id, error in zip(filler.queue(found, len(ERRORS)), ERRORS, strict=True):
-        filler.measure(found, trial_id, metric=error)
-    return found
+    for trial_id, error in zip(filler.queue(job, len(ERRORS)), ERRORS, strict=True):
+        filler.measure(job, trial_id, metric=error)
+    return job
 
 
 def test_the_job_says_what_its_metric_is_and_names_the_least_error(
@@ -55,7 +55,7 @@ def test_no_trial_of_the_front_has_a_larger_error_and_cost(
     client: SearchClient, http: TestClient, filled: Filled
 ) -> None:
     everything = client.best(filled.job_id, len(ERRORS))
-    kept = {point.number for point in client.pareto(filled.job_id).items}
+    front_numbers = {point.number for point in client.pareto(filled.job_id).items}
     for point in everything:
         beaten = any(
             other.metric <= point.metric
@@ -63,7 +63,7 @@ def test_no_trial_of_the_front_has_a_larger_error_and_cost(
             and (other.metric < point.metric or other.cost < point.cost)
             for other in everything
         )
-        assert (point.number not in kept) == beaten
+        assert (point.number not in front_numbers) == beaten
     columns = http.get(f"/v1/jobs/{filled.job_id}/points").json()
     on_it = {number for number, on in zip(columns["number"], columns["front"], strict=True) if on}
-    assert on_it == kept
+    assert on_it == front_numbers

@@ -34,14 +34,14 @@ def standing(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Iterat
     shutil.copy(migrated, folder / "fewbits.db")
     app = create_app(Settings(home=folder))
     filler = Filler(app.state.database, app.state.blobs, folder)
-    found = filler.job()
-    ids = filler.queue(found, COUNT)
+    job = filler.job()
+    ids = filler.queue(job, COUNT)
     for number, trial_id in enumerate(ids[:10]):
-        filler.measure(found, trial_id, metric=0.5 if number < 2 else None)
+        filler.measure(job, trial_id, metric=0.5 if number < 2 else None)
     filler.fail(ids[10], "loss became NaN, in epoch 2")
     filler.start(ids[11], epochs=2)
     with TestClient(app, base_url=URL, raise_server_exceptions=False) as client:
-        yield client, found
+        yield client, job
 
 
 def read(http: TestClient, path: str, **query: Any) -> Any:
@@ -69,22 +69,22 @@ def test_pages_give_each_trial_once_in_order_and_what_has_no_value_last(
     items = walk(http, f"/v1/jobs/{filled.job_id}/trials", sort=sign + field)
     assert sorted(item["number"] for item in items) == list(range(COUNT))
     values = [item[field] for item in items]
-    known = [value for value in values if value is not None]
-    assert values[len(known) :] == [None] * (COUNT - len(known))
-    assert known == sorted(known, reverse=sign == "-")
+    present = [value for value in values if value is not None]
+    assert values[len(present) :] == [None] * (COUNT - len(present))
+    assert present == sorted(present, reverse=sign == "-")
 
 
 def test_pages_give_each_job_once_in_order(http: TestClient, filler: Filler) -> None:
-    made = [filler.job() for _ in range(5)]
-    for found in made[:3]:
-        filler.end(found, JobStatus.FAILED, f"because of {found.job_id}")
+    created = [filler.job() for _ in range(5)]
+    for filled_job in created[:3]:
+        filler.end(filled_job, JobStatus.FAILED, f"because of {filled_job.job_id}")
     for sort in (sign + field for field in JOB_FIELDS for sign in ("", "-")):
         items = walk(http, "/v1/jobs", sort=sort)
-        assert sorted(item["id"] for item in items) == sorted(found.job_id for found in made)
+        assert sorted(item["id"] for item in items) == sorted(filled_job.job_id for filled_job in created)
         values = [item[sort.lstrip("-")] for item in items]
-        known = [value for value in values if value is not None]
-        assert known == sorted(known, reverse=sort.startswith("-"))
-        assert values[len(known) :] == [None] * (5 - len(known))
+        present = [value for value in values if value is not None]
+        assert present == sorted(present, reverse=sort.startswith("-"))
+        assert values[len(present) :] == [None] * (5 - len(present))
 
 
 def test_conditions_must_all_hold(standing: tuple[TestClient, Filled]) -> None:
@@ -92,13 +92,13 @@ def test_conditions_must_all_hold(standing: tuple[TestClient, Filled]) -> None:
     path = f"/v1/jobs/{filled.job_id}/trials"
     every = walk(http, path)
     limit = sorted(item["energy_pj"] for item in every[:10])[5]
-    found = walk(http, path, filter=f"status:done,energy_pj<{limit!r},number!=3")
+    selected = walk(http, path, filter=f"status:done,energy_pj<{limit!r},number!=3")
     expected = [
         item["number"]
         for item in every
         if item["status"] == "done" and item["energy_pj"] < limit and item["number"] != 3
     ]
-    assert [item["number"] for item in found] == expected
+    assert [item["number"] for item in selected] == expected
     assert 0 < len(expected) < 10
 
 
@@ -124,8 +124,8 @@ def test_conditions_must_all_hold(standing: tuple[TestClient, Filled]) -> None:
 )
 def test_filters(standing: tuple[TestClient, Filled], conditions: str, numbers: list[int]) -> None:
     http, filled = standing
-    found = walk(http, f"/v1/jobs/{filled.job_id}/trials", filter=conditions)
-    assert [item["number"] for item in found] == numbers
+    selected = walk(http, f"/v1/jobs/{filled.job_id}/trials", filter=conditions)
+    assert [item["number"] for item in selected] == numbers
 
 
 def test_a_filter_by_score_agrees_with_the_score_that_is_shown(standing: tuple[TestClient, Filled]) -> None:
@@ -133,8 +133,8 @@ def test_a_filter_by_score_agrees_with_the_score_that_is_shown(standing: tuple[T
     path = f"/v1/jobs/{filled.job_id}/trials"
     scores = sorted(item["score"] for item in walk(http, path)[:10])
     between = (scores[4] + scores[5]) / 2
-    found = walk(http, path, filter=f"score>={between!r}", sort="-score")
-    assert [item["score"] for item in found] == scores[:4:-1]
+    selected = walk(http, path, filter=f"score>={between!r}", sort="-score")
+    assert [item["score"] for item in selected] == scores[:4:-1]
 
 
 def test_the_filter_and_the_status_must_both_hold(standing: tuple[TestClient, Filled]) -> None:
@@ -158,8 +158,8 @@ def test_only_the_fields_that_are_asked_for_are_sent(standing: tuple[TestClient,
 def test_jobs_are_filtered_by_name(http: TestClient, filler: Filler, job: dict[str, Any]) -> None:
     filler.job(job | {"name": "one, two"})
     filler.job(job | {"name": "three"})
-    found = read(http, "/v1/jobs", filter='name:"one, two"')["items"]
-    assert [item["name"] for item in found] == ["one, two"]
+    selected = read(http, "/v1/jobs", filter='name:"one, two"')["items"]
+    assert [item["name"] for item in selected] == ["one, two"]
     assert read(http, "/v1/jobs", filter="name~THR", fields="name")["items"] == [{"name": "three"}]
 
 
@@ -215,13 +215,13 @@ def test_lists_are_the_same_on_every_database(database: Database, tmp_path: Any)
     from service.views.scoring import scoring as scoring_of
 
     filler = Filler(database, BlobStore(tmp_path / "blobs"), tmp_path)
-    found = filler.job()
-    ids = filler.queue(found, 6)
+    job = filler.job()
+    ids = filler.queue(job, 6)
     for trial_id in ids[:4]:
-        filler.measure(found, trial_id)
+        filler.measure(job, trial_id)
     filler.fail(ids[4], "Why")
     with database.reading() as session:
-        scoring = scoring_of(jobs.get(session, found.job_id))
+        scoring = scoring_of(jobs.get(session, job.job_id))
 
         def numbers(sort: str, conditions: str = "") -> list[int]:
             order = reading.PageQuery(
@@ -230,10 +230,10 @@ def test_lists_are_the_same_on_every_database(database: Database, tmp_path: Any)
                 None,
                 10,
             )
-            rows = reading.trial_page(session, found.job_id, ("number", "metric", "cost"), order, scoring)
+            rows = reading.trial_page(session, job.job_id, ("number", "metric", "cost"), order, scoring)
             return [row["number"] for _, row in rows]
 
-        measured = job_views.best(session, jobs.get(session, found.job_id), 10)
+        measured = job_views.best(session, jobs.get(session, job.job_id), 10)
         assert numbers("-score") == [point.number for point in measured] + [4, 5]
         assert numbers("score") == [point.number for point in measured[::-1]] + [4, 5]
         assert numbers("finished_at")[-1] == 5

@@ -27,13 +27,13 @@ FACTOR = ForgivingFactor(8.0, 12.0, 2.0, 0.9)
 @pytest.fixture
 def filled(filler: Filler) -> Filled:
     """A job with six measured trials, a failed one, a running one and one in the queue."""
-    found = filler.job()
-    ids = filler.queue(found, 9)
+    job = filler.job()
+    ids = filler.queue(job, 9)
     for trial_id in ids[:6]:
-        filler.measure(found, trial_id)
+        filler.measure(job, trial_id)
     filler.fail(ids[6], "=HYPERLINK(evil)")
     filler.start(ids[7], epochs=2)
-    return found
+    return job
 
 
 def trials(http: TestClient, filled: Filled) -> list[dict[str, Any]]:
@@ -51,8 +51,10 @@ def test_points_are_the_trials_as_columns(http: TestClient, filled: Filled) -> N
     scored = [trial["score"] for trial in listed]
     assert points["score"][:6] == pytest.approx(scored[:6], rel=1e-12)
     assert points["score"][6:] == scored[6:] == [None] * 3
-    kept = {item["number"] for item in http.get(f"/v1/jobs/{filled.job_id}/pareto").json()["items"]}
-    assert {number for number, on in zip(points["number"], points["front"], strict=True) if on} == kept
+    front_numbers = {item["number"] for item in http.get(f"/v1/jobs/{filled.job_id}/pareto").json()["items"]}
+    assert {
+        number for number, on in zip(points["number"], points["front"], strict=True) if on
+    } == front_numbers
 
 
 def test_other_columns_are_sent_if_they_are_named(http: TestClient, filled: Filled) -> None:
@@ -152,8 +154,8 @@ def test_columns_and_exports_that_have_not_changed_are_not_sent_again(
 def test_formats_have_tags_of_their_own(http: TestClient, filled: Filled) -> None:
     url = f"/v1/jobs/{filled.job_id}/points"
     tag = http.get(url).headers["etag"]
-    asked = {"if-none-match": tag, "accept": "application/x-ndjson"}
-    assert http.get(url, headers=asked).status_code == 200
+    headers = {"if-none-match": tag, "accept": "application/x-ndjson"}
+    assert http.get(url, headers=headers).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["points", "trials.csv", "trials.parquet"])
@@ -249,7 +251,7 @@ CONTENT = b"bytes of trial 3"
 
 
 @pytest.mark.parametrize(
-    ("asked", "content", "range_"),
+    ("requested", "content", "range_"),
     [
         ("bytes=0-4", CONTENT[:5], "bytes 0-4/16"),
         ("bytes=6-", CONTENT[6:], "bytes 6-15/16"),
@@ -258,9 +260,9 @@ CONTENT = b"bytes of trial 3"
     ],
 )
 def test_a_range_of_a_file_is_sent(
-    http: TestClient, filled: Filled, asked: str, content: bytes, range_: str
+    http: TestClient, filled: Filled, requested: str, content: bytes, range_: str
 ) -> None:
-    answer = http.get(artifact(filled), headers={"range": asked})
+    answer = http.get(artifact(filled), headers={"range": requested})
     assert answer.status_code == 206
     assert answer.content == content
     assert answer.headers["content-range"] == range_
@@ -275,14 +277,16 @@ def test_a_range_of_an_older_file_is_sent_whole(http: TestClient, filled: Filled
     assert (other.status_code, other.content) == (200, CONTENT)
 
 
-@pytest.mark.parametrize(("asked", "status"), [("bytes=16-", 416), ("bytes=99-", 416), ("bytes=b-a", 400)])
+@pytest.mark.parametrize(
+    ("requested", "status"), [("bytes=16-", 416), ("bytes=99-", 416), ("bytes=b-a", 400)]
+)
 def test_a_range_that_is_not_there_is_a_problem(
-    http: TestClient, filled: Filled, asked: str, status: int
+    http: TestClient, filled: Filled, requested: str, status: int
 ) -> None:
-    answer = http.get(artifact(filled), headers={"range": asked})
+    answer = http.get(artifact(filled), headers={"range": requested})
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
-    assert asked in answer.json()["detail"]
+    assert requested in answer.json()["detail"]
     if status == 416:
         assert answer.headers["content-range"] == "bytes */16"
 
@@ -303,9 +307,9 @@ def database_calls(app: Any) -> list[str]:
     """Every statement the application sends."""
     from sqlalchemy import event
 
-    found: list[str] = []
+    statements: list[str] = []
     database: Database = app.state.database
     event.listen(
-        database.engine, "before_cursor_execute", lambda c, cu, statement, *_: found.append(statement)
+        database.engine, "before_cursor_execute", lambda c, cu, statement, *_: statements.append(statement)
     )
-    return found
+    return statements

@@ -17,13 +17,13 @@ from tests.service.filled import Filled, Filler
 @pytest.fixture
 def filled(filler: Filler) -> Filled:
     """A job with six measured trials, a failed one, a running one and one in the queue."""
-    found = filler.job()
-    ids = filler.queue(found, 9)
+    job = filler.job()
+    ids = filler.queue(job, 9)
     for trial_id in ids[:6]:
-        filler.measure(found, trial_id)
+        filler.measure(job, trial_id)
     filler.fail(ids[6], "loss became NaN in epoch 2")
     filler.start(ids[7], epochs=2)
-    return found
+    return job
 
 
 def read(http: TestClient, path: str) -> Any:
@@ -48,11 +48,11 @@ def test_the_best_come_first(http: TestClient, filled: Filled) -> None:
 
 
 def test_of_equal_scores_the_earlier_trial_is_best(http: TestClient, filler: Filler) -> None:
-    found = filler.job()
-    first, second = filler.queue(found, 1)[0], filler.queue(found, 1, first=1)[0]
+    job = filler.job()
+    first, second = filler.queue(job, 1)[0], filler.queue(job, 1, first=1)[0]
     for trial_id in (second, first):
-        filler.measure(found, trial_id, metric=0.0)
-    items = read(http, f"/v1/jobs/{found.job_id}/best")["items"]
+        filler.measure(job, trial_id, metric=0.0)
+    items = read(http, f"/v1/jobs/{job.job_id}/best")["items"]
     assert [item["number"] for item in items] == [0, 1]
 
 
@@ -60,9 +60,9 @@ def test_no_trial_of_the_front_is_dominated_and_every_other_is(http: TestClient,
     front = read(http, f"/v1/jobs/{filled.job_id}/pareto")["items"]
     every = read(http, f"/v1/jobs/{filled.job_id}/best?k=100")["items"]
     points = {item["number"]: Point(item["number"], item["metric"], item["cost"]) for item in every}
-    kept = {item["number"] for item in front}
+    front_numbers = {item["number"] for item in front}
     for number, point in points.items():
-        assert any(dominates(other, point) for other in points.values()) == (number not in kept)
+        assert any(dominates(other, point) for other in points.values()) == (number not in front_numbers)
     assert [item["cost"] for item in front] == sorted(item["cost"] for item in front)
 
 
@@ -118,25 +118,25 @@ def test_pages_of_trials_give_each_once(http: TestClient, filled: Filled) -> Non
 
 
 def test_trials_can_be_asked_for_by_status(http: TestClient, filled: Filled) -> None:
-    found = read(http, f"/v1/jobs/{filled.job_id}/trials?status=failed")["items"]
-    assert [trial["number"] for trial in found] == [6]
+    failed = read(http, f"/v1/jobs/{filled.job_id}/trials?status=failed")["items"]
+    assert [trial["number"] for trial in failed] == [6]
 
 
 def test_pages_of_jobs_give_each_once_newest_first(http: TestClient, filler: Filler) -> None:
-    made = [filler.job().job_id for _ in range(5)]
-    found, cursor = [], ""
+    created = [filler.job().job_id for _ in range(5)]
+    listed, cursor = [], ""
     while cursor is not None:
         page = read(http, f"/v1/jobs?limit=2{cursor and '&cursor=' + cursor}")
-        found += [item["id"] for item in page["items"]]
+        listed += [item["id"] for item in page["items"]]
         cursor = page["next_cursor"]
-    assert found == made[::-1]
+    assert listed == created[::-1]
 
 
 def test_jobs_can_be_asked_for_by_status(http: TestClient, filler: Filler) -> None:
     filler.end(filler.job())
     running = filler.job()
-    found = read(http, "/v1/jobs?status=running")["items"]
-    assert [job["id"] for job in found] == [running.job_id]
+    listed = read(http, "/v1/jobs?status=running")["items"]
+    assert [job["id"] for job in listed] == [running.job_id]
 
 
 def test_a_measured_trial_shows_all_that_was_stored(http: TestClient, filled: Filled) -> None:
@@ -210,11 +210,11 @@ def test_what_has_not_changed_is_not_sent_again(
 
 
 def test_the_list_of_jobs_is_sent_again_once_one_has_changed(http: TestClient, filler: Filler) -> None:
-    found = filler.job()
+    job = filler.job()
     tag = http.get("/v1/jobs").headers["etag"]
     assert http.get("/v1/jobs", headers={"If-None-Match": tag}).status_code == 304
-    filler.queue(found, 1)
-    filler.end(found)
+    filler.queue(job, 1)
+    filler.end(job)
     assert http.get("/v1/jobs", headers={"If-None-Match": tag}).status_code == 200
 
 

@@ -21,20 +21,20 @@ TRIALS = 8
 @pytest.fixture
 def filled(filler: Filler) -> Filled:
     """A job with eight measured trials and one in the queue."""
-    found = filler.job()
-    for trial_id in filler.queue(found, TRIALS + 1)[:TRIALS]:
-        filler.measure(found, trial_id)
-    return found
+    job = filler.job()
+    for trial_id in filler.queue(job, TRIALS + 1)[:TRIALS]:
+        filler.measure(job, trial_id)
+    return job
 
 
 def test_a_goal_in_bits_ranks_by_bits(client: SearchClient, filled: Filled) -> None:
     before = client.job(filled.job_id)
-    found = client.rescore(filled.job_id, {"kind": "bits", "delta_p": 20, "rate": 4}, k=TRIALS)
+    ranking = client.rescore(filled.job_id, {"kind": "bits", "delta_p": 20, "rate": 4}, k=TRIALS)
     goal = BitsGoal(delta_p=20, rate=4)
     reference, factor = Pricer(goal, filled.plan.network).reference().value, forgiving_factor(goal)
-    assert (found.cost_unit, found.reference_cost) == ("bits", reference)
-    assert [point.score for point in found.items] == sorted((p.score for p in found.items), reverse=True)
-    for point in found.items:
+    assert (ranking.cost_unit, ranking.reference_cost) == ("bits", reference)
+    assert [point.score for point in ranking.items] == sorted((p.score for p in ranking.items), reverse=True)
+    for point in ranking.items:
         assert point.cost == point.bits
         assert point.score == factor.score(point.metric, point.cost, reference)
     after = client.job(filled.job_id)
@@ -42,8 +42,8 @@ def test_a_goal_in_bits_ranks_by_bits(client: SearchClient, filled: Filled) -> N
 
 
 def test_the_job_s_own_goal_gives_the_job_s_own_ranking(client: SearchClient, filled: Filled) -> None:
-    found = client.rescore(filled.job_id, client.job(filled.job_id).spec["goal"], k=TRIALS)
-    assert found.items == client.best(filled.job_id, TRIALS)
+    ranking = client.rescore(filled.job_id, client.job(filled.job_id).spec["goal"], k=TRIALS)
+    assert ranking.items == client.best(filled.job_id, TRIALS)
 
 
 def test_other_numbers_in_the_goal_rank_by_the_stored_costs(client: SearchClient, filled: Filled) -> None:
@@ -104,7 +104,7 @@ def test_the_command_reads_a_goal_or_a_job_with_one(run: Run, filled: Filled, tm
 def test_every_goal_prices_as_a_search_under_it_would(filled: Filled, goal: Goal) -> None:
     plan = filled.plan
     chosen = plan.choices.assignment({name: labels[0] for name, labels in plan.choices.dimensions().items()})
-    found = rescore(goal, plan.network, "max", [UnscoredTrial(0, chosen, 0.9)], 1)
+    ranking = rescore(goal, plan.network, "max", [UnscoredTrial(0, chosen, 0.9)], 1)
     pricer = Pricer(goal, plan.network)
-    assert found.trials[0].cost == pricer.price(chosen).value
-    assert found.reference == pricer.reference().value
+    assert ranking.trials[0].cost == pricer.price(chosen).value
+    assert ranking.reference == pricer.reference().value

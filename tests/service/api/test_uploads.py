@@ -41,8 +41,8 @@ def upload(http: TestClient, data: bytes = MODEL, resource: str = "models", **fi
     """A complete upload."""
     answer = http.put(f"{declare(http, data, resource, **fields)}/content", content=data)
     assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    created: dict[str, Any] = answer.json()
+    return created
 
 
 def stored(settings: Settings) -> list[Path]:
@@ -54,46 +54,46 @@ def stored(settings: Settings) -> list[Path]:
 
 def test_an_uploaded_model_tells_its_layers_and_its_address(http: TestClient, settings: Settings) -> None:
     sent = upload(http)
-    found = http.get(f"/v1/models/{sent['id']}").json()
-    assert found == sent
-    assert found["status"] == "complete"
-    assert found["format"] == "keras"
-    assert found["keras_version"] == "3.15.1"
-    assert found["has_weights"] is True
-    assert found["sha256"] == hashlib.sha256(MODEL).hexdigest()
-    assert [layer["name"] for layer in found["layers"]][:2] == ["input", "fc1"]
-    assert found["layers"][1]["output_shape"] == [64]
-    assert found["parameters"] == 16 * 64 + 64 + 64 * 32 + 32 + 32 * 32 + 32 + 32 * 5 + 5
+    model = http.get(f"/v1/models/{sent['id']}").json()
+    assert model == sent
+    assert model["status"] == "complete"
+    assert model["format"] == "keras"
+    assert model["keras_version"] == "3.15.1"
+    assert model["has_weights"] is True
+    assert model["sha256"] == hashlib.sha256(MODEL).hexdigest()
+    assert [layer["name"] for layer in model["layers"]][:2] == ["input", "fc1"]
+    assert model["layers"][1]["output_shape"] == [64]
+    assert model["parameters"] == 16 * 64 + 64 + 64 * 32 + 32 + 32 * 32 + 32 + 32 * 5 + 5
     (path,) = stored(settings)
     assert path.read_bytes() == MODEL
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_architecture_as_json_is_a_model_without_weights(http: TestClient) -> None:
-    found = upload(http, json.dumps(architecture()).encode())
-    assert (found["format"], found["has_weights"], found["keras_version"]) == ("json", False, None)
+    model = upload(http, json.dumps(architecture()).encode())
+    assert (model["format"], model["has_weights"], model["keras_version"]) == ("json", False, None)
 
 
 def test_an_uploaded_data_set_tells_its_arrays(http: TestClient) -> None:
-    found = upload(http, DATA, "datasets")
-    x_train = next(array for array in found["arrays"] if array["name"] == "x_train")
+    dataset = upload(http, DATA, "datasets")
+    x_train = next(array for array in dataset["arrays"] if array["name"] == "x_train")
     assert x_train["shape"] == [40, 16]
     assert x_train["dtype"] == "float32"
     assert x_train["least"] < 0 < x_train["largest"]
-    assert http.get("/v1/datasets").json()["items"][0]["arrays"] == found["arrays"]
+    assert http.get("/v1/datasets").json()["items"][0]["arrays"] == dataset["arrays"]
 
 
 def test_the_bytes_of_users_are_not_given_back(http: TestClient) -> None:
-    found = upload(http)
-    answer = http.get(f"/v1/models/{found['id']}/content")
+    model = upload(http)
+    answer = http.get(f"/v1/models/{model['id']}/content")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "HEAD, PATCH, PUT"
 
 
 def test_models_and_data_are_apart(http: TestClient) -> None:
-    found = upload(http)
-    assert http.get(f"/v1/datasets/{found['id']}").status_code == 404
-    assert http.delete(f"/v1/datasets/{found['id']}").status_code == 404
+    model = upload(http)
+    assert http.get(f"/v1/datasets/{model['id']}").status_code == 404
+    assert http.delete(f"/v1/datasets/{model['id']}").status_code == 404
 
 
 def test_the_list_of_models_goes_from_the_shipped_ones_to_the_newest(http: TestClient) -> None:
@@ -113,7 +113,7 @@ def test_the_list_of_models_goes_from_the_shipped_ones_to_the_newest(http: TestC
             cursor = f"&cursor={page['next_cursor']}"
     assert names[1] == names[3] == names[100]
     assert names[100][0] == "digits_cnn"
-    assert names[100][-4:] == [each["id"] for each in reversed(sent)]
+    assert names[100][-4:] == [model["id"] for model in reversed(sent)]
 
 
 # --- pieces --------------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ def test_an_offset_that_is_none_is_refused(http: TestClient, offset: str) -> Non
 
 
 def test_a_complete_upload_does_not_change(http: TestClient) -> None:
-    found = upload(http)
-    assert http.put(f"/v1/models/{found['id']}/content", content=MODEL).status_code == 409
+    model = upload(http)
+    assert http.put(f"/v1/models/{model['id']}/content", content=MODEL).status_code == 409
 
 
 def test_two_requests_do_not_write_at_once(http: TestClient, settings: Settings) -> None:
@@ -218,11 +218,11 @@ def test_equal_content_is_stored_once(http: TestClient, settings: Settings) -> N
 
 
 def test_known_content_need_not_be_sent_again(http: TestClient) -> None:
-    found = upload(http)
-    body = {"name": "again", "size_bytes": len(MODEL), "sha256": found["sha256"]}
+    first = upload(http)
+    body = {"name": "again", "size_bytes": len(MODEL), "sha256": first["sha256"]}
     answer = http.post("/v1/models", json=body)
     assert answer.status_code == 200
-    assert answer.json() == found
+    assert answer.json() == first
 
 
 # --- limits --------------------------------------------------------------------------------------------------------

@@ -34,11 +34,11 @@ def line(as_json: bool, message: str = "a message", error: Exception | None = No
 
 def test_a_json_line_names_trace_job_and_what_was_added() -> None:
     with structlog.contextvars.bound_contextvars(trace_id="a" * 32, job="b" * 16):
-        found = json.loads(line(True, status=200))
-    assert found["event"] == "a message"
-    assert (found["trace_id"], found["job"], found["status"]) == ("a" * 32, "b" * 16, 200)
-    assert (found["level"], found["logger"]) == ("info", "service.test")
-    assert found["timestamp"].endswith("Z")
+        entry = json.loads(line(True, status=200))
+    assert entry["event"] == "a message"
+    assert (entry["trace_id"], entry["job"], entry["status"]) == ("a" * 32, "b" * 16, 200)
+    assert (entry["level"], entry["logger"]) == ("info", "service.test")
+    assert entry["timestamp"].endswith("Z")
 
 
 def test_a_json_line_is_one_line_also_with_an_exception() -> None:

@@ -13,7 +13,7 @@ from service.store.models import Base
 from tests.service.filled import Filler
 
 
-def told(http: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
+def samples(http: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
     """Every sample, by its name and the values of its labels."""
     answer = http.get("/metrics")
     assert answer.status_code == 200
@@ -30,12 +30,12 @@ def test_requests_are_counted_by_route_and_status(http: TestClient) -> None:
         http.get(f"/v1/jobs/{job_id}")
     http.get("/v1/jobs")
     http.get("/no/such/path")
-    found = told(http)
-    assert found["fewbits_requests_total", ("GET", "/v1/jobs/{job_id}", "404")] == 2
-    assert found["fewbits_requests_total", ("GET", "/v1/jobs", "200")] == 1
-    assert found["fewbits_requests_total", ("GET", "other", "404")] == 1
-    assert found["fewbits_request_duration_seconds_count", ("GET", "/v1/jobs/{job_id}")] == 2
-    assert not [name for name in found if "0" * 16 in str(name)]
+    metrics = samples(http)
+    assert metrics["fewbits_requests_total", ("GET", "/v1/jobs/{job_id}", "404")] == 2
+    assert metrics["fewbits_requests_total", ("GET", "/v1/jobs", "200")] == 1
+    assert metrics["fewbits_requests_total", ("GET", "other", "404")] == 1
+    assert metrics["fewbits_request_duration_seconds_count", ("GET", "/v1/jobs/{job_id}")] == 2
+    assert not [name for name in metrics if "0" * 16 in str(name)]
 
 
 def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
@@ -47,24 +47,24 @@ def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
     filler.fail(ids[1], "loss became NaN")
     with app.state.database.transaction() as session:
         workers.heartbeat(session, "host/1/0")
-    found: dict[Any, float] = told(http)
-    assert found["fewbits_trials", ("done", "done")] == 1
-    assert found["fewbits_trials", ("failed", "failed")] == 1
-    assert found["fewbits_trials", ("queued", "queued")] == 2
-    assert found["fewbits_queue_length", ()] == 2
-    assert found["fewbits_queue_age_seconds", ()] >= 0
-    assert found["fewbits_worker_heartbeat_age_seconds", ()] >= 0
-    assert found["fewbits_database_up", ()] == 1
-    assert sum(value for (name, _), value in found.items() if name == "fewbits_jobs") == 1
+    metrics: dict[Any, float] = samples(http)
+    assert metrics["fewbits_trials", ("done", "done")] == 1
+    assert metrics["fewbits_trials", ("failed", "failed")] == 1
+    assert metrics["fewbits_trials", ("queued", "queued")] == 2
+    assert metrics["fewbits_queue_length", ()] == 2
+    assert metrics["fewbits_queue_age_seconds", ()] >= 0
+    assert metrics["fewbits_worker_heartbeat_age_seconds", ()] >= 0
+    assert metrics["fewbits_database_up", ()] == 1
+    assert sum(value for (name, _), value in metrics.items() if name == "fewbits_jobs") == 1
 
 
 def test_before_any_worker_was_seen_there_is_no_age(http: TestClient) -> None:
-    assert not [name for name, _ in told(http) if name == "fewbits_worker_heartbeat_age_seconds"]
+    assert not [name for name, _ in samples(http) if name == "fewbits_worker_heartbeat_age_seconds"]
 
 
 def test_a_database_that_is_away_costs_its_figures_only(http: TestClient, app: FastAPI) -> None:
     http.get("/v1/jobs")
     Base.metadata.tables["trials"].drop(app.state.database.engine)
-    found = told(http)
-    assert found["fewbits_database_up", ()] == 0
-    assert found["fewbits_requests_total", ("GET", "/v1/jobs", "200")] == 1
+    metrics = samples(http)
+    assert metrics["fewbits_database_up", ()] == 0
+    assert metrics["fewbits_requests_total", ("GET", "/v1/jobs", "200")] == 1
