@@ -1,4 +1,4 @@
-"""A job stored once: checked, under its Idempotency-Key if it came with one."""
+"""Submission of a job: validated, then stored once for an Idempotency-Key."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="any word of your own, for example a UUID: a request sent again with it is not carried out again",
+        description="a unique string, for example a UUID: a second request with it does not create another job",
     ),
 ]
 
-#: Headers of a new job's answer, for the reference.
+#: Response with a new job, for the reference.
 STARTED: dict[int | str, dict[str, Any]] = {
     202: {
-        "description": "The job is stored, and a worker will begin",
+        "description": "The job is stored, and a worker will start it",
         "headers": {
-            "Location": {"description": "where the job is", "schema": {"type": "string"}},
+            "Location": {"description": "path of the job", "schema": {"type": "string"}},
             "Idempotency-Replayed": {
-                "description": "`true`: the job was made by an earlier request with this Idempotency-Key",
+                "description": "`true`: an earlier request with this Idempotency-Key created the job",
                 "schema": {"type": "string"},
             },
         },
@@ -54,7 +54,7 @@ STARTED: dict[int | str, dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class Intake:
-    """Takes new jobs of one caller."""
+    """Accepts new jobs of one caller."""
 
     settings: Settings
     database: Database
@@ -63,7 +63,7 @@ class Intake:
     tenant: str
 
     def request(self, route: str, key: str | None, document: Any) -> KeyedRequest | None:
-        """What is remembered of a request that carries a key."""
+        """The record of a request that has a key; None without one."""
         if key is None:
             return None
         text = json.dumps(document, sort_keys=True)
@@ -77,7 +77,7 @@ class Intake:
         *,
         cloned_from: str | None = None,
     ) -> JobView:
-        """The job stored, a worker woken; the job of an earlier request with the same key if there is one.
+        """Store the job and wake a worker; the job of an earlier request if there was one with the same key.
 
         InvalidRequest for faults that model and data reveal; IdempotencyKeyReused, IdempotencyKeyInUse; QuotaReached,
         QuotaExhausted.

@@ -311,8 +311,8 @@ def test_the_quantizers_json_of_a_trial_is_a_model(run: Run, written: Path) -> N
 
 
 def test_the_reference_of_a_quantizers_json_is_priced_on_demand(run: Run, written: Path) -> None:
-    found = json.loads(run("cost", written, "--reference", "--json").stdout)
-    assert not found["quantized"]
+    printed = json.loads(run("cost", written, "--reference", "--json").stdout)
+    assert not printed["quantized"]
 
 
 def test_quantizers_without_a_network_say_how_to_name_it(run: Run, written: Path) -> None:
