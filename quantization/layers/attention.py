@@ -1,4 +1,4 @@
-"""Quantized multi-head attention: four quantized projections, and softmax by shifts on request."""
+"""Quantized multi-head attention: four quantized projections, and optionally softmax by shifts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from quantization.layers.base import PACKAGE, QuantizedLayer, replaced
 from quantization.quantizers import BaseQuantizer
 
 _PROJECTIONS: Final = ("query", "key", "value", "output")
-#: Score of what a mask hides: its power of two is 0.
+#: Score of masked positions: its power of two is 0.
 _HIDDEN: Final = -1e4
 
 
@@ -21,9 +21,9 @@ _HIDDEN: Final = -1e4
 class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttention):
     """`MultiHeadAttention` with quantized projections and output.
 
-    Slots: `<projection>_kernel` and `<projection>_bias` of query, key, value and output; `kernel` and `bias` give
-    all four that are not named themselves; `activation` quantizes the output. `shiftmax=True` takes the
-    softmax by shifts.
+    Slots: `<projection>_kernel` and `<projection>_bias` of query, key, value and output; `kernel` and `bias` are for
+    the projections that are not named themselves; `activation` quantizes the output. `shiftmax=True`: softmax by
+    shifts.
     """
 
     SLOTS: ClassVar[Mapping[str, str]] = {
@@ -97,7 +97,7 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
-        """As Keras', by way of the scores where they are what is changed: its fused kernel has a softmax inside."""
+        """As Keras', but with `shiftmax` by way of the scores: Keras' fused kernel has a softmax inside."""
         scores = return_attention_scores or self.shiftmax
         return super()._compute_attention(
             query, key, value, attention_mask, training, scores, use_causal_mask

@@ -13,8 +13,8 @@ class QuantizationNoise(keras.callbacks.Callback):
     """Ramps the quantization-noise factor of a model: 0 trains the float values, 1 the quantized ones.
 
     From `start` to `finish` (steps or epochs, by `every`) the factor is `initial` + (`final` - `initial`) *
-    (1 - (1 - t)^exponent), t rising from 0 to 1. Only quantizers whose `qnoise_factor` is below 1 take part: they
-    hold the factor in a variable. Raises `ValueError` if the model has none.
+    (1 - (1 - t)^exponent), t rising from 0 to 1. Only quantizers whose `qnoise_factor` is below 1 are changed: their
+    factor is a variable. Raises `ValueError` if the model has none.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class QuantizationNoise(keras.callbacks.Callback):
     def _set(self) -> None:
         variables = noise_variables(self.model)
         if not variables:
-            raise ValueError("no quantizer of the model has a noise factor: give one qnoise_factor below 1")
+            raise ValueError("no quantizer of the model has a noise factor: set a qnoise_factor below 1")
         for variable in variables:
             variable.assign(self.factor(self._count))
 

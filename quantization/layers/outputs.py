@@ -40,7 +40,7 @@ class AverageQuantized(OutputQuantized):
         return self.by_quantized_factor(super().plain_call(inputs), inputs)
 
     def by_quantized_factor(self, average: Any, inputs: Any) -> Any:
-        """An exact average of `inputs` as the quantized factor would give it."""
+        """An exact average of `inputs`, scaled as if by the quantized factor."""
         if self.quantizer("average") is None:
             return average
         count = float(self.averaged(inputs))

@@ -25,16 +25,18 @@ _INSIDE: Final = FUNCTION_SLOTS | {"state"}
 
 
 class RecurrentLayer(QuantizedLayer):
-    """Mixed into a recurrent Keras layer; weights are quantized once a call, not once a time step.
+    """Mixed into a recurrent Keras layer; weights are quantized once per call, not once per time step.
 
-    `state` quantizes the states a step starts from. What acts inside the loop may not draw random numbers.
+    `state` quantizes the states a step starts from. Quantizers inside the loop may not draw random numbers.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for slot, quantizer in self._slot_quantizers:
             if slot in _INSIDE and quantizer.is_random:
-                raise ValueError(f"{self._label}: {quantizer} draws random numbers, {slot} allows none")
+                raise ValueError(
+                    f"{self._label}: {quantizer} draws random numbers, which {slot} does not allow"
+                )
         if self._slot_quantizers and hasattr(self, "use_cudnn"):
             self.use_cudnn = False  # that kernel takes neither quantized activations nor states
 
@@ -73,7 +75,7 @@ class _QuantizedStates:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """The cell's: Keras asks by its class whether a cell has dropout."""
+        """The cell's: Keras checks by the class whether a cell has dropout."""
         return type(self._cell)
 
 

@@ -1,4 +1,4 @@
-"""Quantizers as Keras functions: `build_quantizer(spec)` gives the one a specification asks for."""
+"""Quantizers as functions of tensors: `build_quantizer(spec)` returns the quantizer of a specification."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -36,7 +36,7 @@ __all__ = [
     "round_through",
 ]
 
-#: kind of a specification -> the class that computes it.
+#: Kind of a specification -> class of its quantizer.
 QUANTIZERS: Final[Mapping[str, type[BaseQuantizer[Any]]]] = {
     "quantized_bits": QuantizedBitsQuantizer,
     "quantized_linear": QuantizedLinearQuantizer,
@@ -63,5 +63,5 @@ QUANTIZERS: Final[Mapping[str, type[BaseQuantizer[Any]]]] = {
 
 
 def build_quantizer(spec: QuantizerSpec) -> BaseQuantizer[Any]:
-    """The quantizer a specification asks for."""
+    """The quantizer of a specification."""
     return QUANTIZERS[spec.kind](spec)

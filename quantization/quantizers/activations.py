@@ -34,7 +34,7 @@ class _Squashing(BaseQuantizer[Any]):
         raise NotImplementedError
 
     def function(self, x: Tensor) -> Tensor:
-        """What is quantized."""
+        """The function that is quantized."""
         raise NotImplementedError
 
     def levels(self) -> np.ndarray:

@@ -13,7 +13,7 @@ from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import round_through
 from quantization.specs.akida import DiscreteRelu, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
 
-#: Largest scale factor, as cnn2snn holds it from 2.0.5 on: larger ones make thresholds too large for the chip.
+#: Largest scale factor, as in cnn2snn from 2.0.5 on: larger ones make thresholds too large for the chip.
 LARGEST_FACTOR = 1000.0
 
 
@@ -29,7 +29,7 @@ class _AkidaWeight(BaseQuantizer[Any]):
         return float(2 ** (self.spec.bits - 1) - 1)
 
     def reach(self, w: Tensor) -> Tensor:
-        """Magnitude that becomes the largest code."""
+        """The magnitude that gets the largest code."""
         raise NotImplementedError
 
     def scale_factor(self, w: Any) -> Tensor:

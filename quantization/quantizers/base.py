@@ -1,4 +1,4 @@
-"""What every quantizer is: a specification turned into a function of tensors, with a gradient."""
+"""Base of the quantizers: a specification as a function of tensors, with a gradient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from quantization.specs.parse import as_spec
 
 Spec = TypeVar("Spec", bound=Any)
 
-#: Between which inputs the gradient of what lets all of it through is 1.
+#: The inputs for which the gradient is 1, where it is 1 for all.
 EVERYWHERE: Final = (-np.inf, np.inf)
 
 #: Largest code that an int64 holds with room for its sign.
@@ -25,12 +25,13 @@ class BaseQuantizer(Generic[Spec]):
     """A specification as a function of tensors.
 
     A value is `codes * scale`: integer codes, and a scale that is a number or a tensor that broadcasts. Subclasses
-    say how codes are found (`encode`) and of which function the gradient is taken (`surrogate`).
+    define how codes are computed (`encode`) and the function whose gradient is used (`surrogate`).
 
-    A quantizer that trains, or that a callback changes, has variables: the layer that owns it calls `build`.
+    A quantizer with trained parameters, or parameters that a callback changes, has variables: the layer that owns it
+    calls `build`.
     """
 
-    #: Whether the quantizer is an activation function itself, so that it takes the place of a layer's.
+    #: Whether the quantizer is an activation function itself, and so replaces that of a layer.
     is_activation: ClassVar[bool] = False
 
     def __init__(self, spec: Spec) -> None:
@@ -38,7 +39,7 @@ class BaseQuantizer(Generic[Spec]):
         self.noise_factor: Any = getattr(spec, "qnoise_factor", 1.0)
         self.seed_generator = keras.random.SeedGenerator(name="seed") if self.is_random else None
 
-    # ---- what it is ----------------------------------------------------------------------------------------
+    # ---- description ----------------------------------------------------------------------------------------
 
     @property
     def bits(self) -> int:
@@ -62,16 +63,16 @@ class BaseQuantizer(Generic[Spec]):
 
     @property
     def has_state(self) -> bool:
-        """Whether it has variables or random numbers that a layer must hold and save."""
+        """Whether it has variables or random states that a layer must track and save."""
         return self.is_random or not self.is_noiseless
 
     @property
     def is_noiseless(self) -> bool:
-        """Whether all of the quantized value passes, always."""
+        """Whether the output is the quantized value, without a part of the float value."""
         return isinstance(self.noise_factor, float) and self.noise_factor == 1.0
 
     def levels(self) -> np.ndarray:
-        """Every value there is at inference, rising, float64; in units of the scale where that is found from data."""
+        """Every value at inference, ascending, float64; in units of the scale if that is computed from data."""
         raise NotImplementedError
 
     def range(self) -> tuple[float, float]:
@@ -79,14 +80,14 @@ class BaseQuantizer(Generic[Spec]):
         levels = self.levels()
         return float(levels[0]), float(levels[-1])
 
-    # ---- what it does --------------------------------------------------------------------------------------
+    # ---- computation --------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        """Codes (integers, as floats) and scale of float32 `x`; no gradient is promised."""
+        """Codes (integers, as floats) and scale of float32 `x`; the gradient is undefined."""
         raise NotImplementedError
 
     def surrogate(self, x: Tensor, training: bool = False) -> Tensor:
-        """The function whose gradient the quantizer has; by default x itself."""
+        """The function whose gradient the quantizer has; by default the identity."""
         return x
 
     def surrogate_range(self) -> tuple[float, float] | None:
@@ -99,7 +100,7 @@ class BaseQuantizer(Generic[Spec]):
         return self.surrogate_range() if plain and self.is_noiseless else None
 
     def build(self, owner: keras.layers.Layer, slot: str) -> None:
-        """Create variables, held by the layer that owns the quantizer as `slot`."""
+        """Create the variables in the layer that owns the quantizer as `slot`."""
         if not self.is_noiseless:
             self.noise_factor = owner.add_weight(
                 name=f"{slot}_noise_factor",
@@ -110,7 +111,7 @@ class BaseQuantizer(Generic[Spec]):
             )
 
     def __call__(self, x: Any, training: bool | None = False) -> Tensor:
-        """Quantized x: of its shape and floating type (float32 for integers); computed in float32."""
+        """Quantized x, of its shape and floating-point type (float32 for integers); computed in float32."""
         x = ops.convert_to_tensor(x)
         self._check_channels(x)
         dtype = x.dtype if keras.backend.is_float_dtype(x.dtype) else "float32"
@@ -162,7 +163,7 @@ class BaseQuantizer(Generic[Spec]):
         """The scale alone: a number, or an array that broadcasts against x."""
         return self.to_integers(x)[1]
 
-    # ---- how it is written ---------------------------------------------------------------------------------
+    # ---- serialization ---------------------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
         """The specification as a JSON object."""
@@ -191,7 +192,7 @@ def as_integers(codes: Tensor, scale: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tensor:
-    """That part of the quantized value which the noise factor lets through, the rest from the surrogate.
+    """factor * value + (1 - factor) * surrogate.
 
     The gradient is that of the surrogate; without `straight`, only of the part that is not quantized.
     """
@@ -202,14 +203,14 @@ def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tens
 
 
 def constant_scale(alpha: float | str | tuple[float, ...] | None) -> Any:
-    """The scale a number or a list of numbers stands for; none (or one found from the data) is 1."""
+    """The scale for an alpha that is a number or a list of numbers; 1 for None or an automatic one."""
     if alpha is None or isinstance(alpha, str):
         return 1.0
     return np.asarray(alpha, dtype=np.float32) if isinstance(alpha, tuple) else float(alpha)
 
 
 def channels_of(spec: Any) -> tuple[float, ...]:
-    """The scales a specification lists, one for each channel along the last axis; none if it lists no more than one."""
+    """The scales that a specification lists, one per channel of the last axis; empty if there are fewer than two."""
     for field in ("alpha", "scale_factors", "post_training_scale"):
         value = getattr(spec, field, None)
         if isinstance(value, tuple) and len(value) > 1:
@@ -218,11 +219,11 @@ def channels_of(spec: Any) -> tuple[float, ...]:
 
 
 def is_auto(spec: Any) -> bool:
-    """Whether a specification's scale is found from the data."""
+    """Whether a specification's scale is computed from the data."""
     return isinstance(getattr(spec, "alpha", None), str)
 
 
 def unit_of(spec: Any) -> float:
-    """What one unit of `levels()` is worth: a number given as alpha; 1 where the data decide."""
+    """The value of one unit of `levels()`: alpha if it is a number; 1 if it is automatic."""
     alpha = getattr(spec, "alpha", None)
     return float(alpha) if isinstance(alpha, int | float) else 1.0

@@ -16,18 +16,18 @@ from quantization.specs.qkeras import Bernoulli, Binary, StochasticBinary
 
 
 class _TwoLevels(BaseQuantizer[Any]):
-    """What the kinds with two levels share: the scale."""
+    """Base of the kinds with two levels."""
 
     is_activation: ClassVar[bool] = True
 
     def scale_of(self, x: Tensor, codes: Tensor) -> Any:
-        """The scale given, or the one that fits x best."""
+        """The scale of the specification, or the automatic one: that of least squares."""
         if not is_auto(self.spec):
             return constant_scale(self.spec.alpha)
         return AutoScale.from_spec(self.spec).least_squares(x, codes)
 
     def draw(self, x: Tensor) -> Tensor:
-        """True with probability sigmoid(temperature * x / std); std is 1 where the scale is given."""
+        """True with probability sigmoid(temperature * x / std); std is 1 unless the scale is automatic."""
         std: Any = 1.0
         if is_auto(self.spec):
             std = AutoScale.from_spec(self.spec).deviation(x) + keras.config.epsilon()

@@ -15,11 +15,6 @@ from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
 
 
-def fixed_point_codes(x: Tensor, scale: Any, low: Any, high: Any) -> Tensor:
-    """round(x * scale) half to even, within [low, high]; scale (1 / step) and bounds may be tensors."""
-    return ops.clip(ops.round(x * scale), low, high)
-
-
 class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
     """`quantized_bits`: clip(round(x / step), low, high) * step * alpha, step = 2^(integer - bits + sign).
 
@@ -43,7 +38,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         """Smallest and largest code."""
         spec = self.spec
         if is_auto(spec) and spec.compat:
-            top = 2.0 ** (spec.bits - 1) - 1.0  # keep_negative is not looked at
+            top = 2.0 ** (spec.bits - 1) - 1.0  # whatever keep_negative is
             return -top, top
         half = 2.0 ** (spec.bits - spec.keep_negative)
         return ((spec.symmetric or is_auto(spec)) - half if spec.keep_negative else 0.0), half - 1.0
@@ -61,11 +56,10 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         if self.is_sign:
             return sign(x), scale
         low, high = self.code_range
-        if training and self.seed_generator is not None:
-            return ops.clip(
-                stochastic_round(x * (1.0 / self.step), self.seed_generator), low, high
-            ), scale * self.step
-        return fixed_point_codes(x, 1.0 / self.step, low, high), scale * self.step
+        ratio = x * (1.0 / self.step)
+        drawn = training and self.seed_generator is not None
+        codes = stochastic_round(ratio, self.seed_generator) if drawn else ops.round(ratio)
+        return ops.clip(codes, low, high), scale * self.step
 
     def _encode_auto(self, x: Tensor) -> tuple[Tensor, Any]:
         scaling = AutoScale.from_spec(self.spec)

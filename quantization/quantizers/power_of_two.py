@@ -34,7 +34,7 @@ class _PowerOfTwo(BaseQuantizer[Any]):
 
     @property
     def exponents(self) -> np.ndarray:
-        """Every exponent there is."""
+        """Every exponent."""
         low, high = self.exponent_range
         if self.spec.quadratic_approximation:
             doubled = range(2 * low, 2 * high + 1, 2)
@@ -61,7 +61,7 @@ class _PowerOfTwo(BaseQuantizer[Any]):
             bounded = ops.minimum(bounded, spec.max_value)
         factor = 2.0 if spec.quadratic_approximation else 1.0
         exponent = factor * ops.clip(self._logarithm(bounded, factor, training), float(low), float(high))
-        # The reference does not double the exponent of what is nearly zero, and so makes it larger than its neighbours.
+        # The reference does not double the exponent of nearly zero magnitudes, and so makes them larger than others.
         return ops.where(tiny, float(low) * (1.0 if spec.compat else factor), exponent)
 
     def _logarithm(self, size: Tensor, factor: float, training: bool) -> Tensor:
@@ -115,7 +115,7 @@ class _PowerOfTwo(BaseQuantizer[Any]):
 
 
 class QuantizedPo2Quantizer(_PowerOfTwo):
-    """`quantized_po2`: sign(x) 2^e, with 0 taken for the smallest positive level. The gradient is 1 everywhere."""
+    """`quantized_po2`: sign(x) 2^e; 0 becomes the smallest positive level. The gradient is 1 everywhere."""
 
     sign_bits: ClassVar[int] = 1
     spec: QuantizedPo2
@@ -129,7 +129,7 @@ class QuantizedPo2Quantizer(_PowerOfTwo):
 
 
 class QuantizedReluPo2Quantizer(_PowerOfTwo):
-    """`quantized_relu_po2`: 2^e for positive x, 0 for what is nearer to 0 than to the smallest power; leaky on request.
+    """`quantized_relu_po2`: 2^e for positive x, 0 where x is nearer to 0 than to the smallest power; may be leaky.
 
     The gradient is 1 up to `max_value`, the slope below 0, 0 above. `compat`: the smallest power in place of 0.
     """
@@ -146,7 +146,7 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         slope = self.spec.negative_slope
-        if not slope:  # what is negative has the sign 0 or, as the smallest sizes, the smallest exponent
+        if not slope:  # negative x has the sign 0 and the smallest exponent
             return self.coded(self._is_positive(x), x, training)
         above, below = leaky_relu(x, 0.0), leaky_relu(-x, 0.0) * slope
         signs = ops.where(x >= 0, self._is_positive(above), -self._is_positive(below))
@@ -154,7 +154,7 @@ class QuantizedReluPo2Quantizer(_PowerOfTwo):
         return self._coded(signs, ops.where(x >= 0, *exponents))
 
     def _is_positive(self, size: Tensor) -> Tensor:
-        """1, or 0 for what is nearer to zero than to the smallest level."""
+        """1, or 0 where the size is nearer to 0 than to the smallest level."""
         if self.spec.compat:
             return ops.ones_like(size)
         return threshold(size, 0.5 * 2.0 ** float(self.exponents[0]))

@@ -55,7 +55,7 @@ class QuantizedReluQuantizer(BaseQuantizer[QuantizedRelu]):
         spec = self.spec
         if spec.negative_slope or not (spec.is_quantized_clip and spec.use_ste and self.is_noiseless):
             return super().quantize(x, training)
-        # The common case in as few passes over the activations as it can be done.
+        # The common case in as few passes over the activations as possible.
         codes, scale = self.encode(x, training)
         return straight_within(codes * scale, x, 0.0, (self.count - 1.0) * self.step)
 

@@ -14,7 +14,7 @@ from quantization.quantizers.rounding import hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import StochasticTernary, Ternary
 
-#: Threshold where neither it nor an automatic scale is given.
+#: The threshold if the specification has none and no automatic scale.
 DEFAULT_THRESHOLD = 0.33
 
 
@@ -38,11 +38,11 @@ class TernaryQuantizer(BaseQuantizer[Any]):
 
     @property
     def threshold(self) -> float:
-        """Magnitude from which a code is not 0, where the scale is given."""
+        """Smallest magnitude with a code other than 0, if the scale is not automatic."""
         return self.spec.threshold if self.spec.threshold is not None else DEFAULT_THRESHOLD
 
     def fitted(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
-        """Codes and scale found from the data."""
+        """Codes and an automatic scale."""
         scaling = AutoScale.from_spec(self.spec)
         scale = scaling.rounded(2.0 * scaling.largest(x) / 3.0)
         if training and getattr(self.spec, "use_stochastic_rounding", False):
@@ -56,7 +56,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
         )
 
     def _drawn_and_fitted(self, x: Tensor, scale: Tensor, scaling: AutoScale) -> tuple[Tensor, Any]:
-        """`fitted` with codes drawn anew each time."""
+        """`fitted` with codes drawn in every round."""
         codes = ops.zeros_like(x)
         for _ in range(self.spec.number_of_unrolls):
             ratio = stochastic_round(quotient(x, scale), self.seed_generator, 1.0 / 3.0)

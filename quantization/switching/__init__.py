@@ -1,1 +1,1 @@
-"""One quantizer that computes any of several, chosen by an index: what compiled trainings share."""
+"""One quantizer that computes any of several, chosen by an index, so that compiled trainings can be shared."""

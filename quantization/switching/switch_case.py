@@ -26,7 +26,7 @@ def traced(function: Callable[..., Any], *kinds: TensorKind) -> Traced:
     import tensorflow as tf
 
     signature = [tf.TensorSpec(kind.shape, kind.dtype) for kind in kinds]
-    # A partial: by its code TensorFlow would take all of these for one function that is traced too often.
+    # A partial: without it, TensorFlow would warn that one function is traced too often, as all share their code.
     partial = functools.partial(function)
     with tf.Graph().as_default():  # not in the graph of whoever calls
         return tf.function(partial, input_signature=signature, autograph=False).get_concrete_function()

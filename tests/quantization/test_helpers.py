@@ -44,7 +44,7 @@ def test_training_moves_the_factor_of_every_quantizer(every: Any, expected: floa
 
 
 def test_a_model_without_noise_factors_is_an_error() -> None:
-    with pytest.raises(ValueError, match="give one qnoise_factor below 1"):
+    with pytest.raises(ValueError, match="set a qnoise_factor below 1"):
         _model("quantized_relu(4,1)").fit(_X, _Y, verbose=0, callbacks=[QuantizationNoise(0, 1)])
 
 

@@ -46,7 +46,7 @@ class BatchSums(NamedTuple):
     examples: Tensor
 
     def plus(self, loss: Tensor, tally: Tensor, examples: Tensor) -> BatchSums:
-        """With another batch of so many examples and this mean loss."""
+        """With a batch of this many examples and this mean loss added."""
         return BatchSums(
             self.loss + loss * ops.cast(examples, "float32"), self.tally + tally, self.examples + examples
         )
