@@ -66,7 +66,7 @@ def test_a_binary_kernel_and_a_four_bit_bias_leave_416_bits():
 
     report = model_bits(qkeras_test_network(), types, settings)
 
-    assert next(found for found in report.layers if found.name == "c1").parameters == 416
+    assert next(layer_bits for layer_bits in report.layers if layer_bits.name == "c1").parameters == 416
 
 
 def test_corrected_bits_count_every_vector_of_a_normalization():
@@ -152,18 +152,18 @@ def test_bit_operations_follow_the_formula_of_uniq():
     prepared = ready("Conv2D", (8, 8, 2), filters=3, kernel_size=3)
     settings = CostSettings(EnergySettings(source=INT8))
 
-    found = network_cost("bops", prepared, {"x": {"kernel": INT4, "bias": INT4}}, settings)
+    cost = network_cost("bops", prepared, {"x": {"kernel": INT4, "bias": INT4}}, settings)
 
-    assert found == pytest.approx(36 * 54 * (8 * 4 + 8 + 4 + math.log2(18)))
+    assert cost == pytest.approx(36 * 54 * (8 * 4 + 8 + 4 + math.log2(18)))
 
 
 def test_effective_bit_operations_count_the_product_and_the_bias():
     prepared = ready("Conv2D", (8, 8, 2), filters=3, kernel_size=3)
     settings = CostSettings(EnergySettings(source=INT8))
 
-    found = network_cost("ebops", prepared, {"x": {"kernel": INT4, "bias": INT8}}, settings)
+    cost = network_cost("ebops", prepared, {"x": {"kernel": INT4, "bias": INT8}}, settings)
 
-    assert found == 36 * 54 * 8 * 4 + 36 * 3 * 8
+    assert cost == 36 * 54 * 8 * 4 + 36 * 3 * 8
 
 
 def peak(*layers, types=None):

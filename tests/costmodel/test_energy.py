@@ -331,7 +331,9 @@ def test_operands_used_often_enough_are_fetched_once():
 def test_at_inference_a_shifter_of_known_distances_is_cheaper():
     prepared = ready("Dense", (12,), units=7)
     types = {"x": {"kernel": DataType(NumberFormat.POWER_OF_TWO, 4, max_value=1, distinct=3), "bias": INT4}}
-    training, inference = (EnergySettings(source=INT8, inference=known) for known in (False, True))
+    training, inference = (
+        EnergySettings(source=INT8, inference=inference_known) for inference_known in (False, True)
+    )
 
     gates = [
         price(prepared, types, settings).layer("x").work.gates["multiplier"]

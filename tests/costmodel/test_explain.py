@@ -28,19 +28,23 @@ def conv(**settings):
 def test_the_lines_of_an_explanation_sum_to_the_layers_energy(class_name, shapes, config):
     report = price_reference(ready(class_name, *shapes, **config), EnergySettings())
 
-    found = explain(report, "x")
+    explanation = explain(report, "x")
 
-    assert sum(line.energy_pj for line in found.lines) == pytest.approx(report.layer("x").energy.total_pj)
-    assert sum(line.energy_pj for line in found.lines if line.included) == pytest.approx(found.included_pj)
+    assert sum(line.energy_pj for line in explanation.lines) == pytest.approx(
+        report.layer("x").energy.total_pj
+    )
+    assert sum(line.energy_pj for line in explanation.lines if line.included) == pytest.approx(
+        explanation.included_pj
+    )
 
 
 @pytest.mark.parametrize(
     ("class_name", "shapes", "config"), EXAMPLES, ids=[example[0] for example in EXAMPLES]
 )
 def test_every_line_has_a_formula_and_a_source(class_name, shapes, config):
-    found = explain(price_reference(ready(class_name, *shapes, **config), EnergySettings()), "x")
+    explanation = explain(price_reference(ready(class_name, *shapes, **config), EnergySettings()), "x")
 
-    assert all(line.formula and line.source for line in found.lines)
+    assert all(line.formula and line.source for line in explanation.lines)
 
 
 def test_a_count_times_its_price_is_the_lines_energy():
@@ -121,12 +125,12 @@ def test_differences_are_told_of_layers_that_exist():
 def test_the_map_has_qtools_fields_for_a_kernel():
     prepared, report = conv()
 
-    found = data_type_map(report, prepared)
+    explanation = data_type_map(report, prepared)
 
-    assert found["source_quantizers"] == [
+    assert explanation["source_quantizers"] == [
         {"quantizer_type": "quantized_bits", "bits": 8, "int_bits": 1, "is_signed": 1}
     ]
-    assert list(found["x"]) == [
+    assert list(explanation["x"]) == [
         "layer_type",
         "input_quantizer_list",
         "output_quantizer",
@@ -142,39 +146,43 @@ def test_the_map_has_qtools_fields_for_a_kernel():
 def test_the_maps_integer_bits_count_the_sign_of_fixed_point():
     prepared, report = conv()
 
-    found = data_type_map(report, prepared)["x"]
+    explanation = data_type_map(report, prepared)["x"]
 
-    assert found["output_quantizer"] == {
+    assert explanation["output_quantizer"] == {
         "quantizer_type": "quantized_relu",
         "bits": 4,
         "int_bits": 2,
         "is_signed": 0,
         "shape": (-1, 6, 6, 3),
     }
-    assert found["weight_quantizer"]["shape"] == (3, 3, 2, 3)
-    assert found["bias_quantizer"]["shape"] == 3
-    assert found["multiplier"]["op_type"] == "mul"
-    assert (found["accumulator"]["bits"], found["accumulator"]["int_bits"]) == (17, 7)
-    assert found["layer_type"] == "QConv2D"
+    assert explanation["weight_quantizer"]["shape"] == (3, 3, 2, 3)
+    assert explanation["bias_quantizer"]["shape"] == 3
+    assert explanation["multiplier"]["op_type"] == "mul"
+    assert (explanation["accumulator"]["bits"], explanation["accumulator"]["int_bits"]) == (17, 7)
+    assert explanation["layer_type"] == "QConv2D"
 
 
 def test_scales_that_are_powers_of_two_widen_the_fused_sum():
     prepared, report = conv()
 
-    found = data_type_map(report, prepared, {"x": (2, -3)})["x"]
+    explanation = data_type_map(report, prepared, {"x": (2, -3)})["x"]
 
-    assert found["fused_accumulator"]["bits"] == found["accumulator"]["bits"] + 2 + 3
-    assert found["fused_accumulator"]["int_bits"] == found["accumulator"]["int_bits"] + 2
+    assert explanation["fused_accumulator"]["bits"] == explanation["accumulator"]["bits"] + 2 + 3
+    assert explanation["fused_accumulator"]["int_bits"] == explanation["accumulator"]["int_bits"] + 2
 
 
 def test_the_map_names_the_gates_of_a_normalization():
     prepared = ready("BatchNormalization", (6, 6, 3))
 
-    found = data_type_map(price_reference(prepared, EnergySettings()), prepared)["x"]
+    explanation = data_type_map(price_reference(prepared, EnergySettings()), prepared)["x"]
 
-    assert {"gamma_quantizer", "beta_quantizer", "mean_quantizer", "variance_quantizer"} <= set(found)
-    assert found["internal_divide_quantizer"]["op_type"] == "mul"
-    assert found["internal_accumulator"] == {"quantizer_type": "floating_point", "bits": 32, "op_type": "add"}
+    assert {"gamma_quantizer", "beta_quantizer", "mean_quantizer", "variance_quantizer"} <= set(explanation)
+    assert explanation["internal_divide_quantizer"]["op_type"] == "mul"
+    assert explanation["internal_accumulator"] == {
+        "quantizer_type": "floating_point",
+        "bits": 32,
+        "op_type": "add",
+    }
 
 
 @pytest.mark.parametrize(
@@ -183,10 +191,10 @@ def test_the_map_names_the_gates_of_a_normalization():
 def test_every_layer_has_a_place_in_the_map(class_name, shapes, config):
     prepared = ready(class_name, *shapes, **config)
 
-    found = data_type_map(price_reference(prepared, EnergySettings()), prepared)
+    explanation = data_type_map(price_reference(prepared, EnergySettings()), prepared)
 
-    assert json.dumps(found)
-    assert found["x"]["operation_count"] > 0
+    assert json.dumps(explanation)
+    assert explanation["x"]["operation_count"] > 0
 
 
 def test_quantizers_are_named_as_qtools_names_them():

@@ -157,10 +157,10 @@ def computed(class_name, config, shapes):
     try:
         layer = keras_layer(class_name, config)
         given_shapes = [(None, *shape) for shape in shapes]
-        found = layer.compute_output_shape(given_shapes[0] if len(shapes) == 1 else given_shapes)
+        theirs_shape = layer.compute_output_shape(given_shapes[0] if len(shapes) == 1 else given_shapes)
     except ValueError:
         return None
-    lengths = tuple(found)[1:]
+    lengths = tuple(theirs_shape)[1:]
     return lengths if all(length > 0 for length in lengths) else None
 
 

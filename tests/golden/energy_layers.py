@@ -20,8 +20,8 @@ def settings(profile: str = "horowitz") -> EnergySettings:
 
 def priced(class_name: str, *shapes: tuple[int, ...], slots: Any = None, **config: Any) -> PricedLayer:
     """One layer, quantized to 4 bits."""
-    given = {"x": WEIGHTS if slots is None else slots}
-    return price(ready(class_name, *shapes, **config), given, settings()).layer("x")
+    types = {"x": WEIGHTS if slots is None else slots}
+    return price(ready(class_name, *shapes, **config), types, settings()).layer("x")
 
 
 def counts(priced_layer: PricedLayer) -> dict[str, int]:

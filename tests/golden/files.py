@@ -42,9 +42,9 @@ KNOWN: Final = {
 def every_file() -> tuple[Path, ...]:
     """All case files of the named folder, and the committed copies of the groups it lacks."""
     named = os.environ.get("FEWBITS_GOLDEN")
-    given = sorted(Path(named).rglob("*.json")) if named else []
-    groups = {group(path) for path in given}
-    return (*given, *(path for path in sorted(OWN.rglob("*.json")) if group(path) not in groups))
+    paths = sorted(Path(named).rglob("*.json")) if named else []
+    groups = {group(path) for path in paths}
+    return (*paths, *(path for path in sorted(OWN.rglob("*.json")) if group(path) not in groups))
 
 
 def group(path: Path) -> str:
@@ -75,8 +75,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def cases(kind: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     """(id, case, its model) of every case of a kind."""
-    found = []
+    named_cases = []
     for path in files_of_kind(kind):
         content = read(path)
-        found += [(case["id"], case, content["models"][case["model"]]) for case in content["cases"]]
-    return found
+        named_cases += [(case["id"], case, content["models"][case["model"]]) for case in content["cases"]]
+    return named_cases

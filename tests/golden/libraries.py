@@ -82,5 +82,5 @@ def gradients(function: Callable[..., Any], *arguments: Any) -> list[np.ndarray]
         ]
     import jax
 
-    found = jax.grad(function, argnums=tuple(range(len(arguments))))(*arguments)
-    return [np.asarray(gradient) for gradient in found]
+    value = jax.grad(function, argnums=tuple(range(len(arguments))))(*arguments)
+    return [np.asarray(gradient) for gradient in value]

@@ -35,12 +35,12 @@ def randomly_paired(case: dict[str, Any]) -> set[str]:
 
 def producers(layer: str, model: dict[str, Any]) -> list[str]:
     entries = {entry["name"]: entry for entry in model["layers"]}
-    found = []
+    pairs = []
     for name in entries[layer]["inbound"]:
         while entries[name]["class"] == "Dropout":
             name = entries[name]["inbound"][0]
-        found.append(name)
-    return found
+        pairs.append(name)
+    return pairs
 
 
 def expected_layer(name: str, case: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
@@ -92,11 +92,11 @@ def test_energy_sums(case, model):
     report, expected = energy_case.report(case, model), case["expected"]
 
     layers = priced_by_peer(report, case)
-    wanted = expected.get("sum_without_gap_layers", expected["sum"])
+    expected_sum = expected.get("sum_without_gap_layers", expected["sum"])
     for name in randomly_paired(case):
         fixed = expected_layer(name, case, model)
-        wanted += fixed["inputs"] - expected["layers"][name]["inputs"]
-    assert sum(layer.energy.included_pj for layer in layers) == pytest.approx(wanted, abs=1.01)
+        expected_sum += fixed["inputs"] - expected["layers"][name]["inputs"]
+    assert sum(layer.energy.included_pj for layer in layers) == pytest.approx(expected_sum, abs=1.01)
     if len(layers) == len(report.layers) and not randomly_paired(case):
         assert report.energy_pj == pytest.approx(expected["sum"], abs=1)
         assert report.total_pj == pytest.approx(expected["total_cost"], abs=1, rel=1e-6)

@@ -34,10 +34,10 @@ def factor(row, *, ignores_stress=False):
 @every_case
 @pytest.mark.parametrize("which", ["reference", "trial"])
 def test_bits_of_each_layer(case, model, which):
-    found = {layer.name: layer for layer in reports(case, model)[which].layers}
+    layers_by_name = {layer.name: layer for layer in reports(case, model)[which].layers}
 
     for name, expected in case["expected"][which]["layers"].items():
-        layer = found.get(name)
+        layer = layers_by_name.get(name)
         if layer is None:  # acts in training only
             assert expected["total"] == 0
             continue
@@ -56,9 +56,9 @@ def test_bits_of_the_network(case, model, which):
 
 @every_case
 def test_bits_delta_is_that_of_the_stressed_reference(case, model):
-    found = reports(case, model)
+    bit_reports = reports(case, model)
 
-    delta = factor(case["goal"]).delta(found["trial"].total, found["reference"].total)
+    delta = factor(case["goal"]).delta(bit_reports["trial"].total, bit_reports["reference"].total)
 
     assert delta == pytest.approx(case["expected"]["delta"], abs=1e-6)
 

@@ -61,12 +61,12 @@ def test_energy_corrected_figure(case, model, flag):
 
     layer = price(prepared, types, settings).layer(flag["layer"])
 
-    found = layer.energy.part_pj(flag["field"])
+    energy_pj = layer.energy.part_pj(flag["field"])
     if flag["field"] == "outputs":  # all the numbers written, at the width QTools gives them
         written = layer.accesses[-1]
         bits = written.elements * case["expected"]["layers"][flag["layer"]]["types"]["output"]["bits"]
-        found = settings.memory.move_pj(written.storage, bits, bits)
-    assert found == pytest.approx(flag["corrected"], abs=0.0101, rel=1e-6)
+        energy_pj = settings.memory.move_pj(written.storage, bits, bits)
+    assert energy_pj == pytest.approx(flag["corrected"], abs=0.0101, rel=1e-6)
 
 
 @every_flag
@@ -90,7 +90,8 @@ def test_energy_of_a_misread_quantizer_is_that_of_the_type_it_is(case, model):
     """A random quantizer costs what its deterministic twin does; tanh and u-law are plain fixed point."""
     twin = {
         layer: {
-            slot: None if found is None else replace(found, stochastic=False) for slot, found in slots.items()
+            slot: None if data_type is None else replace(data_type, stochastic=False)
+            for slot, data_type in slots.items()
         }
         for layer, slots in energy_case.slot_types(case).items()
     }
@@ -100,10 +101,10 @@ def test_energy_of_a_misread_quantizer_is_that_of_the_type_it_is(case, model):
     if case["mode"]["for_reference"]:
         twin = {}
 
-    found = price(prepared, energy_case.slot_types(case), settings)
+    priced_report = price(prepared, energy_case.slot_types(case), settings)
     expected = price(prepared, twin, energy_case.settings(case, accounting="corrected", source=sources))
 
-    assert found.energy_pj == pytest.approx(expected.energy_pj)
+    assert priced_report.energy_pj == pytest.approx(expected.energy_pj)
 
 
 @every_defect

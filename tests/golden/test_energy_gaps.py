@@ -49,8 +49,10 @@ def separable(n: dict[str, Any]) -> None:
     )
     assert counts(priced_layer)["depthwise multiply"] == n["depthwise_macs"]
     assert counts(priced_layer)["pointwise multiply"] == n["pointwise_macs"]
-    found = weights(priced_layer)
-    assert (found["kernel"], found["pointwise_kernel"], found["bias"]) == tuple(n["weights"].values())
+    weight_counts = weights(priced_layer)
+    assert (weight_counts["kernel"], weight_counts["pointwise_kernel"], weight_counts["bias"]) == tuple(
+        n["weights"].values()
+    )
 
 
 def transposed(n: dict[str, Any]) -> None:
@@ -71,9 +73,9 @@ def steps(class_name: str) -> Callable[[dict[str, Any]], None]:
     def check(n: dict[str, Any]) -> None:
         config = {"units": n["units"], "reset_after": False}
         priced_layer = priced(class_name, (n["timesteps"], n["input_dim"]), **config)
-        found = counts(priced_layer)
+        operation_counts = counts(priced_layer)
         assert priced_layer.operation_count == n["macs"]
-        assert (found["elementwise multiply"], found["elementwise add"]) == (
+        assert (operation_counts["elementwise multiply"], operation_counts["elementwise add"]) == (
             n["elementwise_mul"],
             n["elementwise_add"],
         )
@@ -146,24 +148,31 @@ def norm_first(_: Any) -> None:
 
 def layer_norm(n: dict[str, Any]) -> None:
     priced_layer = priced("LayerNormalization", tuple(n["input"]), slots={"gamma": KERNEL, "beta": KERNEL})
-    found, total = counts(priced_layer), n["N"]
-    assert found["sum"] + found["sum squares"] == 2 * total
-    assert found["subtract mean"] == total
-    assert found["square"] + found["normalize"] == 2 * total
-    assert (found["scale"], found["shift"], found["reciprocal root"]) == (total, total, n["input"][0])
+    operation_counts, total = counts(priced_layer), n["N"]
+    assert operation_counts["sum"] + operation_counts["sum squares"] == 2 * total
+    assert operation_counts["subtract mean"] == total
+    assert operation_counts["square"] + operation_counts["normalize"] == 2 * total
+    assert (operation_counts["scale"], operation_counts["shift"], operation_counts["reciprocal root"]) == (
+        total,
+        total,
+        n["input"][0],
+    )
     assert sum(weights(priced_layer).values()) == n["params"]
 
 
 def attention(n: dict[str, Any]) -> None:
     shape = (n["S"], n["D"])
     priced_layer = priced("MultiHeadAttention", shape, shape, num_heads=n["heads"], key_dim=n["key_dim"])
-    found = counts(priced_layer)
+    operation_counts = counts(priced_layer)
     assert (
-        sum(found[f"{name} multiply"] for name in ("query", "key", "value", "output"))
+        sum(operation_counts[f"{name} multiply"] for name in ("query", "key", "value", "output"))
         == n["macs_projections"]
     )
-    assert (found["scores multiply"], found["context multiply"]) == (n["macs_scores"], n["macs_context"])
-    assert found["divide"] == n["softmax_elements"]
+    assert (operation_counts["scores multiply"], operation_counts["context multiply"]) == (
+        n["macs_scores"],
+        n["macs_context"],
+    )
+    assert operation_counts["divide"] == n["softmax_elements"]
     width = n["heads"] * n["key_dim"]
     assert sum(weights(priced_layer).values()) == 4 * n["D"] * width + 3 * width + n["D"]
 
@@ -279,11 +288,16 @@ def pass_through(_: Any) -> None:
         (NumberFormat.BINARY_01, True),
         (NumberFormat.FIXED, False),
     ):
-        given = DataType(kind, 8 if kind is NumberFormat.FIXED else 1, 0, stochastic=stochastic)
+        source_type = DataType(kind, 8 if kind is NumberFormat.FIXED else 1, 0, stochastic=stochastic)
         for name in ("Flatten", "MaxPooling2D", "UpSampling2D"):
             config = {"pool_size": 2} if "Pool" in name else {}
-            found = price(ready(name, (4, 4, 2), **config), {}, replace(settings(), source=given)).layer("x")
-            assert (found.output_type.format, found.output_type.bits) == (kind, given.bits)
+            priced_layer = price(
+                ready(name, (4, 4, 2), **config), {}, replace(settings(), source=source_type)
+            ).layer("x")
+            assert (priced_layer.output_type.format, priced_layer.output_type.bits) == (
+                kind,
+                source_type.bits,
+            )
 
 
 def tanh(_: Any) -> None:
@@ -310,10 +324,10 @@ def uncalled(_: Any) -> None:
 def function_layers(_: Any) -> None:
     """The layer classes cost what Activation with that function costs."""
     for class_name, function in (("ReLU", "relu"), ("Softmax", "softmax"), ("ELU", "elu")):
-        own = priced(class_name, (8,), slots={"activation": INPUT})
+        layer = priced(class_name, (8,), slots={"activation": INPUT})
         general = priced("Activation", (8,), activation=function, slots={"activation": INPUT})
-        assert own.energy.included_pj == general.energy.included_pj
-        assert "outputs" in own.energy.included
+        assert layer.energy.included_pj == general.energy.included_pj
+        assert "outputs" in layer.energy.included
 
 
 def moving(_: Any) -> None:

@@ -77,12 +77,12 @@ def _array(value: Any) -> np.ndarray:
     return np.asarray(ops.convert_to_numpy(value))
 
 
-def _check(case: Case, key: str, found: Any, ties: float = 0.0) -> None:
+def _check(case: Case, key: str, actual: Any, ties: float = 0.0) -> None:
     """Equal within the file's tolerance; at a rounding tie the neighbouring level is as right."""
     expected = case.outputs[key]
     rtol, atol = case.tolerance["rtol"], case.tolerance["atol"]
-    wrong = ~np.isclose(_array(found), expected, rtol=rtol, atol=atol)
-    assert wrong.mean() <= ties, (key, _array(found)[wrong], expected[wrong])
+    wrong = ~np.isclose(_array(actual), expected, rtol=rtol, atol=atol)
+    assert wrong.mean() <= ties, (key, _array(actual)[wrong], expected[wrong])
 
 
 @pytest.mark.parametrize("case", _RUNS, ids=str)
@@ -118,9 +118,9 @@ def test_gradients_of_the_first_step_equal_the_reference(case: Case) -> None:
         "beta": layer.batchnorm.beta,
     }
     present = {key: weight for key, weight in weights.items() if weight is not None}
-    found = _weight_gradients(layer, case, list(present.values()))
-    _check(case, "grad1_x", found[0])
-    for key, gradient in zip(present, found[1:], strict=True):
+    x_and_weights = _weight_gradients(layer, case, list(present.values()))
+    _check(case, "grad1_x", x_and_weights[0])
+    for key, gradient in zip(present, x_and_weights[1:], strict=True):
         if f"grad1_{key}" in case.outputs:
             _check(case, f"grad1_{key}", gradient)
 
@@ -138,9 +138,11 @@ def _weight_gradients(layer: Any, case: Case, weights: list[Any]) -> list[np.nda
     trainable, others = layer.trainable_variables, layer.non_trainable_variables
 
     def total_of(x: Any, *values: Any) -> Any:
-        known = {id(weight): value for weight, value in zip(weights, values, strict=True)}
-        given = [known.get(id(variable), variable.value) for variable in trainable]
-        outputs, _ = layer.stateless_call(given, [variable.value for variable in others], x, training=True)
+        values_by_id = {id(weight): value for weight, value in zip(weights, values, strict=True)}
+        arguments = [values_by_id.get(id(variable), variable.value) for variable in trainable]
+        outputs, _ = layer.stateless_call(
+            arguments, [variable.value for variable in others], x, training=True
+        )
         return ops.sum(outputs * case.outputs["r"])
 
     return gradients(total_of, case.inputs["x1"], *(_array(weight) for weight in weights))
@@ -151,9 +153,9 @@ _ID: Final = re.compile(r"save_(dense|conv2d|dwconv2d)_(ema_s|batch)_fd(None|-?\
 
 def _saved_layer(case: Case) -> Any:
     """The layer a case of saving names: by its own run if the file has it, else by what its name says."""
-    found = _ID.fullmatch(case.id)
-    assert found is not None
-    kind, mode, delay, bias, quantizer = found.groups()
+    match = _ID.fullmatch(case.id)
+    assert match is not None
+    kind, mode, delay, bias, quantizer = match.groups()
     name = {"dense": "Dense", "conv2d": "Conv2D", "dwconv2d": "DepthwiseConv2D"}[kind] + "BatchNormalization"
     size: tuple[Any, ...] = {"dense": (3,), "conv2d": (3, (3, 3)), "dwconv2d": ((3, 3),)}[kind]
     quantized = quantizer.startswith("fixed")

@@ -49,16 +49,16 @@ def test_codes_equal_the_reference_exactly(case: Case) -> None:
 
 @pytest.mark.parametrize("case", _WEIGHTS, ids=str)
 def test_values_equal_the_reference(case: Case) -> None:
-    found = _array(build_quantizer(_spec(case))(case.inputs["w"]))
+    actual = _array(build_quantizer(_spec(case))(case.inputs["w"]))
     rtol, atol = case.tolerance["rtol"], case.tolerance["atol"]
-    np.testing.assert_allclose(found, case.outputs["q"], rtol=rtol, atol=atol)
+    np.testing.assert_allclose(actual, case.outputs["q"], rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize("case", _WEIGHTS, ids=str)
 def test_scale_factors_equal_the_reference(case: Case) -> None:
     quantizer: Any = build_quantizer(_spec(case))
-    found = np.squeeze(_array(quantizer.scale_factor(case.inputs["w"])))
-    np.testing.assert_allclose(found, np.squeeze(case.outputs["scale_factor"]), rtol=case.tolerance["rtol"])
+    actual = np.squeeze(_array(quantizer.scale_factor(case.inputs["w"])))
+    np.testing.assert_allclose(actual, np.squeeze(case.outputs["scale_factor"]), rtol=case.tolerance["rtol"])
 
 
 @pytest.mark.parametrize("case", _WEIGHTS, ids=str)
@@ -71,16 +71,16 @@ def test_gradients_equal_the_reference_or_are_zero_where_it_has_none(case: Case)
         return ops.sum(quantizer(w) * case.inputs["r"])
 
     threshold = np.float32(case.params.get("threshold", 3))
-    found = dict(
+    actual = dict(
         zip(("grad_w", "grad_threshold"), gradients(total, case.inputs["w"], threshold), strict=True)
     )
     tolerance = case.tolerance["grad"]
-    for key in found.keys() & case.outputs.keys():
+    for key in actual.keys() & case.outputs.keys():
         expected = case.outputs[key]
         missing = np.isnan(expected)
-        assert np.all(np.isfinite(found[key]))
+        assert np.all(np.isfinite(actual[key]))
         np.testing.assert_allclose(
-            np.where(missing, 0, found[key]),
+            np.where(missing, 0, actual[key]),
             np.where(missing, 0, expected),
             rtol=tolerance["rtol"],
             atol=tolerance["atol"],
@@ -93,8 +93,8 @@ def test_rounding_passes_the_gradient_on(case: Case) -> None:
     tolerance = {"rtol": case.tolerance["rtol"], "atol": case.tolerance["atol"]}
     x = case.inputs["x"]
     np.testing.assert_allclose(_array(function(ops.convert_to_tensor(x))), case.outputs["y"], **tolerance)
-    found = gradients(lambda x: ops.sum(function(x) * case.inputs["r"]), x)[0]
-    np.testing.assert_allclose(found, case.outputs["grad_x"], **tolerance)
+    gradient = gradients(lambda x: ops.sum(function(x) * case.inputs["r"]), x)[0]
+    np.testing.assert_allclose(gradient, case.outputs["grad_x"], **tolerance)
 
 
 @pytest.mark.parametrize("case", _ERRORS, ids=str)

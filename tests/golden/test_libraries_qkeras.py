@@ -51,15 +51,15 @@ def _channel_maxima(case: Case, spec: Any) -> np.ndarray:
 
 
 def _check_values(case: Case, spec: QuantizerSpec) -> None:
-    found = np.asarray(ops.convert_to_numpy(build_quantizer(spec)(case.inputs["x"])))
+    actual = np.asarray(ops.convert_to_numpy(build_quantizer(spec)(case.inputs["x"])))
     expected, tolerance = _expected(case, "y"), case.tolerance
     allowed = tolerance["atol"] + tolerance["rtol"] * np.abs(expected)
     if "FRAGILE" in case.notes:
         allowed = allowed + _channel_maxima(case, spec) * _expected(case, "scale") * _unit(spec)
-    assert np.array_equal(np.isfinite(found), np.isfinite(expected))
+    assert np.array_equal(np.isfinite(actual), np.isfinite(expected))
     with np.errstate(invalid="ignore"):
-        wrong = np.abs(found - expected) > allowed
-    assert not wrong.any(), (case.inputs["x"][wrong], found[wrong], expected[wrong])
+        wrong = np.abs(actual - expected) > allowed
+    assert not wrong.any(), (case.inputs["x"][wrong], actual[wrong], expected[wrong])
 
 
 def _has_fault(case: Case) -> bool:
@@ -86,11 +86,11 @@ def test_values_equal_the_reference(case: Case) -> None:
 def test_gradients_equal_the_reference(case: Case) -> None:
     spec = _spec(case, compat=True)
     quantizer = build_quantizer(spec)
-    found = gradients(lambda x: ops.sum(quantizer(x) * case.inputs["r"]), case.inputs["x"])[0]
+    gradient = gradients(lambda x: ops.sum(quantizer(x) * case.inputs["r"]), case.inputs["x"])[0]
     expected, tolerance = _expected(case, "grad_x"), case.tolerance["grad"]
-    either = _channel_maxima(case, spec) & ((found == 0) | (found == case.inputs["r"]))
-    close = np.isclose(found, expected, rtol=tolerance["rtol"], atol=tolerance["atol"])
-    assert (close | either).all(), (case.inputs["x"][~close], found[~close], expected[~close])
+    either = _channel_maxima(case, spec) & ((gradient == 0) | (gradient == case.inputs["r"]))
+    close = np.isclose(gradient, expected, rtol=tolerance["rtol"], atol=tolerance["atol"])
+    assert (close | either).all(), (case.inputs["x"][~close], gradient[~close], expected[~close])
 
 
 @pytest.mark.parametrize("case", [case for case in _VALUES if "scale" in case.outputs], ids=str)
@@ -133,8 +133,8 @@ def test_bernoulli_draws_with_the_probability_of_the_reference(case: Case) -> No
 @pytest.mark.parametrize("case", [case for case in _CASES if case.feature == "bernoulli"], ids=str)
 def test_bernoulli_is_the_identity_to_the_gradient(case: Case) -> None:
     quantizer = build_quantizer(_spec(case, compat=True))
-    found = gradients(lambda x: ops.sum(2.0 * quantizer(x, training=True)), case.inputs["x"])[0]
-    np.testing.assert_allclose(found, case.outputs["grad_x"], rtol=1e-5)
+    gradient = gradients(lambda x: ops.sum(2.0 * quantizer(x, training=True)), case.inputs["x"])[0]
+    np.testing.assert_allclose(gradient, case.outputs["grad_x"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("case", [case for case in _CASES if case.feature == "errors"], ids=str)

@@ -164,26 +164,26 @@ def _of(*functions: str) -> list[Case]:
     return [case for case in _CASES if case.params["fn"] in functions]
 
 
-def _check(found: FixedPoint, case: Case) -> None:
+def _check(actual: FixedPoint, case: Case) -> None:
     """Integers, widths, binary point and values are all equal."""
     expected = case.outputs
-    np.testing.assert_array_equal(found.values.astype(np.float32), expected["values"])
-    np.testing.assert_array_equal(found.frac_bits, expected["frac_bits"])
-    assert found.value_bits == expected["value_bits"]
-    np.testing.assert_array_equal(found.to_float().astype(np.float32), expected["float"])
+    np.testing.assert_array_equal(actual.values.astype(np.float32), expected["values"])
+    np.testing.assert_array_equal(actual.frac_bits, expected["frac_bits"])
+    assert actual.value_bits == expected["value_bits"]
+    np.testing.assert_array_equal(actual.to_float().astype(np.float32), expected["float"])
 
 
 def test_every_case_is_of_a_known_kind() -> None:
-    known = {*_TENSORS, *_LOGS, "shiftmax", "pow2", "maxfrac", "cmp", "fperr", "qctor", "qtype"}
-    assert {case.params["fn"] for case in _CASES} <= known
+    functions = {*_TENSORS, *_LOGS, "shiftmax", "pow2", "maxfrac", "cmp", "fperr", "qctor", "qtype"}
+    assert {case.params["fn"] for case in _CASES} <= functions
 
 
 @pytest.mark.parametrize("case", [case for case in _of(*_TENSORS) if case.error is None], ids=str)
 def test_tensors_equal_the_reference(case: Case) -> None:
-    made = _TENSORS[case.params["fn"]](case)
-    if isinstance(made, Shifted) and "shift" in case.outputs:
-        np.testing.assert_array_equal(made.shift, case.outputs["shift"])
-    _check(made.tensor if isinstance(made, Shifted) else made, case)
+    actual = _TENSORS[case.params["fn"]](case)
+    if isinstance(actual, Shifted) and "shift" in case.outputs:
+        np.testing.assert_array_equal(actual.shift, case.outputs["shift"])
+    _check(actual.tensor if isinstance(actual, Shifted) else actual, case)
 
 
 @pytest.mark.parametrize("case", [case for case in _of(*_TENSORS) if case.error is not None], ids=str)
@@ -195,20 +195,20 @@ def test_tensors_are_refused_where_the_reference_refuses_them(case: Case) -> Non
 
 @pytest.mark.parametrize("case", _of("cmp"), ids=str)
 def test_comparisons_are_by_value(case: Case) -> None:
-    found = _OPERATORS[case.params["op"]](_tensor(case), _other(case))
-    np.testing.assert_array_equal(found, case.outputs["y"])
+    actual = _OPERATORS[case.params["op"]](_tensor(case), _other(case))
+    np.testing.assert_array_equal(actual, case.outputs["y"])
 
 
 @pytest.mark.parametrize("case", _of(*_LOGS), ids=str)
 def test_logarithms_are_exact(case: Case) -> None:
-    found = _LOGS[case.params["fn"]](case.inputs["x"])
-    np.testing.assert_array_equal(found, case.outputs.get("y_exact", case.outputs["y"]))
+    actual = _LOGS[case.params["fn"]](case.inputs["x"])
+    np.testing.assert_array_equal(actual, case.outputs.get("y_exact", case.outputs["y"]))
 
 
 @pytest.mark.parametrize("case", _of(*_LOGS), ids=str)
 def test_logarithms_have_the_reference_faults_under_compat(case: Case) -> None:
-    found = _LOGS[case.params["fn"]](case.inputs["x"], compat=True)
-    np.testing.assert_array_equal(found, case.outputs["y"])
+    actual = _LOGS[case.params["fn"]](case.inputs["x"], compat=True)
+    np.testing.assert_array_equal(actual, case.outputs["y"])
 
 
 @pytest.mark.parametrize("case", [c for c in _of(*_LOGS) if "y_hardware_rule" in c.outputs], ids=str)
@@ -225,8 +225,8 @@ def test_powers_of_two_are_exact(case: Case) -> None:
 @pytest.mark.parametrize("case", _of("maxfrac"), ids=str)
 def test_the_most_fractional_bits_equal_the_reference(case: Case, compat: bool) -> None:
     width, clamp = case.params["value_bits"], case.params["clamp"]
-    found = max_frac_bits(width, case.inputs["x"], clamp=clamp, compat=compat)
-    np.testing.assert_array_equal(found, case.outputs["y"])
+    actual = max_frac_bits(width, case.inputs["x"], clamp=clamp, compat=compat)
+    np.testing.assert_array_equal(actual, case.outputs["y"])
 
 
 def _shiftmax(case: Case) -> Callable[[Any], Any]:
@@ -240,16 +240,16 @@ def test_shiftmax_equals_the_reference(case: Case) -> None:
         with pytest.raises(ValueError, match="axis"):
             _shiftmax(case)(case.inputs["x"])
         return
-    found = ops.convert_to_numpy(_shiftmax(case)(case.inputs["x"]))
-    np.testing.assert_array_equal(found, case.outputs["y"])
+    actual = ops.convert_to_numpy(_shiftmax(case)(case.inputs["x"]))
+    np.testing.assert_array_equal(actual, case.outputs["y"])
 
 
 @pytest.mark.parametrize("case", [c for c in _of("shiftmax") if "grad_x" in c.outputs], ids=str)
 def test_the_gradient_of_shiftmax_equals_the_reference(case: Case) -> None:
     apply = _shiftmax(case)
-    found = gradients(lambda x: ops.sum(apply(x) * case.inputs["r"]), case.inputs["x"])[0]
+    gradient = gradients(lambda x: ops.sum(apply(x) * case.inputs["r"]), case.inputs["x"])[0]
     allowed = case.tolerance["grad"]
-    np.testing.assert_allclose(found, case.outputs["grad_x"], rtol=allowed["rtol"], atol=allowed["atol"])
+    np.testing.assert_allclose(gradient, case.outputs["grad_x"], rtol=allowed["rtol"], atol=allowed["atol"])
 
 
 @pytest.mark.parametrize("case", _of("qctor"), ids=str)
@@ -259,9 +259,9 @@ def test_widths_of_integer_shiftmax_are_checked(case: Case) -> None:
         with pytest.raises(_ERRORS[case.error["type"]]):
             IntegerShiftmax(**widths)
         return
-    made = IntegerShiftmax(**widths)
-    assert made.buffer_value_bits == case.outputs["buffer_bitwidth"]
-    assert made.exp_bitwidth == case.outputs["exp_bitwidth"]
+    shiftmax_layer = IntegerShiftmax(**widths)
+    assert shiftmax_layer.buffer_value_bits == case.outputs["buffer_bitwidth"]
+    assert shiftmax_layer.exp_bitwidth == case.outputs["exp_bitwidth"]
 
 
 @pytest.mark.parametrize("case", _of("qtype"), ids=str)
@@ -274,9 +274,9 @@ def _operation(case: Case) -> Callable[[Mapping[str, Any]], object]:
     """What the case tries, by its name: `promote_down`, `add_str`."""
     name: str = case.params["op"]
     verb, _, operand = name.partition("_")
-    for known in (name, verb):
-        if known in _REFUSED:
-            return _REFUSED[known]
+    for word in (name, verb):
+        if word in _REFUSED:
+            return _REFUSED[word]
     if verb not in _BINARY or operand not in _OPERANDS:
         pytest.skip(f"the case names an operation, {name!r}, but has no arrays that would say what it is")
     return lambda _: _BINARY[verb](_fixed(), _OPERANDS[operand])
@@ -292,5 +292,5 @@ def test_operations_without_a_meaning_are_refused(case: Case) -> None:
 @pytest.mark.parametrize("case", [c for c in _of("fperr") if c.params["op"] in _MENDED], ids=str)
 def test_a_product_of_tensors_works_where_the_reference_forgot_it(case: Case) -> None:
     x = _fixed((1, -2, 3), frac_bits=1)
-    found = x * x if case.params["op"] == "mul_operator" else x**2
-    np.testing.assert_array_equal(found.to_float(), [0.25, 1.0, 2.25])
+    product = x * x if case.params["op"] == "mul_operator" else x**2
+    np.testing.assert_array_equal(product.to_float(), [0.25, 1.0, 2.25])

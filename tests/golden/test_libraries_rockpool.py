@@ -21,8 +21,8 @@ def _quantize(case: Case, **options: Any) -> XyloParameters:
     return METHODS[case.params["method"]](XyloSpecification.from_arrays(case.inputs), **arguments, **options)
 
 
-def _check(found: XyloParameters, expected: dict[str, np.ndarray]) -> None:
-    arrays = found.arrays()
+def _check(actual: XyloParameters, expected: dict[str, np.ndarray]) -> None:
+    arrays = actual.arrays()
     assert arrays.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(arrays[name], value, err_msg=name, strict=True)
@@ -35,8 +35,10 @@ def _error(case: Case) -> str | None:
 def _corrected(case: Case) -> dict[str, np.ndarray]:
     """What the corrected rule gives: where it differs from the reference there is a key of its own."""
     plain = {name: value for name, value in case.outputs.items() if not name.startswith(_CORRECTED)}
-    own = {name[len(_CORRECTED) :]: v for name, v in case.outputs.items() if name.startswith(_CORRECTED)}
-    return plain | own
+    corrected = {
+        name[len(_CORRECTED) :]: v for name, v in case.outputs.items() if name.startswith(_CORRECTED)
+    }
+    return plain | corrected
 
 
 @pytest.mark.parametrize("case", [case for case in _CASES if _error(case) != _MISSHAPEN], ids=str)

@@ -74,8 +74,10 @@ def test_a_kernel_of_fewer_bits_never_costs_more(example, where, kernel, given_b
     kernel = replace(kernel, int_bits=0)
 
     energies = [
-        price(prepared, {"x": {"kernel": found, "bias": DataType(NumberFormat.FIXED, 8, 0)}}, where).energy_pj
-        for found in (fewer, kernel)
+        price(
+            prepared, {"x": {"kernel": candidate, "bias": DataType(NumberFormat.FIXED, 8, 0)}}, where
+        ).energy_pj
+        for candidate in (fewer, kernel)
     ]
 
     assert energies[0] <= energies[1] * (1 + 1e-12)
@@ -150,7 +152,7 @@ def test_energies_are_additive_over_layers(where, kernel):
 @given(
     example=st.sampled_from(EXAMPLES),
     where=memories,
-    data_type=fixed_types(least=2) | powers.filter(lambda found: found.bits < 6),
+    data_type=fixed_types(least=2) | powers.filter(lambda data_type_of: data_type_of.bits < 6),
 )
 @settings(deadline=None, max_examples=200)
 def test_no_price_is_negative_or_not_a_number(example, where, data_type):
@@ -210,16 +212,16 @@ def test_the_order_of_a_batch_does_not_matter(kernels_bits, where):
 def test_a_sum_of_tensors_has_room_for_all_of_them(given_types):
     total = merge_add(given_types)
 
-    assert 2**total.int_bits >= sum(2**found.int_bits for found in given_types)
-    assert total.fraction_bits == max(found.fraction_bits for found in given_types)
+    assert 2**total.int_bits >= sum(2**data_type.int_bits for data_type in given_types)
+    assert total.fraction_bits == max(data_type.fraction_bits for data_type in given_types)
 
 
 @given(given_types=st.lists(fixed_types(), min_size=2, max_size=2))
 def test_a_difference_of_tensors_is_signed_and_keeps_every_bit(given_types):
-    found = merge_subtract(given_types)
+    difference = merge_subtract(given_types)
 
     first, second = given_types
     most = 2**first.int_bits + (2**second.int_bits if second.signed else 0)
-    assert found.signed
-    assert 2**found.int_bits >= most or not any(each.signed for each in given_types)
-    assert found.fraction_bits == max(each.fraction_bits for each in given_types)
+    assert difference.signed
+    assert 2**difference.int_bits >= most or not any(data_type.signed for data_type in given_types)
+    assert difference.fraction_bits == max(data_type.fraction_bits for data_type in given_types)

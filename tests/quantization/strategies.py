@@ -51,9 +51,9 @@ def specs(draw: st.DrawFn) -> QuantizerSpec:
     """Any specification: some fields given, the others default, combinations that are refused left out."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     names = [name for name in KINDS[kind].model_fields if name != "kind"]
-    given = draw(st.lists(st.sampled_from(names), unique=True, max_size=5))
+    drawn = draw(st.lists(st.sampled_from(names), unique=True, max_size=5))
     values = {
-        name: draw(_OF_KIND.get((kind, name), FIELDS.get(name, st.booleans()))) for name in sorted(given)
+        name: draw(_OF_KIND.get((kind, name), FIELDS.get(name, st.booleans()))) for name in sorted(drawn)
     }
     try:
         return as_spec({"kind": kind} | values)

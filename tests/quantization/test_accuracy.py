@@ -45,15 +45,15 @@ def _assignment(kernel: str, bias: str, activation: str) -> dict[str, Any]:
 def _accuracy(assignment: dict[str, Any], digits: tuple[np.ndarray, np.ndarray]) -> float:
     """Test accuracy in percent, mean over the seeds."""
     x, y = digits
-    found = []
+    accuracies = []
     for seed in _SEEDS:
         keras.utils.set_random_seed(seed)
         model = quantize(_network(), assignment)
         loss = "sparse_categorical_crossentropy"
         model.compile(keras.optimizers.Adam(3e-3), loss, metrics=["accuracy"], jit_compile=False)
         model.fit(x[:_TRAINED], y[:_TRAINED], epochs=12, batch_size=32, verbose=0)
-        found.append(100 * model.evaluate(x[_TRAINED:], y[_TRAINED:], verbose=0)[1])
-    return float(np.mean(found))
+        accuracies.append(100 * model.evaluate(x[_TRAINED:], y[_TRAINED:], verbose=0)[1])
+    return float(np.mean(accuracies))
 
 
 @pytest.fixture(scope="module")

@@ -51,18 +51,18 @@ def test_integers_saturate_at_their_width(value: int, bits: int) -> None:
 @given(st.integers(-(2**40), 2**40), st.integers(-4, 12), _WIDTHS)
 def test_quantize_rounds_half_to_even(halves: int, frac_bits: int, bits: int) -> None:
     x = halves / 2 / 2**frac_bits
-    found = FixedPoint.quantize(x, bits, frac_bits)
-    assert found.values == _held(round(Fraction(halves, 2)), bits)
+    quantized = FixedPoint.quantize(x, bits, frac_bits)
+    assert quantized.values == _held(round(Fraction(halves, 2)), bits)
 
 
 @settings(deadline=None)
 @given(tensors(), st.integers(0, 40))
 def test_rescaling_down_rounds_half_up(x: FixedPoint, fewer: int) -> None:
     target = int(x.frac_bits) - fewer
-    found, shift = x.rescale(target)
+    rescaled, shift = x.rescale(target)
     assert shift == -fewer
     expected = math.floor(_exact(x) * Fraction(2) ** target + Fraction(1, 2))
-    assert found.values[0] == _held(expected, x.value_bits)
+    assert rescaled.values[0] == _held(expected, x.value_bits)
 
 
 @settings(deadline=None)
@@ -75,9 +75,9 @@ def test_a_shift_rounds_down(x: FixedPoint, places: int) -> None:
 @settings(deadline=None)
 @given(tensors())
 def test_floor_is_the_largest_whole_number_below(x: FixedPoint) -> None:
-    found, shift = x.floor()
+    floored, shift = x.floor()
     assert shift == x.frac_bits
-    assert found.values[0] == _held(math.floor(_exact(x)), x.value_bits)
+    assert floored.values[0] == _held(math.floor(_exact(x)), x.value_bits)
 
 
 @settings(deadline=None)
@@ -99,10 +99,10 @@ def test_a_product_in_a_wide_buffer_is_exact(x: FixedPoint, y: FixedPoint) -> No
 @settings(deadline=None)
 @given(tensors(), tensors().filter(lambda y: y.values[0] != 0))
 def test_division_rounds_towards_zero(x: FixedPoint, y: FixedPoint) -> None:
-    found = x / y
+    quotient = x / y
     expected = math.trunc(Fraction(int(x.values[0]), int(y.values[0])))
-    assert found.values[0] == _held(expected, x.value_bits)
-    assert found.frac_bits == x.frac_bits - y.frac_bits
+    assert quotient.values[0] == _held(expected, x.value_bits)
+    assert quotient.frac_bits == x.frac_bits - y.frac_bits
 
 
 @settings(deadline=None)
@@ -134,9 +134,9 @@ def test_a_sum_over_differing_binary_points_aligns_them_first() -> None:
 
 
 def test_integers_cannot_be_changed_behind_the_tensor() -> None:
-    own = np.array([1, 2])
-    x = FixedPoint(own, 7)
-    own[0] = 5
+    values = np.array([1, 2])
+    x = FixedPoint(values, 7)
+    values[0] = 5
     assert x.values[0] == 1
     with pytest.raises(ValueError, match="read-only"):
         x.values[0] = 5

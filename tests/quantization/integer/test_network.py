@@ -204,8 +204,8 @@ class TestLayers:
             x, layers.Dense(4, name="dense")(x), {"dense": _WEIGHTS | {"kernel": "max_per_axis(4)"}}
         )
         images = _images(8, 6)
-        found = integer_network(model, _PIXELS).logits(images).to_float()
-        np.testing.assert_allclose(found, ops.convert_to_numpy(model(images)), rtol=1e-6, atol=1e-7)
+        logits = integer_network(model, _PIXELS).logits(images).to_float()
+        np.testing.assert_allclose(logits, ops.convert_to_numpy(model(images)), rtol=1e-6, atol=1e-7)
 
     def test_a_softmax_before_a_flatten_is_left_out_too(self) -> None:
         x = _input(1, 1, 5)
@@ -261,18 +261,18 @@ class TestActivations:
     ) -> None:
         spec = parse_quantizer(text)
         x = IntegerTensor(np.array(codes), np.array(exponent))
-        found = integer_quantizer(spec, "layer")(x).to_float()
+        actual = integer_quantizer(spec, "layer")(x).to_float()
         expected = build_quantizer(spec)(x.to_float().astype(np.float32))
-        np.testing.assert_array_equal(found.astype(np.float32), ops.convert_to_numpy(expected))
+        np.testing.assert_array_equal(actual.astype(np.float32), ops.convert_to_numpy(expected))
 
     @pytest.mark.parametrize("text", [text for text in _ACTIVATIONS if text not in _ROUNDED_TWICE])
     @given(x=st.lists(st.floats(-40, 40, width=32, allow_subnormal=False), min_size=1, max_size=8))
     @settings(max_examples=40, deadline=None)
     def test_floats_enter_as_the_float_quantizer_has_them(self, text: str, x: list[float]) -> None:
         spec = parse_quantizer(text)
-        found = encode_floats(spec, x, "layer").to_float()
+        actual = encode_floats(spec, x, "layer").to_float()
         expected = build_quantizer(spec)(np.array(x, np.float32))
-        np.testing.assert_array_equal(found.astype(np.float32), ops.convert_to_numpy(expected))
+        np.testing.assert_array_equal(actual.astype(np.float32), ops.convert_to_numpy(expected))
 
     @pytest.mark.parametrize(
         ("text", "reason"),
@@ -300,14 +300,14 @@ class TestArithmetic:
     @settings(deadline=None)
     @given(st.integers(-127, 127), st.floats(2.0**-20, 1024, width=32))
     def test_every_float_scale_is_an_integer_times_a_power_of_two(self, code: int, scale: float) -> None:
-        found = dyadic(code, np.float32(scale))
-        assert math.ldexp(int(found.codes), int(found.exponent)) == code * scale
+        tensor = dyadic(code, np.float32(scale))
+        assert math.ldexp(int(tensor.codes), int(tensor.exponent)) == code * scale
 
     def test_a_power_of_two_leaves_the_codes_as_they_are(self) -> None:
         codes = np.array([[3, -7], [1, 0]])
-        found = dyadic(codes, np.array([0.25, 2.0], np.float32))
-        np.testing.assert_array_equal(found.codes, codes)
-        np.testing.assert_array_equal(found.exponent, [-2, 1])
+        tensor = dyadic(codes, np.array([0.25, 2.0], np.float32))
+        np.testing.assert_array_equal(tensor.codes, codes)
+        np.testing.assert_array_equal(tensor.exponent, [-2, 1])
 
     def test_an_accumulator_that_overflows_names_the_layer(self) -> None:
         x = _input(4)

@@ -27,8 +27,8 @@ def test_outputs_sum_to_between_the_square_roots_of_a_half_and_of_two(logits: li
 @settings(deadline=None)
 @given(_LOGITS)
 def test_outputs_are_powers_of_two(logits: list[int]) -> None:
-    found = _shiftmax(logits)
-    mantissas = np.frexp(found[found > 0])[0]
+    shares = _shiftmax(logits)
+    mantissas = np.frexp(shares[shares > 0])[0]
     assert (mantissas == 0.5).all()
 
 
@@ -41,10 +41,10 @@ def test_adding_a_whole_number_to_all_changes_nothing(logits: list[int], offset:
 @settings(deadline=None)
 @given(st.lists(st.integers(-20, 20), min_size=1, max_size=12))
 def test_integers_equal_the_floats_down_to_the_last_bit_kept(logits: list[int]) -> None:
-    found = IntegerShiftmax(exp_bitwidth=14)(FixedPoint(logits, 7)).tensor
+    shares = IntegerShiftmax(exp_bitwidth=14)(FixedPoint(logits, 7)).tensor
     floats = _shiftmax(logits)
-    kept = np.subtract(max(logits), logits) <= 28
-    np.testing.assert_array_equal(found.to_float()[kept], np.floor(floats * 2**14)[kept] / 2**14)
+    counted = np.subtract(max(logits), logits) <= 28
+    np.testing.assert_array_equal(shares.to_float()[counted], np.floor(floats * 2**14)[counted] / 2**14)
 
 
 def test_the_shift_that_floored_the_input_is_recorded() -> None:

@@ -146,8 +146,8 @@ def test_the_layer_with_fewest_bits_is_the_most_sensitive(trained: keras.Model, 
     x = digits[0][:200]
     coarse = calibrate(trained, x, weight_bits=2, layers=["head"])
     fine = calibrate(trained, x, weight_bits=8, layers=["conv"])
-    found = sensitivity(trained, coarse | fine, x)
-    assert found["head"] < found["conv"]
+    ratios = sensitivity(trained, coarse | fine, x)
+    assert ratios["head"] < ratios["conv"]
 
 
 def test_rounded_weights_are_what_the_model_computed_with_already(trained: keras.Model, digits: Any) -> None:

@@ -267,10 +267,10 @@ def test_weights_that_are_held_are_quantized_once_and_give_the_same(monkeypatch:
     with caching_weights(model):
         for _ in range(2):
             np.testing.assert_array_equal(np.asarray(model(x)), plainly)
-        held = export_integers(model)
+        arrays = export_integers(model)
     assert len(counted) == 1
     for name, codes in exported.items():
-        np.testing.assert_array_equal(held[name], codes)
+        np.testing.assert_array_equal(arrays[name], codes)
     model.get_layer("head").kernel.assign(model.get_layer("head").kernel * -3.0)
     assert not np.array_equal(np.asarray(model(x)), plainly), "what was held is let go"
 

@@ -91,8 +91,8 @@ def test_folding_keeps_the_outputs(name: str, mode: str) -> None:
 @pytest.mark.parametrize("name", _MODELS)
 def test_folding_takes_the_normalizations_out(name: str) -> None:
     model = _MODELS[name]()
-    kept = {layer.name for layer in model.layers} - set(_PAIRS[name].values())
-    assert {layer.name for layer in fold(model).layers} == kept
+    remaining = {layer.name for layer in model.layers} - set(_PAIRS[name].values())
+    assert {layer.name for layer in fold(model).layers} == remaining
 
 
 @pytest.mark.parametrize("name", _MODELS)

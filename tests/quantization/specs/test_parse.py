@@ -37,10 +37,10 @@ def test_a_data_type_has_the_width_of_its_specification(spec: QuantizerSpec) -> 
 @given(st.text(max_size=30))
 def test_any_text_is_a_specification_or_a_quantizer_error(text: str) -> None:
     try:
-        found = parse_quantizer(text).kind
+        outcome = parse_quantizer(text).kind
     except QuantizerError as error:
-        found = error.text
-    assert found == text or found in KINDS
+        outcome = error.text
+    assert outcome == text or outcome in KINDS
 
 
 @pytest.mark.parametrize(

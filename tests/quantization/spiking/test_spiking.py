@@ -109,13 +109,13 @@ class TestQuantization:
     def test_everything_fits_its_width(
         self, method: str, specification: XyloSpecification, bits: int, threshold_bits: int
     ) -> None:
-        made = METHODS[method](
+        parameters = METHODS[method](
             specification, bits_per_weight=bits, bits_per_threshold=threshold_bits
         ).arrays()
         for name in ("weights_in", "weights_rec", "weights_out", "bias", "bias_out"):
-            assert np.abs(made.get(name, [0])).max() < 2 ** (bits - 1)
+            assert np.abs(parameters.get(name, [0])).max() < 2 ** (bits - 1)
         for name in ("threshold", "threshold_out"):
-            assert np.abs(made[name]).max() < 2 ** (threshold_bits - 1)
+            assert np.abs(parameters[name]).max() < 2 ** (threshold_bits - 1)
 
     @pytest.mark.parametrize("method", list(METHODS))
     @settings(deadline=None)
@@ -133,8 +133,8 @@ class TestQuantization:
     def test_fuzzy_scaling_clips_the_outlier_and_resolves_the_rest(self) -> None:
         arrays = _arrays() | {"weights_rec": np.array([[0.1, 0.1, -0.1]] * 2 + [[0.1, 0.1, 10.0]])[..., None]}
         arrays["threshold"] = np.ones(3)
-        given = XyloSpecification.from_arrays(arrays)
-        plain, fuzzy = global_quantize(given), global_quantize(given, fuzzy_scaling=True)
+        specification = XyloSpecification.from_arrays(arrays)
+        plain, fuzzy = global_quantize(specification), global_quantize(specification, fuzzy_scaling=True)
         assert fuzzy.weights_rec.max() == 127
         assert fuzzy.weights_rec[0, 0] > plain.weights_rec[0, 0]
 

@@ -20,17 +20,17 @@ def net() -> dict[str, Any]:
 
 def changed(layer: str, **config: Any) -> dict[str, Any]:
     """The small network with other values in one layer's configuration."""
-    made = net()
-    [found] = [entry for entry in made["config"]["layers"] if entry["name"] == layer]
-    found["config"].update(config)
-    return made
+    network_config = net()
+    [entry_of_layer] = [entry for entry in network_config["config"]["layers"] if entry["name"] == layer]
+    entry_of_layer["config"].update(config)
+    return network_config
 
 
 def problem(config: dict[str, Any]) -> Problem:
     with pytest.raises(InvalidSpec) as caught:
         models.output(models.network(ArchitectureModel(config=config)), "/model/config")
-    [found] = caught.value.problems
-    return found
+    [fault] = caught.value.problems
+    return fault
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -41,9 +41,9 @@ def test_every_zoo_network_can_be_searched(name: str) -> None:
 def test_an_unknown_zoo_network_is_answered_with_the_known_ones() -> None:
     with pytest.raises(InvalidSpec) as caught:
         models.network(ZooModel(name="resnet50"))
-    [found] = caught.value.problems
-    assert found.pointer == "/model/name"
-    assert all(name in found.message for name in ZOO)
+    [fault] = caught.value.problems
+    assert fault.pointer == "/model/name"
+    assert all(name in fault.message for name in ZOO)
 
 
 def test_a_given_architecture_is_taken_as_it_is() -> None:
@@ -57,10 +57,10 @@ def test_the_input_shape_is_that_of_one_example() -> None:
 def test_an_unsupported_layer_is_pointed_to_and_the_supported_ones_are_listed() -> None:
     config = net()
     config["config"]["layers"][2]["class_name"] = "Lambda"
-    found = problem(config)
-    assert found.pointer == "/model/config/config/layers/2"
-    assert "Lambda" in found.message
-    assert "Conv2D" in found.message
+    fault = problem(config)
+    assert fault.pointer == "/model/config/config/layers/2"
+    assert "Lambda" in fault.message
+    assert "Conv2D" in fault.message
 
 
 def test_a_wrong_field_is_pointed_to() -> None:
@@ -78,9 +78,9 @@ def test_what_is_no_model_is_refused(config: dict[str, Any]) -> None:
 
 
 def with_last_activation(activation: Any, classes: int) -> dict[str, Any]:
-    made = copy.deepcopy(conv_block_network("net", (8, 8, 1), classes, 3, [4]))
-    made["config"]["layers"][-1]["config"]["activation"] = activation
-    return made
+    config = copy.deepcopy(conv_block_network("net", (8, 8, 1), classes, 3, [4]))
+    config["config"]["layers"][-1]["config"]["activation"] = activation
+    return config
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_classifiers_end_in_scores(activation: Any, scores: int, kind: Any) -> N
     ],
 )
 def test_other_endings_are_refused(activation: str, scores: int, allowed: str) -> None:
-    found = problem(with_last_activation(activation, scores))
-    assert f"ends the model in {activation}" in found.message
-    assert allowed in found.message
+    fault = problem(with_last_activation(activation, scores))
+    assert f"ends the model in {activation}" in fault.message
+    assert allowed in fault.message
 
 
 def test_an_activation_layer_at_the_end_is_not_taken_for_linear() -> None:

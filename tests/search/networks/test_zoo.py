@@ -184,7 +184,9 @@ def test_more_pooling_than_pixels_is_refused() -> None:
 def test_a_network_of_the_zoo_takes_another_dropout_rate() -> None:
     def rates(config: Mapping[str, Any]) -> set[float]:
         layers = config["config"]["layers"]
-        return {each["config"]["rate"] for each in layers if each["class_name"] == "Dropout"}
+        return {
+            layer_name["config"]["rate"] for layer_name in layers if layer_name["class_name"] == "Dropout"
+        }
 
     assert rates(zoo_config("mnist_convblock")) == {0.2}
     assert rates(zoo_config("mnist_convblock", 0.0)) == {0.0}

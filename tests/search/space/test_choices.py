@@ -37,8 +37,8 @@ def problems(limits: dict[str, Any], **more: Any) -> dict[str, str]:
     return {problem.pointer: problem.message for problem in caught.value.problems}
 
 
-def candidates(found: Choices, name: str) -> list[str]:
-    return [str(label) for label in found.dimensions()[name]]
+def candidates(job_space: Choices, name: str) -> list[str]:
+    return [str(label) for label in job_space.dimensions()[name]]
 
 
 def mnist() -> Network:
@@ -46,8 +46,8 @@ def mnist() -> Network:
 
 
 def test_a_number_caps_the_nominal_bits() -> None:
-    found = space({"by_class": {"Conv2D": {"kernel": 2}}})
-    assert candidates(found, "conv_a.kernel") == [
+    job_space = space({"by_class": {"Conv2D": {"kernel": 2}}})
+    assert candidates(job_space, "conv_a.kernel") == [
         str(parse_quantizer(text))
         for text in (
             "binary",
@@ -60,38 +60,43 @@ def test_a_number_caps_the_nominal_bits() -> None:
 
 
 def test_a_list_picks_quantizers_in_the_order_of_the_space() -> None:
-    found = space({"by_class": {"Conv2D": {"kernel": ["ternary", "binary"]}}})
-    assert candidates(found, "conv_a.kernel") == [str(parse_quantizer(t)) for t in ("binary", "ternary")]
+    job_space = space({"by_class": {"Conv2D": {"kernel": ["ternary", "binary"]}}})
+    assert candidates(job_space, "conv_a.kernel") == [str(parse_quantizer(t)) for t in ("binary", "ternary")]
 
 
 def test_a_slot_without_a_limit_takes_the_default() -> None:
-    found = space({"by_class": {"Dense": {"kernel": 1}}, "default": {"bias": 4}})
-    assert [str(spec) for spec in found._by_label["dense.bias"].values()] == [
+    job_space = space({"by_class": {"Dense": {"kernel": 1}}, "default": {"bias": 4}})
+    assert [str(spec) for spec in job_space._by_label["dense.bias"].values()] == [
         str(parse_quantizer(text)) for text in ("quantized_bits(4,0,1)", "quantized_po2(4,8)")
     ]
 
 
 def test_in_layer_activations_are_choices_of_their_own() -> None:
-    found = space({"by_class": {"Dense": [8, 8, 4]}})
-    assert set(found.dimensions()) == {"hidden.kernel", "hidden.activation", "dense.kernel", "dense.bias"}
+    job_space = space({"by_class": {"Dense": [8, 8, 4]}})
+    assert set(job_space.dimensions()) == {
+        "hidden.kernel",
+        "hidden.activation",
+        "dense.kernel",
+        "dense.bias",
+    }
 
 
 def test_softmax_is_never_quantized() -> None:
-    found = space({"by_class": {"Activation": [4]}})
-    assert set(found.dimensions()) == {"relu_a.activation"}
+    job_space = space({"by_class": {"Activation": [4]}})
+    assert set(job_space.dimensions()) == {"relu_a.activation"}
 
 
 def test_layers_under_one_pattern_share_each_choice() -> None:
-    found = space({"by_name": {"conv_[ab]": [4, 8, 4]}})
-    assert set(found.dimensions()) == {"/conv_[ab]/.kernel", "/conv_[ab]/.bias"}
-    chosen = found.assignment({name: labels[0] for name, labels in found.dimensions().items()})
+    job_space = space({"by_name": {"conv_[ab]": [4, 8, 4]}})
+    assert set(job_space.dimensions()) == {"/conv_[ab]/.kernel", "/conv_[ab]/.bias"}
+    chosen = job_space.assignment({name: labels[0] for name, labels in job_space.dimensions().items()})
     assert chosen.quantizers["conv_a"] == chosen.quantizers["conv_b"]
 
 
 def test_the_first_pattern_that_matches_wins_over_later_ones_and_over_the_class() -> None:
-    found = space({"by_name": {"conv_a": [1], "conv_.*": [2]}, "by_class": {"Conv2D": [8]}})
-    assert {"/conv_a/.kernel", "/conv_.*/.kernel"} <= set(found.dimensions())
-    assert "conv_a.kernel" not in found.dimensions()
+    job_space = space({"by_name": {"conv_a": [1], "conv_.*": [2]}, "by_class": {"Conv2D": [8]}})
+    assert {"/conv_a/.kernel", "/conv_.*/.kernel"} <= set(job_space.dimensions())
+    assert "conv_a.kernel" not in job_space.dimensions()
 
 
 def test_a_pattern_has_to_match_the_whole_name() -> None:
@@ -99,41 +104,41 @@ def test_a_pattern_has_to_match_the_whole_name() -> None:
 
 
 def test_a_pattern_that_matches_no_layer_is_an_error() -> None:
-    found = problems({"by_name": {"dens": [4]}, "by_class": {"Dense": [8]}})
-    assert "'dens' matches" in found["/limits/by_name/0/pattern"]
+    faults = problems({"by_name": {"dens": [4]}, "by_class": {"Dense": [8]}})
+    assert "'dens' matches" in faults["/limits/by_name/0/pattern"]
 
 
 def test_a_class_that_does_not_occur_is_a_warning() -> None:
-    found = space({"by_class": {"DepthwiseConv2D": [4], "Dense": [8]}})
-    assert any("DepthwiseConv2D" in warning for warning in found.warnings)
+    job_space = space({"by_class": {"DepthwiseConv2D": [4], "Dense": [8]}})
+    assert any("DepthwiseConv2D" in warning for warning in job_space.warnings)
 
 
 def test_a_class_that_cannot_be_quantized_is_an_error_that_names_those_that_can() -> None:
-    found = problems({"by_class": {"Dens": [4]}})
-    assert "Dense" in found["/limits/by_class/Dens"]
+    faults = problems({"by_class": {"Dens": [4]}})
+    assert "Dense" in faults["/limits/by_class/Dens"]
 
 
 def test_a_slot_without_a_candidate_names_layer_limit_and_offer() -> None:
-    found = problems({"by_class": {"Dense": {"bias": 2}}})
-    message = found["/limits/by_class/Dense/bias"]
+    faults = problems({"by_class": {"Dense": {"bias": 2}}})
+    message = faults["/limits/by_class/Dense/bias"]
     assert "'dense'" in message
     assert "of 2 bits" in message
     assert "quantized_bits(8,3,1" in message
 
 
 def test_a_quantizer_that_is_not_in_the_space_is_an_error() -> None:
-    found = problems({"by_class": {"Dense": {"kernel": ["quantized_bits(5,0,1)"]}}})
-    assert "not in the kernel space" in found["/limits/by_class/Dense/kernel"]
+    faults = problems({"by_class": {"Dense": {"kernel": ["quantized_bits(5,0,1)"]}}})
+    assert "not in the kernel space" in faults["/limits/by_class/Dense/kernel"]
 
 
 def test_layers_that_stay_float_are_named() -> None:
-    found = space({"by_class": {"Dense": [8]}})
-    assert any("conv_a" in warning for warning in found.warnings)
+    job_space = space({"by_class": {"Dense": [8]}})
+    assert any("conv_a" in warning for warning in job_space.warnings)
 
 
 def test_only_selected_layers_are_quantized() -> None:
-    found = space({"by_class": {"Conv2D": [4]}}, layers={"indexes": [1]})
-    assert set(found.quantized) == {"conv_a"}
+    job_space = space({"by_class": {"Conv2D": [4]}}, layers={"indexes": [1]})
+    assert set(job_space.quantized) == {"conv_a"}
 
 
 def test_an_index_beyond_the_model_is_an_error() -> None:
@@ -141,14 +146,14 @@ def test_an_index_beyond_the_model_is_an_error() -> None:
 
 
 def test_batch_normalization_is_converted_without_a_choice() -> None:
-    found = choices(spec({"by_class": {"BatchNormalization": []}}), mnist())
-    assert found.dimensions() == {}
-    assert found.assignment({}).quantizers == {f"bn_{index}": {} for index in range(5)}
+    job_space = choices(spec({"by_class": {"BatchNormalization": []}}), mnist())
+    assert job_space.dimensions() == {}
+    assert job_space.assignment({}).quantizers == {f"bn_{index}": {} for index in range(5)}
 
 
 def test_the_size_is_the_number_of_different_assignments() -> None:
-    found = space({"by_class": {"Dense": [1, 4, 1]}}, filters={"by": "layer"})
-    every = {name: len(labels) for name, labels in found.dimensions().items()}
+    job_space = space({"by_class": {"Dense": [1, 4, 1]}}, filters={"by": "layer"})
+    every = {name: len(labels) for name, labels in job_space.dimensions().items()}
     assert every == {
         "hidden.kernel": 2,
         "hidden.activation": 1,
@@ -156,36 +161,36 @@ def test_the_size_is_the_number_of_different_assignments() -> None:
         "dense.bias": 2,
         "hidden.filters": 5,
     }
-    assert found.size() == 2 * 1 * 2 * 2 * 5
+    assert job_space.size() == 2 * 1 * 2 * 2 * 5
 
 
 def test_widths_added_together_are_tied() -> None:
-    found = space({"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "layer"})
-    assert {width.layers for width in found.widths} == {("conv_a", "conv_b"), ("hidden",)}
+    job_space = space({"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "layer"})
+    assert {width.layers for width in job_space.widths} == {("conv_a", "conv_b"), ("hidden",)}
 
 
 def test_the_last_layer_keeps_its_width() -> None:
-    found = space({"by_class": {"Dense": [8]}}, filters={"by": "layer"})
-    assert "dense" not in {name for width in found.widths for name in width.layers}
+    job_space = space({"by_class": {"Dense": [8]}}, filters={"by": "layer"})
+    assert "dense" not in {name for width in job_space.widths for name in width.layers}
 
 
 def test_excepted_layers_keep_their_width_and_so_do_those_tied_to_them() -> None:
-    found = space(
+    job_space = space(
         {"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "layer", "exceptions": ["conv_b"]}
     )
-    assert {width.layers for width in found.widths} == {("hidden",)}
+    assert {width.layers for width in job_space.widths} == {("hidden",)}
 
 
 def test_an_exception_that_matches_nothing_is_an_error() -> None:
-    found = problems({"by_class": {"Dense": [8]}}, filters={"by": "layer", "exceptions": ["^dens$"]})
-    assert "/filters/exceptions/0" in found
+    faults = problems({"by_class": {"Dense": [8]}}, filters={"by": "layer", "exceptions": ["^dens$"]})
+    assert "/filters/exceptions/0" in faults
 
 
 def test_one_multiple_for_all_when_tuned_by_block() -> None:
-    found = space({"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "block"})
-    assert [width.name for width in found.widths] == ["filters"]
-    chosen = {name: labels[0] for name, labels in found.dimensions().items()} | {"filters": 0.5}
-    assert found.assignment(chosen).widths == {"conv_a": 4, "conv_b": 4, "hidden": 5}
+    job_space = space({"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "block"})
+    assert [width.name for width in job_space.widths] == ["filters"]
+    chosen = {name: labels[0] for name, labels in job_space.dimensions().items()} | {"filters": 0.5}
+    assert job_space.assignment(chosen).widths == {"conv_a": 4, "conv_b": 4, "hidden": 5}
 
 
 def test_a_layer_that_feeds_a_reshape_keeps_its_width() -> None:
@@ -198,16 +203,18 @@ def test_a_layer_that_feeds_a_reshape_keeps_its_width() -> None:
             layer("Dense", "dense", ["flat"], units=2),
         ],
     )
-    found = space({"by_class": {"Dense": [8]}}, net, filters={"by": "layer"})
-    assert found.widths == ()
-    assert any("Reshape" in warning for warning in found.warnings)
+    job_space = space({"by_class": {"Dense": [8]}}, net, filters={"by": "layer"})
+    assert job_space.widths == ()
+    assert any("Reshape" in warning for warning in job_space.warnings)
 
 
 def test_the_notebook_s_limits_give_the_notebook_s_choices_on_its_mnist_net() -> None:
-    found = choices(spec({"by_class": NOTEBOOK}, filters={"by": "layer", "exceptions": ["^dense"]}), mnist())
-    dimensions = found.dimensions()
+    job_space = choices(
+        spec({"by_class": NOTEBOOK}, filters={"by": "layer", "exceptions": ["^dense"]}), mnist()
+    )
+    dimensions = job_space.dimensions()
     assert len(dimensions["conv2d_0.kernel"]) == 7
     assert len(dimensions["dense.kernel"]) == 7
     assert len(dimensions["act_0.activation"]) == 5
-    assert len(found.widths) == 5
-    assert found.size() == (7 * 5 * 5) ** 5 * 7 * 3
+    assert len(job_space.widths) == 5
+    assert job_space.size() == (7 * 5 * 5) ** 5 * 7 * 3

@@ -71,19 +71,19 @@ def best_in_the_middle(assignment: Any) -> Outcome:
 @pytest.mark.parametrize("kind", [kind for kind in ORACLES if kind != "hyperband"])
 def test_every_oracle_tries_the_rates_of_a_network_one_after_the_other(kind: str) -> None:
     space = replace(make_choices(2), learning_rates=RATES)
-    found = Search(make_spec(kind, trials=20), space, best_in_the_middle).run()
-    assert space.size() == len(found.history) == 6
-    assert len(set(found.keys())) == 6
-    assert {trial.assignment.learning_rate for trial in found.history} == set(RATES)
+    finished = Search(make_spec(kind, trials=20), space, best_in_the_middle).run()
+    assert space.size() == len(finished.history) == 6
+    assert len(set(finished.keys())) == 6
+    assert {trial.assignment.learning_rate for trial in finished.history} == set(RATES)
 
 
 def test_hyperband_draws_rates_too() -> None:
     space = replace(make_choices(3), learning_rates=RATES)
-    found = Search(make_spec("hyperband", trials=12), space, best_in_the_middle).run()
-    assert len({trial.assignment.learning_rate for trial in found.history}) > 1
-    for trial in found.history:
+    finished = Search(make_spec("hyperband", trials=12), space, best_in_the_middle).run()
+    assert len({trial.assignment.learning_rate for trial in finished.history}) > 1
+    for trial in finished.history:
         if trial.parent is not None:
-            assert trial.assignment == found.history[trial.parent].assignment
+            assert trial.assignment == finished.history[trial.parent].assignment
 
 
 def test_each_block_chooses_its_own_rate_and_the_last_one_counts() -> None:
@@ -103,12 +103,12 @@ def test_each_block_chooses_its_own_rate_and_the_last_one_counts() -> None:
 
     network = models.network(spec.model)
     first, second = stages(spec, choices(spec, network), Pricer(spec.goal, network).reference())
-    made = []
+    measured_trials = []
     for stage, rate in ((first, 0.001), (second, 0.1)):
         assert stage.choices.dimensions()[LEARNING_RATE] == RATES
-        labels = {name: each[0] for name, each in stage.choices.dimensions().items()}
-        made.append(stage.choices.assignment(labels | {LEARNING_RATE: rate}))
-    assert on_top_of(*made).learning_rate == 0.1
+        labels = {name: choice_labels[0] for name, choice_labels in stage.choices.dimensions().items()}
+        measured_trials.append(stage.choices.assignment(labels | {LEARNING_RATE: rate}))
+    assert on_top_of(*measured_trials).learning_rate == 0.1
 
 
 def test_a_dry_run_counts_the_rates() -> None:

@@ -62,13 +62,13 @@ def test_the_search_knows_the_slots_that_the_layer_has(class_name: str) -> None:
     model = model_of(class_name)
     layer = quantize(model, {"x": {}}).get_layer("x")
     assert isinstance(layer, QUANTIZED_LAYERS[class_name])
-    known = {slot for slot, _ in searched_slots(read_network(model.get_config()).layer("x"))}
+    searched = {slot for slot, _ in searched_slots(read_network(model.get_config()).layer("x"))}
     # a layer can also quantize its linear output and BatchNormalization's parameters; a search does not choose them
     beyond = {"gamma", "beta", "mean", "variance", "inverse"}
     if class_name == "MultiHeadAttention":
         beyond = {"kernel", "bias", "activation"}  # what all projections share, and the output
     linear = model.get_layer("x").get_config().get("activation") == "linear"
-    assert known == set(layer.slots) - beyond - ({"activation"} if linear else set())
+    assert searched == set(layer.slots) - beyond - ({"activation"} if linear else set())
 
 
 @pytest.mark.parametrize("class_name", LAYERS)
@@ -78,9 +78,9 @@ def test_what_is_sampled_is_what_is_built(class_name: str) -> None:
     draw = random.Random(class_name)
     for _ in range(3):
         values = {name: draw.choice(labels) for name, labels in space.dimensions().items()}
-        wanted = space.assignment(values).quantizers["x"]
-        built = read_quantizers(quantize(model, {"x": wanted}))["x"]
-        assert {slot: spec for slot, spec in built.items() if spec is not None} == dict(wanted)
+        assigned = space.assignment(values).quantizers["x"]
+        built = read_quantizers(quantize(model, {"x": assigned}))["x"]
+        assert {slot: spec for slot, spec in built.items() if spec is not None} == dict(assigned)
 
 
 def test_recurrent_activations_are_never_random() -> None:
