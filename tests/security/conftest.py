@@ -1,4 +1,4 @@
-"""The application as others reach it: keys of two tenants, and one tenant's job with a measured trial."""
+"""The application with keys of two tenants, and a job of one tenant with a measured trial."""
 
 from __future__ import annotations
 

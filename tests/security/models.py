@@ -1,4 +1,4 @@
-"""Model files for the tests, made without Keras: one that is good, and the parts to make others of."""
+"""Model files for tests, made without Keras: a valid one, and parts to make others from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every route x (no key, wrong tenant, read, submit, admin, operator): who is let through, what a stranger learns."""
+"""Every route x (no key, wrong tenant, read, submit, admin, operator): who is allowed, and what others can learn."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def test_the_walk_finds_what_the_reference_describes(app: FastAPI, all_routes: l
     assert len(described) > 15
 
 
-def test_every_route_asks_for_a_scope_unless_it_is_named_as_open(all_routes: list[Route]) -> None:
+def test_every_route_requires_a_scope_unless_it_is_listed_as_open(all_routes: list[Route]) -> None:
     without = {route.key for route in all_routes if route.scope is None}
     assert without == set(OPEN)
 
 
-def test_what_changes_something_asks_for_more_than_reading(all_routes: list[Route]) -> None:
+def test_routes_that_change_something_require_more_than_read(all_routes: list[Route]) -> None:
     writing = [route for route in all_routes if route.method not in _SAFE and route.key not in OPEN]
     assert {route.key for route in writing if route.scope is KeyScope.READ} == READING
 
@@ -156,7 +156,7 @@ def ids(http: TestClient, api_keys: Keys, filled: Filled) -> dict[str, str]:
     return ids_by_resource
 
 
-def test_without_a_key_nothing_is_answered(
+def test_without_a_key_every_route_is_refused(
     http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route]
 ) -> None:
     for route in all_routes:
@@ -172,7 +172,7 @@ def test_without_a_key_nothing_is_answered(
 @pytest.mark.parametrize(
     "sent", ["Bearer nonsense", "Basic YTpi", "Bearer fewbits_" + "0" * 12 + "_" + "1" * 48]
 )
-def test_with_a_wrong_key_nothing_is_answered(
+def test_with_a_wrong_key_every_route_is_refused(
     http: TestClient, api_keys: Keys, ids: dict[str, str], all_routes: list[Route], sent: str
 ) -> None:
     for route in all_routes:

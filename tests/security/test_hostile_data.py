@@ -1,4 +1,4 @@
-"""Data files that want more than to be arrays. Each is made here, is refused with a reason, and leaves nothing."""
+"""Data files that are more than arrays: each is refused with a reason, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model files that want more than to be a model. Each is made here, is refused with a reason, and leaves nothing."""
+"""Model files that are more than a model: each is refused with a reason, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HDF5 files that want more than to be weights, and a reader that was taken over: numbers come out, or a reason."""
+"""HDF5 files that are more than weights, and a reader that was taken over: the result is numbers, or a reason."""
 
 from __future__ import annotations
 

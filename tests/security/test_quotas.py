@@ -1,4 +1,4 @@
-"""What a tenant may use, and how it is told that it is enough; how often a key may ask."""
+"""Quotas of tenants and rate limits of keys: what is refused, and how."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_quota_that_is_used_up_is_named(
     assert submit(http, api_keys, job, "other").status_code == 202  # another tenant's is not touched
 
 
-def test_a_job_that_just_fits_is_taken(
+def test_a_job_that_just_fits_is_accepted(
     http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled, job: dict[str, Any]
 ) -> None:
     limited(app, max_running_jobs=2, max_trials=40, max_stored_bytes=10**9, max_compute_s=1e9)
@@ -73,7 +73,7 @@ def test_a_job_that_has_ended_counts_with_the_trials_it_made(
     assert submit(http, api_keys, job).status_code == 202
 
 
-def test_the_settings_limit_tenants_without_limits_of_their_own(
+def test_the_settings_limit_tenants_that_have_no_limits(
     settings: Settings, api_keys: Keys, job: dict[str, Any]
 ) -> None:
     strict = create_app(settings.model_copy(update={"max_trials": 10}))
@@ -86,7 +86,7 @@ def test_the_settings_limit_tenants_without_limits_of_their_own(
 # --- rates ---
 
 
-def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings, api_keys: Keys) -> None:
+def test_a_key_that_exceeds_its_rate_gets_a_retry_after(settings: Settings, api_keys: Keys) -> None:
     slow = create_app(settings.model_copy(update={"requests_per_minute": 3}))
     with TestClient(slow, base_url=URL) as http:
         answers = [http.get("/v1/jobs", headers=api_keys["read"]) for _ in range(4)]
@@ -99,7 +99,7 @@ def test_a_key_that_asks_too_often_is_told_when_to_come_back(settings: Settings,
         assert http.get("/v1/jobs", headers=api_keys["other"]).status_code == 200
 
 
-def test_on_loopback_without_keys_nobody_counts(settings: Settings) -> None:
+def test_on_loopback_without_keys_rates_are_not_limited(settings: Settings) -> None:
     slow = create_app(settings.model_copy(update={"requests_per_minute": 1}))
     with TestClient(slow, base_url=URL) as http:
         assert [http.get("/v1/jobs").status_code for _ in range(3)] == [200, 200, 200]

@@ -1,4 +1,4 @@
-"""Secrets stay where they are: nothing that the service says, logs or stores has a key's secret or a password in it."""
+"""Responses, logs and stored data never have a key's secret or a password."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_no_answer_and_no_log_line_has_a_secret(
     assert PATTERN.search(said + logged) is None
 
 
-def test_a_cookie_stands_in_no_log_line(http: TestClient, api_keys: Keys, written: io.StringIO) -> None:
+def test_a_cookie_is_never_logged(http: TestClient, api_keys: Keys, written: io.StringIO) -> None:
     answer = http.post("/v1/session", json={"key": api_keys.by_name["admin"]})
     assert (
         api_keys.by_name["admin"] in answer.headers["set-cookie"]
@@ -80,7 +80,7 @@ def test_a_cookie_stands_in_no_log_line(http: TestClient, api_keys: Keys, writte
     assert api_keys.by_name["admin"].split("_")[2] not in written.getvalue()
 
 
-def test_a_bug_is_told_by_its_trace_only(
+def test_the_response_to_a_bug_has_its_trace_only(
     settings: Settings,
     api_keys: Keys,
     written: io.StringIO,
@@ -109,7 +109,7 @@ def test_a_bug_is_told_by_its_trace_only(
         assert secret not in answer.text
 
 
-def test_what_the_service_stands_on_is_told_without_its_password(
+def test_failures_of_database_and_broker_do_not_show_passwords(
     settings: Settings, written: io.StringIO
 ) -> None:
     away = settings.model_copy(

@@ -1,4 +1,4 @@
-"""The dashboard's session: a cookie that scripts and other sites cannot use; and what a caller learns of itself."""
+"""The dashboard's session: a cookie that scripts and other sites cannot use; and what it shows to its caller."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_over_https_the_cookie_is_for_https_only(http: TestClient, api_keys: Key
         ({"key": "fewbits_" + "0" * 61}, 401),
     ],
 )
-def test_what_is_no_key_opens_no_session(http: TestClient, api_keys: Keys, body: Any, status: int) -> None:
+def test_an_invalid_key_opens_no_session(http: TestClient, api_keys: Keys, body: Any, status: int) -> None:
     answer = http.post("/v1/session", json=body)
     assert answer.status_code == status
     assert "set-cookie" not in answer.headers
@@ -64,7 +64,7 @@ def test_no_other_site_may_read_answers(http: TestClient, api_keys: Keys) -> Non
     assert http.options("/v1/jobs", headers=preflight).status_code == 405
 
 
-def test_a_caller_learns_its_tenant_scope_and_quotas(
+def test_a_session_shows_tenant_scope_and_quotas(
     http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled
 ) -> None:
     with app.state.database.transaction() as session:

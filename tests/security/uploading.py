@@ -1,4 +1,4 @@
-"""Sends hostile files to a service, and looks at what it leaves behind."""
+"""Sends hostile files to a service, and checks what they leave behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zips of all sorts, honest ones and others: `zipfile` refuses to write most of what the tests need."""
+"""Zip files, valid and invalid: `zipfile` refuses to write most of what the tests need."""
 
 from __future__ import annotations
 

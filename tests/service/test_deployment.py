@@ -1,4 +1,4 @@
-"""The production set-up, as far as files can tell: services, health checks, targets, users."""
+"""The deployment files: services, health checks, targets, users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages that list what the code defines list all of it."""
+"""Pages that list what the code defines are complete."""
 
 from __future__ import annotations
 

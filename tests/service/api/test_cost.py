@@ -382,7 +382,7 @@ def test_what_cannot_be_priced_exits_with_2_and_says_why(
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", "a: [", "just text", "", "a: 2020-01-01", "layers: 3"])
-def test_a_file_that_is_no_network_exits_with_2(run: Run, tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_network_exits_with_2(run: Run, tmp_path: Path, content: str) -> None:
     path = tmp_path / "net.json"
     path.write_text(content)
     result = run("cost", path)

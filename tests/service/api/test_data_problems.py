@@ -54,7 +54,7 @@ def test_a_data_file_that_cannot_be_used_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["truncated", "not a zip", "a zip of something else"])
-def test_a_data_file_that_is_no_npz_is_refused(
+def test_a_data_file_that_is_not_an_npz_is_refused(
     http: TestClient, job: dict[str, Any], data_folder: Path, kind: str
 ) -> None:
     path = data_folder / "bad.npz"
@@ -70,7 +70,7 @@ def test_a_data_file_that_is_no_npz_is_refused(
     assert problem["errors"][0]["pointer"] == "/data/file"
 
 
-def test_a_good_data_file_is_taken(http: TestClient, job: dict[str, Any], data_folder: Path) -> None:
+def test_a_good_data_file_is_accepted(http: TestClient, job: dict[str, Any], data_folder: Path) -> None:
     np.savez(data_folder / "good.npz", **arrays())
     answer = post(http, job | {"data": {"kind": "npz", "file": "good.npz"}}, "/v1/jobs:validate")
     assert answer.json()["data"]["test_samples"] == 10

@@ -1,4 +1,4 @@
-"""What holds for every request: hosts, origins, headers, health, the reference; and what the API process loads."""
+"""Properties of every request: hosts, origins, headers, health, the reference; and what the API process loads."""
 
 from __future__ import annotations
 

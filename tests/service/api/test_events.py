@@ -1,4 +1,4 @@
-"""Events over HTTP: as a list that waits, and as a stream from a real server while a worker works."""
+"""Events over HTTP: as a list that waits, and as a stream from a real server."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def documents(text: str) -> list[dict[str, Any]]:
 # --- lists ---
 
 
-def test_the_list_tells_everything_in_order(http: TestClient, filler: Filler) -> None:
+def test_the_list_has_all_events_in_order(http: TestClient, filler: Filler) -> None:
     filled = finished(filler)
     listed = http.get(f"/v1/jobs/{filled.job_id}/events").json()
     ids = [event["id"] for event in listed["items"]]
@@ -73,7 +73,7 @@ def test_the_list_tells_everything_in_order(http: TestClient, filler: Filler) ->
     assert [event["trial"] for event in listed["items"] if event["type"] == "trial.ended"] == [0, 1]
 
 
-def test_the_list_goes_on_after_what_was_seen(http: TestClient, filler: Filler) -> None:
+def test_the_list_continues_after_the_last_event(http: TestClient, filler: Filler) -> None:
     path = f"/v1/jobs/{finished(filler).job_id}/events"
     whole = http.get(path).json()["items"]
     pieces, last, over = [], 0, False
@@ -85,7 +85,7 @@ def test_the_list_goes_on_after_what_was_seen(http: TestClient, filler: Filler) 
     assert http.get(path, params={"after": last}).json() == {"items": [], "last": last, "over": True}
 
 
-def test_a_list_that_waits_is_answered_when_something_happens(url: str, filler: Filler, app: FastAPI) -> None:
+def test_a_waiting_list_responds_when_something_happens(url: str, filler: Filler, app: FastAPI) -> None:
     filled = filler.job()
     last = httpx.get(f"{url}/v1/jobs/{filled.job_id}/events").json()["last"]
     responses: list[Any] = []
@@ -114,7 +114,7 @@ def test_a_list_does_not_wait_for_a_job_that_has_ended(http: TestClient, filler:
 # --- streams ---
 
 
-def test_a_stream_of_a_job_that_has_ended_tells_everything_and_ends(http: TestClient, filler: Filler) -> None:
+def test_a_stream_of_a_job_that_has_ended_sends_all_events_and_ends(http: TestClient, filler: Filler) -> None:
     path = f"/v1/jobs/{finished(filler).job_id}/events"
     answer = http.get(path, headers=SSE)
     assert answer.headers["content-type"].startswith("text/event-stream")
@@ -123,7 +123,7 @@ def test_a_stream_of_a_job_that_has_ended_tells_everything_and_ends(http: TestCl
     assert documents(answer.text) == http.get(path).json()["items"]
 
 
-def test_a_stream_goes_on_after_the_last_event_id(http: TestClient, filler: Filler) -> None:
+def test_a_stream_continues_after_the_last_event_id(http: TestClient, filler: Filler) -> None:
     path = f"/v1/jobs/{finished(filler).job_id}/events"
     whole = http.get(path).json()["items"]
     for position in (0, 3, len(whole) - 2):
@@ -131,14 +131,14 @@ def test_a_stream_goes_on_after_the_last_event_id(http: TestClient, filler: Fill
         assert documents(http.get(path, headers=headers).text) == whole[position + 1 :]
 
 
-def test_a_browser_that_has_seen_all_of_a_job_is_told_to_stop(http: TestClient, filler: Filler) -> None:
+def test_a_browser_that_has_all_events_of_a_job_gets_204(http: TestClient, filler: Filler) -> None:
     path = f"/v1/jobs/{finished(filler).job_id}/events"
     headers = SSE | {"last-event-id": str(http.get(path).json()["last"])}
     assert http.get(path, headers=headers).status_code == 204
 
 
 @pytest.mark.parametrize("value", ["x", "-1", "1.5", "9" * 30, "\u00b2"])
-def test_a_last_event_id_that_is_none_is_refused(http: TestClient, filler: Filler, value: str) -> None:
+def test_an_invalid_last_event_id_is_refused(http: TestClient, filler: Filler, value: str) -> None:
     headers = {**SSE, "last-event-id": value.encode()}
     answer = http.get(f"/v1/jobs/{filler.job().job_id}/events", headers=headers)  # type: ignore[arg-type]
     assert answer.status_code == 422
@@ -165,7 +165,7 @@ async def until(lines: AsyncIterator[str], event_type: str) -> list[dict[str, An
     raise AssertionError(f"the stream ended without {event_type}")
 
 
-def test_many_streams_wait_without_thread_or_connection_and_hear_of_everything(
+def test_many_streams_wait_without_thread_or_connection_and_get_every_event(
     url: str, app: FastAPI, filler: Filler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "HEARTBEAT_S", 0.05)

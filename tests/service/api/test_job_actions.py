@@ -1,4 +1,4 @@
-"""Jobs over HTTP: paused, resumed, stopped, retried, extended, cloned, changed, deleted; and requests sent twice."""
+"""Actions on jobs over HTTP: pause, resume, stop, retry, extend, clone, change, delete; and idempotency keys."""
 
 from __future__ import annotations
 
@@ -267,7 +267,7 @@ def test_a_deleted_job_is_gone_with_its_trials(http: TestClient, filler: Filler)
     assert http.delete(f"/v1/jobs/{filled.job_id}").status_code == 404
 
 
-def test_a_job_under_way_is_not_deleted(http: TestClient, filler: Filler) -> None:
+def test_an_active_job_is_not_deleted(http: TestClient, filler: Filler) -> None:
     filled = filler.job()
     answer = http.delete(f"/v1/jobs/{filled.job_id}")
     assert answer.status_code == 409
@@ -320,7 +320,7 @@ def test_a_key_belongs_to_one_route(http: TestClient, filler: Filler) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])
-def test_a_key_that_is_none_is_refused(http: TestClient, job: dict[str, Any], key: str) -> None:
+def test_an_invalid_key_is_refused(http: TestClient, job: dict[str, Any], key: str) -> None:
     answer = with_key(http, job, key)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["parameter"] == "Idempotency-Key"
@@ -356,7 +356,7 @@ def test_a_request_that_is_not_answered_yet_is_not_carried_out_again(database: D
         idempotency.claim(session, KeyedRequest("POST /v1/jobs", "one", "bb"))
 
 
-def test_an_interrupted_request_is_taken_over_and_then_makes_no_job(database: Database) -> None:
+def test_an_interrupted_request_is_taken_over_and_then_creates_no_job(database: Database) -> None:
     first = taken(database, REQUEST)
     with database.transaction() as session:
         row = session.query(IdempotencyKey).one()
@@ -381,7 +381,7 @@ def test_keys_are_forgotten_after_their_time(database: Database) -> None:
         assert session.query(IdempotencyKey).count() == 0
 
 
-def test_the_cause_of_an_end_is_told(http: TestClient, filler: Filler, app: FastAPI) -> None:
+def test_a_job_that_has_ended_has_a_cause(http: TestClient, filler: Filler, app: FastAPI) -> None:
     filled = filler.job()
     with app.state.database.transaction() as session:
         jobs.end(session, filled.job_id, JobStatus.FAILED, "nothing", cause=Cause.NO_RESULT)

@@ -1,4 +1,4 @@
-"""What a search has learned, and final trainings: over REST, the client and the command line."""
+"""Analysis of a search, and final trainings: over REST, the client and the command line."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def test_the_analysis_names_every_choice_and_its_layers(client: SearchClient, fi
     assert analysis.explained == pytest.approx(sum(choice.importance for choice in analysis.choices))
 
 
-def test_the_analysis_s_front_is_the_front_and_the_knee_stands_on_it(
-    client: SearchClient, filled: Filled
-) -> None:
+def test_the_analysis_s_front_is_the_front_and_has_the_knee(client: SearchClient, filled: Filled) -> None:
     analysis = client.analysis(filled.job_id)
     assert list(analysis.front) == [point.number for point in client.pareto(filled.job_id).items]
     assert analysis.knee in analysis.front
@@ -49,7 +47,7 @@ def test_an_analysis_that_is_known_is_not_sent_again(http: TestClient, filled: F
     assert http.get(path, headers={"If-None-Match": etag}).status_code == 304
 
 
-def test_a_final_training_asked_for_twice_is_done_once(
+def test_a_final_training_requested_twice_is_done_once(
     client: SearchClient, http: TestClient, filled: Filled
 ) -> None:
     first, again = (client.finalize(filled.job_id, 0, 5) for _ in range(2))
@@ -72,7 +70,7 @@ def test_epochs_out_of_range_are_refused_with_their_field(http: TestClient, fill
     assert [error["pointer"] for error in answer.json()["errors"]] == ["/epochs"]
 
 
-def test_a_final_training_that_failed_may_be_asked_for_again(
+def test_a_final_training_that_failed_may_be_requested_again(
     client: SearchClient, app: FastAPI, filled: Filled
 ) -> None:
     client.finalize(filled.job_id, 0, 5)
@@ -148,7 +146,7 @@ def test_a_spiking_job_is_checked_submitted_and_analysed_like_any_other(client: 
     ]
 
 
-def test_a_spiking_job_that_asks_for_training_is_refused_with_the_field(client: SearchClient) -> None:
+def test_a_spiking_job_with_training_is_refused_with_the_field(client: SearchClient) -> None:
     with pytest.raises(Invalid) as refusal:
         client.submit({**SPIKING, "training": {"epochs": 3}})
     assert [error.pointer for error in refusal.value.problem.errors] == ["/training"]

@@ -1,4 +1,4 @@
-"""A job whose metric is better when smaller: best, front, points and sorting agree; the largest score is the best."""
+"""A job with a minimized metric: best, front, points and sorting agree; the largest score is the best."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists that are sorted, filtered and cut to some fields; what is asked wrongly is named."""
+"""Lists that are sorted, filtered and reduced to some fields; invalid parameters are named."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_the_filter_and_the_status_must_both_hold(standing: tuple[TestClient, Fi
     assert walk(http, path, filter="number<3", status="failed") == []
 
 
-def test_only_the_fields_that_are_asked_for_are_sent(standing: tuple[TestClient, Filled]) -> None:
+def test_only_the_requested_fields_are_sent(standing: tuple[TestClient, Filled]) -> None:
     http, filled = standing
     items = walk(http, f"/v1/jobs/{filled.job_id}/trials", fields="score,number")
     assert {tuple(item) for item in items} == {("number", "score")}
@@ -187,7 +187,7 @@ def test_jobs_are_filtered_by_name(http: TestClient, filler: Filler, job: dict[s
         ({"cursor": "bm9uZQ"}, ["cursor"]),
     ],
 )
-def test_what_cannot_be_asked_is_named_with_what_can(
+def test_an_unknown_field_is_refused_with_the_available_ones(
     standing: tuple[TestClient, Filled], query: dict[str, str], says: list[str]
 ) -> None:
     http, filled = standing

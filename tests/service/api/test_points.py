@@ -79,7 +79,7 @@ def test_the_status_is_still_found_under_its_old_name(http: TestClient, filled: 
     assert "state" not in named
 
 
-def test_a_reader_who_has_other_columns_gets_those_it_asks_for(http: TestClient, filled: Filled) -> None:
+def test_a_client_that_has_other_columns_gets_the_requested_ones(http: TestClient, filled: Filled) -> None:
     path = f"/v1/jobs/{filled.job_id}/points"
     etag = http.get(path, params={"fields": "number"}).headers["etag"]
     answer = http.get(path, params={"fields": "status"}, headers={"if-none-match": etag})
@@ -151,7 +151,7 @@ def test_columns_and_exports_that_have_not_changed_are_not_sent_again(
     assert http.get(url, headers={"if-none-match": tag}).status_code == 200
 
 
-def test_formats_have_tags_of_their_own(http: TestClient, filled: Filled) -> None:
+def test_formats_have_different_entity_tags(http: TestClient, filled: Filled) -> None:
     url = f"/v1/jobs/{filled.job_id}/points"
     tag = http.get(url).headers["etag"]
     headers = {"if-none-match": tag, "accept": "application/x-ndjson"}

@@ -1,4 +1,4 @@
-"""What the service refuses, and how it says so."""
+"""What the service refuses, and the problem documents it sends."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def follow(document: Any, pointer: str) -> None:
         value = value[int(name)] if isinstance(value, list) else value[name]
 
 
-def test_a_refused_job_is_not_stored_and_wakes_nobody(
+def test_a_refused_job_is_not_stored_and_wakes_no_worker(
     http: TestClient, job: dict[str, Any], messages: Path
 ) -> None:
     post(http, job | {"limits": {"by_name": {"no_such_layer": [8]}}})
@@ -171,7 +171,7 @@ def test_a_required_field_that_is_missing_is_named(http: TestClient, job: dict[s
     assert refused(post(http, job))["errors"] == [{"pointer": "/model", "detail": "is required"}]
 
 
-def test_all_faults_are_told_at_once(http: TestClient, job: dict[str, Any]) -> None:
+def test_all_faults_are_listed_at_once(http: TestClient, job: dict[str, Any]) -> None:
     job |= {"budget": {"trials": 0}, "training": {"epochs": 0}, "colour": 1}
     pointers = {fault["pointer"] for fault in refused(post(http, job))["errors"]}
     assert pointers == {"/budget/trials", "/training/epochs", "/colour"}
@@ -204,7 +204,7 @@ def test_a_body_that_is_not_json_is_malformed(http: TestClient, body: bytes) -> 
 
 
 @pytest.mark.parametrize("document", [[], "text", 7, None, True])
-def test_a_body_that_is_no_object_is_refused(http: TestClient, document: Any) -> None:
+def test_a_body_that_is_not_an_object_is_refused(http: TestClient, document: Any) -> None:
     assert refused(post(http, document))["errors"] == [{"pointer": "", "detail": "should be an object"}]
 
 
@@ -324,7 +324,7 @@ def test_a_trial_number_that_cannot_be_one_leads_nowhere(http: TestClient, numbe
     assert "number" in problem["detail"]
 
 
-def test_a_verb_is_a_path_of_its_own(http: TestClient) -> None:
+def test_a_verb_is_a_separate_path(http: TestClient) -> None:
     answer = http.put("/v1/jobs/0123456789abcdef:pause")
     refused(answer, 405)
     assert answer.headers["allow"] == "POST"

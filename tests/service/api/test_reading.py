@@ -1,4 +1,4 @@
-"""What is read of jobs and trials: scores, fronts, progress, pages, files."""
+"""Jobs and trials over HTTP: scores, fronts, progress, pages, files."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_no_trial_of_the_front_is_dominated_and_every_other_is(http: TestClient,
     assert [item["cost"] for item in front] == sorted(item["cost"] for item in front)
 
 
-def test_progress_counts_trials_and_epochs_under_way(http: TestClient, filled: Filled) -> None:
+def test_progress_counts_trials_and_epochs_of_running_ones(http: TestClient, filled: Filled) -> None:
     job = read(http, f"/v1/jobs/{filled.job_id}")
     counts = {status: count for status, count in job["trials"].items() if count}
     assert counts == {"queued": 1, "running": 1, "done": 6, "failed": 1}
@@ -78,7 +78,7 @@ def test_progress_counts_trials_and_epochs_under_way(http: TestClient, filled: F
     assert job["least_energy_pj"] == min(t["energy_pj"] for t in trials(http, filled) if t["energy_pj"])
 
 
-def test_what_was_ruled_out_without_training_is_no_progress(
+def test_trials_ruled_out_without_training_are_not_progress(
     http: TestClient, filled: Filled, filler: Filler
 ) -> None:
     before = read(http, f"/v1/jobs/{filled.job_id}")
@@ -117,7 +117,7 @@ def test_pages_of_trials_give_each_once(http: TestClient, filled: Filled) -> Non
     assert numbers == list(range(9))
 
 
-def test_trials_can_be_asked_for_by_status(http: TestClient, filled: Filled) -> None:
+def test_trials_can_be_listed_by_status(http: TestClient, filled: Filled) -> None:
     failed = read(http, f"/v1/jobs/{filled.job_id}/trials?status=failed")["items"]
     assert [trial["number"] for trial in failed] == [6]
 
@@ -132,7 +132,7 @@ def test_pages_of_jobs_give_each_once_newest_first(http: TestClient, filler: Fil
     assert listed == created[::-1]
 
 
-def test_jobs_can_be_asked_for_by_status(http: TestClient, filler: Filler) -> None:
+def test_jobs_can_be_listed_by_status(http: TestClient, filler: Filler) -> None:
     filler.end(filler.job())
     running = filler.job()
     listed = read(http, "/v1/jobs?status=running")["items"]

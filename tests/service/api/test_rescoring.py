@@ -1,4 +1,4 @@
-"""Finished trials under another goal, over REST, the client and the command line; nothing stored changes."""
+"""Measured trials under another goal, over REST, the client and the command line; nothing stored changes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_other_numbers_in_the_goal_rank_by_the_stored_costs(client: SearchClient
         assert point.score == factor.score(point.metric, point.cost, reference)
 
 
-def test_only_so_many_are_given(client: SearchClient, filled: Filled) -> None:
+def test_only_k_trials_are_returned(client: SearchClient, filled: Filled) -> None:
     assert len(client.rescore(filled.job_id, {"kind": "macs"}, k=3).items) == 3
 
 

@@ -1,4 +1,4 @@
-"""Jobs over HTTP: submitted, checked, cancelled."""
+"""Submission of jobs over HTTP: validated, stored, cancelled."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_job_without_running_trials_is_cancelled_at_once(http: TestClient, fil
     assert answer.json()["trials"]["cancelled"] == 2
 
 
-def test_a_running_trial_learns_that_its_job_is_cancelled(http: TestClient, filler: Filler, app: Any) -> None:
+def test_a_running_trial_sees_that_its_job_is_cancelled(http: TestClient, filler: Filler, app: Any) -> None:
     filled = filler.job()
     claim = filler.start(filler.queue(filled, 1)[0])
     assert http.post(f"/v1/jobs/{filled.job_id}:cancel").json()["status"] == "cancelling"

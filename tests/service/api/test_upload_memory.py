@@ -1,4 +1,4 @@
-"""What comes in goes to disk, not into memory."""
+"""Uploads are written to disk, not kept in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models and data sets as resources: declared, sent in pieces, named by jobs, listed, deleted."""
+"""Uploaded models and data sets: created, sent in parts, used by jobs, listed, deleted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def stored(settings: Settings) -> list[Path]:
 # --- what is told --------------------------------------------------------------------------------------------------
 
 
-def test_an_uploaded_model_tells_its_layers_and_its_address(http: TestClient, settings: Settings) -> None:
+def test_an_uploaded_model_has_its_layers_and_path(http: TestClient, settings: Settings) -> None:
     sent = upload(http)
     model = http.get(f"/v1/models/{sent['id']}").json()
     assert model == sent
@@ -74,7 +74,7 @@ def test_an_architecture_as_json_is_a_model_without_weights(http: TestClient) ->
     assert (model["format"], model["has_weights"], model["keras_version"]) == ("json", False, None)
 
 
-def test_an_uploaded_data_set_tells_its_arrays(http: TestClient) -> None:
+def test_an_uploaded_data_set_has_its_arrays(http: TestClient) -> None:
     dataset = upload(http, DATA, "datasets")
     x_train = next(array for array in dataset["arrays"] if array["name"] == "x_train")
     assert x_train["shape"] == [40, 16]
@@ -136,7 +136,7 @@ def test_content_may_come_in_pieces(http: TestClient, cuts: list[int]) -> None:
     assert answer.json()["sha256"] == hashlib.sha256(MODEL).hexdigest()
 
 
-def test_an_upload_that_broke_off_goes_on_where_it_was(http: TestClient) -> None:
+def test_an_interrupted_upload_continues_at_its_offset(http: TestClient) -> None:
     place = declare(http, MODEL, sha256=hashlib.sha256(MODEL).hexdigest())
     broken = http.put(f"{place}/content", content=MODEL[:3000])
     assert broken.status_code == 202
@@ -145,7 +145,7 @@ def test_an_upload_that_broke_off_goes_on_where_it_was(http: TestClient) -> None
     assert answer.json()["status"] == "complete"
 
 
-def test_a_piece_in_the_wrong_place_is_told_the_right_one(http: TestClient) -> None:
+def test_a_part_at_a_wrong_offset_is_refused_with_the_right_one(http: TestClient) -> None:
     place = declare(http, MODEL)
     http.put(f"{place}/content", content=MODEL[:100])
     answer = http.patch(f"{place}/content", content=MODEL[200:], headers={"upload-offset": "200"})
@@ -161,7 +161,7 @@ def test_a_put_begins_anew(http: TestClient) -> None:
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "", "9" * 30])
-def test_an_offset_that_is_none_is_refused(http: TestClient, offset: str) -> None:
+def test_an_invalid_offset_is_refused(http: TestClient, offset: str) -> None:
     place = declare(http, MODEL)
     answer = http.patch(f"{place}/content", content=MODEL, headers={"upload-offset": offset})
     assert answer.status_code == 422

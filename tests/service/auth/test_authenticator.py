@@ -1,4 +1,4 @@
-"""Whose request it is: keys told apart, remembered for a while, and asked for as soon as there is one."""
+"""Callers of requests: keys are verified, cached for a while, and required as soon as there is one."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_the_first_key_turns_keys_on(authenticator: Authenticator, plain: Databa
         identify(authenticator, None)
 
 
-def test_what_comes_through_a_proxy_needs_a_key(authenticator: Authenticator) -> None:
+def test_a_forwarded_request_needs_a_key(authenticator: Authenticator) -> None:
     with pytest.raises(Unauthorized, match="proxy"):
         identify(authenticator, None, forwarded=True)
 
 
-def test_a_service_that_others_reach_needs_a_key_always(plain: Database, settings: Settings) -> None:
+def test_a_service_on_another_address_always_needs_a_key(plain: Database, settings: Settings) -> None:
     outside = settings.model_copy(update={"host": "0.0.0.0"})
     with pytest.raises(Unauthorized):
         identify(Authenticator(plain, outside, LocalBuckets()), None)

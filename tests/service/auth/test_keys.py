@@ -1,4 +1,4 @@
-"""Keys in SQL: made, rotated, revoked; tenants and their limits."""
+"""Keys in SQL: created, rotated, revoked; tenants and their limits."""
 
 from __future__ import annotations
 

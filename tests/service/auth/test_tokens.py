@@ -1,4 +1,4 @@
-"""What a key looks like, and what is stored of it."""
+"""The text form of keys, and their stored hashes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_a_token_reads_back_as_it_was_written() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "fewbits", "fewbits_123_456", "x" * 200, "fewbits_" + "0" * 61])
-def test_what_is_no_token_is_none(text: str) -> None:
+def test_other_text_is_not_a_token(text: str) -> None:
     assert tokens.parse(text) is None
 
 

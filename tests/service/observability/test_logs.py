@@ -1,4 +1,4 @@
-"""Log lines: what they name, in both formats, and what never stands in them."""
+"""Log lines in both formats: what they name, and what they never have."""
 
 from __future__ import annotations
 

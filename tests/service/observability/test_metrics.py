@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_requests_are_counted_by_route_and_status(http: TestClient) -> None:
     assert not [name for name in metrics if "0" * 16 in str(name)]
 
 
-def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
+def test_jobs_trials_queue_and_workers_are_read_from_the_rows(
     http: TestClient, app: FastAPI, filler: Filler
 ) -> None:
     job = filler.job()
@@ -58,11 +58,11 @@ def test_jobs_trials_queue_and_workers_are_told_from_the_rows(
     assert sum(value for (name, _), value in metrics.items() if name == "fewbits_jobs") == 1
 
 
-def test_before_any_worker_was_seen_there_is_no_age(http: TestClient) -> None:
+def test_before_the_first_heartbeat_there_is_no_age(http: TestClient) -> None:
     assert not [name for name, _ in samples(http) if name == "fewbits_worker_heartbeat_age_seconds"]
 
 
-def test_a_database_that_is_away_costs_its_figures_only(http: TestClient, app: FastAPI) -> None:
+def test_without_a_database_only_its_metrics_are_missing(http: TestClient, app: FastAPI) -> None:
     http.get("/v1/jobs")
     Base.metadata.tables["trials"].drop(app.state.database.engine)
     metrics = samples(http)
