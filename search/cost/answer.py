@@ -46,7 +46,7 @@ class LayerPrice:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class CostFigure:
     """One cost."""
 
     value: float
@@ -74,7 +74,7 @@ class NetworkCost:
     operations_pj: float
     outputs_pj: float
     layers: tuple[LayerPrice, ...]
-    costs: Mapping[str, Figure]
+    costs: Mapping[str, CostFigure]
     second_hand: tuple[str, ...]
     explanation: Mapping[str, Any] | None = None
     types: Mapping[str, Any] | None = None
@@ -108,7 +108,7 @@ class Priced:
             total_pj=report.total_pj,
             reference_pj=self.reference.energy_pj,
             layers=layers,
-            costs={name: Figure(self.cost(name), UNITS[name]) for name in self.spec.costs},
+            costs={name: CostFigure(self.cost(name), UNITS[name]) for name in self.spec.costs},
             second_hand=tuple(table for table, source in technology.price_sources if source.second_hand),
             explanation=None if self.spec.explain is None else self.explanation(self.spec.explain).as_dict(),
             types=data_type_map(report, self.prepared) if self.spec.types else None,
@@ -121,9 +121,9 @@ class Priced:
 
     def explanation(self, layer: str) -> Explanation:
         """What the figures of a layer come from."""
-        known = [priced.name for priced in self.report.layers]
-        if layer not in known:
-            raise InvalidSpec([Problem("/explain", _no_layer(layer, known, " that has a price"))])
+        priced_names = [priced.name for priced in self.report.layers]
+        if layer not in priced_names:
+            raise InvalidSpec([Problem("/explain", _no_layer(layer, priced_names, " that has a price"))])
         return explain(self.report, layer)
 
     def _shares(self) -> Iterable[tuple[PricedLayer, float]]:
@@ -131,12 +131,14 @@ class Priced:
         return ((layer, shares[layer.name]) for layer in self.report.layers)
 
     def _layer(self, layer: PricedLayer, share: float) -> LayerPrice:
-        given = (self.spec.quantizers or {}).get(layer.name, {})
+        slot_quantizers = (self.spec.quantizers or {}).get(layer.name, {})
         return LayerPrice(
             name=layer.name,
             class_name=layer.class_name,
             output_shape=self.prepared.network.layer(layer.name).output_shape,
-            quantizers={slot: str(quantizer) for slot, quantizer in given.items() if quantizer is not None},
+            quantizers={
+                slot: str(quantizer) for slot, quantizer in slot_quantizers.items() if quantizer is not None
+            },
             inputs_pj=layer.energy.inputs_pj,
             parameters_pj=layer.energy.parameters_pj,
             operations_pj=layer.energy.operations_pj,
@@ -153,8 +155,8 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     model = resolve_model(spec.model, uploads)
     network = models.priceable(model)
     settings = spec.settings.settings()
-    own = spec.settings if spec.reference is None else spec.reference
-    reference_settings = own.settings("/settings" if spec.reference is None else "/reference")
+    reference_options = spec.settings if spec.reference is None else spec.reference
+    reference_settings = reference_options.settings("/settings" if spec.reference is None else "/reference")
     problems = [*_unknown_widths(spec, network), *_unknown_slots(spec, network)]
     if problems:
         raise InvalidSpec(problems)
@@ -208,13 +210,13 @@ def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
 
 
 def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
-    known = {layer.name: layer for layer in network.layers}
+    layers = {layer.name: layer for layer in network.layers}
     problems = []
     for name, slots in (spec.quantizers or {}).items():
-        if name not in known:
-            problems.append(Problem(f"/quantizers/{pointer_token(name)}", _no_layer(name, known)))
+        if name not in layers:
+            problems.append(Problem(f"/quantizers/{pointer_token(name)}", _no_layer(name, layers)))
             continue
-        layer, allowed = known[name], priced_slots(known[name])
+        layer, allowed = layers[name], priced_slots(layers[name])
         problems += [
             Problem(
                 f"/quantizers/{pointer_token(name)}/{pointer_token(slot)}",
@@ -235,8 +237,8 @@ def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
     ]
 
 
-def _no_layer(name: str, known: Iterable[str], which: str = "") -> str:
-    names = list(known)
+def _no_layer(name: str, candidates: Iterable[str], which: str = "") -> str:
+    names = list(candidates)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else f"; there are {_listed(names)}"
     return f"there is no layer {name[:100]!r}{which}{hint}"

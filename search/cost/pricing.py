@@ -81,14 +81,14 @@ class Pricer:
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
         """`price(...).value` of each, ten times as fast; None where `price` raises Infeasible."""
-        found: list[float | None] = [None] * len(assignments)
+        costs: list[float | None] = [None] * len(assignments)
         alike: dict[_Widths, list[int]] = {}
         for index, assignment in enumerate(assignments):
             alike.setdefault(_widths_key(assignment), []).append(index)
         for indexes in alike.values():
             for index, value in zip(indexes, self._values([assignments[i] for i in indexes]), strict=True):
-                found[index] = value
-        return found
+                costs[index] = value
+        return costs
 
     def _values(self, assignments: Sequence[Assignment]) -> list[float | None]:
         """Of assignments with the same widths."""

@@ -45,21 +45,21 @@ _WEIGHTS: Final = frozenset(
 
 def _scalar_for_depthwise(place: Place, quantizer: QuantizerSpec) -> str | None:
     """A depthwise kernel has one factor."""
-    given: Any = quantizer
+    arguments: Any = quantizer
     if place.layer.class_name not in ("DepthwiseConv2D", "SeparableConv2D"):
         return None
-    if quantizer.kind == "scale_factor" and isinstance(given.scale_factors, tuple):
+    if quantizer.kind == "scale_factor" and isinstance(arguments.scale_factors, tuple):
         return "a depthwise kernel takes one scale factor"
-    if quantizer.kind in ("quantized_bits", "quantized_linear") and isinstance(given.alpha, str | tuple):
+    if quantizer.kind in ("quantized_bits", "quantized_linear") and isinstance(arguments.alpha, str | tuple):
         return "a depthwise kernel takes one scale factor: give alpha as a number"
     return None
 
 
 def _plain_relu(place: Place, quantizer: QuantizerSpec) -> str | None:
-    given: Any = quantizer
-    if quantizer.kind == "quantized_relu" and (given.negative_slope or given.use_sigmoid):
+    arguments: Any = quantizer
+    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
         return "only a plain ReLU: no negative_slope, no use_sigmoid"
-    if quantizer.kind == "quantized_bits" and given.keep_negative:
+    if quantizer.kind == "quantized_bits" and arguments.keep_negative:
         return "activations are unsigned: keep_negative=False is needed"
     return None
 

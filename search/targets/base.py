@@ -85,14 +85,14 @@ class Target:
         Empty: any assignment of the space may run on the target.
         """
         graph = Graph(network)
-        found = [
+        problems = [
             *self._layer_problems(network),
             *self._candidate_problems(graph, space),
             *self._float_problems(network, space),
         ]
         for rule in self.rules:
-            found += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
-        return found
+            problems += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
+        return problems
 
     def faults(self, place: Place, quantizer: QuantizerSpec) -> list[str]:
         """Why a quantizer may not stand in a place; empty: it may."""
@@ -149,29 +149,33 @@ class Graph:
 
     def before(self, layer: Layer) -> Layer:
         """What feeds the layer's first input, past transparent layers; an input layer at the end."""
-        found = self.network.layer(layer.inbound[0])
-        while found.class_name in TRANSPARENT:
-            found = self.network.layer(found.inbound[0])
-        return found
+        source = self.network.layer(layer.inbound[0])
+        while source.class_name in TRANSPARENT:
+            source = self.network.layer(source.inbound[0])
+        return source
 
     def after(self, layer: Layer) -> list[Layer]:
         """The layers that read this one, past transparent layers."""
-        found: list[Layer] = []
+        following: list[Layer] = []
         for reader in self._readers[layer.name]:
-            found += self.after(reader) if reader.class_name in TRANSPARENT else [reader]
-        return found
+            following += self.after(reader) if reader.class_name in TRANSPARENT else [reader]
+        return following
 
     def place(self, field_name: str, layer: str) -> Place:
         """A field of a layer."""
-        found = self.network.layer(layer)
-        return Place(field_name, found, bool(found.inbound) and self.before(found).class_name == INPUT)
+        network_layer = self.network.layer(layer)
+        return Place(
+            field_name,
+            network_layer,
+            bool(network_layer.inbound) and self.before(network_layer).class_name == INPUT,
+        )
 
     def is_output(self, layer: Layer) -> bool:
         """Whether the layer's values leave the network, past transparent layers and a softmax."""
         if layer.name in self.network.outputs:
             return True
         readers = self._readers[layer.name]
-        passing = [each for each in readers if each.class_name in TRANSPARENT or is_softmax(each)]
+        passing = [entry for entry in readers if entry.class_name in TRANSPARENT or is_softmax(entry)]
         return len(passing) == len(readers) and any(self.is_output(reader) for reader in passing)
 
 
@@ -225,7 +229,7 @@ def power_of_two_alpha(place: Place, quantizer: QuantizerSpec) -> str | None:
 
 def symmetric(place: Place, quantizer: QuantizerSpec) -> str | None:
     """Codes must be as many below zero as above."""
-    given: Any = quantizer
-    if quantizer.kind in ("quantized_bits", "quantized_linear") and not given.symmetric:
+    arguments: Any = quantizer
+    if quantizer.kind in ("quantized_bits", "quantized_linear") and not arguments.symmetric:
         return "symmetric=True is needed"
     return None

@@ -68,12 +68,12 @@ def _has_a_converter(place: Place, quantizer: QuantizerSpec) -> str | None:
 def _number_or_none(place: Place, quantizer: QuantizerSpec) -> str | None:
     """The range of an activation is fixed when the circuit is made."""
     alpha: Any = getattr(quantizer, "alpha", None)
-    return None if not isinstance(alpha, str) else f"alpha={alpha!r} looks at the data; give a number"
+    return None if not isinstance(alpha, str) else f"alpha={alpha!r} depends on the data; give a number"
 
 
 def _plain_relu(place: Place, quantizer: QuantizerSpec) -> str | None:
-    given: Any = quantizer
-    if quantizer.kind == "quantized_relu" and (given.negative_slope or given.use_sigmoid):
+    arguments: Any = quantizer
+    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
         return "only a plain ReLU: no negative_slope, no use_sigmoid"
     return None
 

@@ -29,10 +29,10 @@ _FUNCTIONS: Final = frozenset({"relu"})
 
 def _whole_events(place: Place, quantizer: QuantizerSpec) -> str | None:
     """Events are counted: never negative."""
-    given: Any = quantizer
-    if quantizer.kind == "binary" and not given.use_01:
+    arguments: Any = quantizer
+    if quantizer.kind == "binary" and not arguments.use_01:
         return "a neuron fires or not: use_01=True is needed"
-    if quantizer.kind == "quantized_relu" and (given.negative_slope or given.use_sigmoid):
+    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
         return "events are never negative: no negative_slope, no use_sigmoid"
     return None
 

@@ -237,7 +237,7 @@ class TestHls4ml:
             ("kernel", "quantized_bits(4,0,1,alpha='auto')", "not a power of two"),
             ("kernel", "quantized_bits(4,0,1,alpha=0.3)", "not a power of two"),
             ("activation", "quantized_relu_po2(4)", "is not one of"),
-            ("activation", "quantized_bits(4,0,alpha='auto_po2')", "looks at the data"),
+            ("activation", "quantized_bits(4,0,alpha='auto_po2')", "depends on the data"),
             ("activation", "quantized_relu(4,1,use_sigmoid=True)", "plain ReLU"),
         ],
     )
