@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, literal, select
+from sqlalchemy import literal, select
 from starlette.testclient import TestClient
 
 from search.scoring.forgiving_factor import MAXIMIZE, MINIMIZE, ForgivingFactor
@@ -232,12 +232,12 @@ def test_the_database_scores_the_same(
     assume(abs(cost - factor.budget(reference)) > 1e-9 * cost)
     row = select(literal(metric).label("metric"), literal(cost).label("cost")).subquery()
     score = score_sql(row.c.metric, row.c.cost, factor=factor, reference=reference)
-    with ENGINE.connect() as connection:
-        value = connection.scalar(select(score).select_from(row))
+    with DATABASE.reading() as session:
+        value = session.scalar(select(score).select_from(row))
     assert value == pytest.approx(factor.score(metric, cost, reference), rel=1e-9, abs=1e-12)
 
 
-ENGINE = create_engine("sqlite://")
+DATABASE = Database("sqlite://")
 
 
 # --- ranges ---
