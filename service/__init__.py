@@ -1,0 +1,1 @@
+"""HTTP API, store, queue contract, client, command line and dashboard. Never loads Keras or TensorFlow."""

@@ -1,0 +1,1 @@
+"""One router per resource, and what requests and responses have in common."""

@@ -1,0 +1,1 @@
+"""Keys, sessions, scopes and rate limits."""

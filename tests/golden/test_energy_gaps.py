@@ -15,31 +15,32 @@ from costmodel.settings import EnergySettings
 from tests.costmodel.build import functional, layer, ready, recurrent, single, source
 from tests.golden import files
 from tests.golden.energy_layers import INPUT, KERNEL, WEIGHTS, counts, priced, settings, weights
+from tests.golden.folded_gaps import folded_conv, folded_dense, folded_depthwise
 
 GAPS = {gap["id"]: gap for path in files.files_of_kind("known_gaps") for gap in files.read(path)["gaps"]}
 PROFILES = ("horowitz", "horowitz-qkeras")
 
 
 def average_2d(n: dict[str, Any]) -> None:
-    priced_layer = priced("AveragePooling2D", tuple(n["input"]), pool_size=n["pool"], strides=n["strides"])
-    assert counts(priced_layer) == {"accumulate": n["adds"]}
-    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
+    layer = priced("AveragePooling2D", tuple(n["input"]), pool_size=n["pool"], strides=n["strides"])
+    assert counts(layer) == {"accumulate": n["adds"]}
+    assert layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
 
 
 def average_global(n: dict[str, Any]) -> None:
-    priced_layer = priced("GlobalAveragePooling2D", tuple(n["input"]))
-    assert counts(priced_layer) == {"accumulate": n["adds"]}
-    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
+    layer = priced("GlobalAveragePooling2D", tuple(n["input"]))
+    assert counts(layer) == {"accumulate": n["adds"]}
+    assert layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + n["accumulator_extra_bits"]
 
 
 def average_1d(n: dict[str, Any]) -> None:
-    priced_layer = priced("AveragePooling1D", tuple(n["input"]), pool_size=n["pool"])
-    assert counts(priced_layer) == {"accumulate": n["adds"]}
-    assert priced_layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + 1
+    layer = priced("AveragePooling1D", tuple(n["input"]), pool_size=n["pool"])
+    assert counts(layer) == {"accumulate": n["adds"]}
+    assert layer.work.types["pool_sum_accumulator"].bits == INPUT.bits + 1
 
 
 def separable(n: dict[str, Any]) -> None:
-    priced_layer = priced(
+    layer = priced(
         "SeparableConv2D",
         tuple(n["input"]),
         filters=n["filters"],
@@ -47,9 +48,9 @@ def separable(n: dict[str, Any]) -> None:
         depth_multiplier=n["depth_multiplier"],
         padding=n["padding"],
     )
-    assert counts(priced_layer)["depthwise multiply"] == n["depthwise_macs"]
-    assert counts(priced_layer)["pointwise multiply"] == n["pointwise_macs"]
-    weight_counts = weights(priced_layer)
+    assert counts(layer)["depthwise multiply"] == n["depthwise_macs"]
+    assert counts(layer)["pointwise multiply"] == n["pointwise_macs"]
+    weight_counts = weights(layer)
     assert (weight_counts["kernel"], weight_counts["pointwise_kernel"], weight_counts["bias"]) == tuple(
         n["weights"].values()
     )
@@ -62,24 +63,24 @@ def transposed(n: dict[str, Any]) -> None:
         "strides": n["strides"],
         "padding": n["padding"],
     }
-    priced_layer = priced("Conv2DTranspose", tuple(n["input"]), **config)
-    assert priced_layer.operation_count == n["macs"]
-    assert weights(priced_layer) == n["weights"]
+    layer = priced("Conv2DTranspose", tuple(n["input"]), **config)
+    assert layer.operation_count == n["macs"]
+    assert weights(layer) == n["weights"]
     product = multiply(KERNEL, INPUT)[1]
-    assert accumulate(product, 2 * 2 * 3).bits + 1 == priced_layer.work.types["accumulator"].bits
+    assert accumulate(product, 2 * 2 * 3).bits + 1 == layer.work.types["accumulator"].bits
 
 
 def steps(class_name: str) -> Callable[[dict[str, Any]], None]:
     def check(n: dict[str, Any]) -> None:
         config = {"units": n["units"], "reset_after": False}
-        priced_layer = priced(class_name, (n["timesteps"], n["input_dim"]), **config)
-        operation_counts = counts(priced_layer)
-        assert priced_layer.operation_count == n["macs"]
-        assert (operation_counts["elementwise multiply"], operation_counts["elementwise add"]) == (
+        layer = priced(class_name, (n["timesteps"], n["input_dim"]), **config)
+        counted = counts(layer)
+        assert layer.operation_count == n["macs"]
+        assert (counted["elementwise multiply"], counted["elementwise add"]) == (
             n["elementwise_mul"],
             n["elementwise_add"],
         )
-        assert tuple(weights(priced_layer).values()) == tuple(n["weights"].values())
+        assert tuple(weights(layer).values()) == tuple(n["weights"].values())
         both = priced(
             "Bidirectional", (n["timesteps"], n["input_dim"]), layer=recurrent(class_name, **config)
         )
@@ -88,35 +89,10 @@ def steps(class_name: str) -> Callable[[dict[str, Any]], None]:
     return check
 
 
-def folded_conv(n: dict[str, Any]) -> None:
-    config = {"filters": n["filters"], "kernel_size": n["kernel"], "padding": n["padding"]}
-    priced_layer = priced("Conv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
-    plain = priced("Conv2D", tuple(n["input"]), use_bias=True, **config)
-    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
-    assert priced_layer.energy.included_pj == plain.energy.included_pj
-    without = priced("Conv2DBatchNormalization", tuple(n["input"]), slots={"kernel": KERNEL}, **config)
-    total = accumulate(multiply(KERNEL, INPUT)[1], 27)
-    assert without.work.types["bias"] == total
-    assert without.work.types["accumulator"].bits == total.bits + 1
-
-
-def folded_depthwise(n: dict[str, Any]) -> None:
-    config = {"kernel_size": n["kernel"], "padding": n["padding"]}
-    priced_layer = priced("DepthwiseConv2DBatchNormalization", tuple(n["input"]), use_bias=False, **config)
-    plain = priced("DepthwiseConv2D", tuple(n["input"]), use_bias=True, **config)
-    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
-    assert priced_layer.energy.included_pj == plain.energy.included_pj
-
-
-def folded_dense(n: dict[str, Any]) -> None:
-    priced_layer = priced("DenseBatchNormalization", (n["in"],), use_bias=False, units=n["units"])
-    assert (priced_layer.operation_count, weights(priced_layer)) == (n["macs"], n["weights"])
-
-
 def dense_on_sequence(n: dict[str, Any]) -> None:
-    priced_layer = priced("Dense", tuple(n["input"]), units=n["units"])
-    assert priced_layer.operation_count == n["macs"]
-    assert weights(priced_layer)["kernel"] == n["input"][-1] * n["units"]
+    layer = priced("Dense", tuple(n["input"]), units=n["units"])
+    assert layer.operation_count == n["macs"]
+    assert weights(layer)["kernel"] == n["input"][-1] * n["units"]
 
 
 def grouped(n: dict[str, Any]) -> None:
@@ -130,73 +106,71 @@ def depth_multiplier(n: dict[str, Any]) -> None:
 
 
 def depthwise_bias(_: Any) -> None:
-    priced_layer = priced("DepthwiseConv2D", (8, 8, 3), kernel_size=3, depth_multiplier=2)
-    assert weights(priced_layer)["bias"] == 6
+    layer = priced("DepthwiseConv2D", (8, 8, 3), kernel_size=3, depth_multiplier=2)
+    assert weights(layer)["bias"] == 6
 
 
 def absent_vectors(_: Any) -> None:
     for scale in (True, False):
         for center in (True, False):
-            priced_layer = priced("BatchNormalization", (6, 6, 5), slots={}, scale=scale, center=center)
-            assert len(priced_layer.work.parameters) == 2 + scale + center
+            layer = priced("BatchNormalization", (6, 6, 5), slots={}, scale=scale, center=center)
+            assert len(layer.work.parameters) == 2 + scale + center
 
 
 def norm_first(_: Any) -> None:
-    priced_layer = priced("BatchNormalization", (20,), slots={"activation": INPUT})
-    assert priced_layer.accesses[-1].bits == 20 * INPUT.bits
+    layer = priced("BatchNormalization", (20,), slots={"activation": INPUT})
+    assert layer.accesses[-1].bits == 20 * INPUT.bits
 
 
 def layer_norm(n: dict[str, Any]) -> None:
-    priced_layer = priced("LayerNormalization", tuple(n["input"]), slots={"gamma": KERNEL, "beta": KERNEL})
-    operation_counts, total = counts(priced_layer), n["N"]
-    assert operation_counts["sum"] + operation_counts["sum squares"] == 2 * total
-    assert operation_counts["subtract mean"] == total
-    assert operation_counts["square"] + operation_counts["normalize"] == 2 * total
-    assert (operation_counts["scale"], operation_counts["shift"], operation_counts["reciprocal root"]) == (
+    layer = priced("LayerNormalization", tuple(n["input"]), slots={"gamma": KERNEL, "beta": KERNEL})
+    counted, total = counts(layer), n["N"]
+    assert counted["sum"] + counted["sum squares"] == 2 * total
+    assert counted["subtract mean"] == total
+    assert counted["square"] + counted["normalize"] == 2 * total
+    assert (counted["scale"], counted["shift"], counted["reciprocal root"]) == (
         total,
         total,
         n["input"][0],
     )
-    assert sum(weights(priced_layer).values()) == n["params"]
+    assert sum(weights(layer).values()) == n["params"]
 
 
 def attention(n: dict[str, Any]) -> None:
     shape = (n["S"], n["D"])
-    priced_layer = priced("MultiHeadAttention", shape, shape, num_heads=n["heads"], key_dim=n["key_dim"])
-    operation_counts = counts(priced_layer)
+    layer = priced("MultiHeadAttention", shape, shape, num_heads=n["heads"], key_dim=n["key_dim"])
+    counted = counts(layer)
     assert (
-        sum(operation_counts[f"{name} multiply"] for name in ("query", "key", "value", "output"))
+        sum(counted[f"{name} multiply"] for name in ("query", "key", "value", "output"))
         == n["macs_projections"]
     )
-    assert (operation_counts["scores multiply"], operation_counts["context multiply"]) == (
+    assert (counted["scores multiply"], counted["context multiply"]) == (
         n["macs_scores"],
         n["macs_context"],
     )
-    assert operation_counts["divide"] == n["softmax_elements"]
+    assert counted["divide"] == n["softmax_elements"]
     width = n["heads"] * n["key_dim"]
-    assert sum(weights(priced_layer).values()) == 4 * n["D"] * width + 3 * width + n["D"]
+    assert sum(weights(layer).values()) == 4 * n["D"] * width + 3 * width + n["D"]
 
 
 def embedding(n: dict[str, Any]) -> None:
-    priced_layer = priced(
+    layer = priced(
         "Embedding", (n["tokens"],), input_dim=1000, output_dim=n["dim"], slots={"embeddings": KERNEL}
     )
-    read = next(access for access in priced_layer.accesses if access.tensor == "parameters:embeddings")
+    read = next(access for access in layer.accesses if access.tensor == "parameters:embeddings")
     assert (read.elements, read.bits) == (n["elements_read"], n["elements_read"] * KERNEL.bits)
 
 
 def conv_3d(n: dict[str, Any]) -> None:
-    priced_layer = priced(
-        "Conv3D", tuple(n["input"]), filters=n["filters"], kernel_size=n["kernel"], padding="same"
-    )
-    assert priced_layer.operation_count == n["macs"]
+    layer = priced("Conv3D", tuple(n["input"]), filters=n["filters"], kernel_size=n["kernel"], padding="same")
+    assert layer.operation_count == n["macs"]
 
 
 def subtract_dot(n: dict[str, Any]) -> None:
     shape = tuple(n["input"])
-    priced_layer = priced("Subtract", shape, shape, slots={})
-    assert counts(priced_layer) == {"subtract": n["subtract_adds"]}
-    assert (priced_layer.output_type.bits, priced_layer.output_type.signed) == (INPUT.bits + 1, True)
+    layer = priced("Subtract", shape, shape, slots={})
+    assert counts(layer) == {"subtract": n["subtract_adds"]}
+    assert (layer.output_type.bits, layer.output_type.signed) == (INPUT.bits + 1, True)
     assert priced("Dot", shape, shape, axes=1, slots={}).operation_count == n["dot_macs"]
 
 
@@ -215,9 +189,9 @@ def maximum_minimum_average(_: Any) -> None:
 
 
 def max_pooling(n: dict[str, Any]) -> None:
-    priced_layer = priced("MaxPooling2D", tuple(n["input"]), pool_size=n["pool"])
-    assert counts(priced_layer) == {"compare": n["comparisons"]}
-    assert priced_layer.work.operations[0].gate.factor == 0.2
+    layer = priced("MaxPooling2D", tuple(n["input"]), pool_size=n["pool"])
+    assert counts(layer) == {"compare": n["comparisons"]}
+    assert layer.work.operations[0].gate.factor == 0.2
 
 
 def priced_net(*layers: dict[str, Any]) -> EnergyReport:
@@ -235,8 +209,8 @@ def pairing(_: Any) -> None:
     two = (DataType(NumberFormat.FIXED, 4, 0), DataType(NumberFormat.FIXED, 8, 0))
     prepared = ready("Concatenate", (100,), (300,), axis=-1)
     for types in (two, two[::-1]):
-        priced_layer = price(prepared, {}, replace(settings(), source=types)).layer("x")
-        assert [access.bits for access in priced_layer.accesses[:2]] == [
+        layer = price(prepared, {}, replace(settings(), source=types)).layer("x")
+        assert [access.bits for access in layer.accesses[:2]] == [
             100 * types[0].bits,
             300 * types[1].bits,
         ]
@@ -274,12 +248,12 @@ def float_sum_of_selected(_: Any) -> None:
         accumulator=FLOAT32,
         accounting="qtools",
     )
-    priced_layer = price(ready("Dense", (12,), units=4), {}, ternary).layer("x")
-    assert (priced_layer.work.gates["multiplier"].op, priced_layer.work.gates["multiplier"].float_bits) == (
+    layer = price(ready("Dense", (12,), units=4), {}, ternary).layer("x")
+    assert (layer.work.gates["multiplier"].op, layer.work.gates["multiplier"].float_bits) == (
         "mux",
         0,
     )
-    assert priced_layer.energy.operations_pj == pytest.approx(48 * (0.6 * 0.003125 * 8 + 0.9), abs=0.01)
+    assert layer.energy.operations_pj == pytest.approx(48 * (0.6 * 0.003125 * 8 + 0.9), abs=0.01)
 
 
 def pass_through(_: Any) -> None:
@@ -291,10 +265,10 @@ def pass_through(_: Any) -> None:
         source_type = DataType(kind, 8 if kind is NumberFormat.FIXED else 1, 0, stochastic=stochastic)
         for name in ("Flatten", "MaxPooling2D", "UpSampling2D"):
             config = {"pool_size": 2} if "Pool" in name else {}
-            priced_layer = price(
+            layer = price(
                 ready(name, (4, 4, 2), **config), {}, replace(settings(), source=source_type)
             ).layer("x")
-            assert (priced_layer.output_type.format, priced_layer.output_type.bits) == (
+            assert (layer.output_type.format, layer.output_type.bits) == (
                 kind,
                 source_type.bits,
             )
@@ -302,18 +276,18 @@ def pass_through(_: Any) -> None:
 
 def tanh(_: Any) -> None:
     """A hyperbolic tangent of b bits has none of them integer: b - 1 fraction bits."""
-    priced_layer = priced(
+    layer = priced(
         "Activation", (8,), activation="tanh", slots={"activation": DataType(NumberFormat.FIXED, 5, 0)}
     )
-    assert priced_layer.output_type.fraction_bits == 4
+    assert layer.output_type.fraction_bits == 4
 
 
 def unsupported_quantizers(_: Any) -> None:
     """A linear, sigmoid or h-swish quantizer is fixed point and priced as such."""
     for signed in (True, False):
         slots = {"activation": DataType(NumberFormat.FIXED, 4, 0, signed)}
-        priced_layer = priced("Activation", (8,), activation="sigmoid", slots=slots)
-        assert priced_layer.accesses[-1].bits == 8 * 4
+        layer = priced("Activation", (8,), activation="sigmoid", slots=slots)
+        assert layer.accesses[-1].bits == 8 * 4
 
 
 def uncalled(_: Any) -> None:
@@ -332,9 +306,9 @@ def function_layers(_: Any) -> None:
 
 def moving(_: Any) -> None:
     for name in ("UpSampling2D", "ZeroPadding2D", "Cropping2D"):
-        priced_layer = priced(name, (8, 8, 2), slots={})
-        assert priced_layer.energy.operations_pj == 0
-        assert priced_layer.energy.included_pj == priced_layer.energy.inputs_pj > 0
+        layer = priced(name, (8, 8, 2), slots={})
+        assert layer.energy.operations_pj == 0
+        assert layer.energy.included_pj == layer.energy.inputs_pj > 0
 
 
 def functions(_: Any) -> None:
@@ -411,6 +385,6 @@ def test_energy_gap_is_counted_as_a_correct_model_counts_it(gap):
 def test_energy_of_a_gru_with_both_biases():
     network = single("GRU", (10, 5), units=6)
 
-    priced_layer = price(prepare(network), {"x": WEIGHTS}, settings()).layer("x")
+    layer = price(prepare(network), {"x": WEIGHTS}, settings()).layer("x")
 
-    assert weights(priced_layer)["bias"] == 2 * 3 * 6
+    assert weights(layer)["bias"] == 2 * 3 * 6
