@@ -14,7 +14,7 @@ import numpy as np
 
 from search.data import Dataset, load
 from search.history import Assignment, EpochReport
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 

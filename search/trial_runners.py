@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from search.data import Dataset
 from search.history import Measurement
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import KindName, job_kind
 from search.plans.spiking import SpikingPlan
 from search.spec.job import SearchSpec

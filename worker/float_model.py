@@ -13,7 +13,7 @@ from typing import Final
 
 from search.data import Dataset
 from search.history import EpochReport
-from search.plans.base import Plan
+from search.plan import Plan
 from search.spec.job import SearchSpec
 from search.spec.oracle import FloatBound
 from search.training.request import FLOAT, Reporter, TrainingRequest

@@ -13,7 +13,7 @@ from typing import Final
 from cachetools import LRUCache, cached
 
 from search.data import Dataset, load
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan as make_plan
 from search.results.recipe import fingerprint as fingerprint_of
 from search.spec.job import SearchSpec

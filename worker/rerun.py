@@ -16,7 +16,7 @@ from pathlib import Path
 from search.data import Dataset, load
 from search.errors import SearchError
 from search.history import EpochReport, Measurement
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan as make_plan
 from search.results.recipe import TOLERANCE, Recipe, fingerprint
 from search.training.request import TrainingRequest

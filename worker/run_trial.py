@@ -10,7 +10,7 @@ from pathlib import Path
 from search.data import Dataset
 from search.errors import Cancelled
 from search.history import Measurement, TrialRecord, Verdict
-from search.plans.base import Plan
+from search.plan import Plan
 from search.pruning.bounds import Judge
 from search.pruning.early_stopping import stopping_rule
 from search.pruning.post_training import judge_untrained

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from search.data import Dataset
 from search.errors import Fatal
-from search.plans.base import Plan
+from search.plan import Plan
 from search.spec.resolved import ModelFile
 from search.uploads import UploadFault
 from service.store import uploads

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.layers import layers_choices, layers_plan
 from search.plans.spiking import spiking_choices, spiking_plan
 from search.space.choices import Choices

@@ -10,7 +10,7 @@ from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
 from search.networks.architecture import network as network_of
-from search.plans.base import Plan, plan_from
+from search.plan import Plan, plan_from
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
 from search.spec.job import SearchSpec

@@ -10,7 +10,7 @@ from quantization.spiking.specification import SpecificationError, XyloSpecifica
 from search.data import Dataset, describe, load
 from search.data.describe import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
-from search.plans.base import Plan, plan_from
+from search.plan import Plan, plan_from
 from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.resolved import Resolved, ResolvedModel

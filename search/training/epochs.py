@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.history import EpochReport
-from search.plans.base import Plan
+from search.plan import Plan
 from search.scoring.forgiving_factor import factor_of
 from search.training.evaluate import check_finite
 from search.training.metrics import metric_value

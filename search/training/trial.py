@@ -17,7 +17,7 @@ from search.data import Dataset
 from search.errors import OutOfMemory
 from search.history import Cost, Execution, Measurement
 from search.networks.architecture import architecture
-from search.plans.base import Plan
+from search.plan import Plan
 from search.process import collect_sometimes, freeze_imports
 from search.scoring.forgiving_factor import factor_of
 from search.training.artifacts import save

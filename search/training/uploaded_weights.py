@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from search.data import Dataset
 from search.networks.architecture import architecture
-from search.plans.base import Plan
+from search.plan import Plan
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model
 from search.training.evaluate import evaluate_file

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.errors import InvalidSpec
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.resolved import NO_UPLOADS, UploadLookup
 from service.parsing import Submission, invalid_request

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Response
 
 from search.cost.pricing import cost_unit
-from search.plans.base import Plan
+from search.plan import Plan
 from service.api.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
 from service.api.planning import plan_of
 from service.parsing import Submission

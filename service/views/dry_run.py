@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from search.cost.pricing import cost_unit
-from search.plans.base import Plan
+from search.plan import Plan
 from search.space.extremes import Extreme, extremes
 from search.spec.job import SearchSpec
 from service.schemas.dry_run import CandidatesView, DataView, DryRun, EstimateView, ExtremeView, WidthView

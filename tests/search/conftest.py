@@ -9,7 +9,7 @@ import pytest
 
 from search.data import Dataset, load
 from search.networks.zoo import conv_block_network
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 

@@ -33,7 +33,7 @@ from search.data import Dataset
 from search.errors import InvalidSpec
 from search.history import Assignment, EpochReport, Measurement, TrialStatus
 from search.networks.zoo import zoo_config
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.pruning.early_stopping import stopping_rule
 from search.schedules import stages

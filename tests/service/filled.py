@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from search.history import Assignment, EpochReport, JobStatus, Measurement, NewTrial, TrialStatus, Verdict
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from service.store import claims, events, jobs, trials

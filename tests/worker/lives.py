@@ -29,7 +29,7 @@ import search.schedules.propose
 import search.training.evaluate
 import search.training.trial
 from search.history import JOB_ENDED, EpochReport, Measurement
-from search.plans.base import Plan
+from search.plan import Plan
 from search.training.request import Reporter, TrainingRequest
 from service.store import jobs
 from tests.worker.conftest import Bench

@@ -8,7 +8,7 @@ import pytest
 
 from search.data import Dataset
 from search.history import JobStatus, TrialStatus
-from search.plans.base import Plan
+from search.plan import Plan
 from search.training.request import Reporter
 from service.store import jobs, trials
 from tests.worker.conftest import Bench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from search.plans.base import Plan
+from search.plan import Plan
 from service.store import jobs
 from service.store.models import Job
 from tests.worker.conftest import Bench

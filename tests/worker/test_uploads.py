@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from search.history import JobStatus, TrialStatus
-from search.plans.base import Plan
+from search.plan import Plan
 from search.spec.job import SearchSpec
 from service.api.upload_reception import DATASETS, MODELS, UploadResource
 from service.store import jobs, trials, uploads

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from search.errors import InvalidSpec
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import JOB_KINDS, job_kind, plan
 from search.spec.job import Model, SearchSpec
 

@@ -9,7 +9,7 @@ import pytest
 
 from costmodel.layer_energy import LayerEnergy
 from search.history import Assignment, Cost, Measurement, TrialRecord, TrialStatus
-from search.plans.base import Plan
+from search.plan import Plan
 from search.results.report import build_report
 from search.spec.job import SearchSpec
 from tests.search.searches import Search

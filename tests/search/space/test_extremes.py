@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.space import extremes as module
 from search.space.extremes import extremes

@@ -14,7 +14,7 @@ from search.data import load, spiking_digits
 from search.engine import propose
 from search.errors import Infeasible, InvalidSpec
 from search.history import Assignment, TrialRecord, TrialStatus
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from search.spec.spiking import XyloModel

@@ -14,7 +14,7 @@ from quantization.specs.parse import parse_quantizer
 from search.errors import Infeasible
 from search.history import Assignment
 from search.networks import architecture as models
-from search.plans.base import Plan
+from search.plan import Plan
 from search.spec.training import Training
 from search.task import Output, classification
 from search.training.build import OPTIMIZERS, assemble, compile_model

@@ -16,7 +16,7 @@ from quantization.specs.parse import parse_quantizer
 from search.data import Dataset, load
 from search.history import Assignment, EpochReport, Measurement, spread
 from search.networks import architecture as models
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from search.task import Head, Output, Task

@@ -20,7 +20,7 @@ from search.data import Dataset
 from search.errors import Cancelled, Diverged, OutOfMemory
 from search.history import Assignment, EpochReport, Measurement
 from search.networks.zoo import conv_block_network
-from search.plans.base import Plan
+from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve
