@@ -23,9 +23,10 @@ from pathlib import Path
 from rich.console import Console
 
 from search.history import JobStatus
-from service.cli import render
+from service.cli.job_file import read_job
 from service.cli.live import follow
-from service.cli.session import read_job
+from service.cli.text import numbers
+from service.cli.text.trials import point_table
 from service.client import ClientError, SearchClient, Unreachable
 from service.schemas.jobs import JobView
 
@@ -50,7 +51,7 @@ def main() -> int:
             _wait_until_ready(client, home)
             job = client.submit(job_file)
             console.print(
-                f"job {job.id}: {render.size(job.space_size)} assignments, {job.progress.total} trials"
+                f"job {job.id}: {numbers.space_size(job.space_size)} assignments, {job.progress.total} trials"
             )
             console.print(f"watch it at {url}/#/jobs/{job.id}", soft_wrap=True)
             job = follow(client, job.id, console)
@@ -126,21 +127,21 @@ def _finish(client: SearchClient, job: JobView, out: Path, console: Console, too
     if job.status != JobStatus.DONE or job.best is None:
         console.print(f"the job ended {job.status}: {job.reason}", markup=False)
         return 1
-    console.print(render.points(job, client.best(job.id, 5), "Best by score"))
-    console.print(render.points(job, client.pareto(job.id).items, "Pareto front"))
+    console.print(point_table(job, client.best(job.id, 5), "Best by score"))
+    console.print(point_table(job, client.pareto(job.id).items, "Pareto front"))
     best = client.trial(job.id, job.best.number)
     for artifact in best.artifacts:
         client.download(job.id, best.number, artifact.name, out)
     report = json.loads((out / "report.json").read_text("utf-8"))
     console.print(
-        f"best model: trial {best.number}, accuracy {render.percent(best.metric)} on validation and "
-        f"{render.percent(report['test']['metric'])} on test data, {render.energy(best.energy_pj)} an inference "
-        f"(reference {render.energy(job.reference_energy_pj)})",
+        f"best model: trial {best.number}, accuracy {numbers.percent(best.metric)} on validation and "
+        f"{numbers.percent(report['test']['metric'])} on test data, {numbers.energy(best.energy_pj)} an inference "
+        f"(reference {numbers.energy(job.reference_energy_pj)})",
         soft_wrap=True,
     )
     console.print(f"in {out}: {', '.join(artifact.name for artifact in best.artifacts)}", soft_wrap=True)
     console.print(
-        f"took {render.duration(took_s)}; look at it again: FEWBITS_HOME={out / 'home'} fewbits serve",
+        f"took {numbers.duration(took_s)}; look at it again: FEWBITS_HOME={out / 'home'} fewbits serve",
         soft_wrap=True,
     )
     return 0

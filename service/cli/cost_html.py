@@ -12,7 +12,7 @@ from typing import Final
 from costmodel.explain import Explanation, Line
 from search.cost.answer import LayerPrice, NetworkCost, Priced
 from search.cost.profiles import described
-from service.cli.render import energy, percent
+from service.cli.text.numbers import energy, percent
 
 PARTS: Final = ("inputs", "parameters", "operations", "outputs")
 

@@ -1,4 +1,4 @@
-"""`fewbits import`: AutoQKeras' run_config as a job file. Plain; asks no service."""
+"""`fewbits import`: an AutoQKeras run_config as a job file. Calls no service."""
 
 from __future__ import annotations
 
@@ -6,34 +6,30 @@ from pathlib import Path
 
 import typer
 import yaml
-from rich.console import Console
+from rich.text import Text
 
-from search.autoqkeras import Imported, import_run_config, read_run_config
+from search.autoqkeras import import_run_config, read_run_config
 from search.errors import InvalidSpec
+from service.cli.files import writing
+from service.cli.output import USAGE, error_console, show_error, usage_error
 
 
 def import_file(source: Path, model: str, output: Path | None) -> None:
-    """Write the job to `output`, else to standard output; quirks go to standard error. Exit code 2 if unreadable."""
-    errors = Console(stderr=True, highlight=False)
+    """Write the job to `output`, or to standard output; notes go to standard error. Exit code 2 if unreadable."""
     try:
-        text = source.read_text(encoding="utf-8")
-        found = import_run_config(read_run_config(text), model)
+        imported = import_run_config(read_run_config(source.read_text(encoding="utf-8")), model)
     except (OSError, UnicodeDecodeError) as error:
-        errors.print(f"{source}: {error}", style="red", markup=False)
-        raise typer.Exit(2) from error
+        usage_error(f"{source}: {error}")
     except InvalidSpec as error:
         for problem in error.problems:
-            errors.print(f"{source}{problem.pointer}: {problem.message}", style="red", markup=False)
-        raise typer.Exit(2) from error
-    document = _document(found)
+            show_error(f"{source}{problem.pointer}: {problem.message}")
+        raise typer.Exit(USAGE) from error
+    document = yaml.safe_dump(imported.job, sort_keys=False, allow_unicode=True, width=110)
     if output is None:
         typer.echo(document, nl=False)
     else:
-        output.write_text(document, encoding="utf-8")
-        errors.print(f"{output}: check it with `fewbits validate {output}`", markup=False)
-    for quirk in found.quirks:
-        errors.print(f"note: {quirk}", markup=False)
-
-
-def _document(found: Imported) -> str:
-    return yaml.safe_dump(found.job, sort_keys=False, allow_unicode=True, width=110)
+        with writing(output):
+            output.write_text(document, encoding="utf-8")
+        error_console().print(Text(f"{output}: check it with `fewbits validate {output}`"))
+    for quirk in imported.quirks:
+        error_console().print(Text(f"note: {quirk}"))

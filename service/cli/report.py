@@ -9,9 +9,10 @@ from html import escape
 from importlib.metadata import version
 from typing import Any, Final
 
-from service.cli import charts, render
+from service.cli import charts
 from service.cli.charts import Axis, Dot
 from service.cli.report_style import STYLE
+from service.cli.text import numbers
 from service.client import Refused, SearchClient
 from service.schemas.analysis import AnalysisView
 from service.schemas.jobs import JobView, PointsView, PointView, TrialView
@@ -86,18 +87,18 @@ def _head(job: JobView) -> str:
     facts = [
         ("model", job.model),
         ("data", job.data),
-        ("assignments", render.size(job.space_size)),
+        ("assignments", numbers.space_size(job.space_size)),
         ("trials", f"{job.progress.done} of {job.progress.total}"),
-        ("time", render.duration(job.progress.elapsed_s)),
-        ("reference", render.cost(job.reference_cost, job.cost_unit)),
+        ("time", numbers.duration(job.progress.elapsed_s)),
+        ("reference", numbers.cost(job.reference_cost, job.cost_unit)),
     ]
     if job.best is not None:
         share = job.best.cost / job.reference_cost if job.reference_cost else None
         facts += [
             ("best score", f"{job.best.score:.4f} (trial {job.best.number})"),
             (f"its {job.metric_name}", f"{job.best.metric:.4f}"),
-            ("its energy", render.energy(job.best.energy_pj)),
-            ("of the reference", render.percent(share)),
+            ("its energy", numbers.energy(job.best.energy_pj)),
+            ("of the reference", numbers.percent(share)),
         ]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     reason = f"<p>{escape(job.reason)}</p>" if job.reason else ""
@@ -132,13 +133,13 @@ def _front(found: Collected) -> str:
             cost,
             metric,
             "best" if number == best else "kept" if kept else "dot",
-            f"trial {number}: {metric:.4f}, {render.cost(cost, unit)}, score {score:.4f}",
+            f"trial {number}: {metric:.4f}, {numbers.cost(cost, unit)}, score {score:.4f}",
         )
         for number, metric, cost, score, kept in _measured(found.points)
     ]
     front = [(point.cost, point.metric) for point in found.front]
     name = "energy of one inference" if _is_energy(found) else unit
-    x = Axis(name, lambda value: render.cost(value, unit), is_log=True)
+    x = Axis(name, lambda value: numbers.cost(value, unit), is_log=True)
     legend = (
         '<p class="legend"><span><i class="dot"></i>trial</span><span><i class="kept"></i>Pareto front</span>'
         '<span><i class="best"></i>best score</span><span><i class="mark"></i>reference</span></p>'
@@ -161,15 +162,15 @@ def _hypervolume(analysis: AnalysisView | None, points: PointsView) -> str:
     if analysis is None or not grown:
         return '<p class="muted">nothing is measured yet</p>'
     values = [(float(index + 1), step.hypervolume) for index, step in grown]
-    numbers = {step.number: step.hypervolume for step in analysis.steps}
-    by_number = sorted((float(number), value) for number, value in numbers.items())
-    rising = by_number if [value for _, value in by_number] == sorted(numbers.values()) else None
+    volumes = {step.number: step.hypervolume for step in analysis.steps}
+    by_number = sorted((float(number), value) for number, value in volumes.items())
+    rising = by_number if [value for _, value in by_number] == sorted(volumes.values()) else None
     x = Axis("trial" if rising else "improvement", _whole)
     last = float(points.number[-1]) if rising and points.number else values[-1][0]
     box = analysis.box
     note = (
         f'<p class="muted">share of the box from a metric of {box.floor:.4g} to {box.top:.4g} and below a cost of '
-        f"{escape(render.cost(box.ceiling, analysis.cost_unit))}</p>"
+        f"{escape(numbers.cost(box.ceiling, analysis.cost_unit))}</p>"
     )
     return charts.steps(rising or values, last, x, Axis("hypervolume", _short)) + note
 
@@ -192,8 +193,8 @@ def _points_table(title: str, points: Sequence[PointView], job: JobView) -> str:
             str(point.number),
             f"{point.score:.4f}",
             f"{point.metric:.4f}",
-            render.energy(point.energy_pj),
-            render.percent(point.cost / job.reference_cost) if job.reference_cost else "-",
+            numbers.energy(point.energy_pj),
+            numbers.percent(point.cost / job.reference_cost) if job.reference_cost else "-",
             f"{point.bits:,}",
         )
         for point in points
@@ -213,7 +214,7 @@ def _layers(trial: TrialView | None) -> str:
         bar = _bar(layer.included_pj or 0.0, largest)
         rows.append(
             f"<tr><th>{escape(layer.name)}</th><td>{escape(layer.class_name or '')}</td>"
-            f'<td class="small">{quantizers}</td><td class="number">{escape(render.energy(layer.included_pj))}</td>'
+            f'<td class="small">{quantizers}</td><td class="number">{escape(numbers.energy(layer.included_pj))}</td>'
             + "".join(_part(getattr(layer, f"{part}_pj")) for part in _PARTS)
             + f"<td>{bar}</td></tr>"
         )
@@ -227,7 +228,7 @@ def _layers(trial: TrialView | None) -> str:
 
 
 def _part(value: float | None) -> str:
-    return f'<td class="number muted">{escape(render.energy(value))}</td>'
+    return f'<td class="number muted">{escape(numbers.energy(value))}</td>'
 
 
 def _bar(value: float, largest: float) -> str:

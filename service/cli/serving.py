@@ -1,4 +1,4 @@
-"""`fewbits serve`, `worker` and `migrate`: the commands that are the service instead of asking it."""
+"""`fewbits serve`, `worker` and `migrate`: the commands that run parts of the service."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ _MAX_WORKERS: Final = 4
 
 
 def serve_here(*, host: str | None, port: int | None, workers: int | None) -> None:
-    """Serve until told to stop; `workers` = 0 runs none, None picks their number. Exit code 1 if the port is taken."""
-    given = {"host": host, "port": port}
+    """Serve until a signal ends the process. Exit code 1 if the port is taken.
+
+    `workers`: trials that the worker trains at once; 0: no worker; None: as `worker_command` chooses.
+    """
+    options = {"host": host, "port": port}
     settings = Settings().model_copy(
-        update={name: value for name, value in given.items() if value is not None}
+        update={name: value for name, value in options.items() if value is not None}
     )
     logs.configure(settings)
     tracing.export(settings, "fewbits-api")
@@ -55,7 +58,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     listener = _listen(config)
     address = f"http://{settings.host}:{listener.getsockname()[1]}"
     log.info("fewbits is at %s, its files are in %s", address, settings.home)
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _exit)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         if workers != 0:  # first: it takes seconds to start, and the application is imported meanwhile
             stack.enter_context(Supervisor(worker_command(workers, beat=True)))
@@ -66,12 +69,12 @@ def _application(settings: Settings) -> FastAPI:
     with without_collections():
         from service.app import create_app
     app = create_app(settings)
-    _spare_collections()
+    _limit_collections()
     return app
 
 
 def _refuse_without_keys(settings: Settings) -> None:
-    """Exit code 1 if others could reach the service and nobody has a key."""
+    """Exit code 1 if other machines can reach the service and no key exists."""
     if settings.is_on_loopback:
         return
     database = Database(settings.database)
@@ -82,17 +85,17 @@ def _refuse_without_keys(settings: Settings) -> None:
         database.dispose()
     if not has_keys:
         log.error(
-            "refusing to listen on %s without keys: whoever reaches this address could use the service. "
-            "Make one first, `fewbits keys create NAME --scope admin`, or listen on 127.0.0.1",
+            "refusing to listen on %s without keys: anyone who can reach this address could use the service. "
+            "Create a key first, `fewbits keys create NAME --scope admin`, or listen on 127.0.0.1",
             settings.host,
         )
         raise SystemExit(1)
 
 
 def _listen(config: uvicorn.Config) -> socket.socket:
-    """A socket that takes connections; exit code 1 if the port is taken, which uvicorn has said by then.
+    """A listening socket. Exit code 1 if the port is taken; uvicorn has logged the reason by then.
 
-    It listens before the address is said: who connects at once waits for the server instead of being refused.
+    It listens before the address is logged: a client that connects at once waits for the server and is not refused.
     """
     try:
         listener = config.bind_socket()
@@ -103,22 +106,22 @@ def _listen(config: uvicorn.Config) -> socket.socket:
         raise SystemExit(1) from None
 
 
-def _spare_collections() -> None:
-    """Have the garbage collector pass over what lives as long as the process, and look less often.
+def _limit_collections() -> None:
+    """Exclude the objects of the start from garbage collection, and collect less often.
 
-    An answer of 50,000 rows makes so many tuples, none of them garbage: looking for some took longer than the answer.
+    An answer of 50,000 rows allocates as many tuples, none of them garbage: collecting took longer than answering.
     """
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
 
 
-def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """uvicorn raises SIGTERM again once it has closed; this lets the worker be stopped before the process ends."""
+def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """Lets the worker be stopped before the process ends: uvicorn raises SIGTERM again once it has closed."""
     raise SystemExit(0)
 
 
 def worker_command(workers: int | None, *, beat: bool) -> list[str]:
-    """How a worker that trains `workers` trials at once is started; None: one a core, at most four."""
+    """The command that starts a worker for `workers` trials at once; None: one for each CPU core, at most four."""
     count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
     return [sys.executable, "-m", "worker", "--concurrency", str(count), *(["--beat"] if beat else [])]
 
@@ -130,7 +133,7 @@ def become_worker(workers: int | None, *, beat: bool) -> NoReturn:
 
 
 def migrate_database(settings: Settings | None = None) -> None:
-    """Bring the database to the newest schema."""
+    """Upgrade the database to the newest schema."""
     database = Database((settings or Settings()).database)
     try:
         upgrade(database.engine)

@@ -1,7 +1,7 @@
-"""A worker kept running beside the server: started, started again when it dies, stopped with it.
+"""Keeps a worker running beside the server: restarts it when it dies, and stops it with the server.
 
-`python -m service.cli.supervisor PARENT COMMAND...` becomes COMMAND, having asked the kernel to end it with its parent,
-so that a server that is killed leaves no worker behind (Linux; elsewhere only an orderly stop ends it).
+`python -m service.cli.supervisor PARENT COMMAND...` becomes COMMAND after asking the kernel to end it with its parent,
+so that a server that is killed leaves no worker behind (on Linux; elsewhere only an orderly stop ends it).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from typing import Final, Self
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-_STOP: Final = signal.SIGQUIT  # Celery's soft shutdown: SIGTERM would wait for the trial under way
+_STOP: Final = signal.SIGQUIT  # Celery's soft shutdown: SIGTERM would wait for the running trial
 _POLL_S: Final = 0.2
 _MAX_PAUSE_S: Final = 30.0
 _HEALTHY_S: Final = 60.0
 
 
 class Supervisor:
-    """Keeps one child process running between enter and exit; a child that dies is replaced, after a growing pause."""
+    """Keeps one child process running between enter and exit; a child that dies is restarted after a growing pause."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Supervisor:
         self._thread.join()
 
     def _run(self) -> None:
-        """Live as long as the server: the kernel ends a child with the *thread* that started it."""
+        """Runs as long as the server: the kernel ends a child with the *thread* that started it."""
         pause = self._pause_s
         while not self._stopping.is_set():
             started = time.monotonic()
@@ -73,14 +73,14 @@ class Supervisor:
             _kill_session(child)
             if time.monotonic() - started > _HEALTHY_S:
                 pause = self._pause_s
-            log.warning("the worker ended with %s; it is started again in %g s", child.returncode, pause)
+            log.warning("the worker ended with exit code %s; restarting it in %g s", child.returncode, pause)
             self._stopping.wait(pause)
             pause = min(pause * 2, _MAX_PAUSE_S)
 
     def _start(self) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as stack:
             output = None if self._log_path is None else stack.enter_context(self._log_path.open("ab"))
-            # a session of its own: Ctrl-C in the terminal reaches the server alone, which then stops the worker
+            # in a new session, Ctrl-C in the terminal reaches only the server, which then stops the worker
             return subprocess.Popen(
                 self._command,
                 env=self._environment,
@@ -92,7 +92,7 @@ class Supervisor:
 
 
 def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
-    """End a child of a session of its own, and all it started: asked first, killed after `grace_s`."""
+    """End a child that leads a session, and every process it started: by a signal first, killed after `grace_s`."""
     with contextlib.suppress(ProcessLookupError):
         child.send_signal(_STOP)
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -102,7 +102,7 @@ def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:
 
 
 def _kill_session(child: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a child's session: processes of a pool whose main one died would go on with its trials."""
+    """Kill the rest of a child's session: the processes of a pool would continue their trials without its main one."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
 
@@ -111,7 +111,7 @@ def become(parent: int, command: Sequence[str]) -> None:
     """Turn this process into `command`, which ends when `parent` does."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(_STOP), 0, 0, 0)
-    if os.getppid() != parent:  # it ended before the kernel was asked
+    if os.getppid() != parent:  # it ended before prctl was called
         sys.exit(0)
     os.execvp(command[0], list(command))
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from service.app import create_app
 from service.cli import app as command
-from service.cli import session
+from service.cli import connection
 from service.client import SearchClient
 from service.settings import Settings
 from service.store.migrate import upgrade
@@ -94,7 +94,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(client: SearchClient, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs `fewbits` with these arguments against the application in this process."""
-    monkeypatch.setattr(session, "SearchClient", lambda _url, **_: nullcontext(client))
+    monkeypatch.setattr(connection, "SearchClient", lambda _url, **_: nullcontext(client))
 
     def run_command(*arguments: str, **options: Any) -> Result:
         return CliRunner().invoke(command, list(arguments), **options)

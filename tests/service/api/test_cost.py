@@ -22,7 +22,8 @@ from search.cost.answer import price_network
 from search.networks.zoo import zoo_config
 from search.spec.cost import CostOptions, CostSpec
 from service.cli import app as command
-from service.cli import cost_files, cost_table
+from service.cli import cost_question
+from service.cli.text.costs import Bar
 from service.client import Invalid, SearchClient
 from tests.search.nets import functional, layer
 from tests.service.filled import JOB
@@ -447,19 +448,19 @@ def test_profiles_as_json_are_those_of_the_service(run: Run, client: SearchClien
     ],
 )
 def test_sizes_are_bits_or_units_of_bytes(text: str, bits: int) -> None:
-    assert cost_files.size_bits(text) == bits
+    assert cost_question.size_bits(text) == bits
 
 
 @pytest.mark.parametrize("text", ["", "KB", "-1", "1e3", "8 apples", "nan"])
 def test_other_sizes_are_refused(text: str) -> None:
-    with pytest.raises(cost_files.Unusable):
-        cost_files.size_bits(text)
+    with pytest.raises(cost_question.Unusable):
+        cost_question.size_bits(text)
 
 
 @pytest.mark.parametrize("width", [6, 13, 24])
 def test_the_largest_layer_fills_its_bar(width: int) -> None:
     answer = price_network(CostSpec.model_validate({"model": "mnist_convblock"})).answer()
-    largest = max(answer.layers, key=lambda layer: layer.included_pj)
-    bars = [cost_table.Bar(layer, largest.included_pj).text(width) for layer in answer.layers]
+    largest = max(answer.layers, key=lambda each: each.included_pj)
+    bars = [Bar(each, largest.included_pj).text(width) for each in answer.layers]
     assert max(len(bar) for bar in bars) == width
-    assert len(cost_table.Bar(largest, largest.included_pj).text(width)) == width
+    assert len(Bar(largest, largest.included_pj).text(width)) == width

@@ -117,7 +117,7 @@ def test_after_three_dead_workers_a_final_training_has_failed(
 def test_the_commands_show_what_the_service_says(
     monkeypatch: pytest.MonkeyPatch, client: SearchClient, filled: Filled
 ) -> None:
-    monkeypatch.setattr("service.cli.session.SearchClient", lambda *_, **__: client)
+    monkeypatch.setattr("service.cli.connection.SearchClient", lambda *_, **__: client)
     monkeypatch.setattr(client, "close", lambda: None)
     shown = CliRunner().invoke(commands, ["analysis", filled.job_id])
     assert shown.exit_code == 0, shown.output

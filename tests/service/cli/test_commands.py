@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from search.history import JobStatus
 from service.cli import app as command
-from service.cli import render
+from service.cli.text import numbers
 from service.client import SearchClient
 from tests.service.conftest import Run
 from tests.service.filled import JOB, Filled, Filler
@@ -170,7 +170,9 @@ def test_a_wrong_command_exits_with_2(run: Run, arguments: list[str]) -> None:
 
 def test_help_and_errors_of_usage_load_nothing_heavy() -> None:
     probe = (
-        "import sys, service.cli;"
+        "import importlib, pkgutil, sys, service.cli.main, service.cli.commands as commands\n"
+        "for module in pkgutil.iter_modules(commands.__path__, commands.__name__ + '.'):\n"
+        "    importlib.import_module(module.name)\n"
         "print([m for m in ('httpx', 'pydantic', 'fastapi', 'sqlalchemy', 'uvicorn', 'numpy') if m in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
@@ -192,16 +194,16 @@ def test_help_and_errors_of_usage_load_nothing_heavy() -> None:
     ],
 )
 def test_energies_have_the_unit_that_keeps_them_short(value: float | None, text: str) -> None:
-    assert render.energy(value) == text
+    assert numbers.energy(value) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(None, "-:--"), (0.2, "0:00"), (61, "1:01"), (3600, "1:00:00"), (59.6, "1:00")]
 )
 def test_durations_are_clocks(value: float | None, text: str) -> None:
-    assert render.duration(value) == text
+    assert numbers.duration(value) == text
 
 
 @pytest.mark.parametrize(("digits", "text"), [("735000", "735,000"), ("1" + "0" * 30, "1.00e30")])
 def test_numbers_of_assignments_stay_short(digits: str, text: str) -> None:
-    assert render.size(digits) == text
+    assert numbers.space_size(digits) == text

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from search.history import JobStatus
 from service.cli.charts import Axis, Dot, scatter, steps
-from service.cli.diffing import compare
+from service.cli.comparison import compare
 from service.client import NotFound, SearchClient
 from tests.service.conftest import Run
 from tests.service.filled import JOB, Filled, Filler

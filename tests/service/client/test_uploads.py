@@ -175,7 +175,7 @@ def run(monkeypatch: pytest.MonkeyPatch, client: SearchClient) -> Any:
     def connected(_: str) -> Any:
         yield client
 
-    monkeypatch.setattr("service.cli.session.client", connected)
+    monkeypatch.setattr("service.cli.connection.connect", connected)
     return lambda *arguments: CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
 
 

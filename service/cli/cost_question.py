@@ -1,4 +1,4 @@
-"""What `fewbits cost` is given, as the question the service is asked: files are read, sizes and profiles understood."""
+"""The arguments of `fewbits cost` as a cost request: files are read, sizes and profiles parsed."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from search.networks.zoo import ZOO
 from search.spec.cost import goal_options
 from service.parsing import CostRequest, parse_cost_request, parse_submission
 
-#: Files larger than this are no description of a network.
+#: A larger file cannot be the description of a network.
 MAX_FILE_BYTES: Final = 64 << 20
 
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(bits?|[kmg]?i?b)?", re.IGNORECASE)
-_BYTES: Final = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
+_BYTE_SHIFTS: Final = {"b": 0, "kb": 10, "mb": 20, "gb": 30}
 
 
 class Unusable(Exception):
-    """What was given cannot be read; the message says which argument and why."""
+    """An argument cannot be used; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The arguments of `fewbits cost`. `plain`: settings that need no reading; None where not given."""
+class CostArguments:
+    """The arguments of `fewbits cost`. `settings`: those that need no parsing; None where not given."""
 
     model: str
     quantizers: Path | None = None
@@ -39,14 +39,14 @@ class Asked:
     profile: str | None = None
     min_sram_size: str | None = None
     capacity: str | None = None
-    plain: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] | None = None
     explain: str | None = None
     types: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
-    """What MODEL stands for: fields of the question."""
+class _ModelArgument:
+    """What the MODEL argument stands for: fields of the request."""
 
     model: Any
     quantizers: Any = None
@@ -54,47 +54,47 @@ class _Given:
     reference: Mapping[str, Any] | None = None
 
 
-def question(asked: Asked) -> CostRequest:
-    """The question these arguments ask. Raises `Unusable`, and `InvalidRequest` with pointers into the question."""
-    if asked.reference and asked.quantizers is not None:
+def question(arguments: CostArguments) -> CostRequest:
+    """The request that these arguments make. Raises `Unusable`, and `InvalidRequest` with pointers into the request."""
+    if arguments.reference and arguments.quantizers is not None:
         raise Unusable("--reference and --quantizers exclude each other")
-    given = _model(asked.model)
-    changes = _changes(asked)
+    model = _model(arguments.model)
+    changes = _changes(arguments)
     document: dict[str, Any] = {
-        "model": given.model,
-        "settings": {**(given.settings or {}), **changes},
-        "explain": asked.explain,
-        "types": asked.types,
+        "model": model.model,
+        "settings": {**(model.settings or {}), **changes},
+        "explain": arguments.explain,
+        "types": arguments.types,
     }
-    if given.reference is not None:
-        document["reference"] = {**given.reference, **changes}
-    own = given.quantizers if asked.quantizers is None else read(asked.quantizers)
-    if own is not None and not asked.reference:
-        document["quantizers"] = own
-    return parse_cost_request(_encoded(document, asked.model))
+    if model.reference is not None:
+        document["reference"] = {**model.reference, **changes}
+    quantizers = model.quantizers if arguments.quantizers is None else read(arguments.quantizers)
+    if quantizers is not None and not arguments.reference:
+        document["quantizers"] = quantizers
+    return parse_cost_request(_encoded(document, arguments.model))
 
 
-def _changes(asked: Asked) -> dict[str, Any]:
-    """The settings that were given."""
-    found = {name: value for name, value in (asked.plain or {}).items() if value is not None}
-    if asked.profile is not None:
-        found["profile"] = _profile(asked.profile)
-    for field, option, text in (
-        ("min_sram_size_bits", "--min-sram-size", asked.min_sram_size),
-        ("capacity_bits", "--capacity", asked.capacity),
+def _changes(arguments: CostArguments) -> dict[str, Any]:
+    """The settings among the arguments."""
+    settings = {name: value for name, value in (arguments.settings or {}).items() if value is not None}
+    if arguments.profile is not None:
+        settings["profile"] = _profile(arguments.profile)
+    for field, option, size in (
+        ("min_sram_size_bits", "--min-sram-size", arguments.min_sram_size),
+        ("capacity_bits", "--capacity", arguments.capacity),
     ):
-        if text is not None:
-            found[field] = size_bits(text, option)
-    return found
+        if size is not None:
+            settings[field] = size_bits(size, option)
+    return settings
 
 
 def size_bits(text: str, option: str = "the size") -> int:
     """Bits of "65536", "65536 bits", "8KB" or "16 MiB"; units are powers of 1024 bytes. Raises `Unusable`."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise Unusable(f"{option}: {text!r} is no size; write bits, or for example 8KB or 16MB")
+        raise Unusable(f"{option}: {text!r} is not a size; write bits, or for example 8KB or 16MB")
     number, unit = match[1], (match[2] or "bits").lower()
-    factor = 1 if unit.startswith("bit") else 8 << _BYTES[unit.replace("i", "")]
+    factor = 1 if unit.startswith("bit") else 8 << _BYTE_SHIFTS[unit.replace("i", "")]
     return round(float(number) * factor) if "." in number else int(number) * factor
 
 
@@ -106,7 +106,7 @@ def technology(name: str) -> Technology:
     try:
         return profile_file(name) if _is_file(name) else load_profile(name)
     except InvalidProfile as error:
-        hint = "" if _is_file(name) else "; a file of your own ends in .toml"
+        hint = "" if _is_file(name) else "; the name of a profile file ends in .toml"
         raise Unusable(f"{error}{hint}") from None
 
 
@@ -123,7 +123,7 @@ def _is_file(name: str) -> bool:
 
 
 def read(path: Path) -> Any:
-    """The value a JSON or YAML file states. Raises `Unusable`."""
+    """The value in a JSON or YAML file. Raises `Unusable`."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise Unusable(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
@@ -139,28 +139,30 @@ def _encoded(document: Any, name: str) -> bytes:
     try:
         return json.dumps(document, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unusable(f"{name} holds what JSON cannot: {error}") from None
+        raise Unusable(f"{name} contains a value that JSON cannot represent: {error}") from None
 
 
-def _model(name: str) -> _Given:
+def _model(name: str) -> _ModelArgument:
     """What MODEL stands for."""
     if name in ZOO:
-        return _Given(name)
+        return _ModelArgument(name)
     path = Path(name)
     if not path.exists():
-        raise Unusable(f"{name!r} is neither a file nor a network of the zoo; there are {', '.join(ZOO)}")
+        raise Unusable(
+            f"{name!r} is neither a file nor a built-in network; the networks are {', '.join(ZOO)}"
+        )
     document = read(path)
     if not isinstance(document, Mapping):
-        raise Unusable(f"{path} describes no network: it must hold an object")
+        raise Unusable(f"{path} does not describe a network: it must contain an object")
     if "architecture" in document:
-        return _Given({"kind": "architecture", "config": document["architecture"]}, document)
+        return _ModelArgument({"kind": "architecture", "config": document["architecture"]}, document)
     if "model" in document:
         return _job(document, name)
     if _only_quantizers(document):
         raise Unusable(
-            f"{path} holds quantizers without a network: name the network, and --quantizers {path}"
+            f"{path} contains quantizers without a network: name the network, and --quantizers {path}"
         )
-    return _Given({"kind": "architecture", "config": document})
+    return _ModelArgument({"kind": "architecture", "config": document})
 
 
 def _only_quantizers(document: Mapping[str, Any]) -> bool:
@@ -169,8 +171,8 @@ def _only_quantizers(document: Mapping[str, Any]) -> bool:
     return isinstance(first, Mapping) and "quantizers" in first and "config" not in first
 
 
-def _job(document: Mapping[str, Any], name: str) -> _Given:
+def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
     """The network of a job, priced as its goal says."""
     spec = parse_submission(_encoded(document, name)).spec
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
-    return _Given(document["model"], settings=trial, reference=reference)
+    return _ModelArgument(document["model"], settings=trial, reference=reference)
