@@ -245,7 +245,7 @@ def _add_slots(slots: dict[str, Slot], spec: SearchSpec, layer: Layer, rule: _Ru
         label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
         name = f"{layer.name}.{label}" if rule.pattern is None else f"/{rule.pattern}/.{label}"
         candidates, problem = _allowed(
-            spec.quantizers.of(field), _limit(spec, rule, field), layer, slot, rule, field
+            spec.quantizers.candidates_of(field), _limit(spec, rule, field), layer, slot, rule, field
         )
         shared = slots.get(name)
         if shared is None:
@@ -264,7 +264,7 @@ def _shared_field(spec: SearchSpec, rule: _Rule, field: str) -> str:
 
 
 def _limit(spec: SearchSpec, rule: _Rule, field: str) -> Limit:
-    limit, default = rule.limits.of(field), spec.limits.default.of(field)
+    limit, default = rule.limits.limit_of(field), spec.limits.default.limit_of(field)
     return limit if limit is not None else default if default is not None else DEFAULT_LIMIT
 
 

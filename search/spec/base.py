@@ -1,4 +1,4 @@
-"""What the values of a job share: they are immutable and refuse fields they do not know. Plain; nothing loads Keras."""
+"""The base class of all specifications: immutable, and strict about unknown fields. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Frozen(BaseModel):
-    """A value: immutable, strict about fields it does not know, and true is no 1."""
+    """An immutable value. Refuses unknown fields, NaN and infinity, and booleans where numbers are expected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
-    def _truth_is_no_number(cls, given: Any) -> Any:
-        # Of the model, not of its fields: Pydantic allows no such validator for the fields that tell kinds apart.
-        for name, value in given.items() if isinstance(given, Mapping) else ():
-            if name in cls.model_fields and _is_astray(value, _taken(cls, name)):
-                raise ValueError(f"{name}: true and false are no numbers")
-        return given
+    def _refuse_booleans_as_numbers(cls, document: Any) -> Any:
+        # A validator of the model: Pydantic allows no such validator on the fields that discriminate unions.
+        for name, value in document.items() if isinstance(document, Mapping) else ():
+            if name in cls.model_fields and _has_misplaced_boolean(value, _accepted_types(cls, name)):
+                raise ValueError(f"{name}: expected a number, got a boolean")
+        return document
 
 
 def kind_name(value: Any) -> Any:
-    """A word alone stands for a kind with its defaults."""
+    """A bare string as an object of that kind with its defaults; anything else unchanged."""
     return {"kind": value} if isinstance(value, str) else value
 
 
-def _is_astray(value: Any, taken: frozenset[type]) -> bool:
-    """Whether true or false stands where only numbers may; values that look at their own fields are left to them."""
+def _has_misplaced_boolean(value: Any, accepted: frozenset[type]) -> bool:
+    """Whether a boolean stands where only numbers are accepted. Nested models check their own fields."""
     if isinstance(value, bool):
-        return bool not in taken
-    if isinstance(value, Mapping) and BaseModel not in taken:
-        return any(_is_astray(each, taken) for each in value.values())
-    return isinstance(value, list | tuple) and any(_is_astray(each, taken) for each in value)
+        return bool not in accepted
+    if isinstance(value, Mapping) and BaseModel not in accepted:
+        return any(_has_misplaced_boolean(item, accepted) for item in value.values())
+    return isinstance(value, list | tuple) and any(_has_misplaced_boolean(item, accepted) for item in value)
 
 
 @cache
-def _taken(owner: type[BaseModel], field: str) -> frozenset[type]:
-    """Which of bool and values with fields a field, or what it holds, may be."""
+def _accepted_types(owner: type[BaseModel], field: str) -> frozenset[type]:
+    """Which of `bool` and `BaseModel` a field, or an item in it, may be."""
 
     def within(annotation: Any) -> set[type]:
         if annotation is Any:

@@ -1,7 +1,7 @@
-"""A search as its user states it: frozen values, checked when they are made.
+"""A search job as its user states it: frozen values, validated when they are created.
 
-Everything here is plain pydantic; nothing loads Keras. What needs the model or the data to be judged (a pattern that
-matches no layer, shapes that do not fit) is checked by `search.space.choices` and `search.data`.
+Plain Pydantic; nothing loads Keras. What depends on the model or the data (a pattern that matches no layer, shapes that
+do not fit) is checked by `search.space.choices` and `search.data`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ FILTER_MULTIPLIERS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)  #: of AutoQKeras; 1.0 is
 UPLOAD_ID: Final = "^[0-9a-f]{16}$"
 SHA256: Final = "^[0-9a-f]{64}$"
 
+_TEST_FRACTION: Final = "share of the examples that only the final report is measured on"
+
 
 # --- model ---------------------------------------------------------------------------------------------------------
 
@@ -45,31 +47,31 @@ class ZooModel(Frozen):
     """A network that ships with fewbits; `fewbits models` lists them."""
 
     kind: Literal["zoo"] = "zoo"
-    name: str = Field(examples=["digits_cnn", "mnist_convblock"])
+    name: str = Field(examples=["digits_cnn", "mnist_convblock"], description="name of the network")
     dropout_rate: float | None = Field(
-        None, ge=0, lt=1, description="of the network's Dropout layers, instead of its own"
+        None, ge=0, lt=1, description="rate of the network's Dropout layers; null: the network's default"
     )
 
 
 class ArchitectureModel(Frozen):
-    """An architecture as Keras writes it (`json.loads(model.to_json())`), built from supported layers only."""
+    """An architecture as Keras writes it (`json.loads(model.to_json())`), made of supported layers only."""
 
     kind: Literal["architecture"] = "architecture"
-    config: dict[str, Any]
+    config: dict[str, Any] = Field(description="the document that `model.to_json()` returns, as an object")
 
 
 class UploadedModel(Frozen):
-    """A model of one's own that was uploaded before; `fewbits upload` prints its id."""
+    """A model that was uploaded before; `fewbits upload` prints its id."""
 
     kind: Literal["uploaded"] = "uploaded"
-    id: str = Field(pattern=UPLOAD_ID)
+    id: str = Field(pattern=UPLOAD_ID, description="id of the upload")
     sha256: str | None = Field(
-        None, pattern=SHA256, description="of the file; filled in when the job is submitted"
+        None, pattern=SHA256, description="SHA-256 of the file; filled in when the job is submitted"
     )
     weights: bool = Field(
         True,
-        description="the float model has the weights of the file, if it holds any; false: it is trained by the job's"
-        " recipe",
+        description="true: the float model takes the weights of the file, if it contains any; false: the float model is"
+        " trained as `training` says",
     )
 
 
@@ -77,7 +79,7 @@ def _zoo_name(value: Any) -> Any:
     return {"kind": "zoo", "name": value} if isinstance(value, str) else value
 
 
-#: A name alone is a network of the zoo.
+#: A bare string selects the network of that name in the zoo.
 Model = Annotated[
     ZooModel | ArchitectureModel | UploadedModel | XyloModel,
     Field(discriminator="kind"),
@@ -88,83 +90,96 @@ Model = Annotated[
 # --- data ----------------------------------------------------------------------------------------------------------
 
 
-class _Data(Frozen):
+class _DataOptions(Frozen):
+    """Options of every data set."""
+
     validation_fraction: float = Field(
-        0.2, gt=0, lt=1, description="share of the training part the search selects on"
+        0.2,
+        gt=0,
+        lt=1,
+        description="share of the training part that is held out to measure trials; the search never trains on it",
     )
     train_samples: int | None = Field(
-        None, ge=1, description="use only so many training images (validation aside)"
+        None, ge=1, description="number of examples to train on, not counting validation; null: all"
     )
     targets: Literal["stored", "inputs"] = Field(
-        "stored", description="inputs: what the model is to give back is what it gets (autoencoders)"
+        "stored",
+        description="stored: the targets of the data set; inputs: the examples themselves (autoencoders)",
     )
     target_scaling: Literal["none", "standard"] = Field(
         "none",
-        description="of numbers as targets; standard: subtract the training mean and divide by the deviation, each"
-        " number of an example on its own; losses and metrics are then in these units",
+        description="scaling of numeric targets. standard: subtract the mean of the training part and divide by its"
+        " standard deviation, element by element; losses and metrics are then in these units",
     )
     preprocessing: Literal["none", "unit", "centered"] = Field(
         "centered",
-        description="unit: divide by the largest possible value; centered: and subtract the training mean",
+        description="preprocessing of the examples. unit: divide by the largest possible value; centered: subtract the"
+        " mean of the training part, then divide",
     )
 
 
-class DigitsData(_Data):
-    """scikit-learn's 1,797 digits of 8x8; ships with the package. `test_fraction` of them are kept for the report."""
+class DigitsData(_DataOptions):
+    """scikit-learn's 1,797 images of handwritten digits, 8x8 pixels each; ships with fewbits."""
 
     kind: Literal["digits"] = "digits"
-    test_fraction: float = Field(0.2, gt=0, lt=1)
+    test_fraction: float = Field(0.2, gt=0, lt=1, description=_TEST_FRACTION)
 
 
-class MnistData(_Data):
+class MnistData(_DataOptions):
     """MNIST in the format of `keras.datasets`: `mnist.npz` in the server's data folder (FEWBITS_DATA_DIR)."""
 
     kind: Literal["mnist"] = "mnist"
 
 
-class DiabetesData(_Data):
-    """scikit-learn's diabetes data: 442 patients, 10 numbers each, and how far the disease went (25 to 346)."""
+class DiabetesData(_DataOptions):
+    """scikit-learn's diabetes data: 442 patients, 10 features each; the target is disease progression (25 to 346)."""
 
     kind: Literal["diabetes"] = "diabetes"
-    test_fraction: float = Field(0.2, gt=0, lt=1)
+    test_fraction: float = Field(0.2, gt=0, lt=1, description=_TEST_FRACTION)
 
 
-class SpikingDigitsData(_Data):
-    """The digits 0 to 7 of scikit-learn's, as events of 16 inputs: those that the network `spiking_digits` never saw.
+class SpikingDigitsData(_DataOptions):
+    """scikit-learn's digits 0 to 7 as events of 16 inputs.
 
-    Each input is the mean of 2x2 pixels and fires evenly, at most once a step.
+    Each input is the mean of 2x2 pixels and fires at even intervals, at most once per step. The images that trained the
+    network `spiking_digits` are left out.
     """
 
     kind: Literal["spiking_digits"] = "spiking_digits"
-    steps: int = Field(32, ge=1, le=1000)
-    test_fraction: float = Field(0.3, gt=0, lt=1)
+    steps: int = Field(32, ge=1, le=1000, description="time steps of an example")
+    test_fraction: float = Field(0.3, gt=0, lt=1, description=_TEST_FRACTION)
     validation_fraction: float = Field(
-        0.7, gt=0, lt=1, description="share of the rest that the search measures on; what is left is priced"
+        0.7,
+        gt=0,
+        lt=1,
+        description="share of the examples outside the test part that trials are measured on; the others are simulated"
+        " to price assignments",
     )
-    preprocessing: Literal["none"] = "none"
+    preprocessing: Literal["none"] = Field("none", description="events are used as they are")
 
 
-class NpzData(_Data):
-    """A `.npz` with x_train, y_train, x_test, y_test in the server's data folder (FEWBITS_DATA_DIR); no pickles.
+class NpzData(_DataOptions):
+    """A `.npz` file with x_train, y_train, x_test and y_test in the server's data folder (FEWBITS_DATA_DIR).
 
-    For a model of several outputs y_train_NAME and y_test_NAME, NAME being the layer of the output.
+    For a model with several outputs: y_train_NAME and y_test_NAME for each, where NAME is the layer of the output.
+    Pickled arrays are refused.
     """
 
     kind: Literal["npz"] = "npz"
-    file: str = Field(min_length=1, max_length=500, description="path inside the data folder")
+    file: str = Field(min_length=1, max_length=500, description="path relative to the data folder")
 
 
-class UploadedData(_Data):
-    """Data of one's own that were uploaded before; `fewbits upload` prints the id. The file is as for `npz`."""
+class UploadedData(_DataOptions):
+    """A `.npz` file that was uploaded before, with the arrays of `npz`; `fewbits upload` prints its id."""
 
     kind: Literal["uploaded"] = "uploaded"
-    id: str = Field(pattern=UPLOAD_ID)
+    id: str = Field(pattern=UPLOAD_ID, description="id of the upload")
     sha256: str | None = Field(
-        None, pattern=SHA256, description="of the file; filled in when the job is submitted"
+        None, pattern=SHA256, description="SHA-256 of the file; filled in when the job is submitted"
     )
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 Data = Annotated[
     DigitsData | DiabetesData | MnistData | SpikingDigitsData | NpzData | UploadedData,
     Field(discriminator="kind"),
@@ -180,59 +195,88 @@ Memory = Literal["sram", "dram", "fixed"]
 MemoryPair = tuple[Memory, Memory]
 
 
-class _Goal(Frozen):
-    """Each `rate`-fold shrink of the cost forgives `delta_p` percent of the metric; each growth takes `delta_n`."""
+class _GoalOptions(Frozen):
+    """How the score trades the metric for the cost (AutoQKeras' forgiving factor)."""
 
-    delta_p: float = Field(8.0, ge=0, le=100, description="percent forgiven when the trial is cheaper")
-    delta_n: float = Field(8.0, ge=0, le=100, description="percent taken when the trial is dearer")
-    rate: float = Field(2.0, gt=1, le=1e6)
-    stress: float = Field(1.0, gt=0, le=1e6, description="factor on the reference cost")
+    delta_p: float = Field(
+        8.0,
+        ge=0,
+        le=100,
+        description="percent of the metric that a trial may lose each time its cost is divided by `rate`",
+    )
+    delta_n: float = Field(
+        8.0,
+        ge=0,
+        le=100,
+        description="percent of the metric that a trial must gain each time its cost is multiplied by `rate`",
+    )
+    rate: float = Field(2.0, gt=1, le=1e6, description="ratio of costs that `delta_p` and `delta_n` refer to")
+    stress: float = Field(
+        1.0,
+        gt=0,
+        le=1e6,
+        description="factor on the reference cost; below 1 the score asks for cheaper networks",
+    )
 
 
-class EnergyGoal(_Goal):
-    """Energy of one inference in picojoules, by the Horowitz-style model."""
+class EnergyGoal(_GoalOptions):
+    """Energy of one inference in picojoules, by a model after Horowitz. Pairs are [reference, trial]."""
 
     kind: Literal["energy"] = "energy"
     profile: str = Field(
         "horowitz",
         max_length=100,
-        description="energy table: horowitz (45 nm), 7nm, or horowitz-qkeras, which repeats what QKeras computes",
+        description="energy profile: horowitz (45 nm), 7nm, or horowitz-qkeras, which reproduces QKeras' energies",
     )
-    parameters_on_memory: MemoryPair = ("sram", "sram")
-    activations_on_memory: MemoryPair = ("sram", "sram")
+    parameters_on_memory: MemoryPair = Field(("sram", "sram"), description="memory that holds the parameters")
+    activations_on_memory: MemoryPair = Field(
+        ("sram", "sram"), description="memory that holds the activations"
+    )
     min_sram_size: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
-        (0, 0), description="bits"
+        (0, 0), description="size in bits of the smallest on-chip memory; smaller ones are priced as this one"
     )
-    rd_wr_on_io: tuple[bool, bool] = (False, False)
+    rd_wr_on_io: tuple[bool, bool] = Field(
+        (False, False), description="true: the inputs and outputs of the network are in DRAM"
+    )
     source_quantizers: Quantizer | None = Field(
-        None, description="type of the input in trials; None: 8-bit fixed point"
+        None, description="quantizer of the input in trials; null: 8-bit fixed point"
     )
-    reference_internal: Literal["fp16", "fp32", "int8"] = "int8"
-    reference_accumulator: Literal["int16", "int32", "fp16", "fp32"] = "int32"
-    trained_model: bool = Field(False, description="price powers of two by their distinct trained values")
+    reference_internal: Literal["fp16", "fp32", "int8"] = Field(
+        "int8",
+        description="type of parameters and activations that are not quantized, and of all in the reference",
+    )
+    reference_accumulator: Literal["int16", "int32", "fp16", "fp32"] = Field(
+        "int32", description="type of sums in layers that are not quantized, and of all in the reference"
+    )
+    trained_model: bool = Field(
+        False,
+        description="true: price power-of-two weights of trials by the distinct values they have after training",
+    )
 
 
 BitsPart = Literal["parameters", "activations"]
 
+BITS_ACCOUNTING: Final = "qtools: count as AutoQKeras does, which ignores layers that it does not support"
 
-class BitsGoal(_Goal):
+
+class BitsGoal(_GoalOptions):
     """Size of the model in bits: parameters and activations."""
 
     kind: Literal["bits"] = "bits"
-    input_bits: int = Field(8, ge=1, le=64)
-    output_bits: int = Field(8, ge=1, le=64)
-    ref_bits: int = Field(8, ge=1, le=64)
+    input_bits: int = Field(8, ge=1, le=64, description="bits of an element of the input")
+    output_bits: int = Field(8, ge=1, le=64, description="bits of an element of a softmax or sigmoid output")
+    ref_bits: int = Field(
+        8, ge=1, le=64, description="bits of an element of everything that is not quantized"
+    )
     config: dict[str, tuple[BitsPart, ...]] = Field(
         {"default": ("parameters", "activations")},
-        description="what counts, per layer class; `default` for classes not named",
+        description="parts that count, by layer class; `default` applies to all other classes",
     )
-    accounting: Literal["corrected", "qtools"] = Field(
-        "corrected", description="qtools: count as AutoQKeras does, layers it does not know as nothing"
-    )
+    accounting: Literal["corrected", "qtools"] = Field("corrected", description=BITS_ACCOUNTING)
 
 
-class CountGoal(_Goal):
-    """A count that needs no energy table: bytes, MACs, bit operations (BOPs, EBOPs), peak activation memory in bits."""
+class CountGoal(_GoalOptions):
+    """A cost without an energy profile: bytes, MACs, bit operations (BOPs, EBOPs), or peak activation bits."""
 
     kind: Literal["bytes", "macs", "bops", "ebops", "peak_activation_bits"]
 
@@ -240,15 +284,17 @@ class CountGoal(_Goal):
 Goal = Annotated[EnergyGoal | BitsGoal | CountGoal, Field(discriminator="kind")]
 
 
-# --- the rest ------------------------------------------------------------------------------------------------------
+# --- search --------------------------------------------------------------------------------------------------------
 
 
 class FilterTuning(Frozen):
-    """Whether widths (Dense units, Conv filters) are searched too, by multiples of 0.5, 0.75, 1, 1.5, 2."""
+    """Whether layer widths (Dense units, Conv filters) are searched, as 0.5, 0.75, 1, 1.5 or 2 times the model's."""
 
-    by: Literal["none", "layer", "block"] = Field("none", description="block: one multiple for all layers")
+    by: Literal["none", "layer", "block"] = Field(
+        "none", description="layer: one multiple per layer; block: one multiple for all layers"
+    )
     exceptions: tuple[str, ...] = Field(
-        (), description="patterns (whole name) of layers that keep their width"
+        (), description="patterns of layers that keep their width; a pattern matches a whole layer name"
     )
 
     @field_validator("exceptions")
@@ -258,58 +304,77 @@ class FilterTuning(Frozen):
 
 
 class LayerSelection(Frozen):
-    """Which layers the limits apply to: all, unless indexes (into the model's layers, input included) are given."""
+    """Which layers the limits apply to."""
 
-    indexes: tuple[int, ...] | None = None
+    indexes: tuple[int, ...] | None = Field(
+        None, description="indexes into the model's layers, the input layer included; null: all layers"
+    )
 
 
 class Budget(Frozen):
-    """When the search ends: after `trials` trials, before more than `epochs` epochs are trained in all of them
-    together (in every execution), or when `seconds` have passed since the job started. What is never trained costs
-    nothing.
-    """
+    """When the search ends: as soon as one of these is used up. Trials that are never trained use nothing of it."""
 
-    trials: int = Field(20, ge=1, le=100_000)
-    epochs: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
+    trials: int = Field(20, ge=1, le=100_000, description="number of trials")
+    epochs: int | None = Field(
+        None, ge=1, description="epochs of all trials together, in all of their executions; null: no limit"
+    )
+    seconds: float | None = Field(
+        None, gt=0, description="seconds since the job started, pauses not counted; null: no limit"
+    )
 
 
 class SearchSpec(Frozen):
     """A search job."""
 
-    name: str = Field("", max_length=MAX_NAME)
-    model: Model
-    data: Data = Field(default_factory=DigitsData)
-    quantizers: QuantizationSpace = Field(default_factory=QuantizationSpace)
-    limits: Limits
-    goal: Goal = Field(default_factory=EnergyGoal)
-    objective: ObjectiveSpec = Field(default_factory=Objective)
-    oracle: OracleSpec = Field(default_factory=RandomOracleSpec)
-    constraints: Constraints = Field(default_factory=Constraints)
-    bound: BoundSpec = Field(default_factory=NoBound)
-    stopping: StoppingSpec = Field(default_factory=NoStopping)
-    post_training: PostTrainingSpec = Field(default_factory=NoPostTraining)
-    schedule: ScheduleSpec = Field(default_factory=WholeModelSchedule)
+    name: str = Field("", max_length=MAX_NAME, description="a name to recognise the job by")
+    model: Model = Field(description="the network to quantize")
+    data: Data = Field(
+        default_factory=DigitsData, description="the data that trials are trained and measured on"
+    )
+    quantizers: QuantizationSpace = Field(
+        default_factory=QuantizationSpace, description="the candidates of each kind of tensor"
+    )
+    limits: Limits = Field(description="the layers to quantize, and the widest candidate of each")
+    goal: Goal = Field(default_factory=EnergyGoal, description="the cost, and how the score weighs it")
+    objective: ObjectiveSpec = Field(default_factory=Objective, description="the metric")
+    oracle: OracleSpec = Field(default_factory=RandomOracleSpec, description="how assignments are proposed")
+    constraints: Constraints = Field(
+        default_factory=Constraints, description="limits that every trial must satisfy"
+    )
+    bound: BoundSpec = Field(
+        default_factory=NoBound, description="which trials are pruned because they cannot become the best"
+    )
+    stopping: StoppingSpec = Field(
+        default_factory=NoStopping, description="which trainings are stopped early"
+    )
+    post_training: PostTrainingSpec = Field(
+        default_factory=NoPostTraining, description="which trials are pruned by their metric before training"
+    )
+    schedule: ScheduleSpec = Field(
+        default_factory=WholeModelSchedule, description="the order in which parts of the model are searched"
+    )
     target: Literal["generic", "akida", "hls4ml", "xylo"] = Field(
-        "generic", description="hardware or compiler whose rules every assignment must keep"
+        "generic", description="hardware or compiler whose rules every assignment must satisfy"
     )
-    filters: FilterTuning = Field(default_factory=FilterTuning)
-    layers: LayerSelection = Field(default_factory=LayerSelection)
-    training: Training = Field(default_factory=Training)
+    filters: FilterTuning = Field(default_factory=FilterTuning, description="the search of layer widths")
+    layers: LayerSelection = Field(
+        default_factory=LayerSelection, description="the layers that `limits` applies to"
+    )
+    training: Training = Field(default_factory=Training, description="how each trial is trained")
     spiking: SpikingSpace = Field(
-        default_factory=SpikingSpace, description="what is searched of a spiking network (model kind xylo)"
+        default_factory=SpikingSpace, description="the space of a spiking network (model kind xylo)"
     )
-    budget: Budget = Field(default_factory=Budget)
-    parallel_trials: int = Field(2, ge=1, le=256, description="how many trials may be under way at once")
-    priority: int = Field(
-        0, ge=-100, le=100, description="trials of jobs with a higher one begin first, whoever came first"
+    budget: Budget = Field(default_factory=Budget, description="when the search ends")
+    parallel_trials: int = Field(2, ge=1, le=256, description="largest number of trials that run at once")
+    priority: int = Field(0, ge=-100, le=100, description="trials of jobs with a higher priority start first")
+    seed: int = Field(
+        1, ge=0, le=2**31 - 2, description="seed of the search, the data split and every training"
     )
-    seed: int = Field(1, ge=0, le=2**31 - 2)
 
     @model_validator(mode="before")
     @classmethod
-    def _no_limits(cls, value: Any) -> Any:
-        """A spiking network has no layers that limits could be about."""
+    def _spiking_needs_no_limits(cls, value: Any) -> Any:
+        """A spiking network has no layers that limits could apply to."""
         model = value.get("model") if isinstance(value, dict) else None
         if not (isinstance(model, dict) and model.get("kind") == "xylo"):
             return value
@@ -317,13 +382,13 @@ class SearchSpec(Frozen):
 
     @field_validator("limits")
     @classmethod
-    def _something_to_do(cls, value: Limits, info: ValidationInfo) -> Limits:
+    def _quantizes_a_layer(cls, value: Limits, info: ValidationInfo) -> Limits:
         if value.is_empty and not isinstance(info.data.get("model"), XyloModel):
-            raise ValueError("name at least one layer class or pattern, or nothing is quantized")
+            raise ValueError("name at least one layer class or pattern; otherwise nothing is quantized")
         return value
 
     @model_validator(mode="after")
-    def _has_weights_to_look_at(self) -> SearchSpec:
+    def _post_training_needs_weights(self) -> SearchSpec:
         if not isinstance(self.post_training, NoPostTraining) and self.training.start == "scratch":
             raise ValueError(
                 "post_training measures a trial with the float model's weights: set training.start to float or"
@@ -332,12 +397,12 @@ class SearchSpec(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _one_stops(self) -> SearchSpec:
+    def _hyperband_stops_by_itself(self) -> SearchSpec:
         if isinstance(self.oracle, HyperbandOracleSpec) and not isinstance(self.stopping, NoStopping):
-            raise ValueError("hyperband ends trainings early by itself: leave stopping off")
+            raise ValueError("hyperband stops trainings early by itself: set stopping to off")
         if isinstance(self.oracle, HyperbandOracleSpec) and self.training.executions > 1:
             raise ValueError(
-                "hyperband continues trainings, and of several executions only the best is kept: leave"
-                " training.executions at 1"
+                "hyperband continues trainings, but of several executions only the best is stored: set"
+                " training.executions to 1"
             )
         return self

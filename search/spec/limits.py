@@ -1,4 +1,4 @@
-"""Which layers are quantized, and how far, as a job states it. Plain pydantic."""
+"""Which layers a job quantizes, and the candidates that it allows them. Plain Pydantic."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from search.spec.patterns import checked_pattern
 
 MAX_NAME: Final = 200  #: characters of a job's or a layer's name
 
-#: A number caps the nominal bits of the candidates; a list picks candidates by name.
+#: A number: the largest nominal bits of a candidate. A list: the candidates themselves.
 Limit = Annotated[int, Field(ge=1, le=64)] | tuple[Quantizer, ...]
 
 DEFAULT_LIMIT: Final = 8
 
-
-#: Fields that take the limit of another one unless they have their own.
+#: Fields that take the limit of another field unless one is given for them.
 FOLLOWS: Final = {
     "depthwise_kernel": "kernel",
     "pointwise_kernel": "kernel",
@@ -30,7 +29,7 @@ FOLLOWS: Final = {
     "linear": "activation",
 }
 
-#: Fields whose candidates are others than those of the field they follow: they follow numbers only.
+#: Fields whose candidates differ from those of the field they follow: they follow its number, not its list.
 _NUMBERS_ONLY: Final = frozenset({"recurrent_activation", "state", "linear"})
 
 #: The third entry of AutoQKeras' lists of four.
@@ -38,23 +37,35 @@ _THIRD: Final = ("pointwise_kernel", "recurrent_kernel")
 
 
 class LayerLimits(Frozen):
-    """What the slots of a layer may choose; a slot left out takes `limits.default`.
+    """The limit of each slot of a layer. A number is the largest number of bits, a list names the candidates.
 
-    AutoQKeras' lists are read too: `[kernel, bias, activation]`, and `[kernel, bias, recurrent or pointwise kernel,
-    activation]`; shorter ones are filled from `limits.default`. Kernels of other kinds follow `kernel`, other
-    activations follow a number under `activation`, unless they are named.
+    A slot left out takes `limits.default`. The lists of AutoQKeras are accepted too: `[kernel, bias, activation]` and
+    `[kernel, bias, recurrent or pointwise kernel, activation]`; shorter ones are completed from `limits.default`.
     """
 
-    kernel: Limit | None = None
-    bias: Limit | None = None
-    activation: Limit | None = None
-    linear: Limit | None = None
-    recurrent_activation: Limit | None = None
-    depthwise_kernel: Limit | None = None
-    pointwise_kernel: Limit | None = None
-    recurrent_kernel: Limit | None = None
-    embeddings: Limit | None = None
-    state: Limit | None = None
+    kernel: Limit | None = Field(None, description="weights")
+    bias: Limit | None = Field(None, description="biases")
+    activation: Limit | None = Field(None, description="outputs of an activation function")
+    linear: Limit | None = Field(
+        None,
+        description="outputs of Activation layers with a linear function; null: a number under `activation`",
+    )
+    recurrent_activation: Limit | None = Field(
+        None, description="gates of LSTM and GRU; null: a number under `activation`"
+    )
+    depthwise_kernel: Limit | None = Field(
+        None, description="kernels of depthwise and separable convolutions; null: as `kernel`"
+    )
+    pointwise_kernel: Limit | None = Field(
+        None, description="pointwise kernels of separable convolutions; null: as `kernel`"
+    )
+    recurrent_kernel: Limit | None = Field(
+        None, description="recurrent kernels of LSTM, GRU and SimpleRNN; null: as `kernel`"
+    )
+    embeddings: Limit | None = Field(None, description="embeddings; null: as `kernel`")
+    state: Limit | None = Field(
+        None, description="states of recurrent layers; null: a number under `activation`"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -63,17 +74,20 @@ class LayerLimits(Frozen):
             return value
         return _named(value)
 
-    def of(self, field: str) -> Limit | None:
-        """The limit of a field: its own, or the one it follows; None if neither is given."""
-        own: Limit | None = getattr(self, field)
-        if own is not None or field not in FOLLOWS:
-            return own
-        followed = self.of(FOLLOWS[field])
+    def limit_of(self, field: str) -> Limit | None:
+        """The limit of a field, or of the field that it follows; None if neither is given."""
+        limit: Limit | None = getattr(self, field)
+        if limit is not None or field not in FOLLOWS:
+            return limit
+        followed = self.limit_of(FOLLOWS[field])
         return followed if isinstance(followed, int) or field not in _NUMBERS_ONLY else None
 
 
 def limits_from_list(values: list[Any]) -> dict[str, Any]:
-    """AutoQKeras' positions as names; its last entry is for activations wherever it stands."""
+    """A list of AutoQKeras as limits by field. Its last entry is for activations, whatever its position.
+
+    Raises ValueError for more than four entries.
+    """
     if len(values) > 4:
         raise ValueError(
             "a list of limits has at most four entries: kernel, bias, recurrent or pointwise, activation"
@@ -89,9 +103,11 @@ def limits_from_list(values: list[Any]) -> dict[str, Any]:
 
 
 class PatternLimits(LayerLimits):
-    """Limits of the layers whose whole name matches `pattern`; they share one choice per slot."""
+    """Limits of the layers whose names match a pattern. These layers share one choice per slot."""
 
-    pattern: str = Field(min_length=1, max_length=MAX_NAME)
+    pattern: str = Field(
+        min_length=1, max_length=MAX_NAME, description="regular expression that matches a whole layer name"
+    )
 
     @field_validator("pattern")
     @classmethod
@@ -100,29 +116,38 @@ class PatternLimits(LayerLimits):
 
 
 def _pattern_list(value: Any) -> Any:
-    """AutoQKeras' mapping (pattern -> limits) as a list that keeps its order."""
+    """AutoQKeras' mapping (pattern -> limits) as a list in the same order."""
     if not isinstance(value, Mapping):
         return value
     return [{"pattern": pattern, **_named(entry)} for pattern, entry in value.items()]
 
 
 def _named(entry: Any) -> Mapping[str, Any]:
-    """Limits in any of their forms, as names; ValueError for what is none."""
+    """Limits in any of their forms as limits by field. ValueError for anything else."""
     if isinstance(entry, int) and not isinstance(entry, bool):
         entry = [entry, entry, entry]
     if isinstance(entry, list | tuple):
         return limits_from_list(list(entry))
     if isinstance(entry, Mapping):
         return entry
-    raise ValueError("limits are a number, a list or an object")
+    raise ValueError("limits must be a number, a list or an object")
 
 
 class Limits(Frozen):
-    """Which layers are quantized, and how far: by class, and by pattern of the name (the first match wins)."""
+    """Which layers are quantized, and with which candidates."""
 
-    by_class: dict[str, LayerLimits] = Field(default_factory=dict, max_length=100)
-    by_name: Annotated[tuple[PatternLimits, ...], BeforeValidator(_pattern_list)] = Field((), max_length=500)
-    default: LayerLimits = Field(default_factory=LayerLimits)
+    by_class: dict[str, LayerLimits] = Field(
+        default_factory=dict, max_length=100, description="limits by layer class, such as `Dense`"
+    )
+    by_name: Annotated[tuple[PatternLimits, ...], BeforeValidator(_pattern_list)] = Field(
+        (),
+        max_length=500,
+        description="limits by layer name; they precede `by_class`, and the first pattern that matches wins",
+    )
+    default: LayerLimits = Field(
+        default_factory=LayerLimits,
+        description="limits of slots that the entry of a layer leaves out; it selects no layers",
+    )
 
     @field_validator("by_name")
     @classmethod
@@ -140,5 +165,5 @@ class Limits(Frozen):
 
 
 def quantizers_of(limit: Limit | None) -> tuple[QuantizerSpec, ...]:
-    """The quantizers a limit names; empty for numbers and None."""
+    """The quantizers that a limit lists; empty for a number and None."""
     return limit if isinstance(limit, tuple) else ()

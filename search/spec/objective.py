@@ -1,7 +1,6 @@
-"""What a search optimises beside the cost, as a job states it: a metric, its direction, the output it is measured at.
+"""The metric that a search optimises beside the cost: its direction, and the output that it is measured at.
 
-Plain pydantic. Names and directions are here; what they compute is in `search.training.metrics` and
-`search.training.losses`.
+Plain Pydantic. Names and directions are here; `search.training.metrics` and `search.training.losses` compute them.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from search.spec.base import Frozen
 
-#: A metric is better when larger, or when smaller.
+#: max: a larger metric is better; min: a smaller one.
 Direction = Literal["max", "min"]
 MAXIMIZE: Final = "max"
 MINIMIZE: Final = "min"
 
-#: What the examples are labelled with: a class number each, or numbers of the shape of the output.
+#: What targets are: one class number per example, or numbers of the shape of the output.
 Labels = Literal["classes", "values"]
 
 MetricName = Literal[
@@ -62,13 +61,13 @@ LossName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """What is known of a metric without computing it. `best`: no value is better; None: there is no such bound."""
+    """Properties of a metric."""
 
     direction: Direction
     labels: Labels
-    best: float | None
+    best: float | None  #: the best possible value; None: there is no bound
     is_share: bool = False  #: between 0 and 1, shown in percent
-    two_classes: bool = False  #: defined for networks with one score only
+    two_classes: bool = False  #: defined only for networks with one score
 
 
 _SHARE: Final = MetricInfo("max", "classes", 1.0, is_share=True)
@@ -98,7 +97,7 @@ METRICS: Final[Mapping[str, MetricInfo]] = {
     "r2": MetricInfo("max", "values", 1.0),
 }
 
-#: Loss -> the labels it is for.
+#: Loss -> the labels that it needs.
 LOSSES: Final[Mapping[str, Labels]] = {
     name: "classes" if name == "crossentropy" else "values" for name in get_args(LossName)
 }
@@ -108,24 +107,30 @@ class Objective(Frozen):
     """The metric a search optimises, measured on the validation data."""
 
     metric: MetricName = Field(
-        "accuracy", description="for class numbers: accuracy to f1; for numbers as targets: mse and after"
+        "accuracy",
+        description="metric on the validation data. accuracy to f1 are for class numbers, mse and the following for"
+        " numeric targets",
     )
-    direction: Direction = Field("max", description="left out: the metric's own; nothing else is allowed")
+    direction: Direction = Field(
+        "max", description="max or min, as the metric requires; left out: filled in from the metric"
+    )
     output: str | None = Field(
-        None, max_length=200, description="layer of the output that is measured, where the model has several"
+        None,
+        max_length=200,
+        description="layer of the output that is measured; required for a model with several outputs",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _own_direction(cls, value: Any) -> Any:
+    def _fill_in_direction(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or value.get("direction") is not None:
             return value
         info = METRICS.get(str(value.get("metric", "accuracy")))
-        given = {name: each for name, each in value.items() if name != "direction"}
-        return given if info is None else {**given, "direction": info.direction}
+        others = {name: field for name, field in value.items() if name != "direction"}
+        return others if info is None else {**others, "direction": info.direction}
 
     @model_validator(mode="after")
-    def _right_direction(self) -> Objective:
+    def _direction_fits_metric(self) -> Objective:
         if self.direction != self.info.direction:
             better = "larger" if self.info.direction == MAXIMIZE else "smaller"
             raise ValueError(
@@ -135,7 +140,7 @@ class Objective(Frozen):
 
     @property
     def info(self) -> MetricInfo:
-        """What is known of the metric."""
+        """Properties of the metric."""
         return METRICS[self.metric]
 
 
@@ -143,5 +148,5 @@ def _metric_name(value: Any) -> Any:
     return {"metric": value} if isinstance(value, str) else value
 
 
-#: A word alone is a metric in its own direction.
+#: A bare string selects that metric with its direction.
 ObjectiveSpec = Annotated[Objective, BeforeValidator(_metric_name, json_schema_input_type=str | Objective)]

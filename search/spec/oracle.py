@@ -1,6 +1,6 @@
-"""How a job searches: which oracle proposes, what it must never train, and when it gives a training up. Plain pydantic.
+"""How a job searches: its oracle, which trials are not trained, and which trainings are stopped. Plain Pydantic.
 
-Each oracle's class is in `search.oracles`; what they do and when to use which is told in `docs/oracles.md`.
+The oracles are in `search.oracles`; `docs/oracles.md` says what each does and when to use it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from search.spec.base import Frozen, kind_name
 
-#: Random trials before a model of the scores is trusted, however many choices there are.
+#: Most random trials before a model of the scores is used, however many choices there are.
 INITIAL_POINTS: Final = 10
 
 
@@ -22,78 +22,92 @@ class RandomOracleSpec(Frozen):
 
 
 class GridOracleSpec(Frozen):
-    """keras-tuner's GridSearchOracle: every assignment in order, the last choice varying fastest."""
+    """keras-tuner's GridSearchOracle: every assignment in order; the last choice varies fastest."""
 
     kind: Literal["grid"] = "grid"
 
 
 class BayesianOracleSpec(Frozen):
-    """keras-tuner's BayesianOptimizationOracle: a Gaussian process of the score, upper confidence bound.
+    """keras-tuner's BayesianOptimizationOracle: a Gaussian process of the score, and its upper confidence bound.
 
-    Its defaults take a score for exact; that of a single training is not.
+    The defaults of `alpha` and `beta` differ from keras-tuner's, which treat scores as exact: that of a single training
+    is noisy.
     """
 
     kind: Literal["bayesian"] = "bayesian"
     num_initial_points: int | None = Field(
-        None, ge=1, le=10_000, description="random trials first; None: 3 per choice, at most 10"
+        None, ge=1, le=10_000, description="random trials at the start; null: 3 per choice, at most 10"
     )
     alpha: float = Field(
         0.1,
         gt=0,
         le=10,
-        description="variance of the noise of a score, scores scaled to 1; keras-tuner's is 1e-4",
+        description="variance of the noise of scores that are scaled to unit variance; keras-tuner uses 1e-4",
     )
     beta: float = Field(
         1.8,
         ge=0,
         le=100,
-        description="how many standard deviations a guess is trusted upwards; keras-tuner's is 2.6",
+        description="standard deviations between the mean and the upper confidence bound; keras-tuner uses 2.6",
     )
 
     def initial_points(self, dimensions: int) -> int:
-        """How many measured trials come before the first that is not random."""
+        """Number of measured trials before the first one that is not random."""
         return self.num_initial_points or max(min(3 * dimensions, INITIAL_POINTS), 3)
 
 
 class HyperbandOracleSpec(Frozen):
-    """keras-tuner's HyperbandOracle (Li et al., 2018): many short trainings, the best of them continued."""
+    """keras-tuner's HyperbandOracle (Li et al., 2018): starts many short trainings and continues the best."""
 
     kind: Literal["hyperband"] = "hyperband"
     max_epochs: int | None = Field(
-        None, ge=1, le=10_000, description="of the longest training; None: those of `training`"
+        None, ge=1, le=10_000, description="epochs of the longest training; null: `training.epochs`"
     )
-    factor: int = Field(3, ge=2, le=100, description="of each round one in so many goes on, as much longer")
+    factor: int = Field(
+        3,
+        ge=2,
+        le=100,
+        description="reduction factor: 1 in `factor` trials is promoted and trained `factor` times longer",
+    )
     iterations: int | None = Field(
-        None, ge=1, le=10_000, description="rounds of all brackets; None: until the budget ends"
+        None, ge=1, le=10_000, description="how often all brackets are run; null: until the budget ends"
     )
 
 
 class EvolutionOracleSpec(Frozen):
-    """NSGA-II (Deb et al., 2002) over metric and cost: looks for the whole Pareto front."""
+    """NSGA-II (Deb et al., 2002) over metric and cost: searches for the whole Pareto front."""
 
     kind: Literal["evolution"] = "evolution"
-    population: int = Field(16, ge=4, le=1000, description="parents are drawn from the best so many trials")
-    crossover: float = Field(0.9, ge=0, le=1, description="share of children that have two parents")
+    population: int = Field(
+        16, ge=4, le=1000, description="number of best trials that parents are drawn from"
+    )
+    crossover: float = Field(0.9, ge=0, le=1, description="probability that a child has two parents")
     mutation: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="chance of each choice to change; None: one choice of a child on average",
+        description="probability that a choice of a child changes; null: one choice per child on average",
     )
 
 
 class FrugalOracleSpec(Frozen):
-    """Prices candidates before training and proposes where the best gain is to be expected."""
+    """Prices assignments before training and proposes the one with the largest expected gain."""
 
     kind: Literal["frugal"] = "frugal"
     gain: Literal["score", "front"] = Field(
-        "score", description="score: a better best score; front: more dominated area of metric and log cost"
+        "score",
+        description="score: improvement of the best score; front: growth of the area of metric and log cost that the"
+        " front dominates",
     )
-    initial_points: int = Field(3, ge=2, le=1000, description="trials spread over the costs come first")
-    candidates: int = Field(500, ge=10, le=100_000, description="assignments weighed for each proposal")
+    initial_points: int = Field(
+        3, ge=2, le=1000, description="trials at the start, spread over the range of costs"
+    )
+    candidates: int = Field(
+        500, ge=10, le=100_000, description="assignments that are compared for each proposal"
+    )
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 OracleSpec = Annotated[
     RandomOracleSpec
     | GridOracleSpec
@@ -110,16 +124,16 @@ OracleSpec = Annotated[
 
 
 class Constraints(Frozen):
-    """Limits every trial must keep. One that costs too much is INFEASIBLE and costs no training."""
+    """Limits that every trial must satisfy. A trial that costs too much is INFEASIBLE without being trained."""
 
-    max_energy_pj: float | None = Field(None, gt=0, description="of one inference")
-    max_bits: int | None = Field(None, ge=1, description="of parameters and activations")
+    max_energy_pj: float | None = Field(None, gt=0, description="energy of one inference in picojoules")
+    max_bits: int | None = Field(None, ge=1, description="bits of parameters and activations")
     max_metric_drop: float | None = Field(
         None,
         ge=0,
         le=1,
-        description="how far the metric may be worse than the float model's, judged once both are measured; of a"
-        " minimised metric: as a share of the float model's",
+        description="largest loss of the metric against the float model, checked once both are known; for a minimised"
+        " metric as a share of the float model's",
     )
 
     @property
@@ -135,31 +149,35 @@ class NoBound(Frozen):
 
 
 class StrictBound(Frozen):
-    """A trial whose score could not reach the best one even with the best metric there is (an accuracy of 1, an error
-    of 0) is PRUNED: a proof.
+    """A trial is PRUNED if even the best possible metric (an accuracy of 1, an error of 0) could not give it the best
+    score. This is a proof.
     """
 
     kind: Literal["strict"] = "strict"
 
 
 class FloatBound(Frozen):
-    """As `strict`, but no trial is believed to exceed the float model's metric by more than `margin`: an assumption.
+    """As `strict`, under the assumption that no trial beats the float model's metric by more than `margin`.
 
-    Of a minimised metric the margin is a share of the float model's. Where the float model was not measured it is
-    `strict`.
+    Where the float model was not measured, this is `strict`.
     """
 
     kind: Literal["float"] = "float"
-    margin: float = Field(0.01, ge=0, le=1)
+    margin: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="largest assumed gain over the float model's metric; for a minimised metric as a share of it",
+    )
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 BoundSpec = Annotated[
     NoBound | StrictBound | FloatBound, Field(discriminator="kind"), BeforeValidator(kind_name)
 ]
 
 
-# --- what is given up ----------------------------------------------------------------------------------------------
+# --- what is stopped early -----------------------------------------------------------------------------------------
 
 
 class NoStopping(Frozen):
@@ -169,22 +187,26 @@ class NoStopping(Frozen):
 
 
 class MedianStopping(Frozen):
-    """A training worse than half of the others were at its epoch ends (Golovin et al., 2017, Google Vizier)."""
+    """Median stopping: stops a training that is worse than half of the other trials were at the same epoch (Golovin et
+    al., 2017, Google Vizier).
+    """
 
     kind: Literal["median"] = "median"
-    grace_epochs: int = Field(2, ge=1, le=10_000, description="epochs every training gets")
-    min_trials: int = Field(5, ge=1, le=10_000, description="other trials that must have come as far")
+    grace_epochs: int = Field(2, ge=1, le=10_000, description="epochs before a training may be stopped")
+    min_trials: int = Field(5, ge=1, le=10_000, description="other trials needed that reached the epoch")
 
 
 class AshaStopping(Frozen):
-    """Asynchronous successive halving (Li et al., 2020): at each rung the best one in `factor` goes on."""
+    """Asynchronous successive halving (Li et al., 2020): at each rung the best 1 in `factor` trainings continues."""
 
     kind: Literal["asha"] = "asha"
-    grace_epochs: int = Field(1, ge=1, le=10_000, description="epochs at the first rung")
-    factor: int = Field(3, ge=2, le=100, description="from rung to rung so many times the epochs")
+    grace_epochs: int = Field(1, ge=1, le=10_000, description="epochs of the first rung")
+    factor: int = Field(
+        3, ge=2, le=100, description="reduction factor: each rung trains `factor` times as many epochs"
+    )
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 StoppingSpec = Annotated[
     NoStopping | MedianStopping | AshaStopping, Field(discriminator="kind"), BeforeValidator(kind_name)
 ]
@@ -194,29 +216,32 @@ StoppingSpec = Annotated[
 
 
 class NoPostTraining(Frozen):
-    """Trials are not measured before they are trained."""
+    """Trials are not measured before training."""
 
     kind: Literal["off"] = "off"
 
 
 class PostTrainingMedian(Frozen):
-    """Each trial is first measured as it starts, without training; one that scores far below the others is PRUNED."""
+    """Each trial is measured before its training; one that scores far below the others is PRUNED."""
 
     kind: Literal["median"] = "median"
     margin: float = Field(
-        0.05, ge=0, le=1, description="how far below the median score of the others, as a share of it"
+        0.05,
+        ge=0,
+        le=1,
+        description="distance below the median score of the other trials, as a share of that median",
     )
-    min_trials: int = Field(5, ge=1, le=10_000, description="other trials that must have been measured")
+    min_trials: int = Field(5, ge=1, le=10_000, description="other trials needed that were measured this way")
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 PostTrainingSpec = Annotated[
     NoPostTraining | PostTrainingMedian, Field(discriminator="kind"), BeforeValidator(kind_name)
 ]
 
 
 def oracle_warnings(oracle: OracleSpec, trials: int, epochs: int, dimensions: int) -> list[str]:
-    """What the user of an oracle should know before a search of `trials` trials over so many choices begins."""
+    """Warnings about an oracle for a search of `trials` trials over `dimensions` choices."""
     if isinstance(oracle, BayesianOracleSpec) and trials <= oracle.initial_points(dimensions):
         return [
             f"the first {oracle.initial_points(dimensions)} trials of the bayesian oracle are random, the budget"
@@ -230,6 +255,6 @@ def oracle_warnings(oracle: OracleSpec, trials: int, epochs: int, dimensions: in
     if isinstance(oracle, HyperbandOracleSpec) and (oracle.max_epochs or epochs) < oracle.factor:
         return [
             f"hyperband cannot shorten trainings of {oracle.max_epochs or epochs} epochs by its factor of"
-            f" {oracle.factor}: it is a random search"
+            f" {oracle.factor}: this is a random search"
         ]
     return []

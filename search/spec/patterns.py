@@ -1,17 +1,17 @@
-"""Patterns of layer names, as users write them. Plain; nothing loads Keras."""
+"""Patterns of layer names in jobs. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-MAX_REPEATS: Final = 3  #: open repeats in a pattern
+MAX_REPEATS: Final = 3  #: unbounded repeats in a pattern
 
 
 def checked_pattern(pattern: str) -> str:
-    """The pattern itself; ValueError unless it is a regular expression that cannot run for long on a layer name.
+    """The pattern unchanged. ValueError unless it is a regular expression that matches a layer name in little time.
 
-    Repeating a group, back-references and look-arounds make matching exponential, many open repeats polynomial.
+    Repeated groups, back-references and look-arounds can take exponential time, many unbounded repeats polynomial time.
     """
     try:
         re.compile(pattern)

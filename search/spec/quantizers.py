@@ -1,4 +1,4 @@
-"""The quantizers each kind of tensor may choose from, as a job states them. Plain pydantic."""
+"""The candidate quantizers of each kind of tensor, as a job states them. Plain Pydantic."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from search.spec.base import Frozen
 
 
 class Candidate(Frozen):
-    """One quantizer a tensor may get. `bits` is what a numeric limit compares; by default the quantizer's own bits."""
+    """A quantizer that a tensor may get. A bare string is a quantizer with its actual bits."""
 
-    quantizer: Quantizer
-    bits: int = Field(ge=1, le=64)
+    quantizer: Quantizer = Field(description="the quantizer, as text or as an object")
+    bits: int = Field(
+        ge=1,
+        le=64,
+        description="nominal bits, which a numeric limit compares with; left out: the quantizer's actual bits",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -38,7 +42,7 @@ def _candidates(value: Any) -> Any:
 Candidates = Annotated[tuple[Candidate, ...], BeforeValidator(_candidates), Field(max_length=200)]
 
 
-#: Fields that take the candidates of another one unless they have their own.
+#: Fields that take the candidates of another field unless they are given.
 FOLLOWS: Final = {
     "depthwise_kernel": "kernel",
     "pointwise_kernel": "kernel",
@@ -48,24 +52,34 @@ FOLLOWS: Final = {
 
 
 class QuantizationSpace(Frozen):
-    """The quantizers each kind of tensor may choose from. Defaults are those of the AutoQKeras notebook.
+    """The candidates of each kind of tensor. Defaults are those of the AutoQKeras notebook."""
 
-    `depthwise_kernel` (of depthwise and separable convolutions), `pointwise_kernel`, `recurrent_kernel` and
-    `embeddings` take the candidates of `kernel` unless they have their own. `linear` is for Activation layers whose
-    function is linear, `recurrent_activation` for the gates of LSTM and GRU, `state` for the states of recurrent
-    layers, which stay as they are unless candidates are given.
-    """
-
-    kernel: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["kernel"]))
-    bias: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["bias"]))
-    activation: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["activation"]))
-    linear: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["linear"]))
-    recurrent_activation: Candidates = Field(default_factory=lambda: _space(GATES))
-    depthwise_kernel: Candidates | None = None
-    pointwise_kernel: Candidates | None = None
-    recurrent_kernel: Candidates | None = None
-    embeddings: Candidates | None = None
-    state: Candidates = ()
+    kernel: Candidates = Field(
+        default_factory=lambda: _space(NOTEBOOK_SPACE["kernel"]), description="weights"
+    )
+    bias: Candidates = Field(default_factory=lambda: _space(NOTEBOOK_SPACE["bias"]), description="biases")
+    activation: Candidates = Field(
+        default_factory=lambda: _space(NOTEBOOK_SPACE["activation"]),
+        description="outputs of an activation function",
+    )
+    linear: Candidates = Field(
+        default_factory=lambda: _space(NOTEBOOK_SPACE["linear"]),
+        description="outputs of Activation layers with a linear function",
+    )
+    recurrent_activation: Candidates = Field(
+        default_factory=lambda: _space(GATES), description="gates of LSTM and GRU"
+    )
+    depthwise_kernel: Candidates | None = Field(
+        None, description="kernels of depthwise and separable convolutions; null: as `kernel`"
+    )
+    pointwise_kernel: Candidates | None = Field(
+        None, description="pointwise kernels of separable convolutions; null: as `kernel`"
+    )
+    recurrent_kernel: Candidates | None = Field(
+        None, description="recurrent kernels of LSTM, GRU and SimpleRNN; null: as `kernel`"
+    )
+    embeddings: Candidates | None = Field(None, description="embeddings; null: as `kernel`")
+    state: Candidates = Field((), description="states of recurrent layers; empty: states are not quantized")
 
     @field_validator("*")
     @classmethod
@@ -76,13 +90,13 @@ class QuantizationSpace(Frozen):
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
         return value
 
-    def of(self, field: str) -> tuple[Candidate, ...]:
-        """The candidates of a field, its own or those it follows."""
-        own: tuple[Candidate, ...] | None = getattr(self, field)
-        return self.of(FOLLOWS[field]) if own is None else own
+    def candidates_of(self, field: str) -> tuple[Candidate, ...]:
+        """The candidates of a field, or of the field that it follows."""
+        candidates: tuple[Candidate, ...] | None = getattr(self, field)
+        return self.candidates_of(FOLLOWS[field]) if candidates is None else candidates
 
 
-#: For gates, whose values lie between 0 and 1: unsigned fractions. AutoQKeras has no default for them.
+#: Unsigned fractions, since gates have values between 0 and 1. AutoQKeras has no default for them.
 GATES: Final[dict[str, int]] = {
     "quantized_bits(4,0,0,keep_negative=False)": 4,
     "quantized_bits(8,0,0,keep_negative=False)": 8,

@@ -1,4 +1,4 @@
-"""In which order the parts of a model are searched, as a job states it. Plain pydantic."""
+"""The order in which the parts of a model are searched. Plain Pydantic."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from search.spec.patterns import checked_pattern
 
 
 class WholeModelSchedule(Frozen):
-    """Every choice of the model in every trial."""
+    """Every trial makes all choices of the model."""
 
     kind: Literal["whole_model"] = "whole_model"
 
 
 class PerBlockSchedule(Frozen):
-    """Block after block, each quantized on top of the best trial of the one before, with its trained weights.
+    """Searches block after block. Each block starts from the best trial of the previous one, with its trained weights.
 
-    `blocks` are patterns of whole layer names; a layer belongs to the first that matches, layers in none stay float.
-    The budget is shared in proportion to what the blocks cost in the reference. A choice that layers of several blocks
-    share (under one pattern of the limits) is made in the first of them and kept.
+    Blocks share the budget in proportion to their cost in the reference. A choice that layers of several blocks share
+    (one pattern of the limits) is made in the first of these blocks and then fixed.
     """
 
     kind: Literal["per_block"] = "per_block"
-    blocks: tuple[str, ...] = Field(min_length=1, max_length=200)
-    order: Literal["sequential", "cost"] = Field("sequential", description="cost: the dearest block first")
+    blocks: tuple[str, ...] = Field(
+        min_length=1,
+        max_length=200,
+        description="patterns of whole layer names; a layer belongs to the first that matches, layers in no block stay"
+        " float",
+    )
+    order: Literal["sequential", "cost"] = Field(
+        "sequential", description="sequential: as listed; cost: the most expensive block first"
+    )
     settled_learning_rate: float = Field(
-        0.1, ge=0, le=1, description="learning rate of layers of earlier blocks, as a share of the job's"
+        0.1, ge=0, le=1, description="learning rate of layers in earlier blocks, as a share of the job's"
     )
 
     @field_validator("blocks")
@@ -40,7 +46,7 @@ class PerBlockSchedule(Frozen):
         return tuple(checked_pattern(pattern) for pattern in value)
 
 
-#: A word alone is a kind with its defaults.
+#: A bare string selects that kind with its defaults.
 ScheduleSpec = Annotated[
     WholeModelSchedule | PerBlockSchedule, Field(discriminator="kind"), BeforeValidator(kind_name)
 ]

@@ -1,7 +1,7 @@
-"""A search over the quantization of a spiking network, as its user states it. Plain pydantic.
+"""The model and the space of a spiking job. Plain Pydantic.
 
-`model: {kind: xylo, ...}` makes a job a spiking one: nothing is trained, each trial is one way to make integers of a
-float specification, and is measured by the integer simulator (docs/how-to/spiking.md).
+`model: {kind: xylo, ...}` makes a job a spiking one: nothing is trained, each trial quantizes a float network one way
+and is measured by the integer simulator (docs/how-to/spiking.md).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from search.spec.base import Frozen
 
-#: How integers are made: one factor a population, the same with a range that clips outliers, or one a neuron.
+#: How floats become integers: one scale per population, the same with a range that clips outliers, or one per neuron.
 Method = Literal["global", "global_fuzzy", "channel"]
 
 _WeightBits = Annotated[int, Field(ge=2, le=8)]
@@ -20,7 +20,7 @@ _ThresholdBits = Annotated[int, Field(ge=2, le=16)]
 
 
 class XyloModel(Frozen):
-    """A spiking network in floats, as arrays of a Xylo specification: one that ships with fewbits, or a file."""
+    """A spiking network in floats, as the arrays of a Xylo specification. Give either `name` or `file`."""
 
     kind: Literal["xylo"] = "xylo"
     name: Literal["spiking_digits"] | None = Field(None, description="a network that ships with fewbits")
@@ -28,7 +28,7 @@ class XyloModel(Frozen):
         None,
         min_length=1,
         max_length=500,
-        description="a .npz in the server's data folder (FEWBITS_DATA_DIR)",
+        description="a .npz file in the server's data folder (FEWBITS_DATA_DIR)",
     )
 
     @model_validator(mode="after")
@@ -39,16 +39,26 @@ class XyloModel(Frozen):
 
 
 class SpikingSpace(Frozen):
-    """What is searched: how integers are made, and how wide weights and thresholds are."""
+    """The space of a spiking job."""
 
-    methods: tuple[Method, ...] = Field(("global", "global_fuzzy", "channel"), min_length=1, max_length=3)
-    bits_per_weight: tuple[_WeightBits, ...] = Field((2, 3, 4, 5, 6, 7, 8), min_length=1, max_length=7)
-    bits_per_threshold: tuple[_ThresholdBits, ...] = Field((8, 10, 12, 14, 16), min_length=1, max_length=15)
+    methods: tuple[Method, ...] = Field(
+        ("global", "global_fuzzy", "channel"),
+        min_length=1,
+        max_length=3,
+        description="how floats become integers. global: one scale per population; global_fuzzy: the same, outliers are"
+        " clipped; channel: one scale per neuron",
+    )
+    bits_per_weight: tuple[_WeightBits, ...] = Field(
+        (2, 3, 4, 5, 6, 7, 8), min_length=1, max_length=7, description="bits of a weight to choose from"
+    )
+    bits_per_threshold: tuple[_ThresholdBits, ...] = Field(
+        (8, 10, 12, 14, 16), min_length=1, max_length=15, description="bits of a threshold to choose from"
+    )
 
     @model_validator(mode="after")
-    def _each_once(self) -> SpikingSpace:
+    def _values_differ(self) -> SpikingSpace:
         for name in ("methods", "bits_per_weight", "bits_per_threshold"):
-            given = getattr(self, name)
-            if len(set(given)) < len(given):
-                raise ValueError(f"{name} names a value more than once")
+            values = getattr(self, name)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{name} lists a value more than once")
         return self

@@ -1,4 +1,4 @@
-"""How trials are trained, as a job states it. Plain pydantic."""
+"""How trials are trained. Plain Pydantic."""
 
 from __future__ import annotations
 
@@ -19,23 +19,32 @@ _DIGITS: Final = 6
 
 
 class LearningRates(Frozen):
-    """Learning rates to choose from: a list, or a range that is cut into `steps` rates from `min` to `max`.
+    """Learning rates to choose from: a list, or a grid of `steps` rates from `min` to `max`.
 
-    A range is searched on this grid by every oracle, so that spaces have a size and repeats can be told.
+    Every oracle searches this grid, so that the space has a size and repeated assignments are recognised.
     """
 
-    choices: tuple[float, ...] | None = Field(None, min_length=1, max_length=100)
-    min: float | None = Field(None, gt=0, le=10)
-    max: float | None = Field(None, gt=0, le=10)
-    sampling: Literal["log", "linear"] = Field("log", description="log: equal factors between the rates")
-    steps: int = Field(DEFAULT_STEPS, ge=2, le=100)
+    choices: tuple[float, ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="the learning rates; not together with `min` and `max`",
+    )
+    min: float | None = Field(None, gt=0, le=10, description="smallest learning rate")
+    max: float | None = Field(None, gt=0, le=10, description="largest learning rate")
+    sampling: Literal["log", "linear"] = Field(
+        "log", description="log: equal ratios between neighbouring rates; linear: equal differences"
+    )
+    steps: int = Field(
+        DEFAULT_STEPS, ge=2, le=100, description="number of rates from `min` to `max`, both included"
+    )
 
     @field_validator("choices")
     @classmethod
     def _are_rates(cls, value: tuple[float, ...] | None) -> tuple[float, ...] | None:
         strange = [rate for rate in value or () if not 0 < rate <= 10]
         if strange:
-            raise ValueError(f"a learning rate lies between 0 and 10; {strange[0]:g} does not")
+            raise ValueError(f"a learning rate must be between 0 and 10, got {strange[0]:g}")
         if value is not None and len(set(value)) < len(value):
             raise ValueError("a learning rate is listed more than once")
         return value
@@ -52,7 +61,7 @@ class LearningRates(Frozen):
         return self
 
     def labels(self) -> tuple[float, ...]:
-        """The rates, in order; the ends of a range exactly, those between to six digits."""
+        """The rates in order; the ends of a range exactly, the others rounded to six digits."""
         if self.choices is not None:
             return self.choices
         assert self.min is not None and self.max is not None  # noqa: PT018 -- one fact: it is a range
@@ -64,45 +73,48 @@ class LearningRates(Frozen):
 class Training(Frozen):
     """How each trial is trained."""
 
-    epochs: int = Field(10, ge=1, le=10_000)
-    batch_size: int = Field(64, ge=1, le=1_000_000)
-    optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "sgd"] = "adam"
+    epochs: int = Field(10, ge=1, le=10_000, description="epochs of each training")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="examples per step of the optimizer")
+    optimizer: Literal["adam", "adamw", "nadam", "rmsprop", "sgd"] = Field(
+        "adam", description="Keras' optimizer of this name, with its defaults"
+    )
     learning_rate: float | LearningRates = Field(
-        1e-3, description="a number; {choices: [...]} or {min, max, sampling: log, steps: 10}: searched, too"
+        1e-3,
+        description="a number; or {choices: [...]} or {min, max, sampling, steps}, which makes it a choice of a trial",
     )
     decay: Literal["none", "cosine"] = Field(
         "none",
-        description="cosine: the learning rate falls from epoch to epoch along half a cosine, to almost nothing in the"
-        " last one",
+        description="cosine: the learning rate decreases after each epoch along half a cosine, almost to 0 in the last"
+        " epoch",
     )
     loss: LossName | Literal["auto"] | dict[str, LossName] = Field(
         "auto",
-        description="auto: crossentropy for class numbers; for numbers as targets the metric if it is a loss, else mse."
-        " Of several outputs: layer of the output -> loss",
+        description="auto: crossentropy for class numbers; for numeric targets the metric if a loss, else mse. For"
+        " several outputs an object: layer of the output -> loss",
     )
     loss_weights: dict[str, float] = Field(
         {},
         max_length=100,
-        description="of several outputs: layer of the output -> weight of its loss, default 1",
+        description="for several outputs: layer of the output -> weight of its loss; 1 if left out",
     )
     start: Literal["scratch", "float", "calibrated"] = Field(
         "scratch",
-        description="float: from the weights of the float model, trained once by the same recipe; where a width is"
-        " smaller, from its filters of the largest magnitude. calibrated: the same, fitted to the quantizers on"
-        " training data before the first step",
+        description="scratch: from new weights. float: from the weights of the float model, which is trained once with"
+        " the same settings; a narrower layer takes the filters of largest magnitude. calibrated: as float, with the"
+        " weights fitted to the quantizers on training data before the first step",
     )
     executions: int = Field(
         1,
         ge=1,
         le=100,
-        description="trainings of each trial from different seeds; the metric is their mean, the model kept is that of"
-        " the best of them",
+        description="trainings of each trial, from different seeds; the metric is their mean, the stored model that of"
+        " the best one",
     )
 
     def rate_share(self, epoch: int, epochs: int) -> float:
-        """The share of the learning rate that an epoch (from 0) of a training of so many epochs learns at.
+        """The share of the learning rate at an epoch, counted from 0, of a training of `epochs` epochs.
 
-        Half a cosine without restarts (Loshchilov and Hutter, arXiv 1608.03983), one step an epoch.
+        Half a cosine without restarts (Loshchilov and Hutter, arXiv 1608.03983), one step per epoch.
         """
         if self.decay == "none":
             return 1.0
@@ -112,24 +124,24 @@ class Training(Frozen):
     @classmethod
     def _is_a_rate(cls, value: Any) -> Any:
         if isinstance(value, float) and not 0 < value <= 10:
-            raise ValueError("a learning rate lies between 0 and 10")
+            raise ValueError("a learning rate must be between 0 and 10")
         return value
 
     @field_validator("loss_weights")
     @classmethod
     def _are_weights(cls, value: dict[str, float]) -> dict[str, float]:
         if any(weight < 0 for weight in value.values()):
-            raise ValueError("weights of losses are at least 0")
+            raise ValueError("weights of losses must be at least 0")
         return value
 
     @property
     def rates(self) -> tuple[float, ...]:
-        """The learning rates to choose from; one where it is not searched."""
+        """The learning rates to choose from; a single one if the rate is not searched."""
         rate = self.learning_rate
         return rate.labels() if isinstance(rate, LearningRates) else (rate,)
 
     @property
     def base_rate(self) -> float:
-        """The learning rate of a network that chose none (the float model): the middle one of those to choose from."""
+        """The learning rate of the float model, which makes no choice: the middle one of `rates`."""
         ordered = sorted(self.rates)
         return ordered[len(ordered) // 2]

@@ -153,7 +153,7 @@ def test_ordinary_patterns_are_read(pattern: str) -> None:
 
 def test_hyperband_continues_one_training_so_several_executions_are_refused() -> None:
     found = faults(oracle="hyperband", training={"executions": 2})
-    assert "leave training.executions at 1" in " ".join(found.values())
+    assert "set training.executions to 1" in " ".join(found.values())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_hyperband_continues_one_training_so_several_executions_are_refused() ->
 )
 def test_true_is_not_taken_for_1(changes: dict[str, Any], said: str) -> None:
     [found] = faults(**changes).values()
-    assert f"{said}true and false are no numbers" in found
+    assert f"{said}expected a number, got a boolean" in found
 
 
 def test_true_stands_where_it_is_meant() -> None:
