@@ -73,6 +73,7 @@ def _layer(class_name: str, config: Config, nodes: list[Config]) -> Config:
 
 
 def initializer(name: str) -> Config:
+    """An initializer as Keras writes it. Raises ValueError for an unknown name."""
     if name not in _INITIALIZERS:
         raise ValueError(f"unknown initializer {name!r}; known are {', '.join(_INITIALIZERS)}")
     config = {} if name == "zeros" else {"seed": None}
@@ -85,6 +86,7 @@ def initializer(name: str) -> Config:
 
 
 def dense(chain: Chain, name: str, units: int, kernel_initializer: str = "glorot_uniform") -> None:
+    """Add a dense layer without activation."""
     chain.add(
         "Dense",
         name,

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from quantization.specs.parse import Quantizer
 from search.spec.base import Frozen, kind_name
+from search.spec.filters import FilterTuning, LayerSelection
 from search.spec.limits import MAX_NAME, Limits
 from search.spec.objective import Objective, ObjectiveSpec
 from search.spec.oracle import (
@@ -26,7 +27,6 @@ from search.spec.oracle import (
     RandomOracleSpec,
     StoppingSpec,
 )
-from search.spec.patterns import checked_pattern
 from search.spec.quantizers import QuantizationSpace
 from search.spec.schedule import ScheduleSpec, WholeModelSchedule
 from search.spec.spiking import SpikingSpace, XyloModel
@@ -285,30 +285,6 @@ Goal = Annotated[EnergyGoal | BitsGoal | CountGoal, Field(discriminator="kind")]
 
 
 # --- search --------------------------------------------------------------------------------------------------------
-
-
-class FilterTuning(Frozen):
-    """Whether layer widths (Dense units, Conv filters) are searched, as 0.5, 0.75, 1, 1.5 or 2 times the model's."""
-
-    by: Literal["none", "layer", "block"] = Field(
-        "none", description="layer: one multiple per layer; block: one multiple for all layers"
-    )
-    exceptions: tuple[str, ...] = Field(
-        (), description="patterns of layers that keep their width; a pattern matches a whole layer name"
-    )
-
-    @field_validator("exceptions")
-    @classmethod
-    def _compile(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(checked_pattern(pattern) for pattern in value)
-
-
-class LayerSelection(Frozen):
-    """Which layers the limits apply to."""
-
-    indexes: tuple[int, ...] | None = Field(
-        None, description="indexes into the model's layers, the input layer included; null: all layers"
-    )
 
 
 class Budget(Frozen):

@@ -101,18 +101,22 @@ def _listed(names: Sequence[str] | None) -> str | None:
 
 
 def validate(job: Mapping[str, Any]) -> Call[DryRun]:
+    """Check a job without storing it."""
     return Call("POST", "/v1/jobs:validate", viewed(DryRun), body=job)
 
 
 def submit(job: Mapping[str, Any]) -> Call[JobView]:
+    """Submit a job."""
     return Call("POST", "/v1/jobs", viewed(JobView), body=job, headers=_idempotent())
 
 
 def job(job_id: str) -> Call[JobView]:
+    """Read a job."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}", viewed(JobView))
 
 
 def jobs(cursor: str | None, **asked: str | None) -> Call[Page[JobSummary]]:
+    """List jobs."""
     params = _given(limit=_PAGE, cursor=cursor, **asked)
     return Call("GET", "/v1/jobs", viewed(Page[JobSummary]), params)
 
@@ -139,10 +143,12 @@ def change(job_id: str, name: str, body: Mapping[str, Any] | None) -> Call[JobVi
 
 
 def patch(job_id: str, body: Mapping[str, Any]) -> Call[JobView]:
+    """Change a job's budget, parallelism or priority."""
     return Call("PATCH", f"/v1/jobs/{_word(job_id)}", viewed(JobView), body=body)
 
 
 def delete(job_id: str) -> Call[None]:
+    """Delete a job that has ended."""
     return Call("DELETE", f"/v1/jobs/{_word(job_id)}", _nothing, is_repeatable=False)
 
 
@@ -150,44 +156,53 @@ def delete(job_id: str) -> Call[None]:
 
 
 def trials(job_id: str, cursor: str | None, **asked: str | None) -> Call[Page[TrialSummary]]:
+    """List the trials of a job."""
     params = _given(limit=_PAGE, cursor=cursor, **asked)
     path = f"/v1/jobs/{_word(job_id)}/trials"
     return Call("GET", path, viewed(Page[TrialSummary]), params)
 
 
 def trial(job_id: str, number: int) -> Call[TrialView]:
+    """Read a trial."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}", viewed(TrialView))
 
 
 def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[PointView, ...]]:
+    """List the best trials of a job."""
     read = viewed(BestView)
     params = {"k": k} | _given(**goal)
     return Call("GET", f"/v1/jobs/{_word(job_id)}/best", lambda answer: read(answer).items, params)
 
 
 def rescore(job_id: str, goal: Any, k: int) -> Call[RescoreView]:
+    """Rank the trials of a job under another goal."""
     path = f"/v1/jobs/{_word(job_id)}:rescore"
     return Call("POST", path, viewed(RescoreView), body={"goal": goal, "k": k})
 
 
 def pareto(job_id: str) -> Call[ParetoView]:
+    """List the trials on the front of a job."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/pareto", viewed(ParetoView))
 
 
 def analysis(job_id: str) -> Call[AnalysisView]:
+    """Read what a search has learned."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/analysis", viewed(AnalysisView))
 
 
 def finalize(job_id: str, number: int, epochs: int) -> Call[FinalView]:
+    """Request a trial's final training."""
     path = f"/v1/jobs/{_word(job_id)}/trials/{number}:finalize"
     return Call("POST", path, viewed(FinalView), body={"epochs": epochs})
 
 
 def final(job_id: str, number: int) -> Call[FinalView]:
+    """Read a trial's final training."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}/final", viewed(FinalView))
 
 
 def points(job_id: str, fields: Sequence[str] | None) -> Call[PointsView]:
+    """Read all trials of a job as columns."""
     params = _given(fields=_listed(fields))
     headers = {"Accept": "application/json"}
     return Call("GET", f"/v1/jobs/{_word(job_id)}/points", viewed(PointsView), params, headers=headers)
@@ -207,10 +222,12 @@ def export(job_id: str, suffix: str) -> str:
 
 
 def cost(question: Mapping[str, Any]) -> Call[NetworkCostView]:
+    """Price a network."""
     return Call("POST", "/v1/cost", viewed(NetworkCostView), body=question)
 
 
 def profiles() -> Call[tuple[ProfileView, ...]]:
+    """List the energy profiles."""
     read = viewed(ProfileList)
     return Call("GET", "/v1/profiles", lambda answer: read(answer).items)
 

@@ -95,10 +95,12 @@ class Outgoing(Generic[Seen]):
 
 
 def models(cursor: str | None) -> Call[Page[ModelItem]]:
+    """List the models that jobs can name."""
     return _listed("models", Page[ModelItem], cursor)
 
 
 def datasets(cursor: str | None) -> Call[Page[DatasetItem]]:
+    """List the uploaded data sets."""
     return _listed("datasets", Page[DatasetItem], cursor)
 
 
@@ -108,6 +110,7 @@ def _listed(resource: str, page: Any, cursor: str | None) -> Call[Any]:
 
 
 def delete(resource: str, upload_id: str) -> Call[None]:
+    """Delete an upload."""
     return Call("DELETE", f"/v1/{resource}/{upload_id}", lambda _: None, is_repeatable=False)
 
 

@@ -23,6 +23,7 @@ from service.settings import Settings
 from service.store.migrate import upgrade
 from service.store.session import Database
 from tests.service.filled import JOB, Filler
+from tests.service.pricing import PROFILE
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette asks for another HTTP client than the one fewbits uses
@@ -100,3 +101,11 @@ def run(client: SearchClient, monkeypatch: pytest.MonkeyPatch) -> Run:
         return CliRunner().invoke(command, list(arguments), **options)
 
     return run_command
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """A user's profile."""
+    path = tmp_path / "mine.toml"
+    path.write_text(PROFILE)
+    return path
