@@ -6,6 +6,7 @@ Which room may import which is in pyproject.toml, for import-linter.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -249,3 +250,18 @@ def circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
 def test_a_circle_is_seen() -> None:
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_the_page_about_the_architecture_names_what_exists() -> None:
+    """Paths are given from the root, or from the room that the sentence is about."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:[a-z_0-9]+/)*[a-z_0-9]+\.(?:py|toml|js))`", page))
+    paths = [
+        path.as_posix()
+        for folder in (*PACKAGES, "migrations", "tests")
+        for path in (ROOT / folder).rglob("*.*")
+    ]
+    assert len(names) > 40
+    assert [name for name in names if not any(path.endswith(f"/{name}") for path in paths)] == [
+        "pyproject.toml"
+    ]
