@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint bench fuzz audit clean
+.PHONY: help demo serve test lint client bench fuzz audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ lint: .venv/installed-dev ## ruff, mypy --strict, the import contract
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+client: .venv/installed-dev ## generate the client without an event loop from the one with
+	@$(BIN)/python -m service.client.generate
 
 bench: .venv/installed-dev ## run every benchmark in its quick form
 	@for name in main_job costmodel layers speed search_quality peers upload api; do \

@@ -70,7 +70,8 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "worker/float_model.py": ("search.training.trial",),
     "worker/tasks.py": ("search.training.program.jax",),
     "worker/uploads.py": ("search.training.uploaded_weights",),
-    # an optional package
+    # an optional package, or one for developers
+    "service/client/generate.py": ("unasync",),
     "service/client/frame.py": ("pandas",),
     "service/views/columns.py": (
         "pyarrow",

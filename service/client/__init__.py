@@ -3,8 +3,8 @@
 `calls` are the requests as values, shared by both; `retry` says when one is sent again.
 """
 
-from service.client.asynchronous import AsyncSearchClient
-from service.client.blocking import SearchClient
+from service.client._async.client import AsyncSearchClient
+from service.client._sync.client import SearchClient
 from service.client.errors import (
     ArtifactNotFound,
     ClientError,

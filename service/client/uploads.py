@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -13,9 +12,9 @@ import httpx
 
 from search.uploads import UploadFault, check_data_start, check_model_start
 from service.client.calls import Call, viewed
-from service.client.errors import ClientError, Conflict, NotReady, Unreachable, refusal
+from service.client.errors import ClientError, Conflict, NotReady, refusal
 from service.schemas.jobs import Page
-from service.schemas.uploads import MAX_NAME, DatasetItem, DatasetView, ModelItem, ModelUploadView, UploadView
+from service.schemas.uploads import MAX_NAME, DatasetItem, ModelItem, UploadView
 
 Answer = TypeVar("Answer")
 Seen = TypeVar("Seen", bound=UploadView)
@@ -114,7 +113,8 @@ def delete(resource: str, upload_id: str) -> Call[None]:
     return Call("DELETE", f"/v1/{resource}/{upload_id}", lambda _: None, is_repeatable=False)
 
 
-def _answer(answer: httpx.Response, read: Callable[[httpx.Response], Seen]) -> Seen:
+def read_answer(answer: httpx.Response, read: Callable[[httpx.Response], Seen]) -> Seen:
+    """What the service answered, or the error it raised."""
     if not answer.is_error:
         return read(answer)
     error = refusal(answer)
@@ -123,171 +123,16 @@ def _answer(answer: httpx.Response, read: Callable[[httpx.Response], Seen]) -> S
     raise error
 
 
-def _timeout(timeout: httpx.Timeout) -> httpx.Timeout:
+def checking_timeout(timeout: httpx.Timeout) -> httpx.Timeout:
+    """Time for the service to check the whole file."""
     return httpx.Timeout(connect=timeout.connect, read=_CHECKING_S, write=timeout.write, pool=timeout.pool)
 
 
-class Uploads:
-    """What SearchClient does with models and data sets."""
-
-    _http: httpx.Client
-    _headers: dict[str, str]
-
-    @abstractmethod
-    def _do(self, call: Call[Answer]) -> Answer: ...
-
-    @abstractmethod
-    def _once(self, call: Call[Answer]) -> Answer: ...
-
-    @abstractmethod
-    def _attempts(self, call: Call[Any], send: Callable[[], Answer]) -> Answer: ...
-
-    @abstractmethod
-    def _unreachable(self, error: Exception) -> Unreachable: ...
-
-    def models(self) -> tuple[ModelItem, ...]:
-        """The networks that ship with the service, then one's own, newest first."""
-        found: list[ModelItem] = []
-        cursor: str | None = None
-        while True:
-            page = self._do(models(cursor))
-            found += page.items
-            if (cursor := page.next_cursor) is None:
-                return tuple(found)
-
-    def datasets(self) -> tuple[DatasetItem, ...]:
-        """One's own data sets, newest first."""
-        found: list[DatasetItem] = []
-        cursor: str | None = None
-        while True:
-            page = self._do(datasets(cursor))
-            found += page.items
-            if (cursor := page.next_cursor) is None:
-                return tuple(found)
-
-    def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
-        """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
-
-        Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
-        """
-        return self._upload(Outgoing("models", ModelUploadView, path, name))
-
-    def upload_dataset(self, path: Path, name: str | None = None) -> DatasetView:
-        """Upload a `.npz` file; as `upload_model`."""
-        return self._upload(Outgoing("datasets", DatasetView, path, name))
-
-    def delete_model(self, upload_id: str) -> None:
-        """Delete an uploaded model. Conflict while a job that has not ended names it."""
-        self._do(delete("models", upload_id))
-
-    def delete_dataset(self, upload_id: str) -> None:
-        """Delete an uploaded data set; as `delete_model`."""
-        self._do(delete("datasets", upload_id))
-
-    def _upload(self, file: Outgoing[Seen]) -> Seen:
-        declared = self._do(file.declaration())
-        if declared.status == "complete":
-            return declared
-        content = file.content(declared.id)
-        return self._attempts(content, lambda: self._send(file, content, declared.id))
-
-    def _send(self, file: Outgoing[Seen], call: Call[Seen], upload_id: str) -> Seen:
-        offset = self._once(file.offset(upload_id))
-        request = self._http.build_request(
-            call.method,
-            call.path,
-            content=file.blocks(offset),
-            headers={**self._headers, **file.headers(offset)},
-            timeout=_timeout(self._http.timeout),
-        )
-        try:
-            answer = self._http.send(request)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
-        return _answer(answer, file.read)
-
-
-class AsyncUploads:
-    """What AsyncSearchClient does with models and data sets."""
-
-    _http: httpx.AsyncClient
-    _headers: dict[str, str]
-
-    @abstractmethod
-    async def _do(self, call: Call[Answer]) -> Answer: ...
-
-    @abstractmethod
-    async def _once(self, call: Call[Answer]) -> Answer: ...
-
-    @abstractmethod
-    async def _attempts(self, call: Call[Any], send: Callable[[], Any]) -> Any: ...
-
-    @abstractmethod
-    def _unreachable(self, error: Exception) -> Unreachable: ...
-
-    async def models(self) -> tuple[ModelItem, ...]:
-        """The networks that ship with the service, then one's own, newest first."""
-        found: list[ModelItem] = []
-        cursor: str | None = None
-        while True:
-            page = await self._do(models(cursor))
-            found += page.items
-            if (cursor := page.next_cursor) is None:
-                return tuple(found)
-
-    async def datasets(self) -> tuple[DatasetItem, ...]:
-        """One's own data sets, newest first."""
-        found: list[DatasetItem] = []
-        cursor: str | None = None
-        while True:
-            page = await self._do(datasets(cursor))
-            found += page.items
-            if (cursor := page.next_cursor) is None:
-                return tuple(found)
-
-    async def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
-        """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
-
-        Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
-        """
-        return await self._upload(await _opened("models", ModelUploadView, path, name))
-
-    async def upload_dataset(self, path: Path, name: str | None = None) -> DatasetView:
-        """Upload a `.npz` file; as `upload_model`."""
-        return await self._upload(await _opened("datasets", DatasetView, path, name))
-
-    async def delete_model(self, upload_id: str) -> None:
-        """Delete an uploaded model. Conflict while a job that has not ended names it."""
-        await self._do(delete("models", upload_id))
-
-    async def delete_dataset(self, upload_id: str) -> None:
-        """Delete an uploaded data set; as `delete_model`."""
-        await self._do(delete("datasets", upload_id))
-
-    async def _upload(self, file: Outgoing[Seen]) -> Seen:
-        declared = await self._do(file.declaration())
-        if declared.status == "complete":
-            return declared
-        content = file.content(declared.id)
-        found: Seen = await self._attempts(content, lambda: self._send(file, content, declared.id))
-        return found
-
-    async def _send(self, file: Outgoing[Seen], call: Call[Seen], upload_id: str) -> Seen:
-        offset = await self._once(file.offset(upload_id))
-        request = self._http.build_request(
-            call.method,
-            call.path,
-            content=file.blocks_in_turn(offset),
-            headers={**self._headers, **file.headers(offset)},
-            timeout=_timeout(self._http.timeout),
-        )
-        try:
-            answer = await self._http.send(request)
-        except httpx.TransportError as error:
-            raise self._unreachable(error) from error
-        return _answer(answer, file.read)
-
-
-async def _opened(resource: str, view: type[Seen], path: Path, name: str | None) -> Outgoing[Seen]:
+def open_file(resource: str, view: type[Seen], path: Path, name: str | None) -> Outgoing[Seen]:
     """The file, read once for its checksum."""
+    return Outgoing(resource, view, path, name)
+
+
+async def open_file_async(resource: str, view: type[Seen], path: Path, name: str | None) -> Outgoing[Seen]:
+    """The file, read once for its checksum, in a thread."""
     return await anyio.to_thread.run_sync(Outgoing, resource, view, path, name)

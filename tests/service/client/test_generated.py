@@ -1,0 +1,15 @@
+"""The client without an event loop is what is generated from the one with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from service.client.generate import SOURCE, TARGET, generate
+
+
+def test_the_generated_client_is_current(tmp_path: Path) -> None:
+    generate(tmp_path / "_sync")
+    for path in SOURCE.glob("*.py"):
+        assert (tmp_path / "_sync" / path.name).read_text() == (TARGET / path.name).read_text(), (
+            "run `make client`"
+        )
