@@ -109,6 +109,7 @@ def _kill_session(child: subprocess.Popen[bytes]) -> None:
 
 def become(parent: int, command: Sequence[str]) -> None:
     """Turn this process into `command`, which ends when `parent` does."""
+    signal.signal(_STOP, signal.SIG_DFL)  # a shell lets what it starts in the background ignore it
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(_STOP), 0, 0, 0)
     if os.getppid() != parent:  # it ended before prctl was called

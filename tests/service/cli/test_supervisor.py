@@ -15,7 +15,7 @@ import pytest
 
 from service.cli.supervisor import Supervisor
 
-PATIENCE_S = 120
+PATIENCE_S = 60
 
 #: Writes its process id to the file it is given, a line a start, and waits to be told to end.
 CHILD = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); "
@@ -81,10 +81,11 @@ def test_what_a_child_prints_goes_to_the_log(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("disposition", ["SIG_DFL", "SIG_IGN"])  # ignored: as started by a shell with `&`
+def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, disposition: str) -> None:
     path = tmp_path / "pids"
     program = (
-        "import sys, signal\n"
+        f"import sys, signal; signal.signal(signal.SIGQUIT, signal.{disposition})\n"
         "from service.cli.supervisor import Supervisor\n"
         "with Supervisor(sys.argv[1:]): signal.pause()"
     )
