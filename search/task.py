@@ -1,4 +1,4 @@
-"""What the outputs of a network are trained and measured by: plain values, worked out from the job and its network."""
+"""How the outputs of a network are trained and measured: plain values, derived from a job and its network."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from search.spec.training import Training
 
 OutputKind = Literal["softmax", "sigmoid", "linear", "other"]
 
-#: Layers that pass scores on as they are; the activation stands before them.
+#: Layers that do not change scores; the activation is applied before them.
 _TRANSPARENT: Final = frozenset({"Flatten", "Reshape", "Dropout"})
 _ACTIVATION_LAYERS: Final = frozenset({"Softmax", "ReLU", "LeakyReLU", "PReLU", "ELU"})
-#: What a classifier may end in, by whether it gives a single score.
+#: Activations that a classifier may end in, by whether it has a single score.
 _KINDS: Final[Mapping[bool, Mapping[str, OutputKind]]] = {
     True: {"sigmoid": "sigmoid", "linear": "linear"},
     False: {"softmax": "softmax", "linear": "linear"},
@@ -28,20 +28,20 @@ _KINDS: Final[Mapping[bool, Mapping[str, OutputKind]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a network ends in: how many scores per example, and what they passed through last."""
+    """One output of a network: the number of scores per example, and the activation that they come from."""
 
     kind: OutputKind
     scores: int
 
     @property
     def classes(self) -> int:
-        """Classes it can tell apart: one score tells two."""
+        """Number of classes that it distinguishes; a single score distinguishes two."""
         return max(self.scores, 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One output: its layer, the shape of one example's scores, and the loss it is trained by."""
+    """An output in training: its layer, the shape of one example's scores, its loss and the weight of that."""
 
     name: str
     output: Output
@@ -51,18 +51,18 @@ class Head:
 
     @property
     def labels(self) -> Labels:
-        """What its targets are."""
+        """Whether its targets are class numbers or numeric values."""
         return LOSSES[self.loss]
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """Shape of the targets of one example: none for a class number."""
+        """Shape of the targets of one example; empty for a class number."""
         return () if self.labels == "classes" else self.shape
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All outputs, in the network's order, and the metric of the one that is judged."""
+    """All outputs, in the network's order, and the metric. `judged`: index of the output that it is measured at."""
 
     heads: tuple[Head, ...]
     metric: str = "accuracy"
@@ -70,20 +70,20 @@ class Task:
 
     @property
     def head(self) -> Head:
-        """The output whose metric counts."""
+        """The output that the metric is measured at."""
         return self.heads[self.judged]
 
 
 def classification(output: Output) -> Task:
-    """One output of class scores, judged by its accuracy."""
+    """The task of a classifier with one output, measured by its accuracy."""
     return Task((Head("", output, (output.scores,)),))
 
 
 def task(spec: SearchSpec, network: Network) -> Task:
     """How the network of a job is trained and measured.
 
-    Raises `InvalidSpec` for an output that the job names and the network has not, for losses that are not stated where
-    they have to be, and for outputs, losses and metrics that do not fit each other.
+    Raises `InvalidSpec` for unknown outputs, for losses that must be stated and are not, and for outputs, losses and
+    metrics that do not fit each other.
     """
     problems = _unknown_outputs(spec, network)
     if problems:
@@ -98,18 +98,18 @@ def task(spec: SearchSpec, network: Network) -> Task:
             problems += error.problems
     if problems:
         raise InvalidSpec(problems)
-    found = Task(tuple(heads), spec.objective.metric, judged)
-    problems = _unfit_metric(found)
+    job_task = Task(tuple(heads), spec.objective.metric, judged)
+    problems = _unfit_metric(job_task)
     if problems:
         raise InvalidSpec(problems)
-    return found
+    return job_task
 
 
 def output(plain: Network, pointer: str = "/model", name: str | None = None) -> Output:
-    """How an output (None: the first) gives classes. Raises `InvalidSpec` unless it is one vector of scores."""
+    """An output (None: the first) as that of a classifier. Raises `InvalidSpec` unless it is a vector of scores."""
     last = plain.layer(plain.outputs[0] if name is None else name)
     if len(last.output_shape) != 1:
-        reason = f"must give one vector of scores; the shape of its output is {last.output_shape}"
+        reason = f"must return one vector of scores; the shape of its output is {last.output_shape}"
         raise InvalidSpec([Problem(pointer, f"layer {last.name!r} {reason}")])
     layer = _ending_layer(plain, last)
     scores = last.output_shape[0]
@@ -129,14 +129,14 @@ def _unknown_outputs(spec: SearchSpec, network: Network) -> list[Problem]:
     if isinstance(training.loss, dict):
         named += [(f"/training/loss/{name}", name) for name in training.loss]
     named += [(f"/training/loss_weights/{name}", name) for name in training.loss_weights]
-    known = ", ".join(network.outputs)
+    outputs = ", ".join(network.outputs)
     problems = [
-        Problem(pointer, f"the model has no output {name!r}; its outputs are {known}")
+        Problem(pointer, f"the model has no output {name!r}; its outputs are {outputs}")
         for pointer, name in named
         if name is not None and name not in network.outputs
     ]
     if spec.objective.output is None and len(network.outputs) > 1:
-        problems.append(Problem("/objective/output", f"the model has several outputs: name one of {known}"))
+        problems.append(Problem("/objective/output", f"the model has several outputs: name one of {outputs}"))
     return problems
 
 
@@ -144,12 +144,12 @@ def _head(spec: SearchSpec, network: Network, name: str, *, is_judged: bool) -> 
     loss = _loss(spec, network, name, is_judged=is_judged)
     base = "/model/config" if isinstance(spec.model, ArchitectureModel) else "/model/name"
     shape = network.layer(name).output_shape
-    found = (
+    head_output = (
         output(network, base, name)
         if LOSSES[loss] == "classes"
         else Output(_value_kind(network, name), math.prod(shape))
     )
-    return Head(name, found, shape, loss, spec.training.loss_weights.get(name, 1.0))
+    return Head(name, head_output, shape, loss, spec.training.loss_weights.get(name, 1.0))
 
 
 def _loss(spec: SearchSpec, network: Network, name: str, *, is_judged: bool) -> str:
@@ -173,22 +173,23 @@ def _stated(training: Training, name: str, *, alone: bool) -> str | None:
     return training.loss if training.loss != "auto" and alone else None
 
 
-def _unfit_metric(found: Task) -> list[Problem]:
-    """What the judged output's labels or scores make of the metric."""
-    head, info = found.head, METRICS[found.metric]
+def _unfit_metric(job_task: Task) -> list[Problem]:
+    """The reason why the metric cannot be measured at its output, or would say nothing; empty if there is none."""
+    head, metric = job_task.head, job_task.metric
+    info = METRICS[metric]
     if info.labels != head.labels:
-        fit = ", ".join(name for name, each in METRICS.items() if each.labels == head.labels)
-        what = "class numbers" if head.labels == "classes" else "numbers as targets"
+        fit = ", ".join(name for name, other in METRICS.items() if other.labels == head.labels)
+        targets = "class numbers" if head.labels == "classes" else "numeric targets"
         reason = (
-            f"{found.metric} cannot be measured: the loss {head.loss} is for {what}, as are the metrics {fit}"
+            f"{metric} cannot be measured: the loss {head.loss} is for {targets}, as are the metrics {fit}"
         )
         return [Problem("/objective/metric", reason)]
     if info.two_classes and head.output.scores != 1:
-        reason = f"{found.metric} is for two classes, told by one score; the model gives {head.output.scores}"
+        reason = f"{metric} needs two classes and a single score; the model has {head.output.scores} scores"
         return [Problem("/objective/metric", reason)]
-    most = _top(found.metric)
+    most = _top(metric)
     if most is not None and most >= head.output.classes:
-        reason = f"{found.metric} is always 1: the model tells {head.output.classes} classes apart"
+        reason = f"{metric} is always 1: the model distinguishes {head.output.classes} classes"
         return [Problem("/objective/metric", reason)]
     return []
 
@@ -215,13 +216,13 @@ def _value_kind(network: Network, name: str) -> OutputKind:
 def _ending(layer: Layer, activation: str, scores: int, kinds: Mapping[str, OutputKind]) -> str:
     return (
         f"layer {layer.name!r} ends the model in {activation}; a classifier with {scores} "
-        f"score{'s' * (scores > 1)} must end in {' or '.join(kinds)} (for numbers as targets name a metric like mse"
-        " under /objective)"
+        f"score{'s' * (scores > 1)} must end in {' or '.join(kinds)} (for numeric targets name a metric such as"
+        " mse under /objective)"
     )
 
 
 def _activation(layer: Layer) -> str:
-    """Name of the function a layer's output passed through."""
+    """Name of the activation function of a layer."""
     if layer.class_name in _ACTIVATION_LAYERS:
         return layer.class_name.lower()
     activation: Any = layer.config.get("activation", "linear")
@@ -229,4 +230,4 @@ def _activation(layer: Layer) -> str:
         activation, Mapping
     ):  # a registered function: {"class_name": "function", "config": "softmax"}
         activation = activation.get("config")
-    return activation if isinstance(activation, str) else "an unnamed function"
+    return activation if isinstance(activation, str) else "a function without a name"

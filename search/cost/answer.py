@@ -1,4 +1,4 @@
-"""The answer to "what does this network cost": for the API and the command line alike. Plain; nothing loads Keras."""
+"""The answer to a cost request, for the API and the command line. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from search.spec.resolved import NO_UPLOADS, ResolvedModel, UploadLookup, resolv
 
 @dataclass(frozen=True, slots=True)
 class LayerPrice:
-    """One layer's energy in pJ; the parts named by `included` make up `included_pj`, its `share` of the whole."""
+    """The energy of a layer in pJ. `included_pj`: the sum of the parts in `included`; `share`: of the whole network."""
 
     name: str
     class_name: str
@@ -41,7 +41,7 @@ class LayerPrice:
     operation_count: int
 
     def included_part_pj(self, part: str) -> float:
-        """A part ("inputs", ...) as far as it counts."""
+        """The energy of a part ("inputs", ...) if it is included, else 0."""
         return float(getattr(self, f"{part}_pj")) if part in self.included else 0.0
 
 
@@ -55,7 +55,7 @@ class CostFigure:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """What one inference costs. `energy_pj` is the sum of what counts, `total_pj` of all parts of all layers.
+    """The cost of one inference. `energy_pj` is the sum of the included parts, `total_pj` that of all parts.
 
     `reference_pj`: the energy with nothing quantized. `second_hand`: tables of the profile that were not checked
     against their source.
@@ -82,7 +82,7 @@ class NetworkCost:
 
 @dataclass(frozen=True)
 class Priced:
-    """A priced network, ready to be asked."""
+    """A priced network, from which the answer is read."""
 
     spec: CostSpec
     model: ResolvedModel
@@ -93,7 +93,7 @@ class Priced:
     reference: EnergyReport
 
     def answer(self) -> NetworkCost:
-        """Everything the request asks for. `InvalidSpec` if it asks to explain a layer that has no price."""
+        """Everything that the request asks for. Raises `InvalidSpec` if it explains a layer without a price."""
         report, technology = self.report, self.report.settings.technology
         parts = ("inputs", "parameters", "operations", "outputs")
         layers = tuple(self._layer(layer, share) for layer, share in self._shares())
@@ -120,7 +120,7 @@ class Priced:
         return network_cost(name, self.prepared, self.types, self.settings)
 
     def explanation(self, layer: str) -> Explanation:
-        """What the figures of a layer come from."""
+        """How the energy of a layer is derived. Raises `InvalidSpec` for a layer without a price."""
         priced_names = [priced.name for priced in self.report.layers]
         if layer not in priced_names:
             raise InvalidSpec([Problem("/explain", _no_layer(layer, priced_names, " that has a price"))])
@@ -151,7 +151,7 @@ class Priced:
 
 
 def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
-    """Price a network. Raises `InvalidSpec` with a pointer for every fault that can be told at once."""
+    """Price a network. Raises `InvalidSpec` with pointers to its faults."""
     model = resolve_model(spec.model, uploads)
     network = models.priceable(model)
     settings = spec.settings.settings()
@@ -173,20 +173,20 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
         raise InvalidSpec([Problem(f"/quantizers/{pointer_token(error.layer)}", error.reason)]) from error
     except CostError as error:
         raise InvalidSpec([Problem("/model", str(error))]) from error
-    except ArithmeticError as error:  # points so steep that no number holds what lies between them
-        raise InvalidSpec([_endless(spec)]) from error
+    except ArithmeticError as error:  # a curve so steep that interpolation overflows
+        raise InvalidSpec([_infinite_price(spec)]) from error
     if not math.isfinite(report.total_pj + reference.total_pj):
-        raise InvalidSpec([_endless(spec)])
+        raise InvalidSpec([_infinite_price(spec)])
     return Priced(spec, model, prepared, settings, types, report, reference)
 
 
-def _endless(spec: CostSpec) -> Problem:
+def _infinite_price(spec: CostSpec) -> Problem:
     name = spec.settings.profile if isinstance(spec.settings.profile, str) else "this profile"
     return Problem("/settings/profile", f"{name} gives a price that is not finite")
 
 
 def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
-    """The network at the widths that differ from its own."""
+    """The network at the requested widths."""
     layer = prepared.network.layer
     changed = {
         name: width
@@ -196,8 +196,8 @@ def _resized(spec: CostSpec, prepared: Prepared) -> Prepared:
     try:
         return prepared.resized(changed)
     except InvalidNetwork as error:
-        place = f"/widths/{pointer_token(error.layer)}" if error.layer in changed else "/widths"
-        raise InvalidSpec([Problem(place, str(error))]) from error
+        path = f"/widths/{pointer_token(error.layer)}" if error.layer in changed else "/widths"
+        raise InvalidSpec([Problem(path, str(error))]) from error
 
 
 def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
@@ -240,7 +240,7 @@ def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
 def _no_layer(name: str, candidates: Iterable[str], which: str = "") -> str:
     names = list(candidates)
     close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else f"; there are {_listed(names)}"
+    hint = f"; did you mean {close[0]!r}?" if close else f"; the layers are {_listed(names)}"
     return f"there is no layer {name[:100]!r}{which}{hint}"
 
 

@@ -1,10 +1,13 @@
-"""What an assignment costs, without building it: plain, for dry runs, bounds and oracles."""
+"""The cost of assignments, computed without building a model. Plain; used by dry runs, bounds and oracles."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from threading import Lock
 from typing import Final
+
+from cachetools import LRUCache, cachedmethod
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
@@ -21,8 +24,8 @@ from search.scoring.forgiving_factor import QKERAS_PROFILE
 from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
 from search.spec.oracle import Constraints
 
-#: Networks with other widths kept prepared; a random search rarely meets the same widths twice.
-_KEPT: Final = 64
+#: Networks of other widths that are kept; a random search rarely proposes the same widths twice.
+_CACHED_NETWORKS: Final = 64
 
 #: The widths that differ from the network's own: layer and width, in order.
 _Widths = tuple[tuple[str, int], ...]
@@ -34,8 +37,8 @@ _REFERENCE, _TRIAL = 0, 1
 class Pricer:
     """Prices assignments of one network under one goal.
 
-    Every price holds energy and bits; `Cost.value` is the one the goal names. Raises InvalidSpec for a goal that cannot
-    be priced (an unknown profile, a setting out of range).
+    Every cost has energy and bits; `Cost.value` is the one that the goal names. Raises `InvalidSpec` for a goal that
+    cannot be priced (an unknown profile, a setting out of range).
     """
 
     def __init__(self, goal: Goal, network: Network) -> None:
@@ -48,17 +51,18 @@ class Pricer:
             self._prepared = prepare(network)
         except CostError as error:
             raise InvalidSpec([Problem(_pointer(error), str(error))]) from error
-        self._resized: OrderedDict[_Widths, Prepared] = OrderedDict()
+        self._resized: LRUCache[_Widths, Prepared] = LRUCache(_CACHED_NETWORKS)
+        self._lock = Lock()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the goal's user should know."""
+        """Warnings about the goal."""
         if self._energy.profile == QKERAS_PROFILE and self._energy.stress != 1:
             return (f"the profile {QKERAS_PROFILE} ignores goal.stress for energy, as QKeras does",)
         return ()
 
     def reference(self) -> Cost:
-        """What the float network costs, at its own widths. InvalidSpec if nothing: no trial could cost less."""
+        """The cost of the float network. Raises `InvalidSpec` if it is 0: no trial could cost less."""
         report = price_reference(self._prepared, self.reference_settings)
         bits = reference_bits(self._prepared.network, self._bits)
         count = self._count(self._prepared, None, self.reference_settings)
@@ -69,7 +73,7 @@ class Pricer:
         return cost
 
     def price(self, assignment: Assignment) -> Cost:
-        """What a trial costs. Infeasible if its widths or types fit no network."""
+        """The cost of a trial. Raises `Infeasible` if no network has its widths or types."""
         types = data_types(assignment)
         try:
             prepared = self._with_widths(assignment)
@@ -91,7 +95,7 @@ class Pricer:
         return costs
 
     def _values(self, assignments: Sequence[Assignment]) -> list[float | None]:
-        """Of assignments with the same widths."""
+        """The values of assignments with the same widths."""
         try:
             prepared = self._with_widths(assignments[0])
         except (InvalidNetwork, InvalidTypes):
@@ -118,7 +122,7 @@ class Pricer:
             return None
 
     def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
-        """False if its cost breaks a constraint, or if there is no such network."""
+        """Whether the assignment forms a network whose cost satisfies the constraints."""
         if not constraints.limits_cost:
             return True
         try:
@@ -126,18 +130,16 @@ class Pricer:
         except Infeasible:
             return False
 
+    @cachedmethod(
+        attrgetter("_resized"), key=lambda _, assignment: _widths_key(assignment), lock=attrgetter("_lock")
+    )
     def _with_widths(self, assignment: Assignment) -> Prepared:
-        key = _widths_key(assignment)
-        if key not in self._resized:
-            self._resized[key] = self._prepared.resized(assignment.widths)
-            if len(self._resized) > _KEPT:
-                self._resized.popitem(last=False)
-        return self._resized[key]
+        return self._prepared.resized(assignment.widths)
 
     def _count(
         self, prepared: Prepared, types: Mapping[str, SlotTypes] | None, energy: EnergySettings
     ) -> float | None:
-        """What a goal of another kind counts; None under energy and bits goals. `types` None: of the reference."""
+        """The count of a `CountGoal`; None under other goals. `types` None: of the reference."""
         if not isinstance(self._goal, CountGoal):
             return None
         return network_cost(self._goal.kind, prepared, types, CostSettings(energy=energy, bits=self._bits))
@@ -154,7 +156,7 @@ def _widths_key(assignment: Assignment) -> _Widths:
 
 
 def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | float] | None:
-    """The first limit a cost breaks: its name, the limit and the value; None if it keeps all of them."""
+    """The first limit that a cost exceeds: its name, the limit and the value; None if it exceeds none."""
     for name, value in (("max_energy_pj", cost.energy_pj), ("max_bits", cost.bits)):
         limit = getattr(constraints, name)
         if limit is not None and value > limit:
@@ -163,7 +165,7 @@ def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | f
 
 
 def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
-    """The data type of every slot, as the cost model wants them."""
+    """The data type of every slot, as the cost model reads them."""
     return {
         layer: {slot: None if spec is None else spec.data_type() for slot, spec in slots.items()}
         for layer, slots in assignment.quantizers.items()
@@ -172,10 +174,10 @@ def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
 
 def _energy_settings(goal: EnergyGoal, position: int) -> EnergySettings:
     internal = reference_type(goal.reference_internal)
-    own_source = None if goal.source_quantizers is None else goal.source_quantizers.data_type()
+    trial_source = None if goal.source_quantizers is None else goal.source_quantizers.data_type()
     return EnergySettings(
         profile=goal.profile,
-        source=own_source if position == _TRIAL else internal,
+        source=trial_source if position == _TRIAL else internal,
         parameters_on_memory=Storage(goal.parameters_on_memory[position]),
         activations_on_memory=Storage(goal.activations_on_memory[position]),
         min_sram_size_bits=goal.min_sram_size[position],
@@ -204,5 +206,5 @@ def _pointer(error: CostError) -> str:
 
 
 def cost_unit(goal: Goal) -> str:
-    """What `Cost.value` is under this goal: "energy_pj", "bits", "bytes", "macs", "bops", ..."""
+    """The unit of `Cost.value` under a goal: "energy_pj", "bits", "bytes", "macs", "bops", ..."""
     return "energy_pj" if isinstance(goal, EnergyGoal) else goal.kind

@@ -1,4 +1,4 @@
-"""Energy profiles as people read them: what each operation and access costs, and who says so. Plain."""
+"""Energy profiles for display: the price of each operation and memory access, with its source. Plain."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ProfileFigure:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An energy profile. `accounting`: how networks are counted under it unless told otherwise."""
+    """An energy profile. `accounting`: the default accounting under this profile."""
 
     name: str
     title: str

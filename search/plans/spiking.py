@@ -15,7 +15,7 @@ from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
-from search.spiking.network import SpikingPricer, event_shape, specification, stand_in
+from search.spiking.network import SpikingPricer, event_shape, network_outline, specification
 from search.task import Head, Output, Task
 
 #: Fields that do not apply to a spiking network, and why.
@@ -56,7 +56,7 @@ def spiking_choices(spec: SearchSpec, _: ResolvedModel) -> Choices:
 
 def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
     """Check a spiking job. Raises `InvalidSpec` with every fault."""
-    assert isinstance(job.model, XyloModel)  # it is what makes a job a spiking one
+    assert isinstance(job.model, XyloModel)  # as JOB_KINDS has it
     spec = job.spec
     problems = spiking_problems(spec)
     if problems:
@@ -67,7 +67,7 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
     if shape[1] != inputs:
         reason = f"events of {shape[1]} inputs; the network has {inputs}"
         raise InvalidSpec([Problem(pointer(spec.data), reason)])
-    network = stand_in(float_network, shape)
+    network = network_outline(float_network, shape)
     task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
     info = describe(job.data, data_dir, network, task)
     data = load(job.data, data_dir, spec.seed, shape, task.heads)
@@ -85,7 +85,9 @@ def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> Non
     except SpecificationError as error:
         raise InvalidSpec([Problem(pointer(spec.data), str(error))]) from error
     except Infeasible as error:
-        raise InvalidSpec([Problem("/model", f"at 8 bits a weight and 16 a threshold: {error}")]) from error
+        raise InvalidSpec(
+            [Problem("/model", f"with 8 bits per weight and 16 per threshold: {error}")]
+        ) from error
 
 
 def spiking_problems(spec: SearchSpec) -> list[Problem]:
@@ -99,15 +101,17 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
     if not spec.limits.is_empty:
         problems.append(Problem("/limits", f"{_REFUSED['limits']}: leave this out"))
     if spec.data.preprocessing != "none":
-        problems.append(Problem("/data/preprocessing", "events are taken as they are: none"))
+        problems.append(Problem("/data/preprocessing", "events are used as they are: set none"))
     if spec.oracle.kind == "hyperband":
-        problems.append(Problem("/oracle/kind", "hyperband shortens trainings; there are none"))
+        problems.append(
+            Problem("/oracle/kind", "hyperband shortens trainings, and a spiking network is not trained")
+        )
     if spec.bound.kind == "float":
-        problems.append(Problem("/bound/kind", "no float model is measured; strict or off"))
+        problems.append(Problem("/bound/kind", "no float model is measured: set strict or off"))
     if spec.constraints.max_metric_drop is not None:
-        problems.append(Problem("/constraints/max_metric_drop", "no float model is measured"))
+        problems.append(Problem("/constraints/max_metric_drop", "no float model is measured: leave this out"))
     if spec.target not in ("generic", "xylo"):
-        problems.append(Problem("/target", "a spiking network runs on xylo"))
+        problems.append(Problem("/target", "a spiking network needs the target generic or xylo"))
     if spec.objective.metric != "accuracy":
         problems.append(Problem("/objective/metric", "a spiking network is measured by its accuracy"))
     return problems

@@ -1,6 +1,6 @@
-"""What somebody wants to know the cost of, and how it is to be counted: frozen values, checked when they are made.
+"""A cost request: the network, its quantizers, and the accounting. Frozen values, validated when they are created.
 
-Plain pydantic; nothing loads Keras. What the network itself decides (a layer or slot it does not have) is checked by
+Plain Pydantic; nothing loads Keras. What depends on the network (a layer or slot that it does not have) is checked by
 `search.cost.answer`.
 """
 
@@ -22,7 +22,7 @@ from costmodel.technology import DEFAULT_PROFILE, parse_profile
 from quantization.specs.parse import Quantizer, QuantizerSpec
 from search.errors import InvalidSpec, Problem
 from search.spec.base import Frozen
-from search.spec.job import BitsGoal, BitsPart, EnergyGoal, Goal, Memory, Model
+from search.spec.job import BITS_ACCOUNTING, BitsGoal, BitsPart, EnergyGoal, Goal, Memory, Model
 
 TypeName = Literal["fp32", "fp16", "int8", "int16", "int32"]
 CostName = Literal[
@@ -43,17 +43,19 @@ _Size = Annotated[int, Field(ge=1)]
 
 
 def _named_source(value: Any) -> Any:
-    """A name of a type stays a name; anything else is read as a quantizer."""
+    """The name of a type as an object with that name; anything else is left to be read as a quantizer."""
     return {"name": value} if isinstance(value, str) and value in get_args(TypeName) else value
 
 
 class NamedType(Frozen):
-    """fp32, fp16, int8 (8 bits, 0 integer), int16 (16, 7) or int32 (32, 10)."""
+    """A numeric type by its name."""
 
-    name: TypeName
+    name: TypeName = Field(
+        description="fp32, fp16, or fixed point: int8 (8 bits, 0 of them integer), int16 (16, 7), int32 (32, 10)"
+    )
 
     def data_type(self) -> DataType:
-        """The type of this name."""
+        """The type with this name."""
         return reference_type(self.name)
 
 
@@ -64,50 +66,66 @@ Source = Annotated[NamedType | Quantizer, BeforeValidator(_named_source, json_sc
 class BitsOptions(Frozen):
     """How the size in bits is counted."""
 
-    input_bits: Bits = 8
-    output_bits: Bits = Field(8, description="of softmax and sigmoid outputs")
-    ref_bits: Bits | None = Field(None, description="of everything unquantized; null: the bits of `internal`")
+    input_bits: Bits = Field(8, description="bits of an element of the input")
+    output_bits: Bits = Field(8, description="bits of an element of a softmax or sigmoid output")
+    ref_bits: Bits | None = Field(
+        None,
+        description="bits of an element of everything that is not quantized; null: the bits of `internal`",
+    )
     config: dict[str, tuple[BitsPart, ...]] | None = Field(
-        None, description="what counts, per layer class (`default` for classes not named); null: everything"
+        None,
+        description="parts that count, by layer class; `default` applies to all other classes; null: all parts",
     )
-    accounting: Literal["corrected", "qtools"] = Field(
-        "corrected", description="qtools: count as AutoQKeras does, layers it does not know as nothing"
-    )
+    accounting: Literal["corrected", "qtools"] = Field("corrected", description=BITS_ACCOUNTING)
 
 
 class CostOptions(Frozen):
-    """How a network is priced. Sizes of memories are bits."""
+    """How a network is priced."""
 
     profile: str | dict[str, Any] = Field(
         DEFAULT_PROFILE,
-        description="name of an energy profile (`/v1/profiles` lists them), or a profile's own tables",
+        description="name of an energy profile (`GET /v1/profiles` lists them), or a profile as an object",
     )
-    accounting: Literal["corrected", "qtools"] | None = Field(None, description="null: the profile's")
-    parameters_on_memory: Memory = "sram"
-    activations_on_memory: Memory = "sram"
-    min_sram_size_bits: int = Field(0, ge=0, description="no on-chip memory is priced smaller")
-    rd_wr_on_io: bool = Field(False, description="the network's inputs and outputs live in DRAM")
+    accounting: Literal["corrected", "qtools"] | None = Field(
+        None,
+        description="qtools: count as QTools does, with its known errors; corrected: without them; null: as the"
+        " profile says",
+    )
+    parameters_on_memory: Memory = Field("sram", description="memory that holds the parameters")
+    activations_on_memory: Memory = Field("sram", description="memory that holds the activations")
+    min_sram_size_bits: int = Field(
+        0,
+        ge=0,
+        description="size in bits of the smallest on-chip memory; smaller ones are priced as this one",
+    )
+    rd_wr_on_io: bool = Field(False, description="true: the inputs and outputs of the network are in DRAM")
     source: Source | None = Field(
-        None, description="type of the inputs; null: 8 bits if quantized, `internal` in the reference"
+        None,
+        description="type of the inputs; null: 8 bits in a quantized network, `internal` in the reference",
     )
     internal: TypeName = Field(
-        "fp32", description="parameters and activations of layers that are not quantized"
+        "fp32", description="type of parameters and activations in layers that are not quantized"
     )
-    accumulator: TypeName = Field("fp32", description="sums of layers that are not quantized")
-    capacity_bits: _Size | None = Field(None, description="tensors larger than this go to DRAM")
+    accumulator: TypeName = Field("fp32", description="type of sums in layers that are not quantized")
+    capacity_bits: _Size | None = Field(
+        None, description="size in bits of the on-chip memory; larger tensors are in DRAM; null: no limit"
+    )
     reuse: _Size | None = Field(
-        None, description="products an operand serves before it is fetched again; null: fetched once"
+        None,
+        description="products per fetch of an operand; null: each operand is fetched once per inference",
     )
-    inference: bool = Field(False, description="price powers of two by their distinct trained values")
-    bits: BitsOptions = BitsOptions()
+    inference: bool = Field(
+        False, description="true: price power-of-two weights by the distinct values they have after training"
+    )
+    bits: BitsOptions = Field(BitsOptions(), description="how the size in bits is counted")
 
     def settings(self, pointer: str = "/settings") -> CostSettings:
-        """As the cost model takes them. Raises `InvalidSpec` for what it refuses, pointers below `pointer`."""
+        """The settings of the cost model. Raises `InvalidSpec`, with pointers below `pointer`, for invalid ones."""
         try:
             return CostSettings(self._energy(), self._bits())
         except InvalidProfile as error:
-            place = "".join(f"/{part}" for part in error.field.split(".")) if error.field else ""
-            raise InvalidSpec([Problem(f"{pointer}/profile{place}", str(error))]) from error
+            path = "".join(f"/{part}" for part in error.field.split(".")) if error.field else ""
+            raise InvalidSpec([Problem(f"{pointer}/profile{path}", str(error))]) from error
         except InvalidSettings as error:
             part = "/bits" if error.field.startswith("config") else ""
             raise InvalidSpec([Problem(f"{pointer}{part}/{error.field}", error.reason)]) from error
@@ -130,33 +148,39 @@ class CostOptions(Frozen):
         )
 
     def _bits(self) -> BitsSettings:
-        own = self.bits
-        unquantized = reference_type(self.internal).bits if own.ref_bits is None else own.ref_bits
-        return BitsSettings(own.input_bits, own.output_bits, unquantized, own.config, own.accounting)
+        options = self.bits
+        unquantized = reference_type(self.internal).bits if options.ref_bits is None else options.ref_bits
+        return BitsSettings(
+            options.input_bits, options.output_bits, unquantized, options.config, options.accounting
+        )
 
 
-Slots = dict[str, Quantizer | None]
+LayerQuantizers = dict[str, Quantizer | None]  #: slot -> quantizer
 
 
 class CostSpec(Frozen):
-    """A network whose cost is asked for: as it is (the reference), or quantized."""
+    """A network to price: quantized, or as it is (the reference)."""
 
-    model: Model
-    quantizers: dict[str, Slots] | None = Field(
+    model: Model = Field(description="the network")
+    quantizers: dict[str, LayerQuantizers] | None = Field(
         None,
-        description="layer -> slot -> quantizer (null: not quantized), or a trial's `quantizers.json`;"
-        " without them the network is priced with nothing quantized",
+        description="layer -> slot -> quantizer (null: not quantized), or the contents of a trial's `quantizers.json`;"
+        " null: nothing is quantized",
     )
     widths: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        {}, description="filters or units of layers that differ from the model's"
+        {}, description="layer -> filters or units, for layers that differ from the model's"
     )
-    settings: CostOptions = CostOptions()
+    settings: CostOptions = Field(CostOptions(), description="how the network is priced")
     reference: CostOptions | None = Field(
-        None, description="how the reference is priced; null: as `settings` says"
+        None, description="how the reference is priced; null: as `settings`"
     )
-    costs: tuple[CostName, ...] = COST_NAMES
-    explain: str | None = Field(None, description="a layer: types, counts, formulas, sources of its figures")
-    types: bool = Field(False, description="also give the data type of every tensor, as QTools writes it")
+    costs: tuple[CostName, ...] = Field(COST_NAMES, description="the costs to compute")
+    explain: str | None = Field(
+        None, description="name of a layer whose price is explained: types, counts, formulas and sources"
+    )
+    types: bool = Field(
+        False, description="true: also return the data type of every tensor, in the format of QTools"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -164,19 +188,20 @@ class CostSpec(Frozen):
         if not isinstance(value, Mapping) or not is_quantizer_document(value.get("quantizers")):
             return value
         quantizers, widths = from_document(value["quantizers"])
-        own = value.get("widths", {})
-        return {**value, "quantizers": quantizers, "widths": widths | own if isinstance(own, dict) else own}
+        stated = value.get("widths", {})
+        merged = widths | stated if isinstance(stated, dict) else stated
+        return {**value, "quantizers": quantizers, "widths": merged}
 
 
 def is_quantizer_document(value: Any) -> bool:
-    """Whether this is what a trial's `quantizers.json` holds."""
+    """Whether a value has the form of a trial's `quantizers.json`."""
     return isinstance(value, Mapping) and isinstance(value.get("layers"), list)
 
 
 def from_document(document: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
-    """Quantizers and widths that a trial's `quantizers.json` states, still as JSON.
+    """The quantizers and widths of a trial's `quantizers.json`, still as JSON.
 
-    Layers of a Keras class are left out: they are not quantized. Raises `ValueError` naming the entry that is not one.
+    Layers of a plain Keras class are left out: they are not quantized. Raises `ValueError` with the invalid entry.
     """
     quantizers: dict[str, dict[str, Any]] = {}
     widths: dict[str, int] = {}
@@ -194,12 +219,12 @@ def from_document(document: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]
 
 
 def _written(entry: Any) -> Any:
-    """The quantizer of an entry that says it twice, as text and field by field."""
+    """The quantizer as an object, where an entry states it both as text and as an object."""
     return entry["structured"] if isinstance(entry, Mapping) and "structured" in entry else entry
 
 
 def goal_options(goal: Goal) -> tuple[CostOptions, CostOptions]:
-    """How a job with this goal prices its reference and its trials."""
+    """The options by which a job with this goal prices its reference and its trials."""
     energy = goal if isinstance(goal, EnergyGoal) else EnergyGoal()
     size = goal if isinstance(goal, BitsGoal) else BitsGoal()
     bits = BitsOptions(
@@ -228,5 +253,5 @@ def goal_options(goal: Goal) -> tuple[CostOptions, CostOptions]:
 
 
 def _sources(goal: EnergyGoal) -> tuple[NamedType | QuantizerSpec, NamedType | QuantizerSpec | None]:
-    """Inputs of the reference have its own type, those of trials the one the goal names."""
+    """Types of the inputs: in the reference `reference_internal`, in trials the goal's `source_quantizers`."""
     return NamedType(name=goal.reference_internal), goal.source_quantizers

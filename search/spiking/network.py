@@ -1,17 +1,19 @@
-"""A job on a spiking network: its choices, its data, and what an assignment of it computes and costs. Plain numpy.
+"""A spiking network of a job: its files, its quantization, its simulation and its cost. Plain NumPy.
 
-A trial makes integers of a float specification and simulates them. Nothing is trained, so what a network does is known
-before it is measured: its cost comes from the events it fires on examples of the training part.
+A trial quantizes a float network to integers and simulates it. Nothing is trained, so the cost is known before a trial
+is measured: it follows from the events that the network fires on examples of the training part.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
+from cachetools import LRUCache, cachedmethod
 from numpy.typing import NDArray
 
 from costmodel.errors import CostError
@@ -45,18 +47,19 @@ PRICED_EXAMPLES: Final = 64
 #: Examples simulated at once.
 BATCH: Final = 256
 
-#: What integers are made of if nothing is searched: Rockpool's defaults. The reference of a job.
+#: The settings of the reference: Rockpool's defaults.
 REFERENCE: Final[Mapping[str, Label]] = {"method": "global", "bits_per_weight": 8, "bits_per_threshold": 16}
 
 _LIMITS: Final = XyloLimits()
-_KEPT: Final = 512
+#: Costs kept per pricer.
+_CACHED_COSTS: Final = 512
 
 
 # --- model and data ------------------------------------------------------------------------------------------------
 
 
 def specification(model: XyloModel, data_dir: Path) -> XyloSpecification:
-    """The float network of a job. InvalidSpec, with the array, where the file holds none."""
+    """The float network of a job. Raises `InvalidSpec`, with the array, for a file that is not a specification."""
     pointer = "/model/name" if model.file is None else "/model/file"
     try:
         path = spiking_digits.NETWORK_FILE if model.file is None else inside(data_dir, model.file)
@@ -65,7 +68,7 @@ def specification(model: XyloModel, data_dir: Path) -> XyloSpecification:
         raise InvalidSpec([Problem(pointer, str(error))]) from error
 
 
-#: Arrays a specification may leave out.
+#: Arrays that a specification may leave out.
 _OPTIONAL: Final = ("dash_syn_2", "bias", "bias_out")
 _REQUIRED: Final = (
     *("weights_in", "weights_rec", "weights_out", "threshold", "threshold_out"),
@@ -74,23 +77,23 @@ _REQUIRED: Final = (
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    found = {name: read_array(path, name) for name in _REQUIRED}
+    arrays = {name: read_array(path, name) for name in _REQUIRED}
     for name in _OPTIONAL:
         try:
-            found[name] = read_array(path, name)
+            arrays[name] = read_array(path, name)
         except DataFault as error:
             if "lacks" not in str(error):
                 raise
-    return found
+    return arrays
 
 
 def event_shape(data: ResolvedData, data_dir: Path) -> tuple[int, int]:
-    """Steps and inputs of one example. InvalidSpec for what is no spike data."""
+    """Steps and inputs of one example. Raises `InvalidSpec` for data that are not events."""
     if isinstance(data, SpikingDigitsData):
         return data.steps, spiking_digits.INPUTS
     if not isinstance(data, NpzData | DataFile):
         raise InvalidSpec(
-            [Problem("/data/kind", "a spiking network needs events: spiking_digits, or a .npz")]
+            [Problem("/data/kind", "a spiking network needs events: spiking_digits or a .npz file")]
         )
     try:
         shape = read_headers(data_file(data, data_dir), ("x_train",))["x_train"].shape[1:]
@@ -98,43 +101,43 @@ def event_shape(data: ResolvedData, data_dir: Path) -> tuple[int, int]:
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error
     if len(shape) != 2:
         raise InvalidSpec(
-            [Problem(pointer(data), f"events have the shape (steps, inputs) of an example, not {shape}")]
+            [Problem(pointer(data), f"events need the shape (steps, inputs) per example, got {shape}")]
         )
     return shape[0], shape[1]
 
 
-def stand_in(given: XyloSpecification, shape: tuple[int, int]) -> Network:
-    """The network as the other parts of a job know one: what comes in, and what goes out."""
-    readouts = (given.weights_out.shape[1],)
+def network_outline(float_network: XyloSpecification, shape: tuple[int, int]) -> Network:
+    """The inputs and outputs of a spiking network as a network of the cost model, for the other parts of a plan."""
+    readouts = (float_network.weights_out.shape[1],)
     events = Layer("events", INPUT, {}, (), (), shape)
     neurons = Layer("neurons", "SpikingNeurons", {}, ("events",), (shape,), readouts)
     return Network((events, neurons), ("events",), ("neurons",))
 
 
-# --- integers ------------------------------------------------------------------------------------------------------
+# --- quantization --------------------------------------------------------------------------------------------------
 
 
-def quantized(given: XyloSpecification, settings: Mapping[str, Any]) -> XyloParameters:
-    """The integers that the settings of an assignment make of a specification."""
+def quantize(float_network: XyloSpecification, settings: Mapping[str, Any]) -> XyloParameters:
+    """The integer network under the settings of an assignment. Raises `SpecificationError` where there is none."""
     method = str(settings["method"])
     widths = {name: int(settings[name]) for name in ("bits_per_weight", "bits_per_threshold")}
     if method == "global_fuzzy":
-        return METHODS["global"](given, fuzzy_scaling=True, **widths)
-    return METHODS[method](given, **widths)
+        return METHODS["global"](float_network, fuzzy_scaling=True, **widths)
+    return METHODS[method](float_network, **widths)
 
 
-# --- what it does and costs ----------------------------------------------------------------------------------------
+# --- simulation and cost -------------------------------------------------------------------------------------------
 
 
 def accuracy(network: XyloParameters, events: NDArray[Any], labels: NDArray[np.int32]) -> float:
-    """Share of the examples whose class is the readout with the most events, the first of equal ones."""
+    """Share of the examples whose class is the readout with the most events; of equal readouts the first counts."""
     return float(np.mean(simulate(network, events, _LIMITS).counts.argmax(axis=-1) == labels))
 
 
 def works(
     network: XyloParameters, settings: Mapping[str, Any], events: NDArray[Any]
 ) -> tuple[PopulationWork, ...]:
-    """What the hidden neurons and the readouts do for one of these examples, on average."""
+    """The work of the hidden neurons and of the readouts for one example, averaged over these examples."""
     activity = simulate(network, events, _LIMITS)
     hidden, readout = _operations(network, np.asarray(events), activity)
     steps = activity.hidden.shape[-2]
@@ -167,36 +170,37 @@ def works(
 
 
 def _operations(network: XyloParameters, events: NDArray[Any], activity: XyloActivity) -> tuple[float, float]:
-    """Events times the synapses they reach, in the hidden population and in the readout; means of the examples."""
+    """Events times the synapses that they reach, in the hidden population and in the readout; means over examples."""
     fan_in, fan_rec = (
         np.count_nonzero(with_synapses(weights), axis=(1, 2))
         for weights in (network.weights_in, network.weights_rec)
     )
     fan_out = np.count_nonzero(network.weights_out, axis=1)
-    given = events.sum(axis=1, dtype=np.int64)
+    received = events.sum(axis=1, dtype=np.int64)
     fired = activity.hidden.sum(axis=1)
-    returned = fired - activity.hidden[:, -1]  # what fires in the last step arrives nowhere
-    heard = fired[:, fired.shape[1] - len(fan_out) :]
-    return float((given @ fan_in + returned @ fan_rec).mean()), float((heard @ fan_out).mean())
+    returned = fired - activity.hidden[:, -1]  # events of the last step reach no synapse
+    read_out = fired[:, fired.shape[1] - len(fan_out) :]
+    return float((received @ fan_in + returned @ fan_rec).mean()), float((read_out @ fan_out).mean())
 
 
 class SpikingPricer(Pricer):
-    """Prices assignments of one spiking network by the events it fires on some examples.
+    """Prices assignments of one spiking network by the events that it fires on some examples.
 
     `Cost.value` is the energy of one inference (`costmodel.spiking`), or the bits of its parameters.
     """
 
-    def __init__(self, goal: Goal, given: XyloSpecification, events: NDArray[Any]) -> None:
+    def __init__(self, goal: Goal, float_network: XyloSpecification, events: NDArray[Any]) -> None:
         if not isinstance(goal, EnergyGoal | BitsGoal):
             raise InvalidSpec([Problem("/goal/kind", "a spiking network is priced in energy or bits")])
-        self._goal, self._given, self._events = goal, given, events[:PRICED_EXAMPLES]
+        self._goal, self._float_network, self._events = goal, float_network, events[:PRICED_EXAMPLES]
         energy = goal if isinstance(goal, EnergyGoal) else EnergyGoal()
         self._min_sram_size_bits = energy.min_sram_size[1]
         try:
             self._technology: Technology = load_profile(energy.profile)
         except CostError as error:
             raise InvalidSpec([Problem("/goal/profile", str(error))]) from error
-        self._known: OrderedDict[str, Cost] = OrderedDict()
+        self._costs: LRUCache[str, Cost] = LRUCache(_CACHED_COSTS)
+        self._lock = Lock()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -204,29 +208,25 @@ class SpikingPricer(Pricer):
         return ()
 
     def reference(self) -> Cost:
-        """What the network costs as Rockpool quantizes it by default: global, 8-bit weights, 16-bit thresholds."""
+        """The cost of the network under Rockpool's defaults: global, 8-bit weights, 16-bit thresholds."""
         return self.price(Assignment(values={}, quantizers={}, settings=REFERENCE))
 
     def price(self, assignment: Assignment) -> Cost:
-        """What a trial costs. Infeasible where its integers are no network (a threshold of 0)."""
-        if assignment.key not in self._known:
-            self._known[assignment.key] = self._priced(assignment.settings)
-            if len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return self._known[assignment.key]
+        """The cost of a trial. Raises `Infeasible` where its integers do not form a network (a threshold of 0)."""
+        return self._cost(assignment)
 
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
         """`price(...).value` of each; None where `price` raises Infeasible."""
-        found: list[float | None] = []
+        costs: list[float | None] = []
         for assignment in assignments:
             try:
-                found.append(self.price(assignment).value)
+                costs.append(self.price(assignment).value)
             except Infeasible:
-                found.append(None)
-        return found
+                costs.append(None)
+        return costs
 
     def check(self, *parts: NDArray[Any]) -> None:
-        """SpecificationError for events that are not whole numbers, or more than an input may fire in a step."""
+        """Raise `SpecificationError` for events that are not integers, or more than an input may fire per step."""
         for events in parts:
             if events.size and not (
                 np.array_equal(events, np.round(events))
@@ -236,9 +236,11 @@ class SpikingPricer(Pricer):
                 reason = f"must be whole numbers from 0 to {_LIMITS.max_input_events}"
                 raise SpecificationError("events", reason)
 
-    def _priced(self, settings: Mapping[str, Any]) -> Cost:
+    @cachedmethod(attrgetter("_costs"), key=lambda _, assignment: assignment.key, lock=attrgetter("_lock"))
+    def _cost(self, assignment: Assignment) -> Cost:
+        settings = assignment.settings
         try:
-            populations = works(quantized(self._given, settings), settings, self._events)
+            populations = works(quantize(self._float_network, settings), settings, self._events)
         except SpecificationError as error:
             raise Infeasible(str(error)) from error
         energies = [

@@ -16,7 +16,7 @@ from search.cost.pricing import Pricer
 from search.data import Dataset
 from search.errors import Infeasible
 from search.history import Assignment, Measurement
-from search.spiking.network import BATCH, accuracy, quantized
+from search.spiking.network import BATCH, accuracy, quantize
 from search.trial_files import NETWORK_FILE, SETTINGS_FILE
 
 
@@ -37,7 +37,7 @@ def run_trial(
     began = time.perf_counter()
     cost = pricer.price(assignment)
     try:
-        network = quantized(float_network, assignment.settings)
+        network = quantize(float_network, assignment.settings)
     except SpecificationError as error:
         raise Infeasible(str(error)) from error
     durations["build"] = time.perf_counter() - began

@@ -12,7 +12,7 @@ from typing import Any, Final
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
 from quantization.specs.parse import QuantizerSpec
-from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax, symmetric
+from search.targets.base import Graph, QuantizedTensor, SlotRule, Target, function_of, is_softmax, symmetric
 
 WEIGHT_BITS: Final = frozenset({2, 4, 8})
 ACTIVATION_BITS: Final = frozenset({1, 2, 4})
@@ -43,10 +43,10 @@ _WEIGHTS: Final = frozenset(
 )
 
 
-def _scalar_for_depthwise(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _scalar_for_depthwise(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """A depthwise kernel has one factor."""
     arguments: Any = quantizer
-    if place.layer.class_name not in ("DepthwiseConv2D", "SeparableConv2D"):
+    if tensor.layer.class_name not in ("DepthwiseConv2D", "SeparableConv2D"):
         return None
     if quantizer.kind == "scale_factor" and isinstance(arguments.scale_factors, tuple):
         return "a depthwise kernel takes one scale factor"
@@ -55,7 +55,7 @@ def _scalar_for_depthwise(place: Place, quantizer: QuantizerSpec) -> str | None:
     return None
 
 
-def _plain_relu(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _plain_relu(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     arguments: Any = quantizer
     if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
         return "only a plain ReLU: no negative_slope, no use_sigmoid"
@@ -64,9 +64,9 @@ def _plain_relu(place: Place, quantizer: QuantizerSpec) -> str | None:
     return None
 
 
-def _activation_bits(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _activation_bits(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """The input has 8 bits, everything behind it fewer."""
-    if place.reads_input and place.layer.class_name in _ACTIVATIONS:
+    if tensor.reads_input and tensor.layer.class_name in _ACTIVATIONS:
         return None if quantizer.bits == INPUT_BITS else f"the input of the first layer has {INPUT_BITS} bits"
     if quantizer.bits in ACTIVATION_BITS:
         return None

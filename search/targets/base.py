@@ -1,4 +1,4 @@
-"""What a target is: legal layers, quantizers a slot, widths, rules about the network. Plain; nothing loads Keras."""
+"""A target: legal layers, quantizers per slot, bit widths, rules about the network. Plain; nothing loads Keras."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ WEIGHTED: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.l
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a quantizer stands: field of the space, layer, and whether the layer reads the network's input."""
+class QuantizedTensor:
+    """A tensor of a layer that a quantizer is applied to."""
 
-    field: str
+    field: str  #: of the space: kernel, bias, activation, ...
     layer: Layer
-    reads_input: bool = False
+    reads_input: bool = False  #: whether the layer reads the network's input
 
 
-#: What is wrong with a quantizer in its place, or None.
-QuantizerRule = Callable[[Place, QuantizerSpec], str | None]
-#: What is wrong with a network: (layer, reason) pairs.
+#: Why a quantizer is not legal for a tensor; None: it is.
+QuantizerRule = Callable[[QuantizedTensor, QuantizerSpec], str | None]
+#: The layers that break a rule, each with the reason.
 NetworkRule = Callable[["Graph"], Iterator[tuple[str, str]]]
 
 
@@ -46,7 +46,7 @@ class SlotRule:
     bits: frozenset[int] | None = None
     rules: tuple[QuantizerRule, ...] = ()
 
-    def faults(self, place: Place, quantizer: QuantizerSpec) -> Iterator[str]:
+    def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> Iterator[str]:
         """Every way in which the quantizer is not legal here."""
         if self.kinds is not None and quantizer.kind not in self.kinds:
             yield f"{quantizer} is not one of {', '.join(sorted(self.kinds))}"
@@ -54,7 +54,7 @@ class SlotRule:
         if self.bits is not None and quantizer.bits not in self.bits:
             yield f"{quantizer} has {quantizer.bits} bits, allowed are {_listed(self.bits)}"
         for rule in self.rules:
-            fault = rule(place, quantizer)
+            fault = rule(tensor, quantizer)
             if fault is not None:
                 yield f"{quantizer}: {fault}"
 
@@ -94,9 +94,9 @@ class Target:
             problems += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
         return problems
 
-    def faults(self, place: Place, quantizer: QuantizerSpec) -> list[str]:
-        """Why a quantizer may not stand in a place; empty: it may."""
-        return list(self.slots.get(_group(place.field), ANY).faults(place, quantizer))
+    def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> list[str]:
+        """Why a quantizer is not legal for a tensor; empty: it is."""
+        return list(self.slots.get(_group(tensor.field), ANY).faults(tensor, quantizer))
 
     def _layer_problems(self, network: Network) -> list[Problem]:
         if self.layers is None:
@@ -115,7 +115,7 @@ class Target:
             for slot in space.slots
             for name in slot.layers
             for quantizer in slot.candidates
-            for fault in self.faults(graph.place(slot.field, name), quantizer)
+            for fault in self.faults(graph.tensor(slot.field, name), quantizer)
         ]
 
     def _float_problems(self, network: Network, space: Choices) -> list[Problem]:
@@ -161,10 +161,10 @@ class Graph:
             following += self.after(reader) if reader.class_name in TRANSPARENT else [reader]
         return following
 
-    def place(self, field_name: str, layer: str) -> Place:
+    def tensor(self, field_name: str, layer: str) -> QuantizedTensor:
         """A field of a layer."""
         network_layer = self.network.layer(layer)
-        return Place(
+        return QuantizedTensor(
             field_name,
             network_layer,
             bool(network_layer.inbound) and self.before(network_layer).class_name == INPUT,
@@ -216,7 +216,7 @@ def _listed(bits: frozenset[int]) -> str:
     return ", ".join(map(str, ordered))
 
 
-def power_of_two_alpha(place: Place, quantizer: QuantizerSpec) -> str | None:
+def power_of_two_alpha(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """A scale must be a power of two for every channel: none, a number that is one, or auto_po2."""
     alpha: Any = getattr(quantizer, "alpha", None)
     numbers = alpha if isinstance(alpha, tuple) else (alpha,)
@@ -227,7 +227,7 @@ def power_of_two_alpha(place: Place, quantizer: QuantizerSpec) -> str | None:
     return f"alpha={alpha!r} is not a power of two; use a number that is one, or alpha='auto_po2'"
 
 
-def symmetric(place: Place, quantizer: QuantizerSpec) -> str | None:
+def symmetric(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """Codes must be as many below zero as above."""
     arguments: Any = quantizer
     if quantizer.kind in ("quantized_bits", "quantized_linear") and not arguments.symmetric:

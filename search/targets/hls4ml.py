@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from quantization.specs.parse import QuantizerSpec
-from search.targets.base import WEIGHTED, Graph, Place, SlotRule, Target, function_of, power_of_two_alpha
+from search.targets.base import (
+    WEIGHTED,
+    Graph,
+    QuantizedTensor,
+    SlotRule,
+    Target,
+    function_of,
+    power_of_two_alpha,
+)
 
 #: Layers whose QKeras twin has a converter.
 _QUANTIZED: Final = frozenset({"Dense", "Conv1D", "Conv2D", "DepthwiseConv2D"})
@@ -59,19 +67,19 @@ _ACTIVATIONS: Final = frozenset(
 )
 
 
-def _has_a_converter(place: Place, quantizer: QuantizerSpec) -> str | None:
-    if place.layer.class_name in WEIGHTED - _QUANTIZED:
-        return f"a quantized {place.layer.class_name} is not converted; {', '.join(sorted(_QUANTIZED))} are"
+def _has_a_converter(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    if tensor.layer.class_name in WEIGHTED - _QUANTIZED:
+        return f"a quantized {tensor.layer.class_name} is not converted; {', '.join(sorted(_QUANTIZED))} are"
     return None
 
 
-def _number_or_none(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _number_or_none(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """The range of an activation is fixed when the circuit is made."""
     alpha: Any = getattr(quantizer, "alpha", None)
     return None if not isinstance(alpha, str) else f"alpha={alpha!r} depends on the data; give a number"
 
 
-def _plain_relu(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _plain_relu(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     arguments: Any = quantizer
     if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
         return "only a plain ReLU: no negative_slope, no use_sigmoid"

@@ -14,7 +14,7 @@ from typing import Any, Final
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
 from quantization.specs.parse import QuantizerSpec
-from search.targets.base import Graph, Place, SlotRule, Target, function_of, is_softmax
+from search.targets.base import Graph, QuantizedTensor, SlotRule, Target, function_of, is_softmax
 
 MAX_INPUTS: Final = 16
 MAX_HIDDEN: Final = 1000
@@ -27,7 +27,7 @@ EVENT_BITS: Final = frozenset(range(1, 6))
 _FUNCTIONS: Final = frozenset({"relu"})
 
 
-def _whole_events(place: Place, quantizer: QuantizerSpec) -> str | None:
+def _whole_events(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """Events are counted: never negative."""
     arguments: Any = quantizer
     if quantizer.kind == "binary" and not arguments.use_01:

@@ -91,7 +91,7 @@ def test_losses_and_their_weights_are_stated_by_output() -> None:
             "jet_mlp",
             {"objective": "auc"},
             "/objective/metric",
-            "two classes, told by one score; the model gives 5",
+            "two classes and a single score; the model has 5 scores",
         ),
         ("jet_mlp", {"objective": "top_5"}, "/objective/metric", "always 1"),
         ("jet_mlp", {"objective": {"output": "fc9"}}, "/objective/output", "its outputs are softmax"),

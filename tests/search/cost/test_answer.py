@@ -168,7 +168,7 @@ def test_types_are_given_in_qtools_fields() -> None:
     [
         ({"model": "jet_mpl"}, "/model/name", "jet_mlp"),
         ({"quantizers": {"fc9": {}}}, "/quantizers/fc9", "did you mean 'fc"),
-        ({"quantizers": {"a/b": {}}}, "/quantizers/a~1b", "there are"),
+        ({"quantizers": {"a/b": {}}}, "/quantizers/a~1b", "the layers are"),
         (
             {"quantizers": {"fc1": {"kernal": "binary"}}},
             "/quantizers/fc1/kernal",

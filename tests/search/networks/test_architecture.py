@@ -137,7 +137,7 @@ def test_the_activation_may_stand_before_a_flatten() -> None:
 def test_a_picture_is_no_vector_of_scores() -> None:
     config = net()
     config["config"]["output_layers"] = ["act_0", 0, 0]
-    assert "must give one vector of scores" in problem(config).message
+    assert "must return one vector of scores" in problem(config).message
 
 
 def test_one_layer_is_not_two_outputs() -> None:

@@ -18,7 +18,7 @@ from search.plan import Plan
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from search.spec.spiking import XyloModel
-from search.spiking.network import SpikingPricer, quantized, specification, works
+from search.spiking.network import SpikingPricer, quantize, specification, works
 from search.spiking.trial import load_network, run_trial
 
 JOB: dict[str, Any] = {
@@ -66,7 +66,7 @@ def test_the_data_are_the_same_every_time_and_no_image_of_the_training_is_among_
 
 def test_an_operation_is_an_event_that_reaches_a_synapse_with_a_weight(planned: Plan) -> None:
     settings = chosen("global").settings
-    network = quantized(specification(SHIPPED, Path()), settings)
+    network = quantize(specification(SHIPPED, Path()), settings)
     events = load(spec().data, Path(), 3, (32, 16)).x_train[:5]
     hidden, readout = works(network, settings, events)
     activity = simulate(network, events)

@@ -13,7 +13,7 @@ from quantization.specs.parse import KINDS, parse_quantizer
 from search.errors import Problem
 from search.space.choices import Choices, Slot
 from search.targets import TARGETS
-from search.targets.base import Place
+from search.targets.base import QuantizedTensor
 from tests.search.nets import functional, layer
 
 _SAME = {"padding": "same", "strides": [1, 1]}
@@ -274,7 +274,7 @@ class TestEveryTarget:
         network = _chain((8, 8, 1), _DEPTHWISE)
         quantizer = parse_quantizer("bernoulli()")
         place = network.layer("depthwise")
-        found = [target.faults(Place(f, place), quantizer) for f in ("kernel", "depthwise_kernel")]
+        found = [target.faults(QuantizedTensor(f, place), quantizer) for f in ("kernel", "depthwise_kernel")]
         assert found[0] == found[1]
 
 
