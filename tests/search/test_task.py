@@ -32,14 +32,14 @@ def spec(model: Any = "diabetes_mlp", **changes: Any) -> SearchSpec:
     return SearchSpec.model_validate({"model": named, "limits": {"by_class": {"Dense": 8}}} | changes)
 
 
-def found(model: Any = "diabetes_mlp", **changes: Any) -> Task:
+def task_of(model: Any = "diabetes_mlp", **changes: Any) -> Task:
     job = spec(model, **changes)
     return task(job, models.network(job.model))
 
 
 def fault(model: Any = "diabetes_mlp", **changes: Any) -> tuple[str, str]:
     with pytest.raises(InvalidSpec) as caught:
-        found(model, **changes)
+        task_of(model, **changes)
     [problem] = caught.value.problems
     return problem.pointer, problem.message
 
@@ -49,27 +49,31 @@ def fault(model: Any = "diabetes_mlp", **changes: Any) -> tuple[str, str]:
     [("mse", "mse"), ("mae", "mae"), ("r2", "mse"), ("rmse", "mse"), ("log_cosh", "log_cosh")],
 )
 def test_numbers_as_targets_are_trained_by_their_metric_if_it_is_a_loss(objective: str, loss: str) -> None:
-    assert found(objective=objective).head.loss == loss
+    assert task_of(objective=objective).head.loss == loss
 
 
 def test_a_loss_that_is_stated_is_taken() -> None:
-    assert found(objective="mae", training={"loss": "huber"}).head.loss == "huber"
+    assert task_of(objective="mae", training={"loss": "huber"}).head.loss == "huber"
 
 
 def test_a_classifier_needs_to_state_nothing() -> None:
-    own = found("jet_mlp")
-    assert (own.metric, own.head.loss, own.head.output.kind) == ("accuracy", "crossentropy", "softmax")
+    job_task = task_of("jet_mlp")
+    assert (job_task.metric, job_task.head.loss, job_task.head.output.kind) == (
+        "accuracy",
+        "crossentropy",
+        "softmax",
+    )
 
 
 def test_the_output_that_is_named_is_judged_and_a_softmax_needs_no_loss() -> None:
-    own = found(two_heads(), objective={"metric": "mae", "output": "size"})
-    assert (own.judged, [head.loss for head in own.heads]) == (1, ["crossentropy", "mae"])
+    job_task = task_of(two_heads(), objective={"metric": "mae", "output": "size"})
+    assert (job_task.judged, [head.loss for head in job_task.heads]) == (1, ["crossentropy", "mae"])
 
 
 def test_losses_and_their_weights_are_stated_by_output() -> None:
     training = {"loss": {"size": "huber"}, "loss_weights": {"size": 0.5}}
-    own = found(two_heads(), objective={"output": "kind"}, training=training)
-    assert [(head.loss, head.weight) for head in own.heads] == [("crossentropy", 1.0), ("huber", 0.5)]
+    job_task = task_of(two_heads(), objective={"output": "kind"}, training=training)
+    assert [(head.loss, head.weight) for head in job_task.heads] == [("crossentropy", 1.0), ("huber", 0.5)]
 
 
 @pytest.mark.parametrize(
@@ -115,10 +119,10 @@ def test_what_does_not_fit_is_told_before_work_starts(
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_metric_alone_has_its_own_direction_and_no_other_is_taken(metric: str) -> None:
-    own = spec(objective=metric).objective
-    assert own == Objective.model_validate({"metric": metric, "direction": own.direction})
-    wrong = "min" if own.direction == "max" else "max"
-    with pytest.raises(ValidationError, match=f"direction must be {own.direction}"):
+    objective = spec(objective=metric).objective
+    assert objective == Objective.model_validate({"metric": metric, "direction": objective.direction})
+    wrong = "min" if objective.direction == "max" else "max"
+    with pytest.raises(ValidationError, match=f"direction must be {objective.direction}"):
         Objective.model_validate({"metric": metric, "direction": wrong})
 
 

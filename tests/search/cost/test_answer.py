@@ -187,9 +187,9 @@ def test_types_are_given_in_qtools_fields() -> None:
 def test_what_the_network_does_not_have_is_refused_with_a_pointer(
     fields: dict[str, Any], pointer: str, says: str
 ) -> None:
-    found = faults(**fields)
-    assert list(found) == [pointer]
-    assert says in found[pointer]
+    problems = faults(**fields)
+    assert list(problems) == [pointer]
+    assert says in problems[pointer]
 
 
 @pytest.mark.parametrize("accounting", ["qtools", "corrected"])
@@ -199,8 +199,8 @@ def test_a_profile_without_a_finite_price_is_refused(accounting: str) -> None:
     profile = {"name": "steep", "title": "steep", "process_nm": 1, "accounting": accounting}
     profile |= {"fixed_add": steep, "fixed_multiply": steep, "float16": floats, "float32": floats}
     profile |= {"sram": {"access_bits": 64, **steep}, "dram": {"pj_per_bit": 1, "source": "nowhere"}}
-    found = faults(settings={"profile": profile})
-    assert found == {"/settings/profile": "this profile gives a price that is not finite"}
+    problems = faults(settings={"profile": profile})
+    assert problems == {"/settings/profile": "this profile gives a price that is not finite"}
 
 
 @pytest.mark.parametrize("field", ["min_sram_size_bits", "capacity_bits", "reuse"])
@@ -209,8 +209,8 @@ def test_a_size_that_no_machine_has_is_refused(field: str) -> None:
 
 
 def test_every_unknown_slot_is_named_at_once() -> None:
-    found = faults(quantizers={"fc1": {"a": "binary", "b": "binary"}, "fc9": {}})
-    assert list(found) == ["/quantizers/fc1/a", "/quantizers/fc1/b", "/quantizers/fc9"]
+    problems = faults(quantizers={"fc1": {"a": "binary", "b": "binary"}, "fc9": {}})
+    assert list(problems) == ["/quantizers/fc1/a", "/quantizers/fc1/b", "/quantizers/fc9"]
 
 
 def test_a_width_that_breaks_a_later_layer_is_refused() -> None:
@@ -221,8 +221,8 @@ def test_a_width_that_breaks_a_later_layer_is_refused() -> None:
 
 def test_types_that_cannot_be_priced_are_refused_at_their_layer() -> None:
     """Nothing divides by -1, 0 and 1."""
-    found = faults("mnist_convblock", quantizers={"bn_0": {"variance": "ternary()"}})
-    assert list(found) == ["/quantizers/bn_0"]
+    problems = faults("mnist_convblock", quantizers={"bn_0": {"variance": "ternary()"}})
+    assert list(problems) == ["/quantizers/bn_0"]
 
 
 @pytest.mark.parametrize(
@@ -288,9 +288,9 @@ def test_the_saved_files_of_a_built_network_give_the_price_of_its_trial(tmp_path
     document = json.loads(json.dumps(quantizer_document(model), allow_nan=False))
 
     reference, trial = goal_options(job.goal)
-    asked = {"quantizers": document, "settings": trial, "reference": reference}
-    of_its_own = ask(described(document["architecture"]), **asked)
-    of_the_job = ask(job.model, **asked)
+    request = {"quantizers": document, "settings": trial, "reference": reference}
+    of_its_own = ask(described(document["architecture"]), **request)
+    of_the_job = ask(job.model, **request)
     expected = searched.pricer.price(assignment)
     assert of_its_own.energy_pj == of_the_job.energy_pj == expected.energy_pj
     assert of_the_job.costs["bits"].value == expected.bits
@@ -319,13 +319,13 @@ def test_a_job_is_priced_as_its_goal_says(goal: Goal) -> None:
 
 @pytest.mark.parametrize("name", ["mnist_convblock", "fashion_mnist_convblock", "jet_mlp"])
 def test_every_slot_a_search_can_quantize_can_be_priced(name: str) -> None:
-    for each in read_network(zoo_config(name)).layers:
-        assert {slot for slot, _ in searched_slots(each)} <= set(priced_slots(each))
+    for model_layer in read_network(zoo_config(name)).layers:
+        assert {slot for slot, _ in searched_slots(model_layer)} <= set(priced_slots(model_layer))
 
 
 def test_a_recurrent_layer_takes_every_slot_a_search_gives_it() -> None:
     config = functional((6, 3), [layer("LSTM", "lstm", ["input"], units=4)])
-    (lstm,) = [each for each in read_network(config).layers if each.name == "lstm"]
+    (lstm,) = [layer for layer in read_network(config).layers if layer.name == "lstm"]
     assert {slot.name for slot in LAYER_CLASSES["LSTM"].slots} <= set(priced_slots(lstm))
 
 

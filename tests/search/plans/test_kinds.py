@@ -18,13 +18,13 @@ SMALL: dict[str, Any] = {
 }
 
 
-def made(**changes: Any) -> Plan:
+def planned_job(**changes: Any) -> Plan:
     return plan(SearchSpec.model_validate(SMALL | changes), Path("/nowhere"))
 
 
 def pointers(**changes: Any) -> set[str]:
     with pytest.raises(InvalidSpec) as caught:
-        made(**changes)
+        planned_job(**changes)
     return {problem.pointer for problem in caught.value.problems}
 
 
@@ -41,31 +41,31 @@ def test_the_space_of_a_job_is_that_of_its_plan() -> None:
 
 
 def test_a_plan_knows_what_the_reference_costs() -> None:
-    found = made(goal={"kind": "energy", "profile": "horowitz-qkeras"})
-    assert found.reference.value == found.reference.energy_pj > 0
-    assert made(goal={"kind": "bits"}).reference.value == found.reference.bits
+    planned = planned_job(goal={"kind": "energy", "profile": "horowitz-qkeras"})
+    assert planned.reference.value == planned.reference.energy_pj > 0
+    assert planned_job(goal={"kind": "bits"}).reference.value == planned.reference.bits
 
 
 @pytest.mark.parametrize("kind", ["bytes", "macs", "bops", "ebops", "peak_activation_bits"])
 def test_a_goal_may_name_any_cost(kind: str) -> None:
-    found = made(goal={"kind": kind}, filters={"by": "layer", "exceptions": ["dense"]})
-    small = {name: labels[0] for name, labels in found.choices.dimensions().items()}
-    assignment = found.choices.assignment(small)
-    cost = found.pricer.price(assignment)
-    assert 0 < cost.value < found.reference.value
-    assert found.pricer.price_many([assignment]) == [cost.value]
+    planned = planned_job(goal={"kind": kind}, filters={"by": "layer", "exceptions": ["dense"]})
+    small = {name: labels[0] for name, labels in planned.choices.dimensions().items()}
+    assignment = planned.choices.assignment(small)
+    cost = planned.pricer.price(assignment)
+    assert 0 < cost.value < planned.reference.value
+    assert planned.pricer.price_many([assignment]) == [cost.value]
     assert cost.energy_pj > 0
 
 
 def test_faults_of_limits_and_data_and_goal_are_found_together() -> None:
-    found = pointers(
+    faulty = pointers(
         limits={"by_name": {"nothing": [4]}, "by_class": {"Dense": [8]}},
         data={"kind": "npz", "file": "missing.npz"},
         goal={"kind": "energy", "profile": "no such table"},
     )
-    assert any(pointer.startswith("/limits/by_name") for pointer in found)
-    assert any(pointer.startswith("/data") for pointer in found)
-    assert any(pointer.startswith("/goal") for pointer in found)
+    assert any(pointer.startswith("/limits/by_name") for pointer in faulty)
+    assert any(pointer.startswith("/data") for pointer in faulty)
+    assert any(pointer.startswith("/goal") for pointer in faulty)
 
 
 def test_an_unknown_network_is_named() -> None:
@@ -73,26 +73,28 @@ def test_an_unknown_network_is_named() -> None:
 
 
 def test_a_space_smaller_than_the_budget_is_a_warning() -> None:
-    found = made(limits={"by_name": {"dense": {"kernel": ["binary"], "bias": 4}}}, budget={"trials": 99})
-    assert any("only 2 assignments" in warning for warning in found.warnings)
+    planned = planned_job(
+        limits={"by_name": {"dense": {"kernel": ["binary"], "bias": 4}}}, budget={"trials": 99}
+    )
+    assert any("only 2 assignments" in warning for warning in planned.warnings)
 
 
 def test_a_bayesian_search_shorter_than_its_random_start_is_a_warning() -> None:
-    found = made(oracle={"kind": "bayesian", "num_initial_points": 50}, budget={"trials": 10})
-    assert any("random" in warning for warning in found.warnings)
+    planned = planned_job(oracle={"kind": "bayesian", "num_initial_points": 50}, budget={"trials": 10})
+    assert any("random" in warning for warning in planned.warnings)
 
 
 def test_a_target_refuses_what_it_cannot_run() -> None:
-    found = pointers(target="akida")
-    assert any(pointer.startswith("/quantizers") for pointer in found)
+    faulty = pointers(target="akida")
+    assert any(pointer.startswith("/quantizers") for pointer in faulty)
 
 
 def test_stages_follow_the_blocks() -> None:
-    found = made(schedule={"kind": "per_block", "blocks": [".*_0", ".*_1|dense"]})
-    assert [stage.name for stage in found.stages] == [".*_0", ".*_1|dense"]
-    assert sum(stage.trials for stage in found.stages) == found.spec.budget.trials
+    planned = planned_job(schedule={"kind": "per_block", "blocks": [".*_0", ".*_1|dense"]})
+    assert [stage.name for stage in planned.stages] == [".*_0", ".*_1|dense"]
+    assert sum(stage.trials for stage in planned.stages) == planned.spec.budget.trials
 
 
 def test_a_stress_that_the_profile_ignores_is_a_warning() -> None:
-    found = made(goal={"kind": "energy", "profile": "horowitz-qkeras", "stress": 0.5})
-    assert any("stress" in warning for warning in found.warnings)
+    planned = planned_job(goal={"kind": "energy", "profile": "horowitz-qkeras", "stress": 0.5})
+    assert any("stress" in warning for warning in planned.warnings)

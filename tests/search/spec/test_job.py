@@ -68,8 +68,8 @@ def test_a_space_is_a_mapping_a_list_or_objects(space: Any) -> None:
 
 
 def test_an_unknown_quantizer_is_named_with_the_known_ones() -> None:
-    found = faults(quantizers={"kernel": {"quantised_bits(4)": 4}})
-    ((where, message),) = found.items()
+    problems = faults(quantizers={"kernel": {"quantised_bits(4)": 4}})
+    ((where, message),) = problems.items()
     assert where.startswith("quantizers/kernel/0")
     assert "'quantised_bits'" in message
     assert "quantized_bits" in message
@@ -135,9 +135,9 @@ def test_patterns_keep_their_order() -> None:
     ],
 )
 def test_a_fault_is_found_where_it_stands(changes: dict[str, Any], where: str, words: str) -> None:
-    found = faults(**changes)
-    assert where in found
-    assert words in found[where]
+    problems = faults(**changes)
+    assert where in problems
+    assert words in problems[where]
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+", r"(a)\1", "(?=a)", "a*b*c*d*", "("])
@@ -152,8 +152,8 @@ def test_ordinary_patterns_are_read(pattern: str) -> None:
 
 
 def test_hyperband_continues_one_training_so_several_executions_are_refused() -> None:
-    found = faults(oracle="hyperband", training={"executions": 2})
-    assert "set training.executions to 1" in " ".join(found.values())
+    problems = faults(oracle="hyperband", training={"executions": 2})
+    assert "set training.executions to 1" in " ".join(problems.values())
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_hyperband_continues_one_training_so_several_executions_are_refused() ->
     ],
 )
 def test_true_is_not_taken_for_1(changes: dict[str, Any], said: str) -> None:
-    [found] = faults(**changes).values()
-    assert f"{said}expected a number, got a boolean" in found
+    [message] = faults(**changes).values()
+    assert f"{said}expected a number, got a boolean" in message
 
 
 def test_true_stands_where_it_is_meant() -> None:

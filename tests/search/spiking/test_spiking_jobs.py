@@ -98,8 +98,8 @@ def test_the_reference_is_what_rockpool_makes_by_default(planned: Plan) -> None:
 
 def test_a_trial_gives_its_integers_which_measure_as_reported(planned: Plan, tmp_path: Path) -> None:
     data = load(planned.spec.data, Path(), 3, (32, 16))
-    given = specification(SHIPPED, Path())
-    measured = run_trial(given, chosen("channel", 4), data, planned.pricer, lambda: None, tmp_path)
+    float_network = specification(SHIPPED, Path())
+    measured = run_trial(float_network, chosen("channel", 4), data, planned.pricer, lambda: None, tmp_path)
     network = load_network(tmp_path / "network.npz")
     counts = simulate(network, data.x_validation).counts
     assert measured.metric == pytest.approx(np.mean(counts.argmax(axis=-1) == data.y_validation))
@@ -109,9 +109,9 @@ def test_a_trial_gives_its_integers_which_measure_as_reported(planned: Plan, tmp
 
 
 def test_integers_that_are_no_network_are_infeasible(tmp_path: Path) -> None:
-    given = specification(SHIPPED, Path()).arrays()
-    given["threshold"] = given["threshold"] * 1e-6
-    weak = type(specification(SHIPPED, Path())).from_arrays(given)
+    arrays = specification(SHIPPED, Path()).arrays()
+    arrays["threshold"] = arrays["threshold"] * 1e-6
+    weak = type(specification(SHIPPED, Path())).from_arrays(arrays)
     pricer = SpikingPricer(spec().goal, weak, np.zeros((1, 4, 16)))
     with pytest.raises(Infeasible, match="threshold"):
         pricer.price(chosen("global", 2))
@@ -124,13 +124,19 @@ def test_every_oracle_searches_it(planned: Plan, oracle: str) -> None:
     records: list[TrialRecord] = []
     state = None
     for _ in range(6):
-        found = propose(job, planned.choices, planned.pricer, planned.reference.value, records, state, 1)
-        state = found.state
-        for each in found.trials:
-            cost = planned.pricer.price(each.assignment).value
+        proposal = propose(job, planned.choices, planned.pricer, planned.reference.value, records, state, 1)
+        state = proposal.state
+        for trial in proposal.trials:
+            cost = planned.pricer.price(trial.assignment).value
             records.append(
                 TrialRecord(
-                    each.number, each.assignment, TrialStatus.DONE, 0.9, cost, each.oracle_trial, each.epochs
+                    trial.number,
+                    trial.assignment,
+                    TrialStatus.DONE,
+                    0.9,
+                    cost,
+                    trial.oracle_trial,
+                    trial.epochs,
                 )
             )
     assert len({record.assignment.key for record in records}) == 6
@@ -184,10 +190,10 @@ def write_own(folder: Path, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_network_and_events_of_one_s_own_are_read_from_files(tmp_path: Path) -> None:
-    found = plan(spec(**write_own(tmp_path)), tmp_path)
-    assert found.data.input_shape == (12, 3)
-    assert found.data.classes == 2
-    assert found.reference.energy_pj > 0
+    planned = plan(spec(**write_own(tmp_path)), tmp_path)
+    assert planned.data.input_shape == (12, 3)
+    assert planned.data.classes == 2
+    assert planned.reference.energy_pj > 0
 
 
 @pytest.mark.parametrize(
@@ -203,9 +209,9 @@ def test_events_that_no_input_can_fire_are_refused(tmp_path: Path, events: np.nd
 
 
 def test_events_of_other_inputs_than_the_network_has_are_refused(tmp_path: Path) -> None:
-    own = write_own(tmp_path)
+    document = write_own(tmp_path)
     with pytest.raises(InvalidSpec, match="events of 3 inputs; the network has 16"):
-        plan(spec(data=own["data"]), tmp_path)
+        plan(spec(data=document["data"]), tmp_path)
 
 
 def test_epochs_and_images_are_no_events(tmp_path: Path) -> None:

@@ -22,20 +22,26 @@ _SAME = {"padding": "same", "strides": [1, 1]}
 def _space(network: Network, **candidates: str) -> Choices:
     """Every layer with weights or a function gets these quantizers: kernel, bias, activation."""
     slots = []
-    for each in network.layers:
+    for model_layer in network.layers:
         slots += [
-            Slot(f"{each.name}.{slot}", (each.name,), slot, slot, (parse_quantizer(candidates[slot]),))
-            for slot in _slots(each)
+            Slot(
+                f"{model_layer.name}.{slot}",
+                (model_layer.name,),
+                slot,
+                slot,
+                (parse_quantizer(candidates[slot]),),
+            )
+            for slot in _slots(model_layer)
             if slot in candidates
         ]
     return Choices(tuple(slots), (), tuple(slot.layers[0] for slot in slots), {})
 
 
-def _slots(each: Any) -> tuple[str, ...]:
-    if each.class_name == "Activation":
-        return () if each.config.get("activation") == "softmax" else ("activation",)
-    if each.class_name in ("Dense", "Conv2D", "DepthwiseConv2D"):
-        inner = ("activation",) if each.config.get("activation", "linear") == "relu" else ()
+def _slots(layer: Any) -> tuple[str, ...]:
+    if layer.class_name == "Activation":
+        return () if layer.config.get("activation") == "softmax" else ("activation",)
+    if layer.class_name in ("Dense", "Conv2D", "DepthwiseConv2D"):
+        inner = ("activation",) if layer.config.get("activation", "linear") == "relu" else ()
         return ("kernel", "bias", *inner)
     return ()
 
@@ -81,10 +87,13 @@ def _messages(target: str, network: Network, **candidates: str) -> list[str]:
 
 def _check(target: str, expected: list[tuple[str, str]], network: Network, **candidates: str) -> None:
     """Exactly these (layer, part of the reason) are found."""
-    found = _messages(target, network, **candidates)
-    assert len(found) == len(expected), found
+    messages = _messages(target, network, **candidates)
+    assert len(messages) == len(expected), messages
     for name, reason in expected:
-        assert any(f"layer {name!r}" in message and reason in message for message in found), (reason, found)
+        assert any(f"layer {name!r}" in message and reason in message for message in messages), (
+            reason,
+            messages,
+        )
 
 
 _BLOCKS = (_conv("conv"), _NORM, _POOL, _function("relu"), _DEPTHWISE, _conv("point", 1), _function("relu_b"))
@@ -273,9 +282,11 @@ class TestEveryTarget:
     def test_fields_of_the_same_nature_have_the_same_rule(self, target: Any) -> None:
         network = _chain((8, 8, 1), _DEPTHWISE)
         quantizer = parse_quantizer("bernoulli()")
-        place = network.layer("depthwise")
-        found = [target.faults(QuantizedTensor(f, place), quantizer) for f in ("kernel", "depthwise_kernel")]
-        assert found[0] == found[1]
+        depthwise = network.layer("depthwise")
+        faults = [
+            target.faults(QuantizedTensor(f, depthwise), quantizer) for f in ("kernel", "depthwise_kernel")
+        ]
+        assert faults[0] == faults[1]
 
 
 def test_targets_load_no_training_framework() -> None:
