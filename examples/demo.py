@@ -1,8 +1,8 @@
-"""`make demo`: a whole search on an embedded service, from the job file to the best model on disk.
+"""`make demo`: a complete search on an embedded service, from the job file to the best model on disk.
 
 Starts API and worker on a free port with their files under ./demo-out/home, submits examples/digits.yaml, shows the
 progress, prints the best trials, and writes the best model, its report, quantizers and integer weights to ./demo-out.
-Everything it started is stopped at the end.
+Stops the service at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from service.client import ClientError, SearchClient, Unreachable
 from service.schemas.jobs import JobView
 
 HERE = Path(__file__).parent
-START_S = 120.0  # TensorFlow is read from a cold disk the first time
+START_S = 120.0  # the first time TensorFlow is read from a cold disk
 
 
 def main() -> int:
@@ -67,7 +67,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder to write to")
     parser.add_argument("--job", type=Path, default=HERE / "digits.yaml", help="job file")
-    parser.add_argument("--trials", type=int, default=0, help="another number of trials")
+    parser.add_argument(
+        "--trials", type=int, default=0, help="number of trials; default: that of the job file"
+    )
     parser.add_argument("--data", type=Path, help="folder with mnist.npz and other data files")
     options = parser.parse_args()
     options.out = options.out.absolute()
@@ -76,7 +78,7 @@ def _options() -> argparse.Namespace:
 
 @contextmanager
 def _service(home: Path, data: Path | None) -> Iterator[str]:
-    """A `fewbits serve` of its own, which nothing in the environment points elsewhere; its address."""
+    """Run `fewbits serve` without the settings of this environment; the value is its address."""
     port = _free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEWBITS_")}
     environment["FEWBITS_HOME"] = str(home)
@@ -104,19 +106,19 @@ def _service(home: Path, data: Path | None) -> Iterator[str]:
 
 
 def _bound_to_this_process() -> list[str]:
-    """How a Python is started that ends with this process, even if that is killed."""
+    """The start of a Python command that ends with this process, even if this process is killed."""
     return [sys.executable, "-m", "service.cli.supervisor", str(os.getpid()), sys.executable]
 
 
 def _wait_until_ready(client: SearchClient, home: Path) -> None:
-    """Until a worker is live. Unreachable, with the end of the log, if that takes too long."""
+    """Wait for a live worker. Raises `Unreachable`, with the end of the log, if that takes too long."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         try:
             if client.ready().ready:
                 return
         except Unreachable:
-            pass  # it is starting
+            pass  # still starting
         time.sleep(0.2)
     raise Unreachable(
         f"the service did not start:\n{(home / 'serve.log').read_text(errors='replace')[-2000:]}"
@@ -141,7 +143,7 @@ def _finish(client: SearchClient, job: JobView, out: Path, console: Console, too
     )
     console.print(f"in {out}: {', '.join(artifact.name for artifact in best.artifacts)}", soft_wrap=True)
     console.print(
-        f"took {numbers.duration(took_s)}; look at it again: FEWBITS_HOME={out / 'home'} fewbits serve",
+        f"took {numbers.duration(took_s)}; to open it again: FEWBITS_HOME={out / 'home'} fewbits serve",
         soft_wrap=True,
     )
     return 0
