@@ -96,6 +96,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "service/cli/__init__.py": ("service.cli.main",),
     "service/cli/lazy_group.py": ("rich.markup",),
+    "service/cli/pages.py": ("jinja2",),
     "service/cli/report.py": ("yaml",),
     "service/cli/serving.py": ("service.app",),
     # settings of the process come first: signals, environment, limits

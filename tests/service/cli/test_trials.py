@@ -10,11 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from search.history import JobStatus
-from service.cli.charts import Axis, Dot, scatter, steps
 from service.cli.comparison import compare
 from service.client import NotFound, SearchClient
 from tests.service.conftest import Run
@@ -218,26 +215,6 @@ def test_a_report_that_cannot_be_written_is_a_usage_error(run: Run, filled: Fill
     result = run("report", filled.job_id, "-o", str(tmp_path))
     assert result.exit_code == 2
     assert "cannot write" in result.stderr
-
-
-numbers = st.floats(1e-3, 1e12)
-
-
-@given(points=st.lists(st.tuples(numbers, st.floats(0, 1)), min_size=1, max_size=12), is_log=st.booleans())
-def test_every_dot_of_a_plot_is_inside(points: list[tuple[float, float]], is_log: bool) -> None:
-    x, y = Axis("cost", str, is_log=is_log), Axis("metric", str)
-    svg = scatter([Dot(a, b, "kept", "") for a, b in points], [], x, y, mark=1.0)
-    for cx, cy in re.findall(r'cx="([-\d.]+)" cy="([-\d.]+)"', svg):
-        assert 64 <= float(cx) <= 740
-        assert 14 <= float(cy) <= 314
-    assert svg.count("<circle") == len(points)
-    assert "nan" not in svg + steps(sorted(points), points[-1][0], x, y)
-
-
-def test_texts_of_a_plot_are_escaped() -> None:
-    svg = scatter([Dot(1, 1, "dot", "<x>")], [], Axis("<a>", str), Axis('"b"', str), mark=None)
-    assert "<x>" not in svg
-    assert "<a>" not in svg
 
 
 def test_json_is_there_for_every_command_that_answers(run: Run, filled: Filled, tmp_path: Path) -> None:
