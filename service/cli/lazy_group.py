@@ -59,7 +59,7 @@ class LazyGroup(TyperGroup):
         self.commands = {entry.name: LazyCommand(entry) for entry in self.entries}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Name, command and arguments, the command loaded. Fails the context if there is no such command."""
+        """Name, command and arguments, the command loaded. A usage error if the command does not exist."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
 

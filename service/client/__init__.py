@@ -1,6 +1,6 @@
-"""The service as an object: SearchClient, and AsyncSearchClient for programs with an event loop.
+"""Clients of the service: SearchClient, and AsyncSearchClient for programs with an event loop.
 
-`calls` are the requests as values, shared by both; `retry` says when one is sent again.
+`calls` has the requests as values, which both share; `retry` says when one is retried.
 """
 
 from service.client._async.client import AsyncSearchClient

@@ -1,4 +1,4 @@
-"""Every request the clients can make, as values: how it is written and how its answer is read. Sends nothing."""
+"""The requests of the clients as values: how each is sent and how its answer is read. Sends nothing."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ _PAGE = 200
 class Call(Generic[Answer]):
     """A request and how its answer is read.
 
-    `is_repeatable`: sent twice it does what it does once. `is_retried`: whether a failure is worth another attempt.
-    `takes_errors`: an error status is an answer, too.
+    `is_repeatable`: sending it twice has the effect of sending it once. `is_retried`: failures may be retried.
+    `takes_errors`: an answer with an error status is read like any other.
     """
 
     method: str
@@ -63,7 +63,7 @@ class Call(Generic[Answer]):
 
 
 def viewed(kind: type[Seen]) -> Callable[[httpx.Response], Seen]:
-    """Reads an answer as this value; Unreachable if it is none."""
+    """Reads an answer as this view; Unreachable if it is not one."""
 
     def read(answer: httpx.Response) -> Seen:
         try:
@@ -81,7 +81,7 @@ def _nothing(_: httpx.Response) -> None:
 
 
 def _idempotent() -> dict[str, str]:
-    """A header that lets a request be sent again: the service carries out the first and repeats its answer."""
+    """A header that makes a request safe to repeat: the service carries it out once and repeats the answer."""
     return {"Idempotency-Key": secrets.token_urlsafe(24)}
 
 
@@ -122,7 +122,7 @@ def jobs(cursor: str | None, **asked: str | None) -> Call[Page[JobSummary]]:
 
 
 def events(job_id: str, after: int, wait_s: float, limit: int = 500) -> Call[EventList]:
-    """Events after this one; the service waits so long for the first of them."""
+    """The events after `after`; the service waits up to `wait_s` seconds for the first."""
     params = {"after": after, "wait_s": round(wait_s, 3), "limit": limit}
     headers = {"Accept": "application/json"}
     path = f"/v1/jobs/{_word(job_id)}/events"
@@ -130,12 +130,12 @@ def events(job_id: str, after: int, wait_s: float, limit: int = 500) -> Call[Eve
 
 
 def verb(job_id: str, name: str) -> Call[JobView]:
-    """pause, resume, stop or cancel: what they ask for may be asked for twice."""
+    """pause, resume, stop or cancel; each is safe to repeat."""
     return Call("POST", f"/v1/jobs/{_word(job_id)}:{name}", viewed(JobView))
 
 
 def change(job_id: str, name: str, body: Mapping[str, Any] | None) -> Call[JobView]:
-    """retry, extend or clone: twice would be once too often, unless the service knows the key."""
+    """retry, extend or clone; the Idempotency-Key keeps the service from carrying one out twice."""
     path = f"/v1/jobs/{_word(job_id)}:{name}"
     return Call(
         "POST", path, viewed(JobView), body=body, headers=_idempotent(), is_repeatable=name == "clone"

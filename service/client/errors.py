@@ -1,18 +1,18 @@
-"""What can go wrong between a client and the service.
+"""Errors of the clients.
 
 ClientError
-├── Unreachable            nothing answers, or what answers is no fewbits service
-├── Damaged                a download does not have its checksum
+├── Unreachable            the service does not answer, or is not a fewbits service
+├── Damaged                a download has the wrong checksum
 └── Refused                the service refused; `problem` says why
-    ├── Unauthorized       it needs a key (FEWBITS_API_KEY)
+    ├── Unauthorized       it needs an API key (FEWBITS_API_KEY)
     ├── Forbidden          the key may not do this, or a quota is used up
-    ├── NotFound           no such job, trial or file
+    ├── NotFound           the job, trial or file does not exist
     │   ├── JobNotFound, TrialNotFound, ArtifactNotFound
-    ├── NotAcceptable      not in this format
+    ├── NotAcceptable      the format is not available
     ├── Conflict           the state of the job does not allow this
-    ├── Invalid            as written it cannot be done; `problem.errors` names every fault
-    ├── TooMany            too much at once; `retry_after_s` may say for how long
-    └── NotReady           a part of the service is missing; the same request may work later
+    ├── Invalid            the request is invalid; `problem.errors` names every fault
+    ├── TooMany            too many requests; `retry_after_s` says when to retry, if the service does
+    └── NotReady           a part of the service is missing; try again later
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from service.schemas.jobs import ProblemDocument
 
 
 class ClientError(Exception):
-    """The service could not be asked, or refused."""
+    """A request failed."""
 
 
 class Unreachable(ClientError):
-    """Nothing answers at the service's address, or what answers is no fewbits service."""
+    """The service does not answer, or what answers is not a fewbits service."""
 
 
 class Damaged(ClientError):
-    """A download does not have the checksum the service names."""
+    """A download has the wrong checksum."""
 
 
 class Refused(ClientError):
@@ -50,7 +50,7 @@ class Refused(ClientError):
 
 
 class Unauthorized(Refused):
-    """The service needs a key, or does not know this one."""
+    """The service needs an API key, or does not accept this one."""
 
 
 class Forbidden(Refused):
@@ -58,7 +58,7 @@ class Forbidden(Refused):
 
 
 class NotFound(Refused):
-    """There is no such job, trial or file."""
+    """The job, trial or file does not exist."""
 
 
 class JobNotFound(NotFound):
@@ -74,7 +74,7 @@ class ArtifactNotFound(NotFound):
 
 
 class NotAcceptable(Refused):
-    """The service cannot send this format."""
+    """The service does not have this format."""
 
 
 class Conflict(Refused):
@@ -82,15 +82,15 @@ class Conflict(Refused):
 
 
 class Invalid(Refused):
-    """The request cannot be carried out as written; `problem.errors` names every fault."""
+    """The request is invalid; `problem.errors` names every fault."""
 
 
 class TooMany(Refused):
-    """Too much is asked at once; `retry_after_s` says how long to wait, if the service did."""
+    """Too many requests; `retry_after_s` is the time to wait in seconds, if the service names one."""
 
 
 class NotReady(Refused):
-    """A part of the service is missing; the same request may work later."""
+    """A part of the service is missing; try again later."""
 
 
 _BY_TYPE: Final[Mapping[str, type[Refused]]] = {
@@ -113,22 +113,22 @@ _BY_STATUS: Final[Mapping[int, type[Refused]]] = {
     504: NotReady,
 }
 
-#: The first request with the same Idempotency-Key is under way: its answer will come.
+#: An earlier request with the same Idempotency-Key is still running.
 IN_USE: Final = "urn:fewbits:problem:idempotency-key-in-use"
 
 
 def refusal(answer: httpx.Response) -> Refused:
-    """The error an answer stands for, by the problem's type, else by its status."""
+    """The error for an answer, by the type of its problem, or else by its status."""
     try:
         problem = ProblemDocument.model_validate_json(answer.content)
-    except ValidationError:  # a proxy in between, for example
+    except ValidationError:  # from a proxy, for example
         problem = ProblemDocument(title=answer.reason_phrase, status=answer.status_code)
     kind = _BY_TYPE.get(problem.type) or _BY_STATUS.get(answer.status_code, Refused)
     return kind(problem, _retry_after(answer.headers.get("retry-after")))
 
 
 def _retry_after(text: str | None) -> float | None:
-    """Seconds to wait, as a number or until a moment (RFC 9110 10.2.3)."""
+    """Seconds to wait; the header is a number or a date (RFC 9110, section 10.2.3)."""
     if text is None:
         return None
     if text.strip().isdecimal():

@@ -1,4 +1,4 @@
-"""Downloads: into a part that survives a broken connection, checked, then under their name. Sends nothing."""
+"""Downloads: written to a partial file, checked, then renamed. Sends nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NO_RANGE: Final = 416
 
 
 class Download:
-    """A file on its way into `folder`. The part carries the file's SHA-256 in its name, so that a later call, even of
-    another process, goes on where this one ended, if the service still has the same bytes.
+    """A download to `folder`. The name of the partial file contains the SHA-256 of the whole file, so that a later
+    call, also of another process, continues the download if the service still has the same file.
 
     Use: send `headers()`, then `begin(answer)`, `write()` each chunk, `pause()` in any case, `finish()` at the end.
     """
@@ -33,15 +33,15 @@ class Download:
         self._file: BinaryIO | None = None
 
     def headers(self) -> dict[str, str]:
-        """What asks for the rest of the part, if its bytes are still those of the service's file."""
+        """The headers that request the rest of the file, if it has not changed."""
         if self._part is None or not (size := self._part.stat().st_size):
             return {}
         return {"Range": f"bytes={size}-", "If-Range": f'"{self._sha256(self._part)}"'}
 
     def begin(self, answer: httpx.Response) -> bool:
-        """Open the part as the answer says; False if there is nothing more to read. Refused for any other error."""
+        """Open the partial file; False if it is already complete. Refused for any other error."""
         if answer.status_code == _NO_RANGE and self._part is not None:
-            return False  # it is whole already
+            return False  # it is already complete
         if answer.is_error:
             raise refusal(answer)
         sha256 = str(answer.headers.get("etag", "")).removeprefix("W/").strip('"')
@@ -53,12 +53,12 @@ class Download:
         return True
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes."""
+        """Append bytes."""
         assert self._file is not None
         self._file.write(chunk)
 
     def finish(self) -> Path:
-        """The file under its name. Damaged, and nothing left, if it does not have its checksum."""
+        """Rename the complete file. If its checksum is wrong, delete it and raise Damaged."""
         assert self._part is not None
         expected, digest = self._sha256(self._part), hashlib.sha256()
         with self._part.open("rb") as file:
@@ -66,13 +66,13 @@ class Download:
                 digest.update(chunk)
         if digest.hexdigest() != expected:
             self._part.unlink()
-            raise Damaged(f"{self._name} arrived damaged: its checksum is not {expected}")
+            raise Damaged(f"{self._name} is damaged: its checksum is not {expected}")
         target = self._folder / self._name
         os.replace(self._part, target)
         return target
 
     def pause(self) -> None:
-        """Let go of the part; it stays for the next attempt."""
+        """Close the partial file; the next attempt continues it."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -82,7 +82,7 @@ class Download:
 
 
 class Export:
-    """A file without a checksum on its way to `path`: there whole or not at all."""
+    """A download to `path` without a checksum; the file exists only once it is complete."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -90,11 +90,11 @@ class Export:
         self._file: BinaryIO | None = None
 
     def headers(self) -> dict[str, str]:
-        """It always comes whole."""
+        """No headers: the file is always sent from its start."""
         return {}
 
     def begin(self, answer: httpx.Response) -> bool:
-        """Open the part; Refused if the answer is an error."""
+        """Open the partial file; Refused if the answer is an error."""
         if answer.is_error:
             raise refusal(answer)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,22 +102,22 @@ class Export:
         return True
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes."""
+        """Append bytes."""
         assert self._file is not None
         self._file.write(chunk)
 
     def finish(self) -> Path:
-        """The file under its name."""
+        """Rename the complete file."""
         os.replace(self._part, self._path)
         return self._path
 
     def pause(self) -> None:
-        """Let go of the part; the next attempt begins anew."""
+        """Close the partial file; the next attempt starts again."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
     def discard(self) -> None:
-        """Remove what is left of a file that did not come whole."""
+        """Remove a partial file."""
         with contextlib.suppress(OSError):
             self._part.unlink()

@@ -1,4 +1,4 @@
-"""When a request is sent again, and how long is waited before."""
+"""When a request is retried, and after what pause."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from service.client.errors import IN_USE, ClientError, NotReady, Refused, TooMan
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Up to `attempts` requests in all, after pauses that double from `first_s` to `longest_s`, each drawn at random
-    from its upper half, so that many clients do not come back at once.
+    """Up to `attempts` requests in all. Pauses double from `first_s` to `longest_s`; each is drawn at random from
+    the upper half of its range, so that many clients do not retry at the same time.
 
-    Sent again is what never reached the service or was refused for the moment (429, 502, 503, 504), honouring
-    Retry-After up to `longest_s`; a request that may have been carried out only if it is safe to repeat.
+    Retried are requests that did not reach the service, and the answers 429, 502, 503 and 504; Retry-After is honored
+    up to `longest_s`. A request that may have been carried out is retried only if it is safe to repeat.
     """
 
     attempts: int = 4
@@ -28,13 +28,13 @@ class Retry:
         """Seconds to wait before the next attempt; None to give up. `attempt` counts from 1."""
         if attempt >= self.attempts or not call.is_retried or not _passes(call, error):
             return None
-        wished = error.retry_after_s if isinstance(error, Refused) else None
-        if wished is not None:
-            return wished if wished <= self.longest_s else None
+        retry_after_s = error.retry_after_s if isinstance(error, Refused) else None
+        if retry_after_s is not None:
+            return retry_after_s if retry_after_s <= self.longest_s else None
         return min(self.first_s * 2.0 ** (attempt - 1), self.longest_s) * random.uniform(0.5, 1.0)
 
 
-#: One request, whatever comes.
+#: No retries.
 NEVER = Retry(attempts=1)
 
 

@@ -1,4 +1,4 @@
-"""Uploading files: declared, sent, and after an interruption sent on from where the service has them."""
+"""Uploads: a file is declared, then sent; an interrupted upload continues where the service has it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Answer = TypeVar("Answer")
 Seen = TypeVar("Seen", bound=UploadView)
 
 _BLOCK: Final = 1 << 18
-#: The service reads the whole file once more when the last byte is there.
+#: The service reads the whole file again after the last byte, which takes time.
 _CHECKING_S: Final = 600.0
 _BUSY: Final = "urn:fewbits:problem:busy-upload"
 
 
 class NotUploadable(ClientError):
-    """The file is none that the service takes; nothing was sent."""
+    """The service does not accept such a file; nothing was sent."""
 
 
 class Outgoing(Generic[Seen]):
-    """A file on its way. NotUploadable if it is plainly not what `resource` takes, or cannot be read."""
+    """A file to upload. NotUploadable if it is not of the format of `resource`, or cannot be read."""
 
     def __init__(self, resource: str, view: type[Seen], path: Path, name: str | None) -> None:
         self.path = path
@@ -56,11 +56,11 @@ class Outgoing(Generic[Seen]):
         }
 
     def declaration(self) -> Call[Seen]:
-        """Says what will come; answered with what is there, if the service has it already."""
+        """The request that declares the file; its answer says if the service already has it."""
         return Call("POST", f"/v1/{self.resource}", self.read, body=self._body, is_repeatable=False)
 
     def offset(self, upload_id: str) -> Call[int]:
-        """Asks how many bytes are there."""
+        """The request for the number of bytes that have arrived."""
         return Call(
             "HEAD",
             f"/v1/{self.resource}/{upload_id}/content",
@@ -68,11 +68,11 @@ class Outgoing(Generic[Seen]):
         )
 
     def content(self, upload_id: str) -> Call[Seen]:
-        """Sends bytes: may be done again, from where the service has them."""
+        """The request that sends bytes; safe to repeat, from the offset that the service names."""
         return Call("PATCH", f"/v1/{self.resource}/{upload_id}/content", self.read)
 
     def blocks(self, offset: int) -> Iterator[bytes]:
-        """The bytes from there on."""
+        """The bytes from this offset on."""
         with open(self.path, "rb") as file:
             file.seek(offset)
             while block := file.read(_BLOCK):
@@ -85,7 +85,7 @@ class Outgoing(Generic[Seen]):
             yield block
 
     def headers(self, offset: int) -> dict[str, str]:
-        """What goes with the bytes from there on."""
+        """The headers of the bytes from this offset on."""
         return {
             "Upload-Offset": str(offset),
             "Content-Length": str(self.size_bytes - offset),
@@ -119,7 +119,7 @@ def read_answer(answer: httpx.Response, read: Callable[[httpx.Response], Seen]) 
         return read(answer)
     error = refusal(answer)
     if isinstance(error, Conflict) and error.problem.type == _BUSY:
-        raise NotReady(error.problem)  # an earlier attempt of ours is still being written
+        raise NotReady(error.problem)  # the service is still writing an earlier attempt
     raise error
 
 

@@ -1,4 +1,4 @@
-"""Following a job: what to do after each look at it. Sends nothing, sleeps never."""
+"""Waiting for a job: what to do after each read. Neither sends nor sleeps."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from search.history import JOB_ENDED
 from service.client.errors import ClientError
 from service.schemas.jobs import JobView
 
-#: So long the service may hold a question for news back.
+#: How long the service may hold back the answer to a request for events, in seconds.
 LONGEST_S: Final = 10.0
 
 Progress = Callable[[JobView], None]
 
 
 class Following:
-    """One `wait()`: how long it has been, when the service last answered, which version of the job was seen."""
+    """The state of one `wait()`: its start, the last answer of the service, and the version of the job."""
 
     def __init__(
         self, job_id: str, progress: Progress, *, timeout_s: float | None, patience_s: float
@@ -28,10 +28,10 @@ class Following:
         self._patience_s = patience_s
         self._started = self._answered = time.monotonic()
         self.version = 0
-        self.is_polling = False  #: the service is older than its events: it is asked again and again
+        self.is_polling = False  #: the service has no events: the job is read repeatedly
 
     def saw(self, job: JobView) -> bool:
-        """Tell of the job as it was read; True if it has ended. TimeoutError if that took too long."""
+        """Report the progress of a job that was read; True if it has ended. TimeoutError if that took too long."""
         self._answered = time.monotonic()
         self.version = job.version
         self._progress(job)
@@ -41,13 +41,13 @@ class Following:
         return False
 
     def missed(self, error: ClientError) -> None:
-        """The service did not answer: raises the error once that has lasted too long."""
+        """Note that the service did not answer; raises the error once that has lasted too long."""
         if time.monotonic() - self._answered > self._patience_s:
             raise error
         self._check_time()
 
     def left_s(self, at_most: float) -> float:
-        """How long the next pause may be."""
+        """The length of the next pause, in seconds."""
         if self._timeout_s is None:
             return at_most
         return max(0.0, min(at_most, self._started + self._timeout_s - time.monotonic()))

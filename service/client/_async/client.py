@@ -1,4 +1,4 @@
-"""The service as an object, over HTTP."""
+"""The client of the service, over HTTP."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ Answer = TypeVar("Answer")
 
 
 class AsyncSearchClient(AsyncUploads):
-    """A fewbits service. Usable as a context manager; safe to share between threads, or between the tasks of an event
-    loop (asyncio or Trio).
+    """A client of a fewbits service. Usable as a context manager; safe to share between threads, or between the tasks
+    of an event loop (asyncio or Trio).
 
-    Every method raises Unreachable, or a subclass of Refused that carries the service's problem document. What fails
-    for the moment is tried again as `retry` says; a job that is submitted carries an Idempotency-Key, so that it is
-    started once however often its request is sent.
+    Every method raises Unreachable, or a subclass of Refused that carries the service's problem document. Transient
+    failures are retried as `retry` says; the submission of a job carries an Idempotency-Key, so that one job starts
+    however often the request is sent.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class AsyncSearchClient(AsyncUploads):
         http: httpx.AsyncClient | None = None,
         timeout_s: float = 30.0,
     ) -> None:
-        """`key` is sent as `Authorization: Bearer`. `http` replaces the connection, for example by one into an
-        application in this process.
+        """`key` is sent as `Authorization: Bearer`. `http` replaces the connection, for example by a connection
+        to an application in this process.
         """
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -82,15 +82,15 @@ class AsyncSearchClient(AsyncUploads):
     # --- jobs ---
 
     async def validate(self, job: Mapping[str, Any]) -> DryRun:
-        """What the job would search; nothing is stored. Invalid names every fault."""
+        """Check a job and tell what it would search; nothing is stored. Invalid names every fault."""
         return await self._do(calls.validate(job))
 
     async def submit(self, job: Mapping[str, Any]) -> JobView:
-        """Start a job."""
+        """Submit a job."""
         return await self._do(calls.submit(job))
 
     async def job(self, job_id: str) -> JobView:
-        """A job as it stands."""
+        """Read a job."""
         return await self._do(calls.job(job_id))
 
     async def jobs(
@@ -110,31 +110,31 @@ class AsyncSearchClient(AsyncUploads):
                 return
 
     async def pause(self, job_id: str) -> JobView:
-        """Begin no new trial; those under way go on."""
+        """Pause a job: no new trial starts; running trials continue."""
         return await self._do(calls.verb(job_id, "pause"))
 
     async def resume(self, job_id: str) -> JobView:
-        """Go on after a pause."""
+        """Resume a paused job."""
         return await self._do(calls.verb(job_id, "resume"))
 
     async def stop(self, job_id: str) -> JobView:
-        """Let the trials under way end, then report the best."""
+        """Stop a job: running trials finish, then the best is reported."""
         return await self._do(calls.verb(job_id, "stop"))
 
     async def cancel(self, job_id: str) -> JobView:
-        """End the job now; what was measured stays. Conflict if it has ended otherwise."""
+        """Cancel a job at once; measured trials are kept. Conflict if it has already ended in another way."""
         return await self._do(calls.verb(job_id, "cancel"))
 
     async def retry(self, job_id: str) -> JobView:
-        """Run the failed trials again."""
+        """Run the failed trials of a job again."""
         return await self._do(calls.change(job_id, "retry", None))
 
     async def extend(self, job_id: str, budget: Mapping[str, Any]) -> JobView:
-        """Give a job that ended a larger budget: it goes on."""
+        """Add budget to a finished job and resume it."""
         return await self._do(calls.change(job_id, "extend", budget))
 
     async def clone(self, job_id: str, changes: Mapping[str, Any] | None = None) -> JobView:
-        """A new job like this one, with changes."""
+        """Submit a copy of a job; `changes` is a JSON merge patch of its specification."""
         return await self._do(calls.change(job_id, "clone", changes or {}))
 
     async def patch(self, job_id: str, changes: Mapping[str, Any]) -> JobView:
@@ -142,7 +142,7 @@ class AsyncSearchClient(AsyncUploads):
         return await self._do(calls.patch(job_id, changes))
 
     async def delete(self, job_id: str) -> None:
-        """Remove a job that has ended, with its trials and files."""
+        """Delete a finished job with its trials and files."""
         await self._do(calls.delete(job_id))
 
     async def wait(
@@ -154,10 +154,10 @@ class AsyncSearchClient(AsyncUploads):
         timeout_s: float | None = None,
         patience_s: float = 60.0,
     ) -> JobView:
-        """The job once it has ended; `progress` is called with every state that is read on the way: whenever something
-        happened in the job, but at most every `interval_s`.
+        """Wait until a job has ended, and return it. `progress` is called with the job after every event, but at most
+        every `interval_s`.
 
-        A service that is away for less than `patience_s` is waited for. TimeoutError after `timeout_s`.
+        A service that does not answer for less than `patience_s` is waited for. TimeoutError after `timeout_s`.
         """
         following = Following(job_id, progress, timeout_s=timeout_s, patience_s=patience_s)
         while True:
@@ -173,16 +173,16 @@ class AsyncSearchClient(AsyncUploads):
                 await self._news(job_id, following)
 
     async def _news(self, job_id: str, following: Following) -> None:
-        """Return once something happened after the version that was seen, or after a while."""
+        """Return after the next event since the version that was read last, or after a while."""
         try:
             await self._once(calls.events(job_id, following.version, following.left_s(LONGEST_S), limit=1))
         except (Unreachable, NotReady):
-            return  # the next look tells how bad it is
+            return  # the next read of the job counts how long this lasts
         except Refused:
             following.is_polling = True
 
     async def events(self, job_id: str, after: int = 0) -> AsyncIterator[EventView]:
-        """What happens in a job from event `after` on, as it happens, until the job has ended."""
+        """The events of a job after the event `after`, as they happen, until the job has ended."""
         while True:
             news = await self._do(calls.events(job_id, after, LONGEST_S))
             for item in news.items:
@@ -224,7 +224,7 @@ class AsyncSearchClient(AsyncUploads):
         rate: float | None = None,
         stress: float | None = None,
     ) -> tuple[PointView, ...]:
-        """The measured trials with the highest scores, best first; by these numbers in place of the goal's own."""
+        """The measured trials with the highest scores, best first. A number that is given replaces that of the goal."""
         call = calls.best(job_id, k, delta_p=delta_p, delta_n=delta_n, rate=rate, stress=stress)
         return await self._do(call)
 
@@ -233,15 +233,15 @@ class AsyncSearchClient(AsyncUploads):
         return await self._do(calls.rescore(job_id, dict(goal), k))
 
     async def pareto(self, job_id: str) -> ParetoView:
-        """The trials no other trial beats in both metric and cost."""
+        """The Pareto front: the trials that no other trial dominates in metric and cost."""
         return await self._do(calls.pareto(job_id))
 
     async def analysis(self, job_id: str) -> AnalysisView:
-        """How the front grew, and what each choice does to metric and cost."""
+        """How the Pareto front grew, and how each choice affects metric and cost."""
         return await self._do(calls.analysis(job_id))
 
     async def finalize(self, job_id: str, number: int, epochs: int) -> FinalView:
-        """Have a measured trial trained on. Conflict if it has no model, or is trained for other epochs already."""
+        """Train a measured trial further. Conflict if it has no model, or such a training with other epochs exists."""
         return await self._do(calls.finalize(job_id, number, epochs))
 
     async def final(self, job_id: str, number: int) -> FinalView:
@@ -249,18 +249,18 @@ class AsyncSearchClient(AsyncUploads):
         return await self._do(calls.final(job_id, number))
 
     async def points(self, job_id: str, fields: Sequence[str] | None = None) -> PointsView:
-        """Every trial as columns; `fields` names those that are wanted."""
+        """All trials as columns; `fields` selects them."""
         return await self._do(calls.points(job_id, fields))
 
     async def to_dataframe(self, job_id: str) -> pandas.DataFrame:
-        """Every trial as a row of a pandas data frame, indexed by number. ImportError without pandas."""
+        """All trials as a pandas data frame, indexed by number. ImportError without pandas."""
         return frame.to_dataframe(await self.points(job_id, frame.FIELDS))
 
     async def download(self, job_id: str, number: int, name: str, folder: Path) -> Path:
-        """A file of a trial, saved in `folder` under its name; it is there whole or not at all.
+        """Download a file of a trial to `folder`; a file under its own name is always complete.
 
-        What has arrived of a broken download is kept in `folder`, and the next call goes on from there. Damaged if
-        the bytes do not have the checksum the service names.
+        An interrupted download is kept in `folder` under another name, and the next call continues it. Damaged if
+        the checksum is wrong.
         """
         download = Download(folder, name)
         call = Call("GET", calls.artifact(job_id, number, name), lambda _: None)
@@ -268,7 +268,7 @@ class AsyncSearchClient(AsyncUploads):
         return download.finish()
 
     async def export(self, job_id: str, path: Path) -> Path:
-        """All trials with their quantizers as one file; its suffix, `.csv` or `.parquet`, says which."""
+        """Write all trials with their quantizers to `path`, whose suffix selects the format: `.csv` or `.parquet`."""
         export = Export(path)
         call = Call("GET", calls.export(job_id, path.suffix.lstrip(".").lower()), lambda _: None)
         try:
@@ -280,17 +280,17 @@ class AsyncSearchClient(AsyncUploads):
     # --- costs ---
 
     async def cost(self, question: Mapping[str, Any]) -> NetworkCostView:
-        """What a network costs; see POST /v1/cost. Invalid names every fault."""
+        """The cost of a network; see POST /v1/cost. Invalid names every fault."""
         return await self._do(calls.cost(question))
 
     async def profiles(self) -> tuple[ProfileView, ...]:
-        """The energy profiles that come with the service."""
+        """The built-in energy profiles."""
         return await self._do(calls.profiles())
 
     # --- the service itself ---
 
     async def ready(self) -> Readiness:
-        """Whether the service can run jobs, and which part is missing; not ready is an answer here, not an error."""
+        """Whether the service can run jobs, and which part is missing. Not ready is an answer here, not an error."""
         return await self._do(calls.ready())
 
     # --- how ---

@@ -45,7 +45,7 @@ class AsyncUploads:
     def _unreachable(self, error: Exception) -> Unreachable: ...
 
     async def models(self) -> tuple[ModelItem, ...]:
-        """The networks that ship with the service, then one's own, newest first."""
+        """The built-in networks, then the uploaded models, newest first."""
         items: list[ModelItem] = []
         cursor: str | None = None
         while True:
@@ -55,7 +55,7 @@ class AsyncUploads:
                 return tuple(items)
 
     async def datasets(self) -> tuple[DatasetItem, ...]:
-        """One's own data sets, newest first."""
+        """The uploaded data sets, newest first."""
         items: list[DatasetItem] = []
         cursor: str | None = None
         while True:
@@ -65,9 +65,9 @@ class AsyncUploads:
                 return tuple(items)
 
     async def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
-        """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
+        """Upload a `.keras` file, or an architecture as JSON. A file that the service already has is not sent again.
 
-        Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
+        Invalid if the service refuses it, NotUploadable if it would. An interrupted upload is continued.
         """
         return await self._upload(await open_file_async("models", ModelUploadView, path, name))
 

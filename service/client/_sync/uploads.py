@@ -46,7 +46,7 @@ class Uploads:
     def _unreachable(self, error: Exception) -> Unreachable: ...
 
     def models(self) -> tuple[ModelItem, ...]:
-        """The networks that ship with the service, then one's own, newest first."""
+        """The built-in networks, then the uploaded models, newest first."""
         items: list[ModelItem] = []
         cursor: str | None = None
         while True:
@@ -56,7 +56,7 @@ class Uploads:
                 return tuple(items)
 
     def datasets(self) -> tuple[DatasetItem, ...]:
-        """One's own data sets, newest first."""
+        """The uploaded data sets, newest first."""
         items: list[DatasetItem] = []
         cursor: str | None = None
         while True:
@@ -66,9 +66,9 @@ class Uploads:
                 return tuple(items)
 
     def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
-        """Upload a `.keras` file, or an architecture as JSON. What the service has already is not sent again.
+        """Upload a `.keras` file, or an architecture as JSON. A file that the service already has is not sent again.
 
-        Invalid if the service refuses it, NotUploadable if it plainly would. A broken connection is taken up again.
+        Invalid if the service refuses it, NotUploadable if it would. An interrupted upload is continued.
         """
         return self._upload(open_file("models", ModelUploadView, path, name))
 
