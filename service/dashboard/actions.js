@@ -1,16 +1,16 @@
-// Buttons for what the state of a job allows (`allowed` of the job names it).
+// Buttons for the actions that the status of a job allows (the job's `allowed`).
 
 import * as api from "./api.js";
 import { h } from "./dom.js";
 
 /** verb -> label, what it does, and the question that is asked before, if any. */
 const VERBS = {
-  pause: ["Pause", "begin no new trial; those under way go on"],
-  resume: ["Resume", "go on"],
-  stop: ["Stop", "finish the trials under way, then report the best", "Stop this job? Trials under way are finished, then the best one is reported."],
-  cancel: ["Cancel", "end now; what was measured stays", "End this job now? What was measured stays."],
+  pause: ["Pause", "start no new trial; running trials continue"],
+  resume: ["Resume", "continue a paused job"],
+  stop: ["Stop", "finish running trials, then report the best", "Stop this job? Running trials are finished, then the best one is reported."],
+  cancel: ["Cancel", "end now; measured trials are kept", "End this job now? Measured trials are kept."],
   retry: ["Retry failed", "run the failed trials again"],
-  extend: ["Extend…", "give it a larger budget"],
+  extend: ["Extend…", "add trials to the budget"],
   clone: ["Clone", "start a new job like this one", "Start a new job like this one?"],
   delete: ["Delete", "remove it with its trials and files", "Remove this job with its trials and files? This cannot be undone."],
 };
@@ -46,8 +46,8 @@ function askTrials(job, done, failed) {
   const input = h("input", { type: "number", name: "trials", min: 1, max: 100000, value: Math.max(1, job.spec.budget.trials), required: true });
   const form = h("form", { method: "dialog" },
     h("h2", {}, "Extend the job"),
-    h("p", {}, h("label", {}, "So many trials more: ", input)),
-    h("div", { class: "actions" }, h("button", { value: "go" }, "Extend"), h("button", { value: "no", formnovalidate: true }, "Leave it")));
+    h("p", {}, h("label", {}, "Additional trials: ", input)),
+    h("div", { class: "actions" }, h("button", { value: "go" }, "Extend"), h("button", { value: "no", formnovalidate: true }, "Cancel")));
   const dialog = h("dialog", { "aria-label": "extend the job" }, form);
   dialog.addEventListener("close", () => {
     dialog.remove();

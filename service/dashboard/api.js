@@ -35,11 +35,11 @@ const COLUMNS = "number,status,metric,cost,score,front,energy_pj,bits,finished_s
 /** Every trial of a job as columns. */
 export const points = (jobId) => ask(`/v1/jobs/${id(jobId)}/points?fields=${COLUMNS}`, { headers: { accept: "application/json" } });
 
-/** The first trials in an order, of those in some states. */
-export async function trials(jobId, { sort, states, limit }) {
-  if (states?.size === 0) return { items: [], next_cursor: null };
+/** The first trials in an order, of those with some statuses. */
+export async function trials(jobId, { sort, statuses, limit }) {
+  if (statuses?.size === 0) return { items: [], next_cursor: null };
   const query = new URLSearchParams({ sort, limit: String(limit) });
-  if (states !== null) query.set("filter", `status:${[...states].join("|")}`);
+  if (statuses !== null) query.set("filter", `status:${[...statuses].join("|")}`);
   return ask(`/v1/jobs/${id(jobId)}/trials?${query}`);
 }
 

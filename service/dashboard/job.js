@@ -10,7 +10,7 @@ import { Live } from "./live.js";
 import { Points } from "./points.js";
 import { poll } from "./poll.js";
 import { Records } from "./records.js";
-import { States } from "./states.js";
+import { Statuses } from "./statuses.js";
 import { TrialPanel } from "./trial.js";
 import { TrialTable } from "./trials.js";
 
@@ -29,8 +29,8 @@ export class JobView {
     this.records = new Records();
     this.panel = new TrialPanel();
     this.table = new TrialTable(select, () => this.reload());
-    this.states = new States(() => this.reload());
-    put(this.plot.filter, this.states.element);
+    this.statuses = new Statuses(() => this.reload());
+    put(this.plot.filter, this.statuses.element);
     this.definition = h("details", { class: "card" }, h("summary", {}, "Job definition"), h("pre", { class: "small" }));
     put(context.root, this.head, this.tiles, this.notes,
       h("div", { class: "columns" }, h("div", {}, this.plot.element, this.records.element), this.panel.element, this.table.element), downloads(jobId), this.definition);
@@ -52,7 +52,7 @@ export class JobView {
       Object.assign(this, { points: new Points(points), trials: page.items, isMore: page.next_cursor !== null, version: job.version });
     }
     this.job = job;
-    this.states.update(job.trials);
+    this.statuses.update(job.trials);
     this.draw();
     await this.loadTrial();
     return this.follow(job);
@@ -70,10 +70,10 @@ export class JobView {
   }
 
   page() {
-    return api.trials(this.jobId, { ...this.table.query, states: this.states.isAll ? null : this.states.shown });
+    return api.trials(this.jobId, { ...this.table.query, statuses: this.statuses.isAll ? null : this.statuses.shown });
   }
 
-  /** The table's order, its length or the states have changed. */
+  /** The table's order, its length or the statuses have changed. */
   async reload() {
     if (this.job === null) return;
     this.draw();
@@ -123,7 +123,7 @@ export class JobView {
     this.drawNotes();
     const { points, trials, isMore } = this;
     const selected = this.shownNumber;
-    this.plot.update({ job, points, states: this.states.shown, selected });
+    this.plot.update({ job, points, statuses: this.statuses.shown, selected });
     this.records.update(points);
     this.table.update({ job, trials, points, selected, isMore });
     this.definition.lastChild.textContent ||= JSON.stringify(job.spec, null, 2);

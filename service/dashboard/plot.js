@@ -46,7 +46,7 @@ export class Plot {
     toggle.checked = true;
     this.legend = h("p", { class: "legend small" });
     this.title = h("h2", {}, "Accuracy against energy");
-    this.filter = h("div", { class: "states small" });
+    this.filter = h("div", { class: "statuses small" });
     this.element = h("figure", { class: "card" },
       h("div", { class: "row" }, this.title, h("label", { class: "small" }, toggle, " log scale")), this.filter,
       h("div", { class: "canvas" }, this.under, this.canvas, this.svg, this.tip), this.legend,
@@ -63,18 +63,18 @@ export class Plot {
     this.colours.removeEventListener("change", this.recolour);
   }
 
-  /** `points`: Points; `states`: those that are shown; `selected`: a number or null. */
-  update({ job, points, states, selected }) {
+  /** `points`: Points; `statuses`: those that are shown; `selected`: a number or null. */
+  update({ job, points, statuses, selected }) {
     const kept = this.data?.points.columns.number[this.shown?.[this.hovered]];
-    const isSame = this.data !== null && this.data.points === points && this.data.states === states;
-    this.data = { job, points, states, selected };
+    const isSame = this.data !== null && this.data.points === points && this.data.statuses === statuses;
+    this.data = { job, points, statuses, selected };
     this.isEnergy = job.cost_unit === "energy_pj";
     this.title.textContent = `${format.title(format.metricName(job))} against ${this.isEnergy ? "energy" : "cost"}`;
     if (isSame && this.shown) {
       this.drawRings();
       return;
     }
-    this.shown = points.plotted(states);
+    this.shown = points.plotted(statuses);
     const again = kept === undefined ? -1 : this.shown.findIndex((index) => points.columns.number[index] === kept);
     this.draw();
     this.hover(again < 0 ? null : again);
@@ -107,7 +107,7 @@ export class Plot {
 
   nothing() {
     const { job, points } = this.data;
-    if (points.length && job.best) return "No trial in these states has a cost and a metric";
+    if (points.length && job.best) return "No trial of these statuses has a cost and a metric";
     return job.finished_at ? "No trial was measured" : "No trial is measured yet";
   }
 
@@ -198,12 +198,12 @@ export class Plot {
   }
 
   drawLegend() {
-    const { job, states } = this.data;
+    const { job, statuses } = this.data;
     const key = (shape, text) => h("span", { class: "key" }, s("svg", { width: 16, height: 16, viewBox: "0 0 16 16", "aria-hidden": "true" }, shape), text);
     const hasHollow = this.shown.some((index) => !this.data.points.isMeasured(index));
     put(this.legend,
       key(s("circle", { class: "mark", cx: 8, cy: 8, r: 4 }), "trial"),
-      hasHollow && states.size ? key(s("circle", { class: "mark hollow", cx: 8, cy: 8, r: 4 }), "given up") : null,
+      hasHollow && statuses.size ? key(s("circle", { class: "mark hollow", cx: 8, cy: 8, r: 4 }), "given up") : null,
       key(s("path", { class: "mark on-front", d: diamond(8, 8, 6) }), "Pareto front"),
       key(s("path", { class: "mark best", d: star(8, 8, 7) }), "best score"),
       key(s("line", { class: "reference-key", x1: 8, x2: 8, y1: 1, y2: 15 }), `reference, ${format.cost(job.reference_cost, job.cost_unit)}`));

@@ -23,12 +23,12 @@ export class Points {
     return index === undefined ? null : this.at(index);
   }
 
-  /** Places of the trials that have metric and cost and are in one of the states, by rising cost. */
-  plotted(states) {
+  /** Places of the trials that have metric and cost and have one of the statuses, by rising cost. */
+  plotted(statuses) {
     const { metric, cost, status } = this.columns;
     const kept = [];
     for (let index = 0; index < this.length; index++) {
-      if (metric[index] !== null && cost[index] !== null && states.has(status[index])) kept.push(index);
+      if (metric[index] !== null && cost[index] !== null && statuses.has(status[index])) kept.push(index);
     }
     return kept.sort((a, b) => cost[a] - cost[b] || a - b);
   }

@@ -15,8 +15,11 @@ const FILES = {
   "model.keras": "trained Keras model",
   "quantizers.json": "quantizer of every tensor",
   "weights.npz": "integer weights and scales",
-  "preprocessing.json": "what to do with an image first",
+  "preprocessing.json": "preprocessing to apply to each input",
   "report.json": "metric, energy, configuration, versions",
+  "recipe.json": "everything needed to reproduce the trial",
+  "network.npz": "integers of the spiking network",
+  "settings.json": "how its integers were quantized",
 };
 
 export class TrialPanel {

@@ -28,7 +28,7 @@ export class TrialTable {
     this.note = h("span", { class: "muted small" });
     this.element = h("section", { class: "card trials" }, h("h2", {}, "Trials"),
       h("div", { class: "scroll" }, h("table", { class: "rows" },
-        h("thead", {}, h("tr", {}, this.heads, h("th", { scope: "col" }, "State"))), this.body)), this.more, " ", this.note);
+        h("thead", {}, h("tr", {}, this.heads, h("th", { scope: "col" }, "Status"))), this.body)), this.more, " ", this.note);
   }
 
   /** What the service is to be asked for. */

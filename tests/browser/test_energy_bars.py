@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from costmodel.network import read_network
 from costmodel.technology import PROFILES
 from search.networks.zoo import ZOO, zoo_config
+from service.store.models import TrialLayer
 from tests.browser.conftest import Site
 from tests.service.filled import JOB, Filler
 
@@ -92,3 +94,20 @@ def compare_bars(page: Page, site: Site, document: dict[str, Any]) -> int:
             layer["included_pj"], abs=0.05
         )
     return len(bars)
+
+
+def test_a_trial_stored_without_its_parts_has_a_visible_bar(page: Page, site: Site) -> None:
+    """Version 0.1.0 stored the energies of layers without saying which parts are included."""
+    job = site.filler.job()
+    (trial_id,) = site.filler.queue(job, 1)
+    site.filler.measure(job, trial_id)
+    with site.filler.database.transaction() as session:
+        session.execute(update(TrialLayer).values(included=None))
+    page.goto(f"{site.url}/#/jobs/{job.job_id}/trials/0")
+    page.wait_for_selector("table.layers tbody tr")
+    bars = page.locator("table.layers .stack i").evaluate_all(
+        "parts => parts.map(part => [part.className, getComputedStyle(part).backgroundColor])"
+    )
+    assert len(bars) == len(job.plan.reference.layers)
+    assert {name for name, _ in bars} == {"included_pj"}
+    assert "rgba(0, 0, 0, 0)" not in {color for _, color in bars}

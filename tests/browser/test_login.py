@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 
 def database_of(filler: Filler) -> Database:
-    return filler._database
+    return filler.database
 
 
 def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Site, page: Page) -> None:

@@ -52,7 +52,7 @@ class Filler:
     """Plays the worker: proposes, claims, trains (by a formula) and ends trials."""
 
     def __init__(self, database: Database, blobs: BlobStore, folder: Path) -> None:
-        self._database = database
+        self.database = database
         self._blobs = blobs
         self.folder = folder
 
@@ -69,7 +69,7 @@ class Filler:
             space_size=planned.choices.size(),
             warnings=planned.warnings,
         )
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             job = jobs.create(session, new)
             assert jobs.save_proposals(session, job.id, proposals=0, oracle_state="{}", exhausted=False)
         return Filled(job.id, planned)
@@ -77,7 +77,7 @@ class Filler:
     def queue(self, filled: Filled, count: int, first: int = 0) -> list[int]:
         """Trials in status QUEUED, with assignments drawn from the job's space; their ids."""
         proposed = list(self._proposals(filled, count, first))
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             return trials.add(session, filled.job_id, proposed)
 
     def _proposals(self, filled: Filled, count: int, first: int) -> Iterator[NewTrial]:
@@ -89,7 +89,7 @@ class Filler:
 
     def start(self, trial_id: int, epochs: int = 0) -> Claim:
         """The trial claimed, with so many epochs behind it."""
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             claim = claims.claim_next(session, trial_id, worker="host/1/0", lease=LEASE)
             assert claim is not None
             assert claim.trial_id == trial_id
@@ -107,7 +107,7 @@ class Filler:
     def measure(self, filled: Filled, trial_id: int, metric: float | None = None) -> float:
         """The trial trained and measured, with two files; its cost."""
         claim = self.start(trial_id, epochs=3)
-        with self._database.reading() as session:
+        with self.database.reading() as session:
             row = trials.get(session, filled.job_id, claim.number)
         cost = filled.plan.pricer.price(Assignment.from_json(row.assignment))
         noise = random.Random(claim.number).gauss(0, 0.02)
@@ -124,34 +124,34 @@ class Filler:
             path = self.folder / name
             path.write_bytes(content)
             files[name] = self._blobs.put(path)
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             assert claims.finish(session, claim, measured, artifacts=files, versions={"keras": "3.15.1"})
         return cost.value
 
     def fail(self, trial_id: int, reason: str, status: TrialStatus = TrialStatus.FAILED) -> None:
         """The trial ended without a measurement."""
         claim = self.start(trial_id)
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             assert claims.end(session, claim, status, reason)
 
     def rule_out(self, trial_id: int) -> None:
         """End a trial by a proof, before any training."""
         claim = self.start(trial_id)
         verdict = Verdict(TrialStatus.INFEASIBLE, "costs too much", {"limit": 1.0, "value": 2.0})
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             assert claims.judge(session, claim, verdict, None, None)
 
     def end(
         self, filled: Filled, status: JobStatus = JobStatus.DONE, reason: str = "all trials are done"
     ) -> None:
         """The job ended."""
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             jobs.end(session, filled.job_id, status, reason)
 
     def copy_measured(self, filled: Filled, count: int, first: int) -> None:
         """Many trials in status DONE at once, with metrics and costs of their own and everything else of trial 0."""
         draw = random.Random(count)
-        with self._database.transaction() as session:
+        with self.database.transaction() as session:
             stored = trials.get(session, filled.job_id, 0)
             whole = {column.key: getattr(stored, column.key) for column in Trial.__table__.columns}
             del whole["id"]
