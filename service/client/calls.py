@@ -85,7 +85,8 @@ def _idempotent() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_urlsafe(24)}
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def _present(**values: Any) -> dict[str, Any]:
+    """The values that are not None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -115,9 +116,9 @@ def job(job_id: str) -> Call[JobView]:
     return Call("GET", f"/v1/jobs/{_word(job_id)}", viewed(JobView))
 
 
-def jobs(cursor: str | None, **asked: str | None) -> Call[Page[JobSummary]]:
+def jobs(cursor: str | None, **filters: str | None) -> Call[Page[JobSummary]]:
     """List jobs."""
-    params = _given(limit=_PAGE, cursor=cursor, **asked)
+    params = _present(limit=_PAGE, cursor=cursor, **filters)
     return Call("GET", "/v1/jobs", viewed(Page[JobSummary]), params)
 
 
@@ -155,9 +156,9 @@ def delete(job_id: str) -> Call[None]:
 # --- trials --------------------------------------------------------------------------------------------------------
 
 
-def trials(job_id: str, cursor: str | None, **asked: str | None) -> Call[Page[TrialSummary]]:
+def trials(job_id: str, cursor: str | None, **filters: str | None) -> Call[Page[TrialSummary]]:
     """List the trials of a job."""
-    params = _given(limit=_PAGE, cursor=cursor, **asked)
+    params = _present(limit=_PAGE, cursor=cursor, **filters)
     path = f"/v1/jobs/{_word(job_id)}/trials"
     return Call("GET", path, viewed(Page[TrialSummary]), params)
 
@@ -170,7 +171,7 @@ def trial(job_id: str, number: int) -> Call[TrialView]:
 def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[PointView, ...]]:
     """List the best trials of a job."""
     read = viewed(BestView)
-    params = {"k": k} | _given(**goal)
+    params = {"k": k} | _present(**goal)
     return Call("GET", f"/v1/jobs/{_word(job_id)}/best", lambda answer: read(answer).items, params)
 
 
@@ -203,7 +204,7 @@ def final(job_id: str, number: int) -> Call[FinalView]:
 
 def points(job_id: str, fields: Sequence[str] | None) -> Call[PointsView]:
     """Read all trials of a job as columns."""
-    params = _given(fields=_listed(fields))
+    params = _present(fields=_listed(fields))
     headers = {"Accept": "application/json"}
     return Call("GET", f"/v1/jobs/{_word(job_id)}/points", viewed(PointsView), params, headers=headers)
 
