@@ -13,6 +13,7 @@ import numpy as np
 
 from search.history import Assignment, Measurement, TrialRecord
 from search.spec.job import SearchSpec
+from search.spec.stored import completed
 
 #: Increased when older versions can no longer read a recipe.
 FORMAT: Final = 1
@@ -75,7 +76,7 @@ class Recipe:
             raise ValueError(f"the recipe has format {document['format']}, this version reads up to {FORMAT}")
         measured = document["measured"]
         return cls(
-            spec=SearchSpec.model_validate(document["spec"]),
+            spec=SearchSpec.model_validate(completed(document["spec"])),
             assignment=Assignment.from_json(document["assignment"]),
             trial=document["trial"],
             seed=document["seed"],

@@ -1,0 +1,29 @@
+"""Specifications that an earlier version wrote keep their meaning."""
+
+from __future__ import annotations
+
+from search.spec.stored import completed
+
+EARLIER = {("normalization",): "float", ("data", "preprocessing"): "centered", ("goal", "price"): 1}
+
+
+def test_what_a_document_lacks_is_added_at_every_depth() -> None:
+    document = {"name": "", "data": {"kind": "digits"}, "goal": {"price": 2}}
+
+    assert completed(document, EARLIER) == {
+        "name": "",
+        "normalization": "float",
+        "data": {"kind": "digits", "preprocessing": "centered"},
+        "goal": {"price": 2},
+    }
+    assert document == {"name": "", "data": {"kind": "digits"}, "goal": {"price": 2}}
+
+
+def test_objects_that_are_absent_or_replaced_by_a_name_stay_as_they_are() -> None:
+    assert completed({"data": "digits"}, EARLIER) == {"data": "digits", "normalization": "float"}
+
+
+def test_a_completed_document_is_left_alone() -> None:
+    document = completed({"data": {}, "goal": {}}, EARLIER)
+
+    assert completed(document, EARLIER) == document
