@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from search.errors import InvalidSpec, Problem
@@ -10,6 +9,7 @@ from search.history import Cost
 from search.schedules.base import Stage, shares
 from search.space.choices import Choices
 from search.spec.job import SearchSpec
+from search.spec.patterns import matches
 from search.spec.schedule import PerBlockSchedule
 
 
@@ -49,7 +49,7 @@ def _blocks(patterns: Sequence[str], layers: Sequence[str]) -> dict[str, tuple[s
     """Layers of each block; each layer in the first block whose pattern matches its whole name."""
     blocks: dict[str, list[str]] = {pattern: [] for pattern in patterns}
     for layer in layers:
-        block = next((pattern for pattern in patterns if re.fullmatch(pattern, layer)), None)
+        block = next((pattern for pattern in patterns if matches(pattern, layer)), None)
         if block is not None:
             blocks[block].append(layer)
     return {pattern: tuple(names) for pattern, names in blocks.items()}

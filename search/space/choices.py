@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +18,7 @@ from search.space import widths
 from search.space.slots import NEVER_QUANTIZED, allows, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
 from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
+from search.spec.patterns import matches
 from search.spec.quantizers import Candidate
 from search.spec.training import LearningRates
 
@@ -171,7 +171,7 @@ def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
 
 def _rule(spec: SearchSpec, layer: Layer) -> _Rule | None:
     for index, entry in enumerate(spec.limits.by_name):
-        if re.fullmatch(entry.pattern, layer.name):
+        if matches(entry.pattern, layer.name):
             return _Rule(entry, f"/limits/by_name/{index}", entry.pattern)
     limits = spec.limits.by_class.get(layer.class_name)
     return None if limits is None else _Rule(limits, f"/limits/by_class/{layer.class_name}", None)
@@ -309,7 +309,7 @@ def _widths(
         name
         for pattern in spec.filters.exceptions
         for name in widths.widths_of(network)
-        if re.fullmatch(pattern, name)
+        if matches(pattern, name)
     }
     problems = [
         Problem(
@@ -317,7 +317,7 @@ def _widths(
             f"the pattern {pattern!r} matches the whole name of no layer with filters or units",
         )
         for index, pattern in enumerate(spec.filters.exceptions)
-        if not any(re.fullmatch(pattern, name) for name in widths.widths_of(network))
+        if not any(matches(pattern, name) for name in widths.widths_of(network))
     ]
     free = [group for group in groups if quantized.issuperset(group) and not excepted.intersection(group)]
     if spec.filters.by == "block" and free:
