@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,18 @@ def pointer_token(part: str | int) -> str:
     return str(part).replace("~", "~0").replace("/", "~1")
 
 
+#: Faults that are told of at most: the first ones are what a person can mend.
+MAX_PROBLEMS: Final = 100
+
+
+def first_problems(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """The problems, or the first of them and how many more there are."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    more = len(problems) - MAX_PROBLEMS + 1
+    return (*problems[: MAX_PROBLEMS - 1], Problem("", f"{more} more faults are not listed"))
+
+
 class SearchError(Exception):
     """Anything the search itself raises."""
 
@@ -37,7 +50,7 @@ class InvalidSpec(SearchError):
     """The job cannot run as written."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = first_problems(problems)
         super().__init__("; ".join(f"{problem.pointer}: {problem.message}" for problem in self.problems))
 
 

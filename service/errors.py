@@ -41,7 +41,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from search.errors import Problem
+from search.errors import Problem, first_problems
 
 
 class ServiceError(Exception):
@@ -203,7 +203,7 @@ class InvalidRequest(ServiceError):
     type = "urn:fewbits:problem:invalid-request"
 
     def __init__(self, problems: Sequence[Problem], detail: str = "") -> None:
-        self.problems = tuple(problems)
+        self.problems = first_problems(problems)
         super().__init__(detail or "; ".join(f"{p.pointer}: {p.message}" for p in self.problems[:3]))
 
 

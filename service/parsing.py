@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails, from_json
+from pydantic_core import ErrorDetails
 
 from search.errors import InvalidSpec, Problem, pointer_token
+from search.spec.base import TOO_MANY_ITEMS
 from search.spec.cost import CostSpec
 from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
-from service.errors import InvalidRequest, Malformed
+from service.errors import InvalidRequest
+from service.json_document import parse_json
 
 #: Messages for pydantic's errors about types, in the words of JSON.
 _TYPE_MESSAGES: Final = {
@@ -38,6 +40,9 @@ _TYPE_MESSAGES: Final = {
 #: Position of each slot in AutoQKeras' lists of limits; other slots come last.
 _SLOT_INDEX: Final = {"kernel": 0, "bias": 1, "pointwise_kernel": 2, "recurrent_kernel": 2}
 _LAST: Final = 99
+
+#: Errors of pydantic that become problems; several of them can be about one place.
+_MAX_ERRORS: Final = 500
 
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -103,43 +108,18 @@ def _document_pointer(pointer: str, document: Any) -> str:
     return "".join(f"/{pointer_token(part)}" for part in path)
 
 
-def parse_json(body: bytes) -> Any:
-    """The JSON value in a body. Malformed unless it is strict JSON nested at most 200 deep; InvalidRequest for values
-    that SQL cannot store.
-    """
-    try:
-        document = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Malformed(f"the body is not JSON: {error}") from None
-    if fault := _unstorable(document):
-        raise InvalidRequest([fault])
-    return document
-
-
-def _unstorable(value: Any, pointer: str = "") -> Problem | None:
-    """The first number that overflows, or string with a NUL: PostgreSQL stores neither."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return Problem(pointer, "the number is too large")
-    if isinstance(value, str) and "\0" in value:
-        return Problem(pointer, "text may not contain the character U+0000")
-    children: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, dict):
-        if any("\0" in key for key in value):
-            return Problem(pointer, "names may not contain the character U+0000")
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    for key, child in children:
-        if fault := _unstorable(child, f"{pointer}/{pointer_token(key)}"):
-            return fault
-    return None
-
-
 def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
-    """One problem per place: alternatives of a union are joined, or left out where there are faults further inside."""
+    """One problem per place: alternatives of a union are joined, or left out where there are faults further inside.
+
+    Reads the first errors only: a body can have one at each of its values.
+    """
     messages_at: dict[str, list[str]] = {}
-    for error in errors:
-        pointer = "".join(f"/{pointer_token(part)}" for part in _location(error, document))
+    outer: set[str] = set()
+    for error in islice(errors, _MAX_ERRORS):
+        tokens = [pointer_token(part) for part in _location(_innermost(error), document)]
+        pointer = "".join(f"/{token}" for token in tokens)
+        if pointer not in messages_at:
+            outer.update("".join(f"/{token}" for token in tokens[:depth]) for depth in range(len(tokens)))
         message = _message(error)
         if message not in messages_at.setdefault(pointer, []):
             messages_at[pointer].append(message)
@@ -147,11 +127,15 @@ def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
     return [
         Problem(pointer, " or ".join(messages))
         for pointer, messages in messages_at.items()
-        if not (
-            type_messages.issuperset(messages)
-            and any(other.startswith(pointer + "/") for other in messages_at)
-        )
+        if not (type_messages.issuperset(messages) and pointer in outer)
     ]
+
+
+def _innermost(error: ErrorDetails) -> ErrorDetails:
+    """An error of a model about one of its fields, with that field in its location."""
+    if error["type"] == TOO_MANY_ITEMS:
+        return {**error, "loc": (*error["loc"], error["ctx"]["field"])}
+    return error
 
 
 def _message(error: ErrorDetails) -> str:
@@ -189,8 +173,7 @@ def _step(part: str | int, value: Any) -> str | int | None:
     if isinstance(value, Mapping):
         if isinstance(part, str):
             return part if part in value else None
-        keys = list(value)
-        return keys[part] if 0 <= part < len(keys) else None
+        return next(islice(value, part, None), None) if part >= 0 else None
     if isinstance(value, list) and (isinstance(part, int) or part in LayerLimits.model_fields):
         index = part if isinstance(part, int) else min(_SLOT_INDEX.get(part, _LAST), len(value) - 1)
         return index if 0 <= index < len(value) else None

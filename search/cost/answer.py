@@ -6,7 +6,7 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from costmodel.costs import UNITS, CostSettings, network_cost
 from costmodel.data_type import SlotTypes
@@ -21,6 +21,10 @@ from search.networks import architecture as models
 from search.spec.cost import CostSpec
 from search.spec.job import ZooModel
 from search.spec.resolved import NO_UPLOADS, ResolvedModel, UploadLookup, resolve_model
+
+#: Unknown names for which a similar one is looked up; each takes a comparison with every layer.
+_MAX_HINTS: Final = 20
+_MAX_COMPARED: Final = 200  #: characters of a name that are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +215,11 @@ def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
 
 def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
     layers = {layer.name: layer for layer in network.layers}
-    problems = []
+    problems: list[Problem] = []
     for name, slots in (spec.quantizers or {}).items():
         if name not in layers:
-            problems.append(Problem(f"/quantizers/{pointer_token(name)}", _no_layer(name, layers)))
+            hint = len(problems) < _MAX_HINTS
+            problems.append(Problem(f"/quantizers/{pointer_token(name)}", _no_layer(name, layers, hint=hint)))
             continue
         layer, allowed = layers[name], priced_slots(layers[name])
         problems += [
@@ -231,17 +236,21 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
 def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:
     wide = {layer.name: layer for layer in network.layers if width_field(layer.class_name) is not None}
     return [
-        Problem(f"/widths/{pointer_token(name)}", _no_layer(name, wide, " with filters or units"))
-        for name in spec.widths
-        if name not in wide
+        Problem(
+            f"/widths/{pointer_token(name)}",
+            _no_layer(name, wide, " with filters or units", hint=index < _MAX_HINTS),
+        )
+        for index, name in enumerate(name for name in spec.widths if name not in wide)
     ]
 
 
-def _no_layer(name: str, candidates: Iterable[str], which: str = "") -> str:
+def _no_layer(name: str, candidates: Iterable[str], which: str = "", *, hint: bool = True) -> str:
+    if not hint:
+        return f"there is no layer {name[:100]!r}{which}"
     names = list(candidates)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else f"; the layers are {_listed(names)}"
-    return f"there is no layer {name[:100]!r}{which}{hint}"
+    close = difflib.get_close_matches(name[:_MAX_COMPARED], names, n=1)
+    names_text = f"; did you mean {close[0]!r}?" if close else f"; the layers are {_listed(names)}"
+    return f"there is no layer {name[:100]!r}{which}{names_text}"
 
 
 def _listed(names: list[str], most: int = 20) -> str:

@@ -21,7 +21,7 @@ from costmodel.settings import EnergySettings
 from costmodel.technology import DEFAULT_PROFILE, parse_profile
 from quantization.specs.parse import Quantizer, QuantizerSpec
 from search.errors import InvalidSpec, Problem
-from search.spec.base import Frozen
+from search.spec.base import MAX_LAYERS, Frozen
 from search.spec.job import BITS_ACCOUNTING, BitsGoal, BitsPart, EnergyGoal, Goal, Memory, Model
 
 TypeName = Literal["fp32", "fp16", "int8", "int16", "int32"]
@@ -164,17 +164,22 @@ class CostSpec(Frozen):
     model: Model = Field(description="the network")
     quantizers: dict[str, LayerQuantizers] | None = Field(
         None,
+        max_length=MAX_LAYERS,
         description="layer -> slot -> quantizer (null: not quantized), or the contents of a trial's `quantizers.json`;"
         " null: nothing is quantized",
     )
     widths: dict[str, Annotated[int, Field(ge=1)]] = Field(
-        {}, description="layer -> filters or units, for layers that differ from the model's"
+        {},
+        max_length=MAX_LAYERS,
+        description="layer -> filters or units, for layers that differ from the model's",
     )
     settings: CostOptions = Field(CostOptions(), description="how the network is priced")
     reference: CostOptions | None = Field(
         None, description="how the reference is priced; null: as `settings`"
     )
-    costs: tuple[CostName, ...] = Field(COST_NAMES, description="the costs to compute")
+    costs: tuple[CostName, ...] = Field(
+        COST_NAMES, max_length=100, description="the costs to compute; one named twice is computed once"
+    )
     explain: str | None = Field(
         None, description="name of a layer whose price is explained: types, counts, formulas and sources"
     )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from search.spec.base import Frozen
+from search.spec.base import MAX_ITEMS, MAX_LAYERS, Frozen
 from search.spec.patterns import checked_pattern
 
 
@@ -17,7 +17,9 @@ class FilterTuning(Frozen):
         "none", description="layer: one multiple per layer; block: one multiple for all layers"
     )
     exceptions: tuple[str, ...] = Field(
-        (), description="patterns of layers that keep their width; a pattern matches a whole layer name"
+        (),
+        max_length=MAX_ITEMS,
+        description="patterns of layers that keep their width; a pattern matches a whole layer name",
     )
 
     @field_validator("exceptions")
@@ -30,5 +32,7 @@ class LayerSelection(Frozen):
     """Which layers the limits apply to."""
 
     indexes: tuple[int, ...] | None = Field(
-        None, description="indexes into the model's layers, the input layer included; null: all layers"
+        None,
+        max_length=MAX_LAYERS,
+        description="indexes into the model's layers, the input layer included; null: all layers",
     )

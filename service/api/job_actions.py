@@ -22,7 +22,8 @@ from service.api.responses import problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.auth.scopes import Caller
 from service.errors import InvalidRequest, NotJson
-from service.parsing import Parsed, parse_json, validate
+from service.json_document import parse_json
+from service.parsing import Parsed, validate
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings
@@ -78,16 +79,20 @@ class Extension(Frozen):
     seconds: float | None = Field(None, gt=0, description="additional seconds")
 
 
-async def _document(request: Request) -> Any:
-    """The body; an empty one is an empty object."""
+async def _merge_body(request: Request) -> bytes:
+    """The bytes of the body; of an empty one, those of an empty object."""
     body = await request.body()
     if not body:
-        return {}
+        return b"{}"
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _JSON:
         raise NotJson(f"the body must be {' or '.join(_JSON)}, not {media_type or 'undeclared'}")
+    return body
+
+
+def _document(body: Annotated[bytes, Depends(_merge_body)]) -> Mapping[str, Any]:
     document = parse_json(body)
-    if not isinstance(document, Mapping):
+    if not isinstance(document, dict):
         raise InvalidRequest([Problem("", "should be an object")])
     return document
 

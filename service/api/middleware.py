@@ -19,6 +19,8 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Sec-Fetch-Site of requests that no other site's page made.
 _OWN_PAGES: Final = frozenset({"same-origin", "none"})
 _CONTENT: Final = re.compile(r"/v1/(models|datasets)/[0-9a-f]{16}/content")
+#: Bytes of a body with a key: it is read before anybody is known.
+_SESSION_LIMIT: Final = 1024
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 SECURITY_HEADERS: Final = {
@@ -77,12 +79,18 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = self._upload_limit if _is_upload(scope) else self._limit
+        limit = self._limit_of(scope)
         refusal = self._refusal(scope["method"], Headers(scope=scope), limit)
         if refusal is not None:
             await response(refusal)(scope, receive, send)
             return
         await self._app(scope, _counted(receive, limit), send)
+
+    def _limit_of(self, scope: Scope) -> int:
+        """Bytes that a request may send: a whole file, a job, or, before anybody is known, a key."""
+        if _is_upload(scope):
+            return self._upload_limit
+        return min(_SESSION_LIMIT, self._limit) if scope["path"] == "/v1/session" else self._limit
 
     def _refusal(self, method: str, headers: Headers, limit: int) -> ServiceError | None:
         host = headers.get("host", "")

@@ -10,7 +10,7 @@ from search.errors import Problem
 from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, credentials_of
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
-from service.parsing import parse_json
+from service.json_document import parse_json
 from service.schemas.jobs import QuotaView, SessionView
 from service.store import quotas
 

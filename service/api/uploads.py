@@ -72,7 +72,7 @@ async def _upload_id(upload_id: Annotated[str, Path(description="id of an upload
     return upload_id
 
 
-async def _new_upload(body: BodyDep) -> NewUploadBody:
+def _new_upload(body: BodyDep) -> NewUploadBody:
     return parse(NewUploadBody, body).spec
 
 

@@ -77,3 +77,9 @@ def test_a_session_shows_tenant_scope_and_quotas(
     assert quotas["running_jobs"] == {"used": 1, "limit": None}
     assert quotas["stored_bytes"]["used"] > 0
     assert http.get("/v1/session", headers=api_keys["other"]).json()["quotas"]["trials"]["used"] == 0
+
+
+def test_before_anybody_is_known_a_body_has_at_most_a_kilobyte(http: TestClient, api_keys: Keys) -> None:
+    body = {"key": api_keys.by_name["read"], "more": "x" * 1024}
+
+    assert http.post("/v1/session", json=body).status_code == 413
