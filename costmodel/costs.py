@@ -87,7 +87,7 @@ def peak_activation_bits(report: EnergyReport, prepared: Prepared) -> int:
     A tensor is stored until its last reader has run. Sums that only a folded batch normalization or an activation
     reads are never written.
     """
-    fused = _fused(prepared)
+    fused = _fused(report, prepared)
     last = _last_reads(prepared, fused)
     stored: dict[tuple[bool, int], int] = {
         (True, i): elements(prepared.network.layer(name).output_shape) * report.source_types[i].bits
@@ -117,7 +117,7 @@ def _last_reads(prepared: Prepared, fused: list[int | None]) -> dict[tuple[bool,
     return last
 
 
-def _fused(prepared: Prepared) -> list[int | None]:
+def _fused(report: EnergyReport, prepared: Prepared) -> list[int | None]:
     """For each layer the only reader, if it takes the output without it being written; None if it is written.
 
     That reader is an activation, or a batch normalization that folds into the layer.
@@ -127,14 +127,14 @@ def _fused(prepared: Prepared) -> list[int | None]:
         for is_input, source in node.sources:
             if not is_input:
                 readers[source].append(index)
-    return [_only_reader(prepared, node, readers[index]) for index, node in enumerate(prepared.nodes)]
+    return [_only_reader(report, prepared, node, readers[index]) for index, node in enumerate(prepared.nodes)]
 
 
-def _only_reader(prepared: Prepared, node: Node, readers: list[int]) -> int | None:
+def _only_reader(report: EnergyReport, prepared: Prepared, node: Node, readers: list[int]) -> int | None:
     if len(readers) != 1 or node.on_output or node.lowering.family is Family.ACTIVATION:
         return None
-    reader = prepared.nodes[readers[0]]
-    return readers[0] if reader.foldable or reader.lowering.family is Family.ACTIVATION else None
+    family = prepared.nodes[readers[0]].lowering.family
+    return readers[0] if report.layers[readers[0]].folds or family is Family.ACTIVATION else None
 
 
 #: Costs by name; each is one number: pJ, bits, bytes or operations.

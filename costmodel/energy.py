@@ -13,9 +13,9 @@ from typing import Any, Final
 from costmodel.data_type import DataType, SlotTypes
 from costmodel.elementwise import in_layer
 from costmodel.errors import InvalidTypes
-from costmodel.fold import foldable
+from costmodel.foldable import foldable_pairs
 from costmodel.layer import Layer, elements
-from costmodel.layer_classes import TRAINING_ONLY, lower
+from costmodel.layer_classes import OUTPUT_SLOT, TRAINING_ONLY, lower
 from costmodel.layer_energy import LayerEnergy
 from costmodel.lowering import Family, Lowering
 from costmodel.memory import Access
@@ -38,6 +38,7 @@ class PricedLayer:
     input_types: tuple[DataType, ...]
     work: LayerWork
     accesses: tuple[Access, ...]
+    folds: bool = False  #: a batch normalization that the layer before takes over
 
     @property
     def name(self) -> str:
@@ -94,7 +95,7 @@ class Node:
     on_input: bool
     on_output: bool
     leaf: bool
-    foldable: bool
+    folds_into: str | None  #: the layer before, where it is a batch normalization that folds
     input_elements: tuple[int, ...]
     output_elements: int
 
@@ -132,6 +133,7 @@ def prepare(network: Network) -> Prepared:
     sources_of: dict[str, tuple[bool, int]] = {name: (True, i) for i, name in enumerate(network.inputs)}
     read = {name for layer in network.layers for name in layer.inbound}
     behind_dropout = _passed_on(network)
+    pairs = foldable_pairs(network)
     nodes: list[Node] = []
     for layer in network.layers:
         lowering = lower(layer)
@@ -145,9 +147,9 @@ def prepare(network: Network) -> Prepared:
         on_output = leaf or layer.name in network.outputs
         on_input = any(is_input for is_input, _ in sources)
         sizes = tuple(elements(shape) for shape in layer.input_shapes)
-        folds = foldable(network, layer)
+        folds_into = pairs.get(layer.name)
         size = elements(layer.output_shape)
-        nodes.append(Node(layer, lowering, sources, on_input, on_output, leaf, folds, sizes, size))
+        nodes.append(Node(layer, lowering, sources, on_input, on_output, leaf, folds_into, sizes, size))
     return Prepared(network, tuple(nodes))
 
 
@@ -233,12 +235,13 @@ def _layers(
     for node, cache in zip(prepared.nodes, caches, strict=True):
         inputs = [sources[i] if is_input else done[i].work.output for is_input, i in node.sources]
         slots = None if reference else types.get(node.layer.name)
-        key = (None if slots is None else tuple(slots.items()), *inputs)
+        folds = node.folds_into is not None and not (types.get(node.folds_into) or {}).get(OUTPUT_SLOT)
+        key = (folds, None if slots is None else tuple(slots.items()), *inputs)
         priced = cache.get(key)
         if priced is None:
             if len(cache) >= MAX_CACHED:
                 cache.clear()
-            priced = cache[key] = _layer(node, tuple(inputs), slots, settings, reference)
+            priced = cache[key] = _layer(node, tuple(inputs), slots, settings, reference, folds)
         done.append(priced)
     return done
 
@@ -249,6 +252,7 @@ def _layer(
     slots: SlotTypes | None,
     settings: EnergySettings,
     reference: bool,
+    folds: bool,
 ) -> PricedLayer:
     mode = Mode.REFERENCE if reference else Mode.FLOAT if slots is None else Mode.QUANTIZED
     typed = TypedLayer(
@@ -281,7 +285,7 @@ def _layer(
         outputs_pj=parts["outputs"],
         parameters_pj=parts["parameters"],
         operations_pj=parts["operations"],
-        included=included_parts(node, settings.qtools),
+        included=included_parts(node, settings.qtools, folds),
     )
     return PricedLayer(
         energy=energy,
@@ -290,6 +294,7 @@ def _layer(
         input_types=inputs,
         work=work,
         accesses=(*read, *parameters, written),
+        folds=folds,
     )
 
 
@@ -371,7 +376,7 @@ _QTOOLS_INCLUDED: Final[Mapping[str, tuple[str, ...]]] = {
 _DEFAULT_INCLUDED: Final = ("inputs", "parameters", "operations")
 
 
-def included_parts(node: Node, qtools: bool) -> tuple[str, ...]:
+def included_parts(node: Node, qtools: bool, folds: bool) -> tuple[str, ...]:
     """The parts of a layer's energy that count towards the network's.
 
     The output of a layer is read once, by the layer after it, so only the reading counts; an activation's output is
@@ -385,7 +390,7 @@ def included_parts(node: Node, qtools: bool) -> tuple[str, ...]:
     if family is Family.ACTIVATION:
         return ("parameters", "outputs", "operations")
     if family is Family.BATCH_NORM:
-        return ("parameters",) if node.foldable else ("parameters", "operations")
+        return ("parameters",) if folds else ("parameters", "operations")
     if name in ("Add", "Subtract") or name.startswith("MaxPooling"):
         return ("operations",)
     if family in (Family.MAC, Family.SEPARABLE) and in_layer(node.layer):

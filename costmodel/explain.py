@@ -13,6 +13,18 @@ from costmodel.memory import Access, Storage
 from costmodel.settings import EnergySettings
 from costmodel.typed_layer import Operation
 
+#: Classes that a batch normalization is folded into here, but not in QKeras.
+_NOT_FOLDED_BY_QKERAS: Final = (
+    *(
+        "Conv1D",
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "DepthwiseConv1D",
+        "SeparableConv1D",
+        "SeparableConv2D",
+    ),
+)
+
 #: How QTools treats classes that it prices wrongly or not at all; docs/cost-model.md has the whole table.
 QTOOLS_DIFFERS: Final[Mapping[str, str]] = {
     "AveragePooling2D": "QTools stops with an error; its count leaves out the output positions",
@@ -36,7 +48,9 @@ QTOOLS_DIFFERS: Final[Mapping[str, str]] = {
     "MultiHeadAttention": "QTools counts neither operations nor parameters",
     "Embedding": "QTools counts no parameters",
     "DenseBatchNormalization": "QTools counts neither operations nor parameters",
-    "Conv1DBatchNormalization": "QTools does not know this layer",
+    **dict.fromkeys(
+        [f"{name}BatchNormalization" for name in _NOT_FOLDED_BY_QKERAS], "QTools does not know this layer"
+    ),
     "Conv2DBatchNormalization": "QTools counts neither operations nor parameters",
     "DepthwiseConv2DBatchNormalization": "QTools counts neither operations nor parameters",
     "Subtract": "QTools stops with an error",

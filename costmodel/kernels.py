@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from costmodel.data_type import DataType
 from costmodel.elementwise import function, in_layer
+from costmodel.foldable import UNFOLDED
 from costmodel.layer import elements
 from costmodel.lowering import Parameter
 from costmodel.propagation import add, widen
@@ -28,8 +29,7 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     biased = any(parameter.slot == "bias" for parameter in parameters)
     bias = typed.parameter_type("bias") if biased else None
     if biased and bias is not None:
-        folded = typed.layer.class_name.endswith("BatchNormalization")
-        if folded and typed.mode is Mode.QUANTIZED and typed.slots.get("bias") is None:
+        if _has_bias_of_sums(typed):
             bias, total = total, widen(total)
         else:
             total = add(total, bias, typed.qtools)
@@ -48,6 +48,12 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     types |= {"multiplier": product, "accumulator": total}
     gates = {"multiplier": gate, "accumulator": adder(total)}
     return LayerWork(operations, read, typed.output(total), lowering.macs, types, gates)
+
+
+def _has_bias_of_sums(typed: TypedLayer) -> bool:
+    """Whether the bias is that of a folded batch normalization and has no quantizer: it is added in the sums' type."""
+    folded = typed.layer.class_name in UNFOLDED
+    return folded and typed.mode is Mode.QUANTIZED and typed.slots.get("bias") is None
 
 
 def _applied(typed: TypedLayer, total: DataType) -> list[Operation]:
@@ -71,8 +77,11 @@ def separable(typed: TypedLayer) -> LayerWork:
     gate2, product2, total = products(typed, pointwise, middle, extra["pointwise_terms"])
     types = {"weight": depthwise, "pointwise_weight": pointwise, "multiplier": product1, "middle": middle}
     if any(parameter.slot == "bias" for parameter in lowering.parameters):
-        types["bias"] = typed.parameter_type("bias")
-        total = add(total, types["bias"])
+        if _has_bias_of_sums(typed):
+            types["bias"], total = total, widen(total)
+        else:
+            types["bias"] = typed.parameter_type("bias")
+            total = add(total, types["bias"])
     total = typed.overwritten or total
     operations = (
         Operation("depthwise multiply", extra["depthwise_macs"], gate1),

@@ -67,8 +67,8 @@ class LayerClass:
     quantized, in the order of a search. `priced`: further tensors whose type a price takes; the output
     ("activation") is one of every class. `width`: the field of the configuration that holds its width.
     `tunable`: a search may change that width. `searched`: a job may name the class in its limits. `linear`: sums
-    products with a kernel, so a batch normalization after it vanishes into it at inference. `folded`: the class that
-    is this one with a batch normalization folded in. `inner`: classes of the layer it runs. `keras`: one of Keras'
+    products with a kernel. `folded`: the class that is this one with a batch normalization folded in
+    (`costmodel.foldable`). `inner`: classes of the layer it runs. `keras`: one of Keras'
     own classes, which may be uploaded and built; the others are defined here.
     """
 
@@ -92,7 +92,6 @@ _ACTIVATION: Final = LayerSlot("activation", "activation")
 _SUMS: Final = (_KERNEL, _BIAS, _ACTIVATION)
 _DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel"), _BIAS, _ACTIVATION)
 _SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kernel"))
-_FOLDED: Final = (_KERNEL, LayerSlot("bias", "bias"), _ACTIVATION)  # the normalization gives it a bias
 _OUTPUT: Final = (_ACTIVATION,)
 _AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
 _SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center"))
@@ -129,9 +128,10 @@ _DENSE: Final = LayerClass(
     tunable=True,
     searched=True,
     linear=True,
-    folded="DenseBatchNormalization",
 )
-_CONV: Final = replace(_DENSE, lower=lowering.conv, width="filters", folded=None)
+_CONV: Final = replace(_DENSE, lower=lowering.conv, width="filters")
+_TRANSPOSED: Final = replace(_CONV, lower=lowering.transposed)
+_SEPARABLE_CONV: Final = replace(_CONV, lower=lowering.separable, slots=_SEPARABLE)
 _DEPTHWISE_CONV: Final = LayerClass(
     shape=windows.depthwise(2),
     lower=lowering.depthwise,
@@ -152,37 +152,41 @@ _FUNCTION: Final = LayerClass(shape=shapes.same, lower=lowering.activation)
 _MERGE: Final = LayerClass(
     shape=shapes.merged(), lower=lowering.merge, channels=ChannelRule.MERGED, slots=_OUTPUT
 )
-#: What folding adds to the row of the layer before: a bias in any case; no search, no upload.
-_AS_FOLDED: Final[Mapping[str, Any]] = {
-    "lower": lowering.folded,
-    "slots": _FOLDED,
-    "tunable": False,
-    "searched": False,
-    "folded": None,
-    "keras": False,
-}
+#: What comes behind the name of a class that a batch normalization is folded into.
+_FOLDED_NAME: Final = "BatchNormalization"
+
+
+def _foldable(rows: Mapping[str, LayerClass]) -> dict[str, LayerClass]:
+    """These rows, and those of the classes that have a batch normalization folded in: they always have a bias."""
+    whole = {name: replace(row, folded=name + _FOLDED_NAME) for name, row in rows.items()}
+    for name, row in rows.items():
+        assert row.lower is not None  # they sum products
+        slots = tuple(replace(slot, needs=None) if slot == _BIAS else slot for slot in row.slots)
+        whole[name + _FOLDED_NAME] = replace(
+            row, lower=lowering.folded(row.lower), slots=slots, tunable=False, searched=False, keras=False
+        )
+    return whole
+
 
 #: Class of layer -> its row.
 LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     INPUT: LayerClass(shape=shapes.source, channels=ChannelRule.OWN),
     # --- a kernel multiplied in and summed up
-    "Dense": _DENSE,
-    "Conv1D": replace(_CONV, shape=windows.conv(1), folded="Conv1DBatchNormalization"),
-    "Conv2D": replace(_CONV, shape=windows.conv(2), folded="Conv2DBatchNormalization"),
-    "Conv3D": replace(_CONV, shape=windows.conv(3), tunable=False, searched=False),
-    "Conv1DTranspose": replace(_CONV, shape=windows.transposed(1), lower=lowering.transposed),
-    "Conv2DTranspose": replace(_CONV, shape=windows.transposed(2), lower=lowering.transposed),
-    "Conv3DTranspose": replace(
-        _CONV, shape=windows.transposed(3), lower=lowering.transposed, tunable=False, searched=False
+    **_foldable(
+        {
+            "Dense": _DENSE,
+            "Conv1D": replace(_CONV, shape=windows.conv(1)),
+            "Conv2D": replace(_CONV, shape=windows.conv(2)),
+            "Conv1DTranspose": replace(_TRANSPOSED, shape=windows.transposed(1)),
+            "Conv2DTranspose": replace(_TRANSPOSED, shape=windows.transposed(2)),
+            "DepthwiseConv1D": replace(_DEPTHWISE_CONV, shape=windows.depthwise(1)),
+            "DepthwiseConv2D": replace(_DEPTHWISE_CONV, shape=windows.depthwise(2)),
+            "SeparableConv1D": replace(_SEPARABLE_CONV, shape=windows.separable(1)),
+            "SeparableConv2D": replace(_SEPARABLE_CONV, shape=windows.separable(2)),
+        }
     ),
-    "DepthwiseConv1D": replace(_DEPTHWISE_CONV, shape=windows.depthwise(1)),
-    "DepthwiseConv2D": replace(_DEPTHWISE_CONV, folded="DepthwiseConv2DBatchNormalization"),
-    "SeparableConv1D": replace(_CONV, shape=windows.separable(1), lower=lowering.separable, slots=_SEPARABLE),
-    "SeparableConv2D": replace(_CONV, shape=windows.separable(2), lower=lowering.separable, slots=_SEPARABLE),
-    "DenseBatchNormalization": replace(_DENSE, **_AS_FOLDED),
-    "Conv1DBatchNormalization": replace(_CONV, shape=windows.conv(1), **_AS_FOLDED),
-    "Conv2DBatchNormalization": replace(_CONV, shape=windows.conv(2), **_AS_FOLDED),
-    "DepthwiseConv2DBatchNormalization": replace(_DEPTHWISE_CONV, **_AS_FOLDED),
+    "Conv3D": replace(_CONV, shape=windows.conv(3), tunable=False, searched=False),
+    "Conv3DTranspose": replace(_TRANSPOSED, shape=windows.transposed(3), tunable=False, searched=False),
     # --- pooling
     **{
         f"MaxPooling{rank}D": LayerClass(shape=windows.pooling(rank), lower=lowering.pool_max)

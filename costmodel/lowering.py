@@ -7,7 +7,7 @@ One function for each sort of layer; `costmodel.layer_classes` says which class 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -123,12 +123,13 @@ def separable(layer: Layer, config: Config) -> Lowering:
     )
 
 
-def folded(layer: Layer, config: Config) -> Lowering:
-    """A layer with its batch normalization folded in: the folded kernel always has a bias."""
-    always = Config(config.layer, {**config.values, "use_bias": True})
-    if layer.class_name.startswith("Dense"):
-        return dense(layer, always)
-    return depthwise(layer, always) if layer.class_name.startswith("Depthwise") else conv(layer, always)
+def folded(rule: Callable[[Layer, Config], Lowering]) -> Callable[[Layer, Config], Lowering]:
+    """The rule of a layer with its batch normalization folded in: the folded kernel always has a bias."""
+
+    def always_biased(layer: Layer, config: Config) -> Lowering:
+        return rule(layer, Config(config.layer, {**config.values, "use_bias": True}))
+
+    return always_biased
 
 
 def _pool_size(layer: Layer, config: Config) -> int:

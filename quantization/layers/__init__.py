@@ -18,12 +18,7 @@ from quantization.layers.convolution import (
     QuantizedSeparableConv2D,
 )
 from quantization.layers.dense import QuantizedDense, QuantizedEmbedding
-from quantization.layers.folded import (
-    QuantizedConv1DBatchNormalization,
-    QuantizedConv2DBatchNormalization,
-    QuantizedDenseBatchNormalization,
-    QuantizedDepthwiseConv2DBatchNormalization,
-)
+from quantization.layers.folded import FOLDED_LAYERS
 from quantization.layers.initializers import RangeInitializer
 from quantization.layers.outputs import (
     AdaptiveActivation,
@@ -52,6 +47,7 @@ __all__ = ["QUANTIZED_LAYERS", "AdaptiveActivation", "QuantizedLayer", "RangeIni
 
 #: Class of a Keras layer -> its quantized twin.
 QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
+    **FOLDED_LAYERS,
     "Activation": QuantizedActivation,
     "Add": QuantizedAdd,
     "Average": QuantizedAverage,
@@ -61,16 +57,12 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "Bidirectional": QuantizedBidirectional,
     "Concatenate": QuantizedConcatenate,
     "Conv1D": QuantizedConv1D,
-    "Conv1DBatchNormalization": QuantizedConv1DBatchNormalization,
     "Conv1DTranspose": QuantizedConv1DTranspose,
     "Conv2D": QuantizedConv2D,
-    "Conv2DBatchNormalization": QuantizedConv2DBatchNormalization,
     "Conv2DTranspose": QuantizedConv2DTranspose,
     "Dense": QuantizedDense,
-    "DenseBatchNormalization": QuantizedDenseBatchNormalization,
     "DepthwiseConv1D": QuantizedDepthwiseConv1D,
     "DepthwiseConv2D": QuantizedDepthwiseConv2D,
-    "DepthwiseConv2DBatchNormalization": QuantizedDepthwiseConv2DBatchNormalization,
     "Embedding": QuantizedEmbedding,
     "GRU": QuantizedGRU,
     "GlobalAveragePooling1D": QuantizedGlobalAveragePooling1D,

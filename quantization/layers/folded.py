@@ -1,4 +1,4 @@
-"""Dense, convolution and depthwise layers that own a batch normalization and quantize the folded kernel.
+"""Dense and convolution layers of every sort that own a batch normalization and quantize the folded kernel.
 
 With z = x.W + b, batch moments (mu_B, var_B), moving ones (mu, var), gamma g and beta be:
 
@@ -17,9 +17,14 @@ from typing import Any, ClassVar, Final
 import keras
 from keras import ops
 
+from quantization.layers import convolution
 from quantization.layers.base import PACKAGE, QuantizedLayer, QuantizerState, quantized_function, replaced
+from quantization.layers.dense import QuantizedDense
 
 FOLDING_MODES: Final = ("ema_stats_folding", "batch_stats_folding")
+
+#: What of a layer may be frozen on its own: its own weights, or the normalization's weights and statistics.
+FROZEN: Final = ("weights", "normalization")
 
 #: Arguments of the batch normalization, passed through by name.
 NORMALIZATION_ARGUMENTS: Final = (
@@ -41,10 +46,15 @@ NORMALIZATION_ARGUMENTS: Final = (
 class FoldedLayer(QuantizedLayer):
     """Mixed into a Keras layer with a kernel: its batch normalization is folded into what is quantized.
 
+    `FOLDED_SLOT` is the slot of the kernel whose output channels are normalized; other kernels are only quantized.
+
     `ema_freeze_delay`: training steps after which the statistics stay as they are; None or negative: never.
-    `folding_mode`: see the module. The other arguments are those of the layer and of `BatchNormalization`.
+    `folding_mode`: see the module. `frozen`: one of `FROZEN`, which is not trained; None: all is. The other arguments
+    are those of the layer and of `BatchNormalization`.
     The number of training steps, minus one, is the weight `iteration`.
     """
+
+    FOLDED_SLOT: ClassVar[str] = "kernel"
 
     def __init__(
         self,
@@ -52,6 +62,7 @@ class FoldedLayer(QuantizedLayer):
         axis: int = -1,
         ema_freeze_delay: int | None = None,
         folding_mode: str = "ema_stats_folding",
+        frozen: str | None = None,
         **kwargs: Any,
     ) -> None:
         normalization = {name: kwargs.pop(name) for name in NORMALIZATION_ARGUMENTS if name in kwargs}
@@ -60,13 +71,18 @@ class FoldedLayer(QuantizedLayer):
             raise ValueError(
                 f"{self._label}: folding_mode must be one of {FOLDING_MODES}, not {folding_mode!r}"
             )
+        if frozen not in (None, *FROZEN):
+            raise ValueError(f"{self._label}: frozen must be one of {FROZEN} or None, not {frozen!r}")
         self.axis = axis
         self.ema_freeze_delay = ema_freeze_delay
         self.folding_mode = folding_mode
+        self.frozen = frozen
         self.counter = QuantizerState(name="counter")
         self.batchnorm = keras.layers.BatchNormalization(
             axis=self._channel_axis, name="batchnorm", dtype="float32", **normalization
         )
+        if frozen == "normalization" or not self.trainable:  # type: ignore[attr-defined]
+            self.batchnorm.trainable = False
 
     @classmethod
     def configured(cls, slot: str, config: Mapping[str, Any]) -> bool:
@@ -87,6 +103,9 @@ class FoldedLayer(QuantizedLayer):
     def build(self, input_shape: Any) -> None:
         """Build the layer, its normalization and the count of steps."""
         super().build(input_shape)
+        if self.frozen == "weights":
+            for variable in self._trainable_variables:  # type: ignore[attr-defined]
+                variable.trainable = False
         self.batchnorm.build(self.compute_output_shape(input_shape))  # type: ignore[attr-defined]
         start = keras.initializers.Constant(-1)
         self.counter.iteration = self.counter.add_weight(
@@ -103,10 +122,12 @@ class FoldedLayer(QuantizedLayer):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The product with the quantized folded kernel, plus the quantized folded bias, activated."""
-        moments = self._training_moments(inputs) if training else self._moving_moments()
-        kernel = self.quantize_slot("kernel", self._folded_kernel(moments.kernel_variance), training)
+        kernels = self._other_kernels(training)
+        moments = self._training_moments(inputs, kernels) if training else self._moving_moments()
+        kernel = self._folded_kernel(moments.kernel_variance)
+        kernels[self.FOLDED_SLOT] = self.quantize_slot(self.FOLDED_SLOT, kernel, training)
         bias = self.quantize_slot("bias", self._folded_bias(moments.mean, moments.variance), training)
-        outputs = ops.cast(self._product(inputs, kernel), "float32")
+        outputs = ops.cast(self._product(inputs, kernels), "float32")
         if moments.correction is not None:
             outputs = outputs * self._along_channels(moments.correction, outputs)
         outputs = ops.cast(outputs + self._along_channels(bias, outputs), self._computing)
@@ -118,8 +139,16 @@ class FoldedLayer(QuantizedLayer):
         return [self._folded_kernel(moments.variance), self._folded_bias(moments.mean, moments.variance)]
 
     def weight_of(self, slot: str) -> Any:
-        """The folded kernel or bias."""
-        return self.get_folded_weights()[("kernel", "bias").index(slot)]
+        """What is quantized in a slot at inference: the folded kernel or bias."""
+        folded = (self.FOLDED_SLOT, "bias")
+        return self.get_folded_weights()[folded.index(slot)] if slot in folded else super().weight_of(slot)
+
+    def _other_kernels(self, training: bool | None) -> dict[str, Any]:
+        """The quantized kernels that the normalization is not folded into."""
+        slots = [
+            slot for slot in self.SLOTS if self._is_weight(slot) and slot not in (self.FOLDED_SLOT, "bias")
+        ]
+        return {slot: self.quantize_slot(slot, self._raw(slot), training) for slot in slots}
 
     def _moving_moments(self) -> _Moments:
         # Statistics are constants to the gradient: on JAX, what was just assigned would still be traced.
@@ -127,9 +156,12 @@ class FoldedLayer(QuantizedLayer):
         variance = ops.stop_gradient(ops.convert_to_tensor(self.batchnorm.moving_variance))
         return _Moments(mean, variance, variance, None)
 
-    def _training_moments(self, inputs: Any) -> _Moments:
+    def _training_moments(self, inputs: Any, kernels: Mapping[str, Any]) -> _Moments:
         """Moments of the batch, which also move the statistics; the moving ones once they are frozen."""
-        outputs = ops.cast(self._product(inputs, self._raw("kernel")), "float32")
+        if self.frozen == "normalization" or not self.trainable:  # type: ignore[attr-defined]
+            return self._moving_moments()
+        raw = {**kernels, self.FOLDED_SLOT: self._raw(self.FOLDED_SLOT)}
+        outputs = ops.cast(self._product(inputs, raw), "float32")
         if self._has_own_bias:
             outputs = outputs + self._along_channels(self._raw("bias"), outputs)
         channel = self._channel_axis % len(outputs.shape)
@@ -158,10 +190,10 @@ class FoldedLayer(QuantizedLayer):
         self.iteration.assign(self.iteration + 1)
         return active
 
-    def _product(self, inputs: Any, kernel: Any) -> Any:
-        """What the layer computes with this kernel, without bias and activation."""
+    def _product(self, inputs: Any, kernels: Mapping[str, Any]) -> Any:
+        """What the layer computes with these kernels, without bias and activation."""
         changes: list[tuple[Any, str, Any]] = [
-            (self, self.SLOTS["kernel"], ops.cast(kernel, self._computing)),
+            *((self, self.SLOTS[slot], ops.cast(value, self._computing)) for slot, value in kernels.items()),
             (self, "bias", None),
             (self, "use_bias", False),
             (self, "activation", keras.activations.linear),
@@ -175,7 +207,7 @@ class FoldedLayer(QuantizedLayer):
         return inverse * ops.convert_to_tensor(self.batchnorm.gamma) if self.batchnorm.scale else inverse
 
     def _folded_kernel(self, variance: Any) -> Any:
-        return self._raw("kernel") * self._along_kernel(self._inverse(variance))
+        return self._raw(self.FOLDED_SLOT) * self._along_kernel(self._inverse(variance))
 
     def _folded_bias(self, mean: Any, variance: Any) -> Any:
         bias = self._raw("bias") if self._has_own_bias else 0.0
@@ -183,10 +215,8 @@ class FoldedLayer(QuantizedLayer):
         return folded + ops.convert_to_tensor(self.batchnorm.beta) if self.batchnorm.center else folded
 
     def _along_kernel(self, factors: Any) -> Any:
-        """One factor per output channel, shaped for the kernel; a depthwise kernel's last two axes make them."""
-        if getattr(self, "depth_multiplier", None) is None:
-            return factors
-        return ops.reshape(factors, (-1, self.depth_multiplier))  # type: ignore[attr-defined]
+        """One factor per output channel, shaped for the kernel, whose last axis they are."""
+        return factors
 
     def _along_channels(self, values: Any, outputs: Any) -> Any:
         shape = [1] * len(outputs.shape)
@@ -220,6 +250,7 @@ class FoldedLayer(QuantizedLayer):
                 "axis": self.axis,
                 "ema_freeze_delay": self.ema_freeze_delay,
                 "folding_mode": self.folding_mode,
+                "frozen": self.frozen,
             }
         )
 
@@ -239,32 +270,101 @@ def _chosen(active: Any, new: Any, old: Any) -> Any:
     return new if active is True else ops.where(active, new, old)
 
 
-_PLAIN: Final = {"kernel": "_kernel", "bias": "bias", "activation": "activation"}
+class FoldedDepthwise(FoldedLayer):
+    """A folded layer whose kernel's last two axes make the output channels."""
+
+    def _along_kernel(self, factors: Any) -> Any:
+        return ops.reshape(factors, (-1, self.depth_multiplier))  # type: ignore[attr-defined]
+
+
+class FoldedTransposed(FoldedLayer):
+    """A folded layer whose kernel's last axis but one is that of its outputs."""
+
+    def _along_kernel(self, factors: Any) -> Any:
+        return ops.expand_dims(factors, -1)
+
+
+class FoldedSeparable(FoldedLayer):
+    """A folded layer of two kernels, of which the pointwise one makes the outputs."""
+
+    FOLDED_SLOT: ClassVar[str] = "pointwise_kernel"
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class QuantizedDenseBatchNormalization(FoldedLayer, keras.layers.Dense):
     """`Dense` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+    SLOTS: ClassVar[Mapping[str, str]] = QuantizedDense.SLOTS
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class QuantizedConv1DBatchNormalization(FoldedLayer, keras.layers.Conv1D):
     """`Conv1D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv1D.SLOTS
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class QuantizedConv2DBatchNormalization(FoldedLayer, keras.layers.Conv2D):
     """`Conv2D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = _PLAIN
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv2D.SLOTS
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedDepthwiseConv2DBatchNormalization(FoldedLayer, keras.layers.DepthwiseConv2D):
+class QuantizedConv1DTransposeBatchNormalization(FoldedTransposed, keras.layers.Conv1DTranspose):
+    """`Conv1DTranspose` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv1DTranspose.SLOTS
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedConv2DTransposeBatchNormalization(FoldedTransposed, keras.layers.Conv2DTranspose):
+    """`Conv2DTranspose` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv2DTranspose.SLOTS
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedDepthwiseConv1DBatchNormalization(FoldedDepthwise, keras.layers.DepthwiseConv1D):
+    """`DepthwiseConv1D` and `BatchNormalization` in one, folded before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedDepthwiseConv1D.SLOTS
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedDepthwiseConv2DBatchNormalization(FoldedDepthwise, keras.layers.DepthwiseConv2D):
     """`DepthwiseConv2D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = {"kernel": "kernel", "bias": "bias", "activation": "activation"}
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedDepthwiseConv2D.SLOTS
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedSeparableConv1DBatchNormalization(FoldedSeparable, keras.layers.SeparableConv1D):
+    """`SeparableConv1D` and `BatchNormalization` in one, folded into the pointwise kernel before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedSeparableConv1D.SLOTS
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedSeparableConv2DBatchNormalization(FoldedSeparable, keras.layers.SeparableConv2D):
+    """`SeparableConv2D` and `BatchNormalization` in one, folded into the pointwise kernel before quantization."""
+
+    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedSeparableConv2D.SLOTS
+
+
+#: Class with a batch normalization folded in -> its quantized layer.
+FOLDED_LAYERS: Final[Mapping[str, type[Any]]] = {
+    cls.__name__.removeprefix("Quantized"): cls
+    for cls in (
+        QuantizedDenseBatchNormalization,
+        QuantizedConv1DBatchNormalization,
+        QuantizedConv2DBatchNormalization,
+        QuantizedConv1DTransposeBatchNormalization,
+        QuantizedConv2DTransposeBatchNormalization,
+        QuantizedDepthwiseConv1DBatchNormalization,
+        QuantizedDepthwiseConv2DBatchNormalization,
+        QuantizedSeparableConv1DBatchNormalization,
+        QuantizedSeparableConv2DBatchNormalization,
+    )
+}

@@ -8,23 +8,22 @@ from typing import Any, Final
 import keras
 from keras import ops
 
-from costmodel.fold import FOLDED
+from costmodel.foldable import FOLDED, UNFOLDED, Call, pairs_of
+from costmodel.foldable import foldable_pairs as pairs_of_network
+from costmodel.network import read_network
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.base import PACKAGE
 from quantization.layers.folded import NORMALIZATION_ARGUMENTS, FoldedLayer
 from quantization.models.convert import plain_class
 from quantization.models.description import build, described_layers, description, layer_name
 
-#: Class with a batch normalization folded in -> the class without.
-_UNFOLDED: Final = {into: plain for plain, into in FOLDED.items()}
+#: Arguments that a folded layer has and the plain one does not.
+_ARGUMENTS: Final = (*NORMALIZATION_ARGUMENTS, "axis", "folding_mode", "ema_freeze_delay", "frozen")
 
 
 def foldable_pairs(model: keras.Model) -> dict[str, str]:
-    """Layer -> the batch normalization after it that can be folded into it.
-
-    The layer must be linear, read by nothing else, no output of the model, and normalized along its channels.
-    """
-    return _pairs(description(model))
+    """Layer -> the batch normalization that can be folded into it, as `costmodel.foldable` defines it."""
+    return {before: name for name, before in _pairs(model, description(model)["config"]).items()}
 
 
 def fold(
@@ -33,61 +32,82 @@ def fold(
     """The model with every foldable pair as one layer that quantizes the folded kernel; weights are carried over.
 
     The layer keeps its name and quantizers, those of the normalization are dropped. Without quantizers the
-    outputs at inference are the same up to float rounding. `folding_mode`, `ema_freeze_delay`: see
-    `quantization.layers.folded`.
+    outputs at inference are the same up to float rounding. What was frozen (`trainable=False`), layer or
+    normalization, stays frozen. `folding_mode`, `ema_freeze_delay`: see `quantization.layers.folded`.
     """
     described = description(model)
-    pairs = _pairs(described)
-    layers = {layer_name(layer): layer for layer in described_layers(described["config"])}
-    how = {"folding_mode": folding_mode, "ema_freeze_delay": ema_freeze_delay}
-    for name, normalization in pairs.items():
-        arguments = {key: layers[normalization]["config"][key] for key in NORMALIZATION_ARGUMENTS}
-        _become(layers[name], FOLDED[_plain(layers[name])])
-        layers[name]["config"].update(arguments, **how)
-        _remove(described, normalization, name)
+    pairs = _pairs(model, described["config"])
+    _fold(described, pairs, {"folding_mode": folding_mode, "ema_freeze_delay": ema_freeze_delay})
     folded = build(described)
+    normalizations = {before: name for name, before in pairs.items()}
     for layer in folded.layers:
         original = model.get_layer(layer.name)
-        if layer.name in pairs:
-            _carry(layer, original, model.get_layer(pairs[layer.name]))
+        if layer.name in normalizations:
+            _carry(layer, original, model.get_layer(normalizations[layer.name]))
         else:
             layer.set_weights(original.get_weights())
     return folded
+
+
+def folded_description(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of `fold` of a model, from the model's: the dict of `model.to_json()` or `model.get_config()`.
+
+    Raises `UnsupportedModel`, and `InvalidNetwork` for what `read_network` refuses.
+    """
+    described = description(config)
+    _fold(described, pairs_of_network(read_network(config)), {})
+    return described
+
+
+def _fold(described: dict[str, Any], pairs: Mapping[str, str], how: Mapping[str, Any]) -> None:
+    """Fold pairs (normalization -> layer) of a description in place; `how`: further arguments of the folded layers."""
+    layers = {layer_name(layer): layer for layer in described_layers(described["config"])}
+    for normalization, before in pairs.items():
+        layer, config = layers[before], layers[normalization]["config"]
+        arguments = {key: config[key] for key in NORMALIZATION_ARGUMENTS if key in config}
+        trained = (layer["config"].get("trainable", True), config.get("trainable", True))
+        _become(layer, FOLDED[_plain(layer)])
+        frozen = {(True, False): "normalization", (False, True): "weights"}.get(trained)
+        layer["config"].update(arguments, **how, trainable=any(trained), frozen=frozen)
+        _remove(described, normalization)
 
 
 def unfold(model: keras.Model) -> keras.Model:
     """The model with every folded layer as the plain quantized one, whose weights are the folded ones."""
     described = description(model)
     for layer in described_layers(described["config"]):
-        plain = _UNFOLDED.get(_plain(layer))
+        plain = UNFOLDED.get(_plain(layer))
         if plain is not None:
             _become(layer, plain)
-            for key in (*NORMALIZATION_ARGUMENTS, "axis", "folding_mode", "ema_freeze_delay"):
+            for key in _ARGUMENTS:
                 layer["config"].pop(key, None)
             layer["config"]["use_bias"] = True
     unfolded = build(described)
     for layer in unfolded.layers:
         original = model.get_layer(layer.name)
         if isinstance(original, FoldedLayer):
-            kernel, bias = original.get_folded_weights()
-            layer.kernel.assign(kernel)
-            layer.bias.assign(ops.reshape(bias, layer.bias.shape))
+            for slot in (name for name in layer.SLOTS if name != "activation"):
+                layer.set_weight(slot, ops.reshape(original.weight_of(slot), layer.weight_of(slot).shape))
+            _carry_state(original, layer)
         else:
             layer.set_weights(original.get_weights())
     return unfolded
 
 
-def _pairs(described: Mapping[str, Any]) -> dict[str, str]:
-    body = described["config"]
+def _pairs(model: keras.Model, body: Mapping[str, Any]) -> dict[str, str]:
     layers = {layer_name(layer): layer for layer in described_layers(body)}
-    ends = _outputs(body)
-    readers = {name: [reader for reader, sources in _sources(body) if name in sources] for name in layers}
-    pairs = {}
-    for name, layer in layers.items():
-        only = readers[name][0] if len(readers[name]) == 1 else None
-        if only is not None and name not in ends and _is_linear(layer) and _normalizes(layers[only], layer):
-            pairs[name] = only
-    return pairs
+    ranks = {layer.name: _rank(layer) for layer in model.layers}  # a Sequential model lists no inputs there
+    calls = [
+        Call(name, _plain(layers[name]), layers[name]["config"], tuple(sources), ranks.get(name, 0))
+        for name, sources in _sources(body)
+    ]
+    return pairs_of(calls, _outputs(body))
+
+
+def _rank(layer: Any) -> int:
+    """Axes of a normalization's input, which it must have been built for; 0 for other layers."""
+    is_normalization = isinstance(layer, keras.layers.BatchNormalization)
+    return int(layer.input_spec.ndim) if is_normalization and layer.input_spec is not None else 0
 
 
 def _sources(body: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
@@ -138,22 +158,6 @@ def _references(value: Any) -> Iterator[list[Any]]:
             yield from _references(item)
 
 
-def _is_linear(layer: Mapping[str, Any]) -> bool:
-    config = layer["config"]
-    quantized = (config.get("quantizers") or {}).get("activation") is not None
-    return _plain(layer) in FOLDED and config.get("activation") in (None, "linear") and not quantized
-
-
-def _normalizes(layer: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether a layer is a normalization along the channels of the one before it."""
-    if _plain(layer) != "BatchNormalization" or layer["config"].get("renorm"):
-        return False
-    rank = {"Dense": None, "Conv1D": 2}.get(_plain(before), 3)
-    first = before["config"].get("data_format") == "channels_first"
-    axis = layer["config"]["axis"]
-    return axis == 1 if first else axis in (-1, rank)
-
-
 def _plain(layer: Mapping[str, Any]) -> str:
     return plain_class(str(layer["class_name"]))
 
@@ -163,20 +167,31 @@ def _become(layer: dict[str, Any], plain: str) -> None:
     layer.update(module=cls.__module__, class_name=cls.__name__, registered_name=f"{PACKAGE}>{cls.__name__}")
 
 
-def _remove(described: dict[str, Any], name: str, instead: str) -> None:
-    """Take a layer out; what read it reads `instead`."""
+def _remove(described: dict[str, Any], name: str) -> None:
+    """Take a layer out; what read it reads what it read."""
     body = described["config"]
-    body["layers"] = [layer for layer in body["layers"] if layer_name(layer) != name]
+    removed = next(layer for layer in body["layers"] if layer_name(layer) == name)
+    body["layers"] = [layer for layer in body["layers"] if layer is not removed]
+    read = [history[0] for node in removed.get("inbound_nodes", []) for history in _histories(node)]
     references = [
         history for layer in body["layers"] for history in _histories(layer.get("inbound_nodes", []))
     ]
     for reference in [*references, *_references(body.get("output_layers", []))]:
         if reference[0] == name:
-            reference[0] = instead
+            reference[0] = read[0]
 
 
 def _carry(folded: Any, layer: Any, normalization: Any) -> None:
-    folded.weight("kernel").assign(layer.kernel)
-    if layer.use_bias:
-        folded.weight("bias").assign(layer.bias)
+    """Copy the weights of a layer and the normalization behind it into the layer that is both."""
+    for slot in (name for name in folded.SLOTS if name != "activation"):
+        path = folded.SLOTS[slot]
+        if slot != "bias" or layer.use_bias:
+            folded.weight(slot).assign(getattr(layer, path))
     folded.batchnorm.set_weights(normalization.get_weights()[: len(folded.batchnorm.weights)])
+    _carry_state(layer, folded)
+
+
+def _carry_state(source: Any, target: Any) -> None:
+    """Copy the variables of quantizers: trained thresholds, noise factors."""
+    if hasattr(source, "quantizer_state") and hasattr(target, "quantizer_state"):
+        target.quantizer_state.set_weights(source.quantizer_state.get_weights())

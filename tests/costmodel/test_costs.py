@@ -9,7 +9,8 @@ from costmodel.costs import COSTS, UNITS, CostSettings, network_cost
 from costmodel.data_type import DataType, NumberFormat
 from costmodel.energy import prepare, price
 from costmodel.errors import InvalidNetwork, InvalidSettings
-from costmodel.fold import FOLDED, foldable, folded
+from costmodel.fold import folded
+from costmodel.foldable import FOLDED, foldable_pairs
 from costmodel.network import read_network
 from costmodel.settings import EnergySettings
 from tests.costmodel.build import EXAMPLES, functional, layer, ready, single, source
@@ -241,7 +242,7 @@ def test_folding_a_last_normalization_moves_the_output():
 def test_a_normalization_behind_a_function_does_not_fold():
     network = folding(activation="relu")
 
-    assert not foldable(network, network.layer("n"))
+    assert foldable_pairs(network) == {}
     assert folded(network) == network
     with pytest.raises(InvalidNetwork, match="'n': cannot be folded"):
         folded(network, ["n"])
@@ -257,4 +258,4 @@ def test_a_normalization_of_a_tensor_others_read_does_not_fold():
         )
     )
 
-    assert not foldable(network, network.layer("n"))
+    assert foldable_pairs(network) == {}
