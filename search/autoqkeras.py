@@ -137,7 +137,8 @@ def _read_goal(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
         raise _fault("/goal", 'must be {"type": "energy" or "bits", "params": {...}}')
     params = dict(value.get("params") or {})
     if value["type"] == "bits":
-        job["goal"] = {"kind": "bits", "accounting": "qtools", **_accepted(params, _BITS_PARAMS, quirks)}
+        goal = {"kind": "bits", "accounting": "qtools", "unquantized": "reference"}
+        job["goal"] = goal | _accepted(params, _BITS_PARAMS, quirks)
         return
     goal = {"kind": "energy", "profile": QKERAS_PROFILE, **_ENERGY_DEFAULTS}
     process = params.pop("process", "horowitz")
@@ -172,6 +173,7 @@ _ENERGY_DEFAULTS: Final[Mapping[str, Any]] = {
     "rd_wr_on_io": [True, True],
     "reference_internal": "fp32",
     "reference_accumulator": "fp32",
+    "unquantized": "reference",
 }
 
 

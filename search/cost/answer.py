@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from costmodel.costs import UNITS, CostSettings, network_cost
@@ -166,9 +166,10 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
         raise InvalidSpec(problems)
     original = prepare(network)
     prepared = _resized(spec, original)
+    unquantized = original if spec.reference_model is None else _reference_network(spec, uploads)
     types = _types(spec)
     try:
-        reference = price_reference(original, reference_settings.energy)
+        reference = price_reference(unquantized, reference_settings.energy)
         if types is None:
             settings, report = reference_settings, price_reference(prepared, reference_settings.energy)
         else:
@@ -182,6 +183,18 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     if not math.isfinite(report.total_pj + reference.total_pj):
         raise InvalidSpec([_infinite_price(spec)])
     return Priced(spec, model, prepared, settings, types, report, reference)
+
+
+def _reference_network(spec: CostSpec, uploads: UploadLookup) -> Prepared:
+    """The network that the reference is of, where that is not the model."""
+    assert spec.reference_model is not None
+    try:
+        return prepare(models.priceable(resolve_model(spec.reference_model, uploads)))
+    except InvalidSpec as error:
+        problems = [
+            replace(p, pointer=p.pointer.replace("/model", "/reference_model", 1)) for p in error.problems
+        ]
+        raise InvalidSpec(problems) from error
 
 
 def _infinite_price(spec: CostSpec) -> Problem:

@@ -9,19 +9,17 @@ from typing import Final
 
 from cachetools import LRUCache, cachedmethod
 
-from costmodel.bits import BitsReport, BitsSettings, model_bits, reference_bits
+from costmodel.bits import BitsReport, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
 from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
-from costmodel.memory import Storage
 from costmodel.network import Network
-from costmodel.propagation import reference_type
-from costmodel.settings import EnergySettings
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
-from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
+from search.spec.cost import goal_options
+from search.spec.goals import BitsGoal, CountGoal, EnergyGoal, Goal
 from search.spec.oracle import Constraints
 
 #: Networks of other widths that are kept; a random search rarely proposes the same widths twice.
@@ -29,9 +27,6 @@ _CACHED_NETWORKS: Final = 64
 
 #: The widths that differ from the network's own: layer and width, in order.
 _Widths = tuple[tuple[str, int], ...]
-
-#: Positions in AutoQKeras' two-element lists.
-_REFERENCE, _TRIAL = 0, 1
 
 
 class Pricer:
@@ -43,11 +38,10 @@ class Pricer:
 
     def __init__(self, goal: Goal, network: Network) -> None:
         self._goal = goal
-        self._energy = goal if isinstance(goal, EnergyGoal) else EnergyGoal()
         try:
-            self._bits = _bits_settings(goal if isinstance(goal, BitsGoal) else BitsGoal())
-            self.reference_settings = _energy_settings(self._energy, _REFERENCE)
-            self.trial_settings = _energy_settings(self._energy, _TRIAL)
+            self.reference_settings, self.trial_settings = (
+                options.cost_settings() for options in goal_options(goal)
+            )
             self._prepared = prepare(network)
         except CostError as error:
             raise InvalidSpec([Problem(_pointer(error), str(error))]) from error
@@ -57,14 +51,15 @@ class Pricer:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the goal."""
-        if self._energy.profile == QKERAS_PROFILE and self._energy.stress != 1:
+        goal = self._goal
+        if isinstance(goal, EnergyGoal) and goal.profile == QKERAS_PROFILE and goal.stress != 1:
             return (f"the profile {QKERAS_PROFILE} ignores goal.stress for energy, as QKeras does",)
         return ()
 
     def reference(self) -> Cost:
         """The cost of the float network. Raises `InvalidSpec` if it is 0: no trial could cost less."""
-        report = price_reference(self._prepared, self.reference_settings)
-        bits = reference_bits(self._prepared.network, self._bits)
+        report = price_reference(self._prepared, self.reference_settings.energy)
+        bits = reference_bits(self._prepared.network, self.reference_settings.bits)
         count = self._count(self._prepared, None, self.reference_settings)
         cost = self._cost(report, bits, count)
         if cost.value <= 0:
@@ -77,8 +72,8 @@ class Pricer:
         types = data_types(assignment)
         try:
             prepared = self._with_widths(assignment)
-            report = price(prepared, types, self.trial_settings)
-            bits = model_bits(prepared.network, types, self._bits)
+            report = price(prepared, types, self.trial_settings.energy)
+            bits = model_bits(prepared.network, types, self.trial_settings.bits)
             return self._cost(report, bits, self._count(prepared, types, self.trial_settings))
         except (InvalidNetwork, InvalidTypes) as error:
             raise Infeasible(str(error)) from error
@@ -105,13 +100,13 @@ class Pricer:
         if isinstance(self._goal, BitsGoal):
             return [self._bits_of(prepared, assignment) for assignment in assignments]
         try:
-            return [*price_many(prepared, map(data_types, assignments), self.trial_settings)]
+            return [*price_many(prepared, map(data_types, assignments), self.trial_settings.energy)]
         except (InvalidNetwork, InvalidTypes):
             return [self._value(assignment) for assignment in assignments]
 
     def _bits_of(self, prepared: Prepared, assignment: Assignment) -> float | None:
         try:
-            return float(model_bits(prepared.network, data_types(assignment), self._bits).total)
+            return float(model_bits(prepared.network, data_types(assignment), self.trial_settings.bits).total)
         except (InvalidNetwork, InvalidTypes):
             return None
 
@@ -137,12 +132,12 @@ class Pricer:
         return self._prepared.resized(assignment.widths)
 
     def _count(
-        self, prepared: Prepared, types: Mapping[str, SlotTypes] | None, energy: EnergySettings
+        self, prepared: Prepared, types: Mapping[str, SlotTypes] | None, settings: CostSettings
     ) -> float | None:
         """The count of a `CountGoal`; None under other goals. `types` None: of the reference."""
         if not isinstance(self._goal, CountGoal):
             return None
-        return network_cost(self._goal.kind, prepared, types, CostSettings(energy=energy, bits=self._bits))
+        return network_cost(self._goal.kind, prepared, types, settings)
 
     def _cost(self, report: EnergyReport, bits: BitsReport, count: float | None) -> Cost:
         layers = tuple(layer.energy for layer in report.layers)
@@ -170,32 +165,6 @@ def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
         layer: {slot: None if spec is None else spec.data_type() for slot, spec in slots.items()}
         for layer, slots in assignment.quantizers.items()
     }
-
-
-def _energy_settings(goal: EnergyGoal, position: int) -> EnergySettings:
-    internal = reference_type(goal.reference_internal)
-    trial_source = None if goal.source_quantizers is None else goal.source_quantizers.data_type()
-    return EnergySettings(
-        profile=goal.profile,
-        source=trial_source if position == _TRIAL else internal,
-        parameters_on_memory=Storage(goal.parameters_on_memory[position]),
-        activations_on_memory=Storage(goal.activations_on_memory[position]),
-        min_sram_size_bits=goal.min_sram_size[position],
-        rd_wr_on_io=goal.rd_wr_on_io[position],
-        internal=internal,
-        accumulator=reference_type(goal.reference_accumulator),
-        inference=goal.trained_model and position == _TRIAL,
-    )
-
-
-def _bits_settings(goal: BitsGoal) -> BitsSettings:
-    return BitsSettings(
-        input_bits=goal.input_bits,
-        output_bits=goal.output_bits,
-        ref_bits=goal.ref_bits,
-        config=goal.config,
-        accounting=goal.accounting,
-    )
 
 
 def _pointer(error: CostError) -> str:

@@ -10,7 +10,7 @@ from search.cost.pricing import Pricer
 from search.history import Assignment
 from search.scoring.best import best_first
 from search.scoring.forgiving_factor import forgiving_factor
-from search.spec.job import Goal
+from search.spec.goals import Goal
 from search.spec.objective import Direction
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from search.spec.job import EnergyGoal, Goal, SearchSpec
+from search.spec.goals import EnergyGoal, Goal
+from search.spec.job import SearchSpec
 from search.spec.objective import MAXIMIZE, MINIMIZE, Direction
 
 __all__ = ["MAXIMIZE", "MINIMIZE", "SMALLEST_FACTOR", "ForgivingFactor", "factor_of", "forgiving_factor"]

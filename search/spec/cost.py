@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from costmodel.bits import BitsSettings
 from costmodel.costs import CostSettings
-from costmodel.data_type import DataType
 from costmodel.errors import InvalidProfile, InvalidSettings
 from costmodel.memory import Storage
 from costmodel.propagation import reference_type
 from costmodel.settings import EnergySettings
 from costmodel.technology import DEFAULT_PROFILE, parse_profile
-from quantization.specs.parse import Quantizer, QuantizerSpec
+from quantization.specs.parse import Quantizer
 from search.errors import InvalidSpec, Problem
 from search.spec.base import MAX_LAYERS, Frozen
-from search.spec.job import BITS_ACCOUNTING, BitsGoal, BitsPart, EnergyGoal, Goal, Memory, Model
+from search.spec.goals import BITS_ACCOUNTING, BitsGoal, BitsPart, EnergyGoal, Goal, Memory
+from search.spec.job import Model
+from search.spec.types import NamedType, Source, TypeName
 
-TypeName = Literal["fp32", "fp16", "int8", "int16", "int32"]
 CostName = Literal[
     "energy",
     "bits",
@@ -40,27 +40,6 @@ COST_NAMES: Final[tuple[CostName, ...]] = get_args(CostName)
 
 Bits = Annotated[int, Field(ge=1, le=64)]
 _Size = Annotated[int, Field(ge=1)]
-
-
-def _named_source(value: Any) -> Any:
-    """The name of a type as an object with that name; anything else is left to be read as a quantizer."""
-    return {"name": value} if isinstance(value, str) and value in get_args(TypeName) else value
-
-
-class NamedType(Frozen):
-    """A numeric type by its name."""
-
-    name: TypeName = Field(
-        description="fp32, fp16, or fixed point: int8 (8 bits, 0 of them integer), int16 (16, 7), int32 (32, 10)"
-    )
-
-    def data_type(self) -> DataType:
-        """The type with this name."""
-        return reference_type(self.name)
-
-
-#: The type of the network's inputs: a name or a quantizer.
-Source = Annotated[NamedType | Quantizer, BeforeValidator(_named_source, json_schema_input_type=str)]
 
 
 class BitsOptions(Frozen):
@@ -122,13 +101,17 @@ class CostOptions(Frozen):
     def settings(self, pointer: str = "/settings") -> CostSettings:
         """The settings of the cost model. Raises `InvalidSpec`, with pointers below `pointer`, for invalid ones."""
         try:
-            return CostSettings(self._energy(), self._bits())
+            return self.cost_settings()
         except InvalidProfile as error:
             path = "".join(f"/{part}" for part in error.field.split(".")) if error.field else ""
             raise InvalidSpec([Problem(f"{pointer}/profile{path}", str(error))]) from error
         except InvalidSettings as error:
             part = "/bits" if error.field.startswith("config") else ""
             raise InvalidSpec([Problem(f"{pointer}{part}/{error.field}", error.reason)]) from error
+
+    def cost_settings(self) -> CostSettings:
+        """As `settings`, with the errors of the cost model."""
+        return CostSettings(self._energy(), self._bits())
 
     def _energy(self) -> EnergySettings:
         profile = self.profile if isinstance(self.profile, str) else parse_profile(self.profile)
@@ -165,8 +148,8 @@ class CostSpec(Frozen):
     quantizers: dict[str, LayerQuantizers] | None = Field(
         None,
         max_length=MAX_LAYERS,
-        description="layer -> slot -> quantizer (null: not quantized), or the contents of a trial's `quantizers.json`;"
-        " null: nothing is quantized",
+        description="layer -> slot -> quantizer (null: not quantized), or the contents of a trial's `quantizers.json`,"
+        " which also states the settings that its job priced it by; null: nothing is quantized",
     )
     widths: dict[str, Annotated[int, Field(ge=1)]] = Field(
         {},
@@ -176,6 +159,9 @@ class CostSpec(Frozen):
     settings: CostOptions = Field(CostOptions(), description="how the network is priced")
     reference: CostOptions | None = Field(
         None, description="how the reference is priced; null: as `settings`"
+    )
+    reference_model: Model | None = Field(
+        None, description="the network of the reference; null: `model`, with the widths that it states"
     )
     costs: tuple[CostName, ...] = Field(
         COST_NAMES, max_length=100, description="the costs to compute; one named twice is computed once"
@@ -195,7 +181,8 @@ class CostSpec(Frozen):
         quantizers, widths = from_document(value["quantizers"])
         stated = value.get("widths", {})
         merged = widths | stated if isinstance(stated, dict) else stated
-        return {**value, "quantizers": quantizers, "widths": merged}
+        options = written_options(value["quantizers"])
+        return {**options, **value, "quantizers": quantizers, "widths": merged}
 
 
 def is_quantizer_document(value: Any) -> bool:
@@ -223,6 +210,30 @@ def from_document(document: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]
     return quantizers, widths
 
 
+#: What `cost` in a trial's `quantizers.json` may say, as fields of `CostSpec`.
+_WRITTEN: Final = ("settings", "reference", "reference_model")
+
+
+def written_options(document: Mapping[str, Any]) -> dict[str, Any]:
+    """How the trial of a `quantizers.json` was priced, as fields of `CostSpec`; empty in files of older versions."""
+    options = document.get("cost")
+    return (
+        {name: options[name] for name in _WRITTEN if name in options} if isinstance(options, Mapping) else {}
+    )
+
+
+def options_document(goal: Goal, reference: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What `written_options` reads: how a job with this goal prices a trial and its reference.
+
+    `reference`: the architecture of the reference; None where the trial's differs from it in its quantizers only.
+    """
+    of_reference, of_trial = (options.model_dump(mode="json") for options in goal_options(goal))
+    document: dict[str, Any] = {"settings": of_trial, "reference": of_reference}
+    if reference is not None:
+        document["reference_model"] = {"kind": "architecture", "config": dict(reference)}
+    return document
+
+
 def _written(entry: Any) -> Any:
     """The quantizer as an object, where an entry states it both as text and as an object."""
     return entry["structured"] if isinstance(entry, Mapping) and "structured" in entry else entry
@@ -230,33 +241,63 @@ def _written(entry: Any) -> Any:
 
 def goal_options(goal: Goal) -> tuple[CostOptions, CostOptions]:
     """The options by which a job with this goal prices its reference and its trials."""
-    energy = goal if isinstance(goal, EnergyGoal) else EnergyGoal()
-    size = goal if isinstance(goal, BitsGoal) else BitsGoal()
-    bits = BitsOptions(
-        input_bits=size.input_bits,
-        output_bits=size.output_bits,
-        ref_bits=size.ref_bits,
-        config=size.config,
-        accounting=size.accounting,
-    )
-    reference, trial = (
-        CostOptions(
-            profile=energy.profile,
-            parameters_on_memory=energy.parameters_on_memory[position],
-            activations_on_memory=energy.activations_on_memory[position],
-            min_sram_size_bits=energy.min_sram_size[position],
-            rd_wr_on_io=energy.rd_wr_on_io[position],
-            source=source,
-            internal=energy.reference_internal,
-            accumulator=energy.reference_accumulator,
-            inference=energy.trained_model and position == 1,
-            bits=bits,
-        )
-        for position, source in enumerate(_sources(energy))
-    )
-    return reference, trial
+    return _reference_options(goal), _trial_options(goal)
 
 
-def _sources(goal: EnergyGoal) -> tuple[NamedType | QuantizerSpec, NamedType | QuantizerSpec | None]:
-    """Types of the inputs: in the reference `reference_internal`, in trials the goal's `source_quantizers`."""
-    return NamedType(name=goal.reference_internal), goal.source_quantizers
+def _reference_options(goal: Goal) -> CostOptions:
+    energy, size = _energy_goal(goal), _bits_goal(goal)
+    return CostOptions(
+        **_options(goal, 0),
+        source=NamedType(name=energy.reference_internal),
+        internal=energy.reference_internal,
+        accumulator=energy.reference_accumulator,
+        bits=_bits_options(size, size.ref_bits),
+    )
+
+
+def _trial_options(goal: Goal) -> CostOptions:
+    """Tensors that stay float count as `unquantized`."""
+    energy, size = _energy_goal(goal), _bits_goal(goal)
+    internal, accumulator, ref_bits = energy.reference_internal, energy.reference_accumulator, size.ref_bits
+    if goal.unquantized != "reference":
+        internal = accumulator = goal.unquantized
+        ref_bits = reference_type(goal.unquantized).bits
+    return CostOptions(
+        **_options(goal, 1),
+        source=energy.source_quantizers,
+        internal=internal,
+        accumulator=accumulator,
+        inference=energy.trained_model,
+        bits=_bits_options(size, ref_bits),
+    )
+
+
+def _options(goal: Goal, position: int) -> dict[str, Any]:
+    """What a goal states as a pair of reference (0) and trial (1)."""
+    energy = _energy_goal(goal)
+    return {
+        "profile": energy.profile,
+        "parameters_on_memory": energy.parameters_on_memory[position],
+        "activations_on_memory": energy.activations_on_memory[position],
+        "min_sram_size_bits": energy.min_sram_size[position],
+        "rd_wr_on_io": energy.rd_wr_on_io[position],
+    }
+
+
+def _energy_goal(goal: Goal) -> EnergyGoal:
+    """The goal, or for another kind the defaults: trials of every job have an energy."""
+    return goal if isinstance(goal, EnergyGoal) else EnergyGoal()
+
+
+def _bits_goal(goal: Goal) -> BitsGoal:
+    return goal if isinstance(goal, BitsGoal) else BitsGoal()
+
+
+def _bits_options(goal: BitsGoal, ref_bits: int) -> BitsOptions:
+    return BitsOptions(
+        input_bits=goal.input_bits,
+        output_bits=goal.output_bits,
+        ref_bits=ref_bits,
+        config=goal.config,
+        accounting=goal.accounting,
+    )

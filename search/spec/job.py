@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from quantization.specs.parse import Quantizer
 from search.spec.base import Frozen, kind_name
 from search.spec.filters import FilterTuning, LayerSelection
+from search.spec.goals import EnergyGoal, Goal
 from search.spec.limits import MAX_NAME, Limits
 from search.spec.objective import Objective, ObjectiveSpec
 from search.spec.oracle import (
@@ -185,103 +185,6 @@ Data = Annotated[
     Field(discriminator="kind"),
     BeforeValidator(kind_name),
 ]
-
-
-# --- goal ----------------------------------------------------------------------------------------------------------
-
-Memory = Literal["sram", "dram", "fixed"]
-
-#: [reference, trial], as AutoQKeras writes two-element lists.
-MemoryPair = tuple[Memory, Memory]
-
-
-class _GoalOptions(Frozen):
-    """How the score trades the metric for the cost (AutoQKeras' forgiving factor)."""
-
-    delta_p: float = Field(
-        8.0,
-        ge=0,
-        le=100,
-        description="percent of the metric that a trial may lose each time its cost is divided by `rate`",
-    )
-    delta_n: float = Field(
-        8.0,
-        ge=0,
-        le=100,
-        description="percent of the metric that a trial must gain each time its cost is multiplied by `rate`",
-    )
-    rate: float = Field(2.0, gt=1, le=1e6, description="ratio of costs that `delta_p` and `delta_n` refer to")
-    stress: float = Field(
-        1.0,
-        gt=0,
-        le=1e6,
-        description="factor on the reference cost; below 1 the score asks for cheaper networks",
-    )
-
-
-class EnergyGoal(_GoalOptions):
-    """Energy of one inference in picojoules, by a model after Horowitz. Pairs are [reference, trial]."""
-
-    kind: Literal["energy"] = "energy"
-    profile: str = Field(
-        "horowitz",
-        max_length=100,
-        description="energy profile: horowitz (45 nm), 7nm, or horowitz-qkeras, which reproduces QKeras' energies",
-    )
-    parameters_on_memory: MemoryPair = Field(("sram", "sram"), description="memory that holds the parameters")
-    activations_on_memory: MemoryPair = Field(
-        ("sram", "sram"), description="memory that holds the activations"
-    )
-    min_sram_size: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = Field(
-        (0, 0), description="size in bits of the smallest on-chip memory; smaller ones are priced as this one"
-    )
-    rd_wr_on_io: tuple[bool, bool] = Field(
-        (False, False), description="true: the inputs and outputs of the network are in DRAM"
-    )
-    source_quantizers: Quantizer | None = Field(
-        None, description="quantizer of the input in trials; null: 8-bit fixed point"
-    )
-    reference_internal: Literal["fp16", "fp32", "int8"] = Field(
-        "int8",
-        description="type of parameters and activations that are not quantized, and of all in the reference",
-    )
-    reference_accumulator: Literal["int16", "int32", "fp16", "fp32"] = Field(
-        "int32", description="type of sums in layers that are not quantized, and of all in the reference"
-    )
-    trained_model: bool = Field(
-        False,
-        description="true: price power-of-two weights of trials by the distinct values they have after training",
-    )
-
-
-BitsPart = Literal["parameters", "activations"]
-
-BITS_ACCOUNTING: Final = "qtools: count as AutoQKeras does, which ignores layers that it does not support"
-
-
-class BitsGoal(_GoalOptions):
-    """Size of the model in bits: parameters and activations."""
-
-    kind: Literal["bits"] = "bits"
-    input_bits: int = Field(8, ge=1, le=64, description="bits of an element of the input")
-    output_bits: int = Field(8, ge=1, le=64, description="bits of an element of a softmax or sigmoid output")
-    ref_bits: int = Field(
-        8, ge=1, le=64, description="bits of an element of everything that is not quantized"
-    )
-    config: dict[str, tuple[BitsPart, ...]] = Field(
-        {"default": ("parameters", "activations")},
-        description="parts that count, by layer class; `default` applies to all other classes",
-    )
-    accounting: Literal["corrected", "qtools"] = Field("corrected", description=BITS_ACCOUNTING)
-
-
-class CountGoal(_GoalOptions):
-    """A cost without an energy profile: bytes, MACs, bit operations (BOPs, EBOPs), or peak activation bits."""
-
-    kind: Literal["bytes", "macs", "bops", "ebops", "peak_activation_bits"]
-
-
-Goal = Annotated[EnergyGoal | BitsGoal | CountGoal, Field(discriminator="kind")]
 
 
 # --- search --------------------------------------------------------------------------------------------------------

@@ -11,7 +11,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 #: Field, as names from the top of a specification -> how versions without the field acted.
-EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType({})
+EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
+    {
+        ("goal", "unquantized"): "reference",
+    }
+)
 
 
 def completed(

@@ -37,7 +37,8 @@ from search.data.files import DataFault, inside, read_array, read_headers
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.space.choices import Label
-from search.spec.job import BitsGoal, EnergyGoal, Goal, NpzData, SpikingDigitsData
+from search.spec.goals import BitsGoal, EnergyGoal, Goal
+from search.spec.job import NpzData, SpikingDigitsData
 from search.spec.resolved import DataFile, ResolvedData
 from search.spec.spiking import XyloModel
 

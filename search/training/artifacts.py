@@ -21,11 +21,14 @@ from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, 
 _SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")
 
 
-def save(model: keras.Model, data: Dataset, folder: Path) -> None:
-    """Write the trained model, its quantizers, its integer weights and the preprocessing of its inputs."""
+def save(model: keras.Model, data: Dataset, folder: Path, cost: Mapping[str, Any] | None = None) -> None:
+    """Write the trained model, its quantizers, its integer weights and the preprocessing of its inputs.
+
+    `cost`: how the trial was priced (`options_document`); None for a float model.
+    """
     _cache_saving_skiplists()
     model.save(folder / MODEL_FILE)
-    _write_json(folder / QUANTIZERS_FILE, quantizer_document(model))
+    _write_json(folder / QUANTIZERS_FILE, quantizer_document(model, cost))
     arrays: dict[str, Any] = export_integers(model)
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
     scaling = {"subtract": list(data.scaling.subtract), "divide_by": data.scaling.divide_by}
@@ -59,14 +62,16 @@ def _target_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:
     return {"targets": {name: scaling and asdict(scaling) for name, scaling in outputs}}
 
 
-def quantizer_document(model: keras.Model) -> dict[str, Any]:
+def quantizer_document(model: keras.Model, cost: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Every layer with its class, its width and the quantizers of its slots, as text and by field.
 
-    `architecture` is the float network at these widths, so that the cost can be computed from the file alone.
+    `architecture` is the float network at these widths and `cost` how the job prices it, so that the cost can be
+    computed from the file alone.
     """
     quantizers = read_quantizers(model)
     return {
         "architecture": plain_description(model),
+        **({} if cost is None else {"cost": dict(cost)}),
         "layers": [
             {
                 "name": layer.name,

@@ -20,6 +20,7 @@ from search.networks.architecture import architecture
 from search.plan import Plan
 from search.process import collect_sometimes, freeze_imports
 from search.scoring.forgiving_factor import factor_of
+from search.spec.cost import options_document
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model, rate_of
 from search.training.epochs import Stopwatch, TrainingRun, train_epochs, untrained_metric
@@ -127,7 +128,7 @@ class _Trial:
         factor = factor_of(self._plan.spec)
         best, model = max(trained, key=lambda pair: factor.merit(pair[0].metric))
         with self._stopwatch.timing("save"):
-            save(model, self._data, folder)
+            save(model, self._data, folder, self._cost_options())
         executions = tuple(execution for execution, _ in trained)
         return Measurement(
             metric=statistics.fmean(execution.metric for execution in executions),
@@ -136,6 +137,12 @@ class _Trial:
             durations_s=self._stopwatch.seconds,
             best_epoch=best.best_epoch,
             executions=executions if len(executions) > 1 else (),
+        )
+
+    def _cost_options(self) -> dict[str, Any]:
+        """How the trial is priced; with the network of the reference where widths differ from it."""
+        return options_document(
+            self._plan.spec.goal, self._config if self._request.assignment.widths else None
         )
 
     def _execute(

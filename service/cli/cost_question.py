@@ -6,7 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ import yaml
 from costmodel.errors import InvalidProfile
 from costmodel.technology import PROFILES, Technology, load_profile, profile_file
 from search.networks.zoo import ZOO
-from search.spec.cost import goal_options
+from search.spec.cost import goal_options, is_quantizer_document, written_options
 from service.parsing import CostRequest, parse_cost_request, parse_submission
 
 #: A larger file cannot be the description of a network.
@@ -50,8 +50,7 @@ class _ModelArgument:
 
     model: Any
     quantizers: Any = None
-    settings: Mapping[str, Any] | None = None
-    reference: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  #: settings, reference, reference_model
 
 
 def question(arguments: CostArguments) -> CostRequest:
@@ -60,15 +59,13 @@ def question(arguments: CostArguments) -> CostRequest:
         raise Unusable("--reference and --quantizers exclude each other")
     model = _model(arguments.model)
     changes = _changes(arguments)
-    document: dict[str, Any] = {
-        "model": model.model,
-        "settings": {**(model.settings or {}), **changes},
-        "explain": arguments.explain,
-        "types": arguments.types,
-    }
-    if model.reference is not None:
-        document["reference"] = {**model.reference, **changes}
     quantizers = model.quantizers if arguments.quantizers is None else read(arguments.quantizers)
+    written = written_options(quantizers) if is_quantizer_document(quantizers) else {}
+    document: dict[str, Any] = {"model": model.model, **written, **model.options}
+    for name in ("settings", "reference"):
+        if name in document or name == "settings":
+            document[name] = {**document.get(name, {}), **changes}
+    document |= {"explain": arguments.explain, "types": arguments.types}
     if quantizers is not None and not arguments.reference:
         document["quantizers"] = quantizers
     return parse_cost_request(_encoded(document, arguments.model))
@@ -79,12 +76,12 @@ def _changes(arguments: CostArguments) -> dict[str, Any]:
     settings = {name: value for name, value in (arguments.settings or {}).items() if value is not None}
     if arguments.profile is not None:
         settings["profile"] = _profile(arguments.profile)
-    for field, option, size in (
+    for name, option, size in (
         ("min_sram_size_bits", "--min-sram-size", arguments.min_sram_size),
         ("capacity_bits", "--capacity", arguments.capacity),
     ):
         if size is not None:
-            settings[field] = size_bits(size, option)
+            settings[name] = size_bits(size, option)
     return settings
 
 
@@ -175,4 +172,4 @@ def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
     """The network of a job, priced as its goal says."""
     spec = parse_submission(_encoded(document, name)).spec
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
-    return _ModelArgument(document["model"], settings=trial, reference=reference)
+    return _ModelArgument(document["model"], options={"settings": trial, "reference": reference})

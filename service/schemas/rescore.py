@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from search.spec.base import Frozen
-from search.spec.job import Goal
+from search.spec.goals import Goal
 from service.schemas.jobs import PointView, View
 
 

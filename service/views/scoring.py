@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from search.scoring.forgiving_factor import forgiving_factor
 from search.scoring.vectorized import Floats, scores
-from search.spec.job import Goal
+from search.spec.goals import Goal
 from search.spec.objective import Objective
 from service.store.models import Job
 from service.store.reading import Scoring

@@ -33,7 +33,7 @@ def main(folder: Path) -> None:
         )
     }
     energy = price(
-        prepare(as_network.network(model)), as_network.types(model), prepared.pricer.trial_settings
+        prepare(as_network.network(model)), as_network.types(model), prepared.pricer.trial_settings.energy
     )
     print(json.dumps({**metrics, "energy_pj": energy.energy_pj}))
 

@@ -42,7 +42,8 @@ from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of, forgiving_factor
 from search.scoring.pareto import Point, dominates, front
 from search.space.choices import choices
-from search.spec.job import EnergyGoal, SearchSpec
+from search.spec.goals import EnergyGoal
+from search.spec.job import SearchSpec
 from search.spec.oracle import MedianStopping
 from search.training.build import assemble
 from search.training.request import TrainingRequest

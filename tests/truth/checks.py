@@ -17,8 +17,9 @@ from search.cost.answer import price_network
 from search.cost.pricing import Pricer, cost_unit
 from search.history import Assignment, Cost
 from search.networks.architecture import architecture
-from search.spec.cost import CostSpec, goal_options
-from search.spec.job import EnergyGoal, SearchSpec
+from search.spec.cost import CostSpec, goal_options, options_document
+from search.spec.goals import EnergyGoal
+from search.spec.job import SearchSpec
 from search.training.artifacts import quantizer_document
 from tests.truth.networks import Drawn, random_assignment, random_job
 
@@ -66,14 +67,8 @@ def model_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
 
 def file_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
     """The price that `fewbits cost` gives of the file written with a trial."""
-    document: Any = json.loads(json.dumps(quantizer_document(model)))
-    reference, trial = goal_options(spec.goal)
-    request = {
-        "model": {"kind": "architecture", "config": document["architecture"]},
-        "quantizers": document,
-        "settings": trial.model_dump(mode="json"),
-        "reference": reference.model_dump(mode="json"),
-    }
+    document: Any = json.loads(json.dumps(quantizer_document(model, options_document(spec.goal))))
+    request = {"model": {"kind": "architecture", "config": document["architecture"]}, "quantizers": document}
     answer = price_network(CostSpec.model_validate(request)).answer()
     return {
         "value": answer.costs[_cost_name(spec)].value,

@@ -22,7 +22,8 @@ from search.networks.zoo import zoo_config
 from search.plans.kinds import plan
 from search.space.slots import searched_slots
 from search.spec.cost import COST_NAMES, CostSpec, goal_options
-from search.spec.job import BitsGoal, EnergyGoal, Goal, ZooModel
+from search.spec.goals import BitsGoal, EnergyGoal, Goal
+from search.spec.job import ZooModel
 from tests.search.conftest import small_spec
 from tests.search.nets import functional, layer, residual
 

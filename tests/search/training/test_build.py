@@ -54,7 +54,7 @@ def test_the_built_model_costs_what_its_assignment_was_priced_at(small_plan: Pla
     assignment = assignments(small_plan, 6)[index]
     model = assembled(small_plan, assignment)
     built = price(
-        prepare(as_network.network(model)), as_network.types(model), small_plan.pricer.trial_settings
+        prepare(as_network.network(model)), as_network.types(model), small_plan.pricer.trial_settings.energy
     )
     assert built.energy_pj == small_plan.pricer.price(assignment).energy_pj
 

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from search.cost.pricing import Pricer
 from search.results.rescoring import UnscoredTrial, rescore
 from search.scoring.forgiving_factor import forgiving_factor
-from search.spec.job import BitsGoal, CountGoal, EnergyGoal, Goal
+from search.spec.goals import BitsGoal, CountGoal, EnergyGoal, Goal
 from service.client import Invalid, NotFound, SearchClient
 from tests.service.conftest import Run
 from tests.service.filled import Filled, Filler
