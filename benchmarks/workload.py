@@ -92,7 +92,9 @@ def load_job(name: str, folder: Path, **changes: Any) -> BenchmarkJob:
     """A job by name, on the data of a folder that `data_folder` filled."""
     spec = SearchSpec.model_validate({"limits": LIMITS, **JOBS[name], **changes})
     prepared = plan(spec, folder)
-    return BenchmarkJob(prepared, load(spec.data, folder, spec.seed, prepared.data.input_shape))
+    info = prepared.data
+    data = load(spec.data, folder, spec.seed, info.input_shape, preprocessing=info.preprocessing)
+    return BenchmarkJob(prepared, data)
 
 
 def _write(path: Path, train: tuple[Any, Any], test: tuple[Any, Any]) -> None:

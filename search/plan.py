@@ -49,6 +49,7 @@ def plan_from(
     spec, reference = job.spec, pricer.reference()
     warnings = (
         *choices.warnings,
+        *data.preprocessing.warnings,
         *_budget_warnings(spec, choices),
         *_weights_warnings(job),
         *oracle_warnings(spec.oracle, spec.budget.trials, spec.training.epochs, len(choices.dimensions())),
@@ -58,11 +59,16 @@ def plan_from(
     return Plan(job, network, task, choices, data, pricer, reference, schedule, warnings)
 
 
+def takes_uploaded_weights(job: Resolved) -> bool:
+    """Whether the search uses weights that were trained elsewhere, on examples preprocessed there."""
+    uploaded = isinstance(job.model, ModelFile) and job.model.gives_weights
+    return uploaded and job.spec.training.start != "scratch"
+
+
 def _weights_warnings(job: Resolved) -> list[str]:
     """Weights that were trained elsewhere read examples as the job preprocesses them."""
-    uploaded = isinstance(job.model, ModelFile) and job.model.gives_weights
     preprocessing = job.data.preprocessing
-    if not uploaded or job.spec.training.start == "scratch" or preprocessing == "none":
+    if not takes_uploaded_weights(job) or preprocessing in ("auto", "none"):
         return []
     return [
         f"the uploaded weights get examples with preprocessing {preprocessing!r}: set data.preprocessing to how"

@@ -38,7 +38,8 @@ def _plan_key(_: Runtime, job_id: str, spec: SearchSpec) -> Key:
 
 def _data_key(_: Runtime, plan: Plan) -> Key:
     # Of the data alone: jobs on the same data share the arrays.
-    return plan.spec.data.model_dump_json(), f"{plan.spec.seed} {plan.data.input_shape} {plan.task.heads}"
+    parts = (plan.spec.seed, plan.data.input_shape, plan.task.heads, plan.data.preprocessing)
+    return plan.spec.data.model_dump_json(), repr(parts)
 
 
 def _digest(text: str) -> str:
@@ -61,7 +62,7 @@ def plan(runtime: Runtime, job_id: str, spec: SearchSpec) -> Plan:
 def dataset(runtime: Runtime, plan: Plan) -> Dataset:
     """The data of a plan, split and scaled."""
     folder, heads = runtime.settings.data_folder, plan.task.heads
-    return load(plan.job.data, folder, plan.spec.seed, plan.data.input_shape, heads)
+    return load(plan.job.data, folder, plan.spec.seed, plan.data.input_shape, heads, plan.data.preprocessing)
 
 
 @cached(LRUCache[Key, dict[str, str]](_SIZE), key=_data_key, condition=Condition())

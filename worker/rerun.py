@@ -117,7 +117,10 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
 def _prepare(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:
     """The plan and the data of a recipe; uploads are looked up in this machine's blob folder."""
     plan = make_plan(recipe.spec, data_dir, BlobLookup(BlobStore(Settings().blob_folder)))
-    data = load(plan.job.data, data_dir, recipe.spec.seed, plan.data.input_shape, plan.task.heads)
+    info = plan.data
+    data = load(
+        plan.job.data, data_dir, recipe.spec.seed, info.input_shape, plan.task.heads, info.preprocessing
+    )
     _check_data(recipe, fingerprint(data))
     return plan, data
 

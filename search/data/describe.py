@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, Header, inside, read_array, read_headers
+from search.data.preprocessing import CONTENTS, Preprocessing, Request, StoredExamples, decided
+from search.data.reading import input_reading
 from search.data.split import SplitFault, share, sizes
 from search.data.targets import StoredTargets, array_names, fits, unfit
 from search.errors import InvalidSpec, Problem
@@ -33,20 +35,30 @@ class DataInfo:
     validation: int
     test: int
     classes: int | None  #: of the judged output; None where its targets are numbers
+    preprocessing: Preprocessing
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A data set before it is split: shape of one example as stored, counts, and targets of each head."""
+    """A data set before it is split: its examples, counts, and targets of each head."""
 
-    shape: tuple[int, ...]
+    examples: StoredExamples
     train: int
     test: int
     targets: tuple[StoredTargets, ...]
 
 
-def describe(data: ResolvedData, data_dir: Path, network: Network, job_task: Task | None = None) -> DataInfo:
+def describe(
+    data: ResolvedData,
+    data_dir: Path,
+    network: Network,
+    job_task: Task | None = None,
+    *,
+    pretrained: bool = False,
+) -> DataInfo:
     """The data of a job on this network. Reads headers and labels only. Without a task: for a classifier.
+
+    `pretrained`: the network comes with weights that the search uses.
 
     Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
     examples that do not fit the network, and for parts that would be empty.
@@ -58,9 +70,9 @@ def describe(data: ResolvedData, data_dir: Path, network: Network, job_task: Tas
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error
     input_shape = models.input_shape(network)
     problems: list[Problem] = []
-    if not fits(source.shape, input_shape):
+    if not fits(shape := source.examples.shape, input_shape):
         problems.append(
-            Problem(pointer(data), f"examples have the shape {source.shape}; the model takes {input_shape}")
+            Problem(pointer(data), f"examples have the shape {shape}; the model takes {input_shape}")
         )
     for head, stored in zip(task.heads, source.targets, strict=True):
         if reason := unfit(head, stored):
@@ -74,7 +86,10 @@ def describe(data: ResolvedData, data_dir: Path, network: Network, job_task: Tas
     if problems:
         raise InvalidSpec(problems)
     classes = source.targets[task.judged].classes if task.head.labels == "classes" else None
-    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes)
+    rebuilds = data.targets == "inputs" and any(head.output.kind != "linear" for head in task.heads)
+    request = Request(data.preprocessing, rebuilds, pretrained)
+    preprocessing = decided(request, source.examples, input_shape, input_reading(network))
+    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes, preprocessing)
 
 
 def pointer(data: Data) -> str:
@@ -100,20 +115,22 @@ def data_file(data: MnistData | NpzData | DataFile, data_dir: Path) -> Path:
 def _digits(data: DigitsData, _: Path, heads: Sequence[Head]) -> _Source:
     test = share(digits.COUNT, data.test_fraction)
     targets = _single_output(data, heads, digits.SHAPE, StoredTargets((), digits.CLASSES))
-    return _Source(digits.SHAPE, digits.COUNT - test, test, targets)
+    examples = StoredExamples(digits.SHAPE, np.dtype(np.uint8), CONTENTS[data.kind])
+    return _Source(examples, digits.COUNT - test, test, targets)
 
 
 def _diabetes(data: DiabetesData, _: Path, heads: Sequence[Head]) -> _Source:
     shape, test = (diabetes.FEATURES,), share(diabetes.COUNT, data.test_fraction)
-    return _Source(
-        shape, diabetes.COUNT - test, test, _single_output(data, heads, shape, StoredTargets((), None))
-    )
+    targets = _single_output(data, heads, shape, StoredTargets((), None))
+    examples = StoredExamples(shape, np.dtype(np.float64), CONTENTS[data.kind])
+    return _Source(examples, diabetes.COUNT - test, test, targets)
 
 
 def _spiking_digits(data: SpikingDigitsData, _: Path, heads: Sequence[Head]) -> _Source:
     shape, test = (data.steps, spiking_digits.INPUTS), share(spiking_digits.COUNT, data.test_fraction)
     targets = _single_output(data, heads, shape, StoredTargets((), spiking_digits.CLASSES))
-    return _Source(shape, spiking_digits.COUNT - test, test, targets)
+    examples = StoredExamples(shape, np.dtype(np.uint8))
+    return _Source(examples, spiking_digits.COUNT - test, test, targets)
 
 
 def _single_output(
@@ -137,10 +154,12 @@ def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, heads: Sequence[H
         for head, name in zip(heads, names, strict=True):
             _check_targets(headers, name, head)
     x_train, x_test = headers["x_train"], headers["x_test"]
-    targets = [_stored(path, headers, head, names) for head, *names in zip(heads, *stored, strict=True)]
-    if data.targets == "inputs":
+    if stored:
+        targets = [_stored(path, headers, head, names) for head, *names in zip(heads, *stored, strict=True)]
+    else:
         targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
-    return _Source(x_train.shape[1:], x_train.examples, x_test.examples, tuple(targets))
+    examples = StoredExamples(x_train.shape[1:], x_train.dtype, CONTENTS.get(data.kind))
+    return _Source(examples, x_train.examples, x_test.examples, tuple(targets))
 
 
 def arrays_of(targets: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ of 442 patients (age, sex, body mass index, blood pressure, six blood values) an
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,18 @@ _DATA: Final = Path("datasets", "data", "diabetes_data_raw.csv.gz")
 _TARGETS: Final = Path("datasets", "data", "diabetes_target.csv.gz")
 
 
-def read_diabetes() -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Features (442, 10), each centred and of unit length as scikit-learn gives them, and targets (442,).
+def read_diabetes(
+    features: Literal["raw", "scikit-learn"] = "raw",
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Features (442, 10) and targets (442,). `scikit-learn`: each feature centred and of unit length over all rows.
 
     Raises `DataFault` where scikit-learn is not installed.
     """
-    features = sklearn_table(_DATA, "diabetes data").astype(np.float64)
+    table = sklearn_table(_DATA, "diabetes data").astype(np.float64)
     targets = sklearn_table(_TARGETS, "diabetes data").reshape(-1)
-    if features.shape != (COUNT, FEATURES) or targets.shape != (COUNT,):
+    if table.shape != (COUNT, FEATURES) or targets.shape != (COUNT,):
         raise DataFault("the diabetes data of the installed scikit-learn are not the expected ones")
-    features -= features.mean(axis=0)
-    features /= np.sqrt((features**2).sum(axis=0))
-    return features, targets.astype(np.float32)
+    if features == "scikit-learn":
+        table -= table.mean(axis=0)
+        table /= np.sqrt((table**2).sum(axis=0))
+    return table, targets.astype(np.float32)

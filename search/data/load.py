@@ -13,6 +13,18 @@ from numpy.typing import NDArray
 from search.data import diabetes, digits, spiking_digits
 from search.data.describe import data_file, pointer, read_labels
 from search.data.files import DataFault, read_array
+from search.data.preprocessing import (
+    CONTENTS,
+    Floats,
+    InputScaling,
+    Preprocessing,
+    Request,
+    StoredExamples,
+    decided,
+    learned,
+    scaled,
+)
+from search.data.reading import InputReading
 from search.data.split import SplitFault, order, share, sizes
 from search.data.targets import CLASS_NUMBERS, TargetScaling, array_names, fits, scaled_targets, standardized
 from search.errors import InvalidSpec, Problem
@@ -20,19 +32,10 @@ from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, 
 from search.spec.resolved import DataFile, ResolvedData
 from search.task import Head
 
-Floats = NDArray[np.float32]
 Targets = NDArray[Any] | tuple[NDArray[Any], ...]
 
 _TEST_SPLIT: Final = 0  #: purposes of the permutations drawn from a job's seed
 _VALIDATION_SPLIT: Final = 1
-
-
-@dataclass(frozen=True, slots=True)
-class InputScaling:
-    """What was done to every stored number: `(x - subtract) / divide_by`, `subtract` per channel."""
-
-    divide_by: float
-    subtract: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +75,11 @@ def load(
     seed: int,
     input_shape: tuple[int, ...],
     heads: Sequence[Head] = CLASS_NUMBERS,
+    preprocessing: Preprocessing | None = None,
 ) -> Dataset:
     """The data of a job. The same seed gives the same parts; scaling is computed on the training part alone.
 
+    `preprocessing`: as `describe` decided it for a network; None: for one whose first layer multiplies by a kernel.
     Raises `InvalidSpec` for what `describe` would refuse, and for examples that are not finite.
     """
     try:
@@ -82,22 +87,33 @@ def load(
         if not fits(stored.x_train.shape[1:], input_shape):
             shape = stored.x_train.shape[1:]
             raise DataFault(f"examples have the shape {shape}; the model takes {input_shape}")
-        return _prepared(data, stored, seed, input_shape, heads)
+        chosen = preprocessing or _without_network(data, stored, input_shape)
+        return _prepared(data, stored, seed, input_shape, chosen, heads)
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error
     except SplitFault as error:
         raise InvalidSpec([Problem(f"/data/{error.field}".rstrip("/"), str(error))]) from error
 
 
+def _without_network(data: Data, stored: _StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
+    examples = StoredExamples(stored.x_train.shape[1:], stored.x_train.dtype, CONTENTS.get(data.kind))
+    return decided(Request(data.preprocessing), examples, input_shape, InputReading(None))
+
+
 def _prepared(
-    data: Data, stored: _StoredData, seed: int, input_shape: tuple[int, ...], heads: Sequence[Head]
+    data: Data,
+    stored: _StoredData,
+    seed: int,
+    input_shape: tuple[int, ...],
+    preprocessing: Preprocessing,
+    heads: Sequence[Head],
 ) -> Dataset:
     count = len(stored.x_train)
     parts = sizes(count, data.validation_fraction, data.train_samples)
     places = order(count, seed, _VALIDATION_SPLIT)
     validation = places[: parts.validation]
     train = places[parts.validation :][: parts.train]
-    scaling = _scaling(data.preprocessing, stored.x_train[train], stored.largest)
+    scaling = learned(preprocessing, stored.x_train[train], stored.largest)
 
     def ready(images: NDArray[Any]) -> Floats:
         return scaled(images, scaling).reshape(len(images), *input_shape)
@@ -132,29 +148,6 @@ def _prepared(
     )
 
 
-def scaled(images: NDArray[Any], scaling: InputScaling) -> Floats:
-    """Stored images as the model takes them, but for their shape."""
-    floats = images.astype(np.float32)
-    floats -= np.asarray(scaling.subtract, np.float32)
-    floats /= np.float32(scaling.divide_by)
-    return floats
-
-
-def _scaling(preprocessing: str, images: NDArray[Any], largest: float | None) -> InputScaling:
-    """The scaling that brings the numbers of these training images to a range of 1.
-
-    Features (one axis) are centred one by one, images with channels per channel, others by one number.
-    """
-    if preprocessing == "none":
-        return InputScaling(1.0, (0.0,))
-    divide_by = max(-float(images.min()), float(images.max())) if largest is None else largest
-    if preprocessing == "unit":
-        return InputScaling(divide_by or 1.0, (0.0,))
-    axes = {2: (0,), 3: (0, 1, 2)}.get(images.ndim, tuple(range(images.ndim - 1)))
-    mean = images.mean(axis=axes, dtype=np.float64)
-    return InputScaling(divide_by or 1.0, tuple(float(value) for value in np.atleast_1d(mean).reshape(-1)))
-
-
 # --- sources -------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +156,7 @@ def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _Sto
 
 
 def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
-    return _parted(*diabetes.read_diabetes(), data.test_fraction, seed, None)
+    return _parted(*diabetes.read_diabetes(data.features), data.test_fraction, seed, None)
 
 
 def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:

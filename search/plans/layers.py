@@ -10,7 +10,7 @@ from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
 from search.networks.architecture import network as network_of
-from search.plan import Plan, plan_from
+from search.plan import Plan, plan_from, takes_uploaded_weights
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
 from search.spec.job import SearchSpec
@@ -30,7 +30,12 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     problems: list[Problem] = []
     choices = _collect(problems, lambda: choices_of(spec, network))
     task = _collect(problems, lambda: task_of(spec, network))
-    data = None if task is None else _collect(problems, lambda: describe(job.data, data_dir, network, task))
+    pretrained = takes_uploaded_weights(job)
+    data = (
+        None
+        if task is None
+        else _collect(problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained))
+    )
     pricer = _collect(problems, lambda: Pricer(spec.goal, network))
     if choices is not None:
         problems += TARGETS[spec.target].check(network, choices)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from quantization.spiking.specification import SpecificationError, XyloSpecification
-from search.data import Dataset, describe, load
+from search.data import EVENTS, Dataset, describe, load
 from search.data.describe import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.plan import Plan, plan_from
@@ -69,8 +69,8 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
         raise InvalidSpec([Problem(pointer(spec.data), reason)])
     network = network_outline(float_network, shape)
     task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
-    info = describe(job.data, data_dir, network, task)
-    data = load(job.data, data_dir, spec.seed, shape, task.heads)
+    info = replace(describe(job.data, data_dir, network, task), preprocessing=EVENTS)
+    data = load(job.data, data_dir, spec.seed, shape, task.heads, info.preprocessing)
     pricer = SpikingPricer(spec.goal, float_network, data.x_train)
     _check_events(spec, data, pricer)
     plan = plan_from(job, network, task, spiking_choices(spec, job.model), info, pricer)
@@ -100,7 +100,7 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
     ]
     if not spec.limits.is_empty:
         problems.append(Problem("/limits", f"{_REFUSED['limits']}: leave this out"))
-    if spec.data.preprocessing != "none":
+    if spec.data.preprocessing not in ("auto", "none"):
         problems.append(Problem("/data/preprocessing", "events are used as they are: set none"))
     if spec.oracle.kind == "hyperband":
         problems.append(

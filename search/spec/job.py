@@ -111,10 +111,11 @@ class _DataOptions(Frozen):
         description="scaling of numeric targets. standard: subtract the mean of the training part and divide by its"
         " standard deviation, element by element; losses and metrics are then in these units",
     )
-    preprocessing: Literal["none", "unit", "centered"] = Field(
-        "centered",
-        description="preprocessing of the examples. unit: divide by the largest possible value; centered: subtract the"
-        " mean of the training part, then divide",
+    preprocessing: Literal["auto", "none", "unit", "centered", "standard"] = Field(
+        "auto",
+        description="preprocessing of the examples. auto: decided from network and data, as the dry run says; unit:"
+        " divide by the largest possible value; centered: subtract the mean of the training part, then divide as unit;"
+        " standard: subtract the mean of each feature and divide by its standard deviation, both of the training part",
     )
 
 
@@ -135,6 +136,11 @@ class DiabetesData(_DataOptions):
     """scikit-learn's diabetes data: 442 patients, 10 features each; the target is disease progression (25 to 346)."""
 
     kind: Literal["diabetes"] = "diabetes"
+    features: Literal["raw", "scikit-learn"] = Field(
+        "raw",
+        description="raw: as they were measured; scikit-learn: centred and scaled with all 442 patients, those of the"
+        " test part among them, as jobs of version 0.1",
+    )
     test_fraction: float = Field(0.2, gt=0, lt=1, description=_TEST_FRACTION)
 
 
@@ -155,7 +161,7 @@ class SpikingDigitsData(_DataOptions):
         description="share of the examples outside the test part that trials are measured on; the others are simulated"
         " to price assignments",
     )
-    preprocessing: Literal["none"] = Field("none", description="events are used as they are")
+    preprocessing: Literal["auto", "none"] = Field("none", description="events are used as they are")
 
 
 class NpzData(_DataOptions):

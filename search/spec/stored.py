@@ -17,6 +17,11 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     }
 )
 
+#: Field of the data -> kind of data that has it, and how versions without the field acted.
+EARLIER_DATA: Final[Mapping[str, tuple[str, Any]]] = MappingProxyType(
+    {"features": ("diabetes", "scikit-learn")}
+)
+
 
 def completed(
     document: Mapping[str, Any], earlier: Mapping[tuple[str, ...], Any] = EARLIER
@@ -25,6 +30,9 @@ def completed(
     whole = dict(document)
     for path, value in earlier.items():
         _add(whole, path, value)
+    for name, (kind, value) in EARLIER_DATA.items():
+        if isinstance(data := whole.get("data"), Mapping) and data.get("kind") == kind:
+            _add(whole, ("data", name), value)
     return whole
 
 

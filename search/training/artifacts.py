@@ -31,10 +31,9 @@ def save(model: keras.Model, data: Dataset, folder: Path, cost: Mapping[str, Any
     _write_json(folder / QUANTIZERS_FILE, quantizer_document(model, cost))
     arrays: dict[str, Any] = export_integers(model)
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
-    scaling = {"subtract": list(data.scaling.subtract), "divide_by": data.scaling.divide_by}
     _write_json(
         folder / PREPROCESSING_FILE,
-        {"input_shape": list(data.x_train.shape[1:]), **scaling, **_target_scaling(model, data)},
+        {"input_shape": list(data.x_train.shape[1:]), **asdict(data.scaling), **_target_scaling(model, data)},
     )
 
 

@@ -34,6 +34,10 @@ class DataView(View):
     train_samples: int
     validation_samples: int
     test_samples: int
+    preprocessing: str = Field(
+        "", description="what is done to the examples: none, unit, centered or standard"
+    )
+    preprocessing_reason: str = Field("", description="why: named in the job, or what decided it")
 
 
 class ExtremeView(View):

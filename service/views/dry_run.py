@@ -47,6 +47,8 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             train_samples=plan.data.train,
             validation_samples=plan.data.validation,
             test_samples=plan.data.test,
+            preprocessing=plan.data.preprocessing.method,
+            preprocessing_reason=plan.data.preprocessing.reason,
         ),
         warnings=tuple(plan.warnings),
     )

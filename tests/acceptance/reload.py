@@ -24,7 +24,9 @@ def main(folder: Path) -> None:
     model = keras.models.load_model(folder / "model.keras")
     spec = SearchSpec.model_validate(report["configuration"]["spec"])
     prepared = plan(spec, folder)
-    data = load(spec.data, folder, spec.seed, prepared.data.input_shape)
+    data = load(
+        spec.data, folder, spec.seed, prepared.data.input_shape, preprocessing=prepared.data.preprocessing
+    )
     metrics = {
         part: model.evaluate(x, y, batch_size=1024, verbose=0, return_dict=True)["accuracy"]
         for part, x, y in (

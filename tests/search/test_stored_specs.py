@@ -27,3 +27,11 @@ def test_a_completed_document_is_left_alone() -> None:
     document = completed({"data": {}, "goal": {}}, EARLIER)
 
     assert completed(document, EARLIER) == document
+
+
+def test_stored_jobs_on_the_diabetes_data_keep_their_features_and_others_get_none() -> None:
+    assert completed({"data": {"kind": "diabetes"}})["data"] == {
+        "kind": "diabetes",
+        "features": "scikit-learn",
+    }
+    assert completed({"data": {"kind": "digits"}})["data"] == {"kind": "digits"}

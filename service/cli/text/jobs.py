@@ -121,6 +121,11 @@ def _summary(answer: DryRun) -> list[str]:
         f"{space_size(answer.space_size)} assignments, {answer.trials} trials",
         f"data: {data.train_samples} training, {data.validation_samples} validation, {data.test_samples} test "
         f"examples of shape {data.input_shape}, {targets}",
+        *(
+            [f"preprocessing: {data.preprocessing}, {data.preprocessing_reason}"]
+            if data.preprocessing
+            else []
+        ),
         f"reference: {energy(reference.energy_pj)}, {reference.bits:,} bits",
     ]
     return [*lines, f"untouched: {', '.join(answer.untouched)}"] if answer.untouched else lines

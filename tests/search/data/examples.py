@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.data import DataInfo, describe
+from search.data import DataInfo, Preprocessing, describe
 from search.errors import InvalidSpec
 from search.networks import architecture as models
 from search.spec.job import Data, NpzData, ZooModel
@@ -16,6 +16,7 @@ from search.spec.job import Data, NpzData, ZooModel
 DIGITS_NETWORK = models.network(ZooModel(name="digits_cnn"))
 JET_NETWORK = models.network(ZooModel(name="jet_mlp"))
 FILE = "set.npz"
+IMAGES = Preprocessing("centered", "the examples are images")
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

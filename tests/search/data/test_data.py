@@ -18,13 +18,13 @@ from search.data.load import scaled
 from search.data.split import SplitFault, order, share, sizes
 from search.errors import InvalidSpec
 from search.spec.job import DigitsData
-from tests.search.data.examples import JET_NETWORK, arrays, described, fault, write
+from tests.search.data.examples import IMAGES, JET_NETWORK, arrays, described, fault, write
 
 # --- digits --------------------------------------------------------------------------------------------------
 
 
 def test_the_digits_are_split_into_three_parts() -> None:
-    assert described(DigitsData(), Path()) == DataInfo((8, 8, 1), 1150, 288, 359, 10)
+    assert described(DigitsData(), Path()) == DataInfo((8, 8, 1), 1150, 288, 359, 10, IMAGES)
 
 
 def test_the_digits_that_are_loaded_are_those_described() -> None:
@@ -116,7 +116,8 @@ def test_colour_images_are_centred_per_channel(tmp_path: Path) -> None:
 
 def test_features_are_centred_each_on_its_own(tmp_path: Path) -> None:
     features = np.tile(np.array([1.0, -4.0], np.float32), (40, 1))
-    loaded = load(write(tmp_path, x_train=features, x_test=features[:10]), tmp_path, 1, (2,))
+    data = write(tmp_path, x_train=features, x_test=features[:10])
+    loaded = load(data.model_copy(update={"preprocessing": "centered"}), tmp_path, 1, (2,))
     assert loaded.scaling.subtract == (1.0, -4.0)
 
 

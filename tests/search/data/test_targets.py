@@ -57,9 +57,12 @@ def fault(spec: SearchSpec, job_task: Task, folder: Path) -> tuple[str, str]:
 
 
 def test_the_diabetes_data_are_scikit_learns() -> None:
-    ours, expected = read_diabetes(), load_diabetes(return_X_y=True)
-    np.testing.assert_allclose(ours[0], expected[0], atol=1e-12)
-    np.testing.assert_array_equal(ours[1], expected[1])
+    scaled, expected = read_diabetes("scikit-learn"), load_diabetes(return_X_y=True)
+    np.testing.assert_allclose(scaled[0], expected[0], atol=1e-12)
+    raw, measured = read_diabetes(), load_diabetes(return_X_y=True, scaled=False)
+    np.testing.assert_array_equal(raw[0], measured[0])
+    for _, targets in (scaled, raw):
+        np.testing.assert_array_equal(targets, expected[1])
 
 
 def test_targets_are_scaled_by_the_training_part_alone() -> None:
