@@ -5,8 +5,6 @@ A run_config is the dictionary of keyword arguments that its users pass to `Auto
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,8 +12,6 @@ from typing import Any, Final
 from quantization.specs.parse import QuantizerError, parse_quantizer
 from search.errors import InvalidSpec, Problem
 from search.scoring.forgiving_factor import QKERAS_PROFILE
-
-MAX_TEXT: Final = 1_000_000
 
 #: Layer classes that AutoQKeras knows by name; every other key of `limit` is a pattern.
 CLASSES: Final = frozenset(
@@ -31,7 +27,7 @@ _SLOTS: Final = ("kernel", "bias")
 _FIELDS: Final = ("kernel", "bias", "activation", "linear")
 
 #: Arguments that are not converted, and why.
-_DROPPED: Final = {
+DROPPED: Final = {
     "output_dir": "results are stored in the database",
     "overwrite": "a job never overwrites another",
     "distribution_strategy": "every trial runs on one worker; more workers run more trials at once",
@@ -56,36 +52,13 @@ class Imported:
     quirks: tuple[str, ...]
 
 
-def read_run_config(text: str) -> dict[str, Any]:
-    """The dictionary in a file: JSON, or a Python literal (optionally `name = {...}`). InvalidSpec otherwise."""
-    if len(text) > MAX_TEXT:
-        raise _fault("", f"longer than {MAX_TEXT} characters")
-    try:
-        config = json.loads(text)
-    except ValueError:
-        config = _python_literal(text)
-    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-        raise _fault("", "a run_config is a dictionary of keyword arguments")
-    return config
-
-
-def _python_literal(text: str) -> Any:
-    try:
-        statement = ast.parse(text.strip()).body[-1]
-        if not isinstance(statement, ast.Assign | ast.Expr):
-            raise ValueError("expected one dictionary")
-        return ast.literal_eval(statement.value)
-    except (SyntaxError, ValueError, IndexError, RecursionError, MemoryError) as error:
-        raise _fault("", f"neither JSON nor a Python literal: {error}") from error
-
-
 def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
     """The job equivalent to the run_config, on `model`. Raises InvalidSpec if it cannot be read.
 
     Energies are those of QKeras (profile `horowitz-qkeras`); patterns become patterns for whole names.
     """
     quirks = [
-        f"{name}: left out: {_DROPPED.get(name, 'an unknown argument')}"
+        f"{name}: left out: {DROPPED.get(name, 'an unknown argument')}"
         for name in config
         if name not in _READERS
     ]

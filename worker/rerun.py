@@ -116,7 +116,12 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
 
 def _prepare(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:
     """The plan and the data of a recipe; uploads are looked up in this machine's blob folder."""
-    plan = make_plan(recipe.spec, data_dir, BlobLookup(BlobStore(Settings().blob_folder)))
+    blobs = Settings().blob_folder
+    missing = (
+        f"the uploaded file is not in {blobs} on this machine: run this on the service's machine, with FEWBITS_HOME"
+        " (or FEWBITS_BLOB_DIR) as the service has it; there it may have been deleted"
+    )
+    plan = make_plan(recipe.spec, data_dir, BlobLookup(BlobStore(blobs), missing))
     info = plan.data
     data = load(
         plan.job.data, data_dir, recipe.spec.seed, info.input_shape, plan.task.heads, info.preprocessing

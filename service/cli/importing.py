@@ -8,8 +8,10 @@ import typer
 import yaml
 from rich.text import Text
 
-from search.autoqkeras import import_run_config, read_run_config
+from search.autoqkeras import DROPPED, import_run_config
 from search.errors import InvalidSpec
+from search.networks.zoo import ZOO, zoo_config
+from search.run_config import read_run_config
 from service.cli.files import writing
 from service.cli.output import USAGE, error_console, show_error, usage_error
 
@@ -17,7 +19,9 @@ from service.cli.output import USAGE, error_console, show_error, usage_error
 def import_file(source: Path, model: str, output: Path | None) -> None:
     """Write the job to `output`, or to standard output; notes go to standard error. Exit code 2 if unreadable."""
     try:
-        imported = import_run_config(read_run_config(source.read_text(encoding="utf-8")), model)
+        text = source.read_text(encoding="utf-8")
+        config = read_run_config(text, unused=DROPPED, layer_count=_layer_count(model))
+        imported = import_run_config(config, model)
     except (OSError, UnicodeDecodeError) as error:
         usage_error(f"{source}: {error}")
     except InvalidSpec as error:
@@ -33,3 +37,8 @@ def import_file(source: Path, model: str, output: Path | None) -> None:
         error_console().print(Text(f"{output}: check it with `fewbits validate {output}`"))
     for quirk in imported.quirks:
         error_console().print(Text(f"note: {quirk}"))
+
+
+def _layer_count(model: str) -> int | None:
+    """Layers of a built-in network; None for others, which only the service has."""
+    return len(zoo_config(model)["config"]["layers"]) if model in ZOO else None

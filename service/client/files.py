@@ -7,11 +7,14 @@ import hashlib
 import os
 from glob import escape
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import httpx
 
 from service.client.errors import Damaged, refusal
+
+#: A path as users write it.
+StrPath: TypeAlias = str | os.PathLike[str]
 
 CHUNK: Final = 1 << 16
 _PARTIAL: Final = 206

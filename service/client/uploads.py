@@ -13,6 +13,7 @@ import httpx
 from search.uploads import UploadFault, check_data_start, check_model_start
 from service.client.calls import Call, viewed
 from service.client.errors import ClientError, Conflict, NotReady, refusal
+from service.client.files import StrPath
 from service.schemas.jobs import Page
 from service.schemas.uploads import MAX_NAME, DatasetItem, ModelItem, UploadView
 
@@ -32,13 +33,13 @@ class NotUploadable(ClientError):
 class Outgoing(Generic[Seen]):
     """A file to upload. NotUploadable if it is not of the format of `resource`, or cannot be read."""
 
-    def __init__(self, resource: str, view: type[Seen], path: Path, name: str | None) -> None:
-        self.path = path
+    def __init__(self, resource: str, view: type[Seen], path: StrPath, name: str | None) -> None:
+        self.path = Path(path)
         self.resource = resource
         self.read = viewed(view)
         digest = hashlib.sha256()
         try:
-            with open(path, "rb") as file:
+            with open(self.path, "rb") as file:
                 start = file.read(64)
                 (check_model_start if resource == "models" else check_data_start)(start)
                 digest.update(start)
@@ -50,7 +51,7 @@ class Outgoing(Generic[Seen]):
         except UploadFault as error:
             raise NotUploadable(f"{path} is not sent: {error}") from error
         self._body = {
-            "name": (name or path.name)[:MAX_NAME],
+            "name": (name or self.path.name)[:MAX_NAME],
             "size_bytes": self.size_bytes,
             "sha256": digest.hexdigest(),
         }
@@ -128,11 +129,11 @@ def checking_timeout(timeout: httpx.Timeout) -> httpx.Timeout:
     return httpx.Timeout(connect=timeout.connect, read=_CHECKING_S, write=timeout.write, pool=timeout.pool)
 
 
-def open_file(resource: str, view: type[Seen], path: Path, name: str | None) -> Outgoing[Seen]:
+def open_file(resource: str, view: type[Seen], path: StrPath, name: str | None) -> Outgoing[Seen]:
     """The file, read once for its checksum."""
     return Outgoing(resource, view, path, name)
 
 
-async def open_file_async(resource: str, view: type[Seen], path: Path, name: str | None) -> Outgoing[Seen]:
+async def open_file_async(resource: str, view: type[Seen], path: StrPath, name: str | None) -> Outgoing[Seen]:
     """The file, read once for its checksum, in a thread."""
     return await anyio.to_thread.run_sync(Outgoing, resource, view, path, name)

@@ -61,6 +61,7 @@ class BlobLookup:
     """Finds the content of pinned uploads in the blob store (an `UploadLookup` of the search)."""
 
     blobs: BlobStore
+    missing: str = "the uploaded file has been deleted"
 
     def find_model(self, model: UploadedModel) -> ModelFile:
         """The model with its file and its architecture. `InvalidSpec` if the file is missing or refused.
@@ -81,5 +82,5 @@ class BlobLookup:
     def _file(self, sha256: str | None, pointer: str) -> Path:
         path = self.blobs.path(sha256) if sha256 else None
         if path is None or not path.is_file():
-            raise InvalidSpec([Problem(pointer, "the uploaded file has been deleted")])
+            raise InvalidSpec([Problem(pointer, self.missing)])
         return path

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from costmodel.network import read_network
-from search.autoqkeras import import_run_config, read_run_config
+from search.autoqkeras import DROPPED, import_run_config
 from search.errors import InvalidSpec
 from search.networks.zoo import zoo_config
+from search.run_config import read_run_config
 from search.space.choices import choices
 from search.spec.job import SearchSpec
 from search.spec.quantizers import NOTEBOOK_SPACE
@@ -81,8 +82,72 @@ def test_the_space_of_the_notebook_is_unchanged() -> None:
 def test_a_python_literal_is_read_without_being_run() -> None:
     text = f"run_config = {NOTEBOOK!r}"
     assert read_run_config(text) == NOTEBOOK
-    with pytest.raises(InvalidSpec, match="literal"):
+    with pytest.raises(InvalidSpec, match="is code, and none is run"):
         read_run_config("__import__('os').system('true')")
+
+
+#: The cell of the notebook, with its variables.
+VERBATIM = f"""
+import tempfile
+quantization_config = {NOTEBOOK["quantization_config"]!r}
+limit = {NOTEBOOK["limit"]!r}
+goal = {NOTEBOOK["goal"]!r}
+run_config = {{
+  "output_dir": tempfile.mkdtemp(),
+  "goal": goal,
+  "quantization_config": quantization_config,
+  "learning_rate_optimizer": False,
+  "transfer_weights": False,
+  "mode": "random",
+  "seed": 42,
+  "limit": limit,
+  "tune_filters": "layer",
+  "tune_filters_exceptions": "^dense",
+  "distribution_strategy": cur_strategy,
+  # first layer is input, layer two layers are softmax and flatten
+  "layer_indexes": range(1, len(model.layers) - 1),
+  "max_trials": 20
+}}
+"""
+
+
+def test_the_notebooks_cell_is_read_as_it_is() -> None:
+    config = read_run_config(VERBATIM, unused=DROPPED, layer_count=7)
+    dropped = {"output_dir": None, "distribution_strategy": None}
+    assert config == NOTEBOOK | dropped
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer", "code"),
+    [
+        ('{"layer_indexes": range(1, len(model.layers) - 1)}', "/layer_indexes", "len(model.layers)"),
+        ('{"goal": goal}', "/goal", "goal"),
+        ('goal = make()\n{"goal": goal, "seed": 1}', "/goal", "make()"),
+        ('{"seed": 1, **more}', "", "**more"),
+        ('a = [0] \nb = a\n{"limit": {"Dense": [c]}}', "/limit", "c"),
+        ('{"seed": 2 ** 99}', "/seed", "2 ** 99"),
+    ],
+)
+def test_code_in_a_run_config_is_named_with_the_remedy(text: str, pointer: str, code: str) -> None:
+    with pytest.raises(InvalidSpec) as caught:
+        read_run_config(text)
+    [problem] = caught.value.problems
+    assert problem.pointer == pointer
+    assert problem.message.startswith(f"`{code}` is code, and none is run: write its value, or save")
+
+
+@pytest.mark.parametrize(
+    "text", ["a = a\n{'seed': a}", "{'seed': range(1, 2, 0)}", "{[1]: 2}", "{'a': range(10**9)}"]
+)
+def test_what_cannot_be_a_value_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSpec):
+        read_run_config(text)
+
+
+def test_variables_in_variables_do_not_grow_without_end() -> None:
+    lines = ["v0 = [1, 1]", *(f"v{index} = [v{index - 1}, v{index - 1}]" for index in range(1, 40))]
+    with pytest.raises(InvalidSpec, match="more than 200000 values"):
+        read_run_config("\n".join([*lines, "{'limit': v39}"]))
 
 
 def test_json_is_read() -> None:

@@ -15,7 +15,7 @@ from service.client import calls, frame
 from service.client._async.uploads import AsyncUploads
 from service.client.calls import Call
 from service.client.errors import NotReady, Refused, Unreachable, refusal
-from service.client.files import CHUNK, Download, Export
+from service.client.files import CHUNK, Download, Export, StrPath
 from service.client.retry import Retry
 from service.client.waiting import LONGEST_S, Following, Progress
 from service.schemas.analysis import AnalysisView
@@ -256,21 +256,22 @@ class AsyncSearchClient(AsyncUploads):
         """All trials as a pandas data frame, indexed by number. ImportError without pandas."""
         return frame.to_dataframe(await self.points(job_id, frame.FIELDS))
 
-    async def download(self, job_id: str, number: int, name: str, folder: Path) -> Path:
+    async def download(self, job_id: str, number: int, name: str, folder: StrPath) -> Path:
         """Download a file of a trial to `folder`; a file under its own name is always complete.
 
         An interrupted download is kept in `folder` under another name, and the next call continues it. Damaged if
         the checksum is wrong.
         """
-        download = Download(folder, name)
+        download = Download(Path(folder), name)
         call = Call("GET", calls.artifact(job_id, number, name), lambda _: None)
         await self._attempts(call, lambda: self._receive(call.path, download))
         return download.finish()
 
-    async def export(self, job_id: str, path: Path) -> Path:
+    async def export(self, job_id: str, path: StrPath) -> Path:
         """Write all trials with their quantizers to `path`, whose suffix selects the format: `.csv` or `.parquet`."""
-        export = Export(path)
-        call = Call("GET", calls.export(job_id, path.suffix.lstrip(".").lower()), lambda _: None)
+        target = Path(path)
+        export = Export(target)
+        call = Call("GET", calls.export(job_id, target.suffix.lstrip(".").lower()), lambda _: None)
         try:
             await self._attempts(call, lambda: self._receive(call.path, export))
             return export.finish()

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from service.client.calls import Call
 from service.client.errors import Unreachable
+from service.client.files import StrPath
 from service.client.uploads import (
     Outgoing,
     checking_timeout,
@@ -65,14 +65,14 @@ class Uploads:
             if (cursor := page.next_cursor) is None:
                 return tuple(items)
 
-    def upload_model(self, path: Path, name: str | None = None) -> ModelUploadView:
+    def upload_model(self, path: StrPath, name: str | None = None) -> ModelUploadView:
         """Upload a `.keras` file, or an architecture as JSON. A file that the service already has is not sent again.
 
         Invalid if the service refuses it, NotUploadable if it would. An interrupted upload is continued.
         """
         return self._upload(open_file("models", ModelUploadView, path, name))
 
-    def upload_dataset(self, path: Path, name: str | None = None) -> DatasetView:
+    def upload_dataset(self, path: StrPath, name: str | None = None) -> DatasetView:
         """Upload a `.npz` file; as `upload_model`."""
         return self._upload(open_file("datasets", DatasetView, path, name))
 
