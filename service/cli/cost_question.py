@@ -16,6 +16,8 @@ from costmodel.errors import InvalidProfile
 from costmodel.technology import PROFILES, Technology, load_profile, profile_file
 from search.networks.zoo import ZOO
 from search.spec.cost import goal_options, is_quantizer_document, written_options
+from search.spec.job import UploadedModel
+from search.uploads import UploadFault, read_architecture
 from service.parsing import CostRequest, parse_cost_request, parse_submission
 
 #: A larger file cannot be the description of a network.
@@ -148,6 +150,8 @@ def _model(name: str) -> _ModelArgument:
         raise Unusable(
             f"{name!r} is neither a file nor a built-in network; the networks are {', '.join(ZOO)}"
         )
+    if path.suffix == ".keras":
+        return _ModelArgument({"kind": "architecture", "config": _architecture(path)})
     document = read(path)
     if not isinstance(document, Mapping):
         raise Unusable(f"{path} does not describe a network: it must contain an object")
@@ -162,6 +166,14 @@ def _model(name: str) -> _ModelArgument:
     return _ModelArgument({"kind": "architecture", "config": document})
 
 
+def _architecture(path: Path) -> Any:
+    """The network of a model file; nothing in it is executed."""
+    try:
+        return read_architecture(path)[0]
+    except (UploadFault, OSError) as error:
+        raise Unusable(f"{path}: {error}") from None
+
+
 def _only_quantizers(document: Mapping[str, Any]) -> bool:
     layers = document.get("layers")
     first = layers[0] if isinstance(layers, list) and layers else None
@@ -171,5 +183,10 @@ def _only_quantizers(document: Mapping[str, Any]) -> bool:
 def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
     """The network of a job, priced as its goal says."""
     spec = parse_submission(_encoded(document, name)).spec
+    if isinstance(spec.model, UploadedModel):
+        raise Unusable(
+            f"{name}: /model/id is an upload to a service, and this command calls none: price the file itself"
+            " (`fewbits cost MODEL.keras`), or see the reference in `fewbits validate`, trials in `fewbits show`"
+        )
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
     return _ModelArgument(document["model"], options={"settings": trial, "reference": reference})

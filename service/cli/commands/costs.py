@@ -20,7 +20,7 @@ _Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in network, an architecture (JSON of a Keras model), a job file,"
+        help="A built-in network, a .keras file, an architecture (JSON of a Keras model), a job file,"
         " or the quantizers.json of a trial.",
     ),
 ]

@@ -18,6 +18,7 @@ from service.cli import cost_question
 from service.cli.text.costs import Bar
 from service.client import SearchClient
 from tests.search.nets import functional, layer
+from tests.security.models import keras_file
 from tests.service.filled import JOB
 from tests.service.pricing import FOUR_BITS, HOSTILE, PROFILE
 
@@ -86,6 +87,20 @@ def test_an_architecture_file_is_priced(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     path.write_text(json.dumps(zoo_config("jet_mlp")))
     assert run("cost", path, "--json").stdout == run("cost", "jet_mlp", "--json").stdout
+
+
+def test_a_model_file_is_priced_and_an_uploaded_model_is_refused_with_the_remedy(
+    run: Run, tmp_path: Path
+) -> None:
+    path, job = tmp_path / "mine.keras", tmp_path / "job.yaml"
+    path.write_bytes(keras_file())
+    assert json.loads(run("cost", path, "--json").stdout)["energy_pj"] > 0
+    path.write_bytes(b"PK not a model")
+    assert run("cost", path).exit_code == 2
+    job.write_text(yaml.safe_dump(JOB | {"model": {"kind": "uploaded", "id": "0" * 16}}))
+    refused = run("cost", job)
+    assert refused.exit_code == 2
+    assert "price the file itself (`fewbits cost MODEL.keras`)" in " ".join(refused.output.split())
 
 
 def test_a_job_file_is_priced_as_its_goal_says(run: Run, client: SearchClient, tmp_path: Path) -> None:
