@@ -186,7 +186,7 @@ def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
     if isinstance(spec.model, UploadedModel):
         raise Unusable(
             f"{name}: /model/id is an upload to a service, and this command calls none: price the file itself"
-            " (`fewbits cost MODEL.keras`), or see the reference in `fewbits validate`, trials in `fewbits show`"
+            " (`fewbits cost MODEL.keras`), or see the reference in `fewbits validate`, trials in `fewbits best`"
         )
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
     return _ModelArgument(document["model"], options={"settings": trial, "reference": reference})
