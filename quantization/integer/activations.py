@@ -1,4 +1,7 @@
-"""Quantizers and activation functions on integers: the same codes as in floats, without a float. numpy only."""
+"""Quantizers and activation functions on integers: the same codes as in floats, without a float.
+
+numpy only, once they are made.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from quantization.integer.tensor import IntegerTensor, dyadic
+from quantization.integer.steps import NotSteps, Steps, steps_of
+from quantization.integer.tensor import Integers, IntegerTensor, dyadic, shift_left
+from quantization.quantizers import build_quantizer
 
 Function = Callable[[IntegerTensor], IntegerTensor]
 
@@ -26,11 +31,13 @@ class NotInIntegers(ValueError):
 def integer_quantizer(spec: Any, layer: str) -> Function:
     """The function on integers that a quantizer's specification stands for.
 
-    Raises `NotInIntegers` for kinds that are not fixed-point and for scales found from the data.
+    Raises `NotInIntegers` for kinds without levels that integers hold and for scales found from the data.
     """
     make = _QUANTIZERS.get(spec.kind)
     if make is None:
         raise NotInIntegers(layer, f"quantizer {spec} of activations; supported are {', '.join(_QUANTIZERS)}")
+    if getattr(spec, "qnoise_factor", 1.0) != 1.0:
+        raise NotInIntegers(layer, f"{spec} lets part of the float values pass; use qnoise_factor=1.0")
     alpha = getattr(spec, "alpha", None)
     if isinstance(alpha, str):
         raise NotInIntegers(layer, f"{spec}: alpha={alpha!r} depends on the data; give a number")
@@ -41,14 +48,29 @@ def integer_quantizer(spec: Any, layer: str) -> Function:
 
 def encode_floats(spec: Any, x: Any, layer: str) -> IntegerTensor:
     """Float inputs as the codes of a quantizer: where numbers enter the integer network."""
-    floats = np.asarray(x, np.float64)
+    floats = np.asarray(x, np.float32)  # what the Keras model computes with
     if not np.isfinite(floats).all():
         raise ValueError("inputs must be finite")
-    # Forty bits below the point, and a sticky bit for everything below those: ties and signs stay exact.
-    scaled = np.ldexp(np.clip(floats, -(2.0**20), 2.0**20), 40)
+    function = integer_quantizer(spec, layer)
+    if isinstance(function, Steps):
+        return function.of_floats(floats)
+    # Forty bits below the point, and a sticky bit for everything below those: ties and signs stay exact. Fewer where
+    # the quantizer reaches so far that the largest numbers need the room.
+    below = 40 - max(0, getattr(spec, "integer", 0) - 18)
+    reach = 2.0 ** (60 - below)
+    scaled = np.ldexp(np.clip(floats.astype(np.float64), -reach, reach), below)
     whole = np.floor(scaled)
     codes = 2 * whole.astype(np.int64) + (scaled != whole)
-    return integer_quantizer(spec, layer)(IntegerTensor(codes, np.array(-41, np.int64)))
+    return function(IntegerTensor(codes, np.array(-1 - below, np.int64)))
+
+
+def rounds(spec: Any) -> bool:
+    """Whether a quantizer follows a logarithm or another function whose last bit depends on Keras' backend."""
+    if spec.kind in ("quantized_po2", "quantized_relu_po2"):
+        quantizer: Any = build_quantizer(spec)
+        return bool(getattr(spec, "negative_slope", 0.0)) or not quantizer.is_nearest
+    real = getattr(spec, "use_real_tanh", False) or getattr(spec, "use_real_sigmoid", False)
+    return spec.kind == "quantized_ulaw" or (real and spec.kind in ("quantized_tanh", "quantized_sigmoid"))
 
 
 def relu(x: IntegerTensor) -> IntegerTensor:
@@ -59,6 +81,31 @@ def relu(x: IntegerTensor) -> IntegerTensor:
 def identity(x: IntegerTensor) -> IntegerTensor:
     """x."""
     return x
+
+
+def bent_relu(slope: float = 0.0, top: float | None = None, threshold: float = 0.0) -> Function:
+    """Keras' ReLU: x above the threshold, at most `top`, and slope * (x - threshold) below."""
+    start, steepness = dyadic(1, np.float32(threshold)), dyadic(1, np.float32(-slope))
+    most = None if top is None else dyadic(1, np.float32(top))
+    finest = start.exponent if most is None else np.minimum(start.exponent, most.exponent)
+
+    def function(x: IntegerTensor) -> IntegerTensor:
+        fine = x.at(np.minimum(x.exponent, finest))
+        border = _codes_at(start, fine.exponent)
+        above = np.where(fine.codes > border, fine.codes, 0)
+        if most is not None:
+            above = np.clip(above, 0, _codes_at(most, fine.exponent))
+        if not slope:
+            return fine.with_codes(above)
+        below = fine.with_codes(np.maximum(border - fine.codes, 0))
+        return fine.with_codes(above).plus(below.times(steepness))
+
+    return function
+
+
+def _codes_at(constant: IntegerTensor, exponent: Integers) -> Integers:
+    """The codes of a number on the grids of channels."""
+    return shift_left(np.broadcast_to(constant.codes, exponent.shape), constant.exponent - exponent)
 
 
 def _graded(spec: Any, step: float, low: float, high: float, layer: str) -> Function:
@@ -153,7 +200,7 @@ def _hard_sigmoid(x: IntegerTensor) -> IntegerTensor:
 
 def _tanh(spec: Any, layer: str) -> Function:
     if spec.use_real_tanh:
-        raise NotInIntegers(layer, f"{spec}: the exact hyperbolic tangent; use the hard one")
+        return _stepped(spec, layer)
     count = 2.0 ** (spec.bits - 1)
     exponent = _power(1.0 / count, spec, layer)
     low, high = spec.symmetric - count, count - 1
@@ -162,10 +209,19 @@ def _tanh(spec: Any, layer: str) -> Function:
 
 def _sigmoid(spec: Any, layer: str) -> Function:
     if spec.use_real_sigmoid:
-        raise NotInIntegers(layer, f"{spec}: the exact sigmoid; use the hard one")
+        return _stepped(spec, layer)
     low, high = float(spec.symmetric), 2.0**spec.bits - 1
     point = np.array(-spec.bits, np.int64)
     return lambda x: IntegerTensor(_hard_sigmoid(x).rounded(-spec.bits, low, high), point)
+
+
+def _stepped(spec: Any, layer: str) -> Function:
+    if spec.kind == "bernoulli" and spec.compat:
+        raise NotInIntegers(layer, f"{spec} draws its values at inference too")
+    try:
+        return steps_of(spec)
+    except NotSteps as error:
+        raise NotInIntegers(layer, f"{spec}: {error}") from None
 
 
 def _binary(spec: Any, layer: str) -> Function:
@@ -188,7 +244,12 @@ _QUANTIZERS: Final[Mapping[str, Callable[[Any, str], Function]]] = MappingProxyT
         "quantized_tanh": _tanh,
         "quantized_sigmoid": _sigmoid,
         "binary": _binary,
+        **dict.fromkeys(
+            (
+                *("ternary", "stochastic_ternary", "stochastic_binary", "bernoulli"),
+                *("quantized_po2", "quantized_relu_po2", "quantized_ulaw"),
+            ),
+            _stepped,
+        ),
     }
 )
-#: Kinds that are an activation function themselves: they replace that of the layer.
-ACTIVATIONS: Final = frozenset({"quantized_relu", "quantized_tanh", "quantized_sigmoid", "binary"})

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from quantization.integer.activations import encode_floats
-from quantization.integer.tensor import IntegerOverflow, Integers, IntegerTensor
+from quantization.integer.tensor import IntegerOverflow, Integers, IntegerTensor, measuring, peak
+
+#: Bits of a float32's significand: sums that fit are the same in any order of additions.
+FLOAT_BITS: Final = 24
 
 IntegerOperation = Callable[[Sequence[IntegerTensor]], IntegerTensor]
 
 
 @dataclass(frozen=True, eq=False)
 class IntegerLayer:
-    """One layer: its name, the layers it reads, and its operations in order.
+    """One call of a layer: its name ("#2" behind it from the second call on), what it reads, its operations in order.
 
     `exact`: whether the layer's own arithmetic is integer; else its constants are rounded (batch normalization
     that is not quantized, averages over a number of elements that is not a power of two).
@@ -50,8 +53,8 @@ class IntegerNetwork:
 
     @property
     def inexact_layers(self) -> tuple[str, ...]:
-        """Layers whose constants are rounded. Without any, activations equal the Keras model's bit for bit, as far as
-        the scales of its weights are powers of two.
+        """Layers whose constants are rounded. Without any, and where no layer needs more than `FLOAT_BITS` bits
+        (`accumulator_bits`), every activation equals the Keras model's bit for bit.
         """
         return tuple(layer.name for layer in self.layers if not layer.exact)
 
@@ -68,6 +71,18 @@ class IntegerNetwork:
         for layer in self.layers:
             tensors[layer.name] = layer([tensors[name] for name in layer.inputs])
         return tensors
+
+    def accumulator_bits(self, x: npt.ArrayLike) -> dict[str, int]:
+        """Layer -> width without the sign that holds any of its sums and products over these inputs, in any order.
+
+        A float32 sum is exact up to `FLOAT_BITS`; beyond, a Keras model rounds where this network does not.
+        """
+        tensors, bits = {self.input_name: self.encode(x)}, {}
+        for layer in self.layers:
+            with measuring() as largest:
+                tensors[layer.name] = layer([tensors[name] for name in layer.inputs])
+            bits[layer.name] = max(largest[0].bit_length(), peak(tensors[layer.name].codes).bit_length())
+        return bits
 
     def logits(self, x: npt.ArrayLike) -> IntegerTensor:
         """The output before any softmax, on one grid."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,12 +27,17 @@ class Product:
     patches: Callable[[Integers], Integers]
     depthwise: bool = False
 
+    @functools.cached_property
+    def _largest_sum(self) -> int:
+        """The largest sum of magnitudes of the weights of one output, from above."""
+        sums = np.abs(self.weights.astype(np.float64)).sum(axis=0)
+        return math.ceil(float(sums.max(initial=0.0)) * (1 + 1e-9))
+
     def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
         """The accumulators, on the grid of inputs times weights."""
         x = tensors[0].uniform()
         columns = self.patches(x.codes)
-        inputs = self.weights.shape[0]
-        guard(peak(x.codes) * peak(self.weights) * inputs)
+        guard(peak(x.codes) * self._largest_sum)
         if self.depthwise:
             sums = np.einsum("...kc,kcm->...cm", columns, self.weights)
             codes = sums.reshape(*sums.shape[:-2], -1)
@@ -213,3 +219,29 @@ def padded(tensors: Sequence[IntegerTensor], pads: Sequence[tuple[int, int]]) ->
     """Zeros around the places."""
     x = tensors[0]
     return x.with_codes(np.pad(x.codes, [(0, 0), *pads, (0, 0)]))
+
+
+def permuted(tensors: Sequence[IntegerTensor], dims: Sequence[int]) -> IntegerTensor:
+    """Axes in another order; `dims` counts from 1, the batch not included."""
+    x = tensors[0].uniform()
+    return x.with_codes(np.transpose(x.codes, (0, *dims)))
+
+
+def repeated(tensors: Sequence[IntegerTensor], times: Sequence[int]) -> IntegerTensor:
+    """Each place several times along its axis."""
+    codes = tensors[0].codes
+    for axis, count in enumerate(times, start=1):
+        codes = np.repeat(codes, count, axis=axis)
+    return tensors[0].with_codes(codes)
+
+
+def tiled(tensors: Sequence[IntegerTensor], times: int) -> IntegerTensor:
+    """A vector as a sequence of itself."""
+    return tensors[0].with_codes(np.repeat(tensors[0].codes[:, None], times, axis=1))
+
+
+def cropped(tensors: Sequence[IntegerTensor], cuts: Sequence[tuple[int, int]]) -> IntegerTensor:
+    """Without the outermost places."""
+    x = tensors[0]
+    kept = tuple(slice(low, size - high) for (low, high), size in zip(cuts, x.codes.shape[1:], strict=False))
+    return x.with_codes(x.codes[(slice(None), *kept)])

@@ -5,6 +5,9 @@ A value is `codes * 2**exponent`; the exponent is one number, or one per element
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +17,7 @@ import numpy.typing as npt
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 _WIDEST: Final = 62
+_LARGEST: Final[ContextVar[list[int] | None]] = ContextVar("largest", default=None)
 
 
 class IntegerOverflow(ArithmeticError):
@@ -122,7 +126,21 @@ def peak(codes: Integers) -> int:
     return max(-int(codes.min()), int(codes.max())) if codes.size else 0
 
 
+@contextlib.contextmanager
+def measuring() -> Iterator[list[int]]:
+    """Within it, the largest magnitude that any `guard` is given, as the one number of a list."""
+    largest = [0]
+    token = _LARGEST.set(largest)
+    try:
+        yield largest
+    finally:
+        _LARGEST.reset(token)
+
+
 def guard(largest: int) -> None:
     """Raise `IntegerOverflow` for a magnitude that a 64-bit accumulator cannot hold."""
+    measured = _LARGEST.get()
+    if measured is not None:
+        measured[0] = max(measured[0], largest)
     if largest >= 1 << _WIDEST + 1:
         raise IntegerOverflow(f"{largest.bit_length()} bits are needed; an accumulator has 63 and a sign")

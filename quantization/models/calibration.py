@@ -7,6 +7,7 @@ Ranges are binary points: a method picks the number of integer bits of a fixed-p
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 
 from quantization.models.convert import Assignment, quantize, quantized_layers, transfer_weights
+from quantization.models.graph import ModelGraph
 from quantization.quantizers import build_quantizer
 from quantization.specs.parse import QuantizerSpec, as_spec
 
@@ -81,7 +83,7 @@ def integer_bits(values: Array, bits: int, *, signed: bool, method: Method = "mi
 
 def calibrate(
     model: keras.Model,
-    x: Array,
+    x: Any,
     *,
     weight_bits: int = 8,
     bias_bits: int = 16,
@@ -92,7 +94,8 @@ def calibrate(
     """An assignment of fixed-point quantizers to a trained float model: widths as given, binary points by a method.
 
     Kernels and biases of Dense, convolution and depthwise layers, and ReLU or linear `Activation` layers; the others
-    stay float. `x`: a sample of the model's input, a few hundred rows. `layers`: only these.
+    stay float. `x`: a sample of the model's input (a list or dict of samples where it has several), a few hundred rows.
+    `layers`: only these.
     """
     chosen = [layer for layer in model.layers if layers is None or layer.name in layers]
     seen = outputs(model, [layer.name for layer in chosen if _is_activation(layer)], x)
@@ -111,7 +114,7 @@ def calibrate(
 
 
 def post_training(
-    model: keras.Model, assignment: Assignment, x: Array, *, correct_bias: bool = True
+    model: keras.Model, assignment: Assignment, x: Any, *, correct_bias: bool = True
 ) -> keras.Model:
     """The quantized model with the float model's weights.
 
@@ -146,7 +149,7 @@ def sqnr_db(exact: Array, approximate: Array) -> float:
     return 10.0 * math.log10(power / noise) if power > 0.0 else -math.inf
 
 
-def noise_report(model: keras.Model, quantized: keras.Model, x: Array) -> list[LayerNoise]:
+def noise_report(model: keras.Model, quantized: keras.Model, x: Any) -> list[LayerNoise]:
     """The noise of every quantized layer, in the order of the model; `model` is the float model of equal weights."""
     names = [layer.name for layer in quantized_layers(quantized)]
     exact, approximate = outputs(model, names, x), outputs(quantized, names, x)
@@ -162,34 +165,34 @@ def noise_report(model: keras.Model, quantized: keras.Model, x: Array) -> list[L
     return report
 
 
-def sensitivity(model: keras.Model, assignment: Assignment, x: Array) -> dict[str, float]:
+def sensitivity(model: keras.Model, assignment: Assignment, x: Any) -> dict[str, float]:
     """Layer -> signal-to-noise ratio in dB of the network's output when only that layer is quantized.
 
     The layer with the lowest figure is the one that needs bits most.
     """
-    last = model.layers[-1].name
-    exact = outputs(model, [last], x)[last]
+    exact = model_output(model, x)
     ratios = {}
     for name, slots in assignment.items():
         alone = post_training(model, {name: slots}, x, correct_bias=False)
-        ratios[name] = sqnr_db(exact, outputs(alone, [last], x)[last])
+        ratios[name] = sqnr_db(exact, model_output(alone, x))
     return ratios
 
 
-def outputs(model: keras.Model, names: Sequence[str], x: Array) -> dict[str, Array]:
-    """Layer -> its output over a sample, computed in batches."""
-    if not names:
-        return {}
-    inputs = model.inputs if len(model.inputs) > 1 else model.inputs[0]
-    probe = keras.Model(inputs, [model.get_layer(name).output for name in names])
-    parts = [_listed(probe(x[start : start + _BATCH], training=False)) for start in range(0, len(x), _BATCH)]
-    return {
-        name: np.concatenate([np.asarray(keras.ops.convert_to_numpy(part[index])) for part in parts])
-        for index, name in enumerate(names)
-    }
+def outputs(model: keras.Model, names: Sequence[str], x: Any) -> dict[str, Array]:
+    """Layer -> its output over a sample, computed in batches; of a layer called several times, all of its outputs."""
+    calls = {name: ModelGraph(model).calls_of(name) for name in names}
+    tensors = [call.outputs[0] for layer in calls.values() for call in layer]
+    computed = iter(_computed(model, tensors, x))
+    return {name: _together([next(computed) for _ in layer]) for name, layer in calls.items()}
 
 
-def correct_shift(model: keras.Model, quantized: keras.Model, name: str, x: Array) -> None:
+def model_output(model: keras.Model, x: Any) -> Array:
+    """All outputs of a model over a sample, those of an example in one row."""
+    computed = _computed(model, model.outputs, x)
+    return np.concatenate([output.reshape(len(output), -1) for output in computed], axis=1)
+
+
+def correct_shift(model: keras.Model, quantized: keras.Model, name: str, x: Any) -> None:
     """Take the mean shift of each channel of a layer's output, over a sample, off its bias, in place."""
     exact, approximate = (outputs(network, [name], x)[name] for network in (model, quantized))
     axes = tuple(range(exact.ndim - 1))
@@ -198,6 +201,37 @@ def correct_shift(model: keras.Model, quantized: keras.Model, name: str, x: Arra
 
 
 # ---- details -------------------------------------------------------------------------------------------------
+
+
+def _computed(model: keras.Model, tensors: Sequence[Any], x: Any) -> list[Array]:
+    """Values of symbolic tensors of a model over a sample, computed in batches."""
+    if not tensors:
+        return []
+    probe = keras.Model(model.inputs if len(model.inputs) > 1 else model.inputs[0], list(tensors))
+    rows = len(keras.tree.flatten(x)[0])
+    if not rows:
+        raise ValueError("the sample has no examples; give a few hundred rows of the model's input")
+    parts = [
+        _listed(
+            probe(
+                keras.tree.map_structure(operator.itemgetter(slice(start, start + _BATCH)), x), training=False
+            )
+        )
+        for start in range(0, rows, _BATCH)
+    ]
+    return [
+        np.concatenate([np.asarray(keras.ops.convert_to_numpy(part[index])) for part in parts])
+        for index in range(len(tensors))
+    ]
+
+
+def _together(arrays: Sequence[Array]) -> Array:
+    """The outputs of all calls of a layer as one array: examples, or else rows of equal width, or else numbers."""
+    if len({array.shape[1:] for array in arrays}) == 1:
+        return np.concatenate(arrays)
+    if len({array.shape[-1] for array in arrays}) == 1:
+        return np.concatenate([array.reshape(-1, array.shape[-1]) for array in arrays])
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 def _listed(outputs: Any) -> list[Any]:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from costmodel.network import Network, read_network
 from quantization.models.calibration import correct_shift, outputs
 from quantization.models.convert import float_model, plain_description, read_quantizers
+from quantization.models.graph import input_shape
 from search.training.channel_mapping import NEW, Channels, Slice, slices, spread
 
 Floats = NDArray[Any]
@@ -223,7 +224,7 @@ def calibrate(model: keras.Model, x: Any) -> None:
         if normalization is not None:
             _fit_kernel(layer, normalization)
     for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and _is_last_axis(layer):
+        if isinstance(layer, keras.layers.BatchNormalization) and _is_last_axis(model, layer):
             _fit_statistics(model, network, layer, x)
         elif _has_output_bias(layer) and _only_reader(network, model, layer) is None:
             correct_shift(exact, model, layer.name, x)
@@ -254,13 +255,13 @@ def _only_reader(network: Network, model: keras.Model, layer: Any) -> Any | None
     if not linear or len(readers) != 1 or readers[0].class_name != "BatchNormalization":
         return None
     normalization = model.get_layer(readers[0].name)
-    is_free = layer.name not in network.outputs and _is_last_axis(normalization)
+    is_free = layer.name not in network.outputs and _is_last_axis(model, normalization)
     return normalization if is_free else None
 
 
-def _is_last_axis(normalization: Any) -> bool:
+def _is_last_axis(model: keras.Model, normalization: Any) -> bool:
     axis = normalization.axis
-    return bool(axis in (-1, len(normalization.input.shape) - 1))
+    return bool(axis in (-1, len(input_shape(model, normalization)) - 1))
 
 
 def _fit_kernel(layer: Any, normalization: Any) -> None:

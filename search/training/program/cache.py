@@ -16,6 +16,7 @@ import keras
 from cachetools import LRUCache, cached
 
 from quantization.models.convert import quantize, width_of
+from quantization.models.graph import input_shape
 from quantization.specs.parse import QuantizerSpec
 from quantization.switching.quantizer import can_switch, switch
 from search.data import Dataset
@@ -168,5 +169,5 @@ def _leave_open(model: keras.Model, tuned: Sequence[str]) -> None:
         if layer.name in tuned and hasattr(layer, "filters"):
             layer.filters = -1
         axis = getattr(layer, "axis", None)
-        if isinstance(layer, keras.layers.BatchNormalization) and axis == len(layer.input.shape) - 1:
+        if isinstance(layer, keras.layers.BatchNormalization) and axis == len(input_shape(model, layer)) - 1:
             layer.axis = -1

@@ -20,6 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.models.graph import ModelGraph
 from quantization.quantizers import BaseQuantizer
 from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task
@@ -388,7 +389,7 @@ def _batch(x: Tensor, batch: Tensor, size: Any) -> Tensor:
 
 def _evaluated_at_once(model: keras.Model) -> int:
     """How many examples; sizes that a model leaves open count as 1."""
-    tensors = [tensor for layer in model.layers for tensor in keras.tree.flatten(layer.output)]
+    tensors = [tensor for call in ModelGraph(model) for tensor in call.outputs]
     largest: int = max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
     least, most = _EVALUATED_EXAMPLES
     return min(max(_EVALUATED_NUMBERS // largest, least), most)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from quantization.models.graph import ModelGraph
 from search.training.program.program import Program
 from search.training.program.state import (
     NO_BATCHES,
@@ -35,7 +37,8 @@ _BYTES: Final = 4
 
 def trials_that_fit(model: keras.Model, batch_size: int, memory_bytes: int) -> int:
     """How many trials of a model's shape fit into this memory; at least 1. An estimate from above of their size."""
-    activations = sum(int(np.prod(layer.output.shape[1:])) for layer in model.layers)
+    tensors = (tensor for call in ModelGraph(model) for tensor in call.outputs)
+    activations = sum(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
     examples = max(batch_size, EVALUATED_EXAMPLES)
     one: int = _BYTES * (
         activations * examples * _ACTIVATION_COPIES + int(model.count_params()) * _WEIGHT_COPIES

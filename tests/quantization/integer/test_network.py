@@ -238,14 +238,14 @@ class TestActivations:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            ("quantized_po2(4)", "supported are"),
+            ("quantized_hswish(4)", "supported are"),
+            ("quantized_po2(8)", "too far apart"),
+            ("bernoulli(compat=True)", "draws its values"),
             ("quantized_bits(4,0,alpha='auto')", "depends on the data"),
             ("quantized_linear(4,0,alpha=0.3)", "power of two"),
-            ("quantized_tanh(4,use_real_tanh=True)", "hyperbolic"),
-            ("quantized_sigmoid(4,use_real_sigmoid=True)", "the exact sigmoid"),
         ],
     )
-    def test_what_is_not_fixed_point_is_refused_by_layer(self, text: str, reason: str) -> None:
+    def test_what_no_integer_holds_is_refused_by_layer(self, text: str, reason: str) -> None:
         with pytest.raises(NotInIntegers, match=f"'act'.*{reason}"):
             integer_quantizer(parse_quantizer(text), "act")
 
