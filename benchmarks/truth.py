@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 from tests.truth.checks import prices_of_built_models
+from tests.truth.integers import differences_of_integers
 
 #: Networks of a full and of a quick run.
 NETWORKS: Final = 300
@@ -34,6 +35,7 @@ Check = Callable[[int], Sequence[str]]
 #: Name of a check -> its function; `tests/truth` runs the same functions on fewer networks.
 CHECKS: Final[Mapping[str, Check]] = {
     "price in the job = price of the built model": prices_of_built_models,
+    "integer network = fake-quantized model, where promised": differences_of_integers,
 }
 
 

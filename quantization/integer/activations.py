@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from quantization.integer.steps import NotSteps, Steps, steps_of
-from quantization.integer.tensor import Integers, IntegerTensor, dyadic, shift_left
+from quantization.integer.tensor import IntegerTensor, dyadic
 from quantization.quantizers import build_quantizer
 
 Function = Callable[[IntegerTensor], IntegerTensor]
@@ -91,21 +91,16 @@ def bent_relu(slope: float = 0.0, top: float | None = None, threshold: float = 0
 
     def function(x: IntegerTensor) -> IntegerTensor:
         fine = x.at(np.minimum(x.exponent, finest))
-        border = _codes_at(start, fine.exponent)
+        border = start.at(fine.exponent).codes
         above = np.where(fine.codes > border, fine.codes, 0)
         if most is not None:
-            above = np.clip(above, 0, _codes_at(most, fine.exponent))
+            above = np.clip(above, 0, most.at(fine.exponent).codes)
         if not slope:
             return fine.with_codes(above)
         below = fine.with_codes(np.maximum(border - fine.codes, 0))
         return fine.with_codes(above).plus(below.times(steepness))
 
     return function
-
-
-def _codes_at(constant: IntegerTensor, exponent: Integers) -> Integers:
-    """The codes of a number on the grids of channels."""
-    return shift_left(np.broadcast_to(constant.codes, exponent.shape), constant.exponent - exponent)
 
 
 def _graded(spec: Any, step: float, low: float, high: float, layer: str) -> Function:

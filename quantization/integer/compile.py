@@ -10,6 +10,7 @@ from typing import Any, Final
 import keras
 
 from costmodel.layer_classes import TRAINING_ONLY
+from quantization.graph import Call, ModelGraph, NoGraph
 from quantization.integer.activations import (
     Function,
     NotInIntegers,
@@ -21,7 +22,6 @@ from quantization.integer.activations import (
 )
 from quantization.integer.layers import LAYERS, alone, class_of, specs_of
 from quantization.integer.network import IntegerLayer, IntegerNetwork, IntegerOperation
-from quantization.models.graph import Call, ModelGraph, NoGraph
 from quantization.quantizers import build_quantizer
 from quantization.specs.parse import as_spec
 

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 
 from costmodel.layer_classes import TRAINING_ONLY
+from quantization.graph import Call
 from quantization.integer import operations
 from quantization.integer.activations import Function, NotInIntegers, bent_relu
 from quantization.integer.network import IntegerOperation
 from quantization.integer.operations import Affine, Average, Largest, Product, Windows
 from quantization.integer.tensor import IntegerTensor, dyadic
-from quantization.models.graph import Call
 
 _LOWEST: Final = -(1 << 62)
 

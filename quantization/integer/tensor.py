@@ -103,8 +103,8 @@ def dyadic(codes: npt.ArrayLike, scale: npt.ArrayLike) -> IntegerTensor:
 
 
 def shift_left(codes: Integers, places: npt.ArrayLike) -> Integers:
-    """codes * 2**places, places >= 0; raises `IntegerOverflow`."""
-    steps = np.broadcast_to(np.asarray(places, np.int64), codes.shape)
+    """codes * 2**places, places >= 0; shapes broadcast. Raises `IntegerOverflow`."""
+    codes, steps = np.broadcast_arrays(codes, np.asarray(places, np.int64))
     moved = steps[codes != 0]
     if moved.size:
         guard(peak(codes) << int(moved.max()) if int(moved.max()) <= 1000 else 1 << _WIDEST + 1)

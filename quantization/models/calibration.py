@@ -15,8 +15,8 @@ from typing import Any, Final, Literal
 import keras
 import numpy as np
 
+from quantization.graph import ModelGraph
 from quantization.models.convert import Assignment, quantize, quantized_layers, transfer_weights
-from quantization.models.graph import ModelGraph
 from quantization.quantizers import build_quantizer
 from quantization.specs.parse import QuantizerSpec, as_spec
 

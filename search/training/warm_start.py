@@ -21,9 +21,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from costmodel.network import Network, read_network
+from quantization.graph import input_shape
 from quantization.models.calibration import correct_shift, outputs
 from quantization.models.convert import float_model, plain_description, read_quantizers
-from quantization.models.graph import input_shape
 from search.training.channel_mapping import NEW, Channels, Slice, slices, spread
 
 Floats = NDArray[Any]

@@ -15,8 +15,8 @@ from typing import Any, Final
 import keras
 from cachetools import LRUCache, cached
 
+from quantization.graph import input_shape
 from quantization.models.convert import quantize, width_of
-from quantization.models.graph import input_shape
 from quantization.specs.parse import QuantizerSpec
 from quantization.switching.quantizer import can_switch, switch
 from search.data import Dataset

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.models.graph import ModelGraph
+from quantization.graph import ModelGraph
 from quantization.quantizers import BaseQuantizer
 from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task

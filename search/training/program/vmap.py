@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from quantization.models.graph import ModelGraph
+from quantization.graph import ModelGraph
 from search.training.program.program import Program
 from search.training.program.state import (
     NO_BATCHES,

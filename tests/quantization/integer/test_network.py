@@ -206,6 +206,15 @@ _ACTIVATIONS = [
     "quantized_sigmoid(3,symmetric=True)",
     "binary()",
     "binary(use_01=True,alpha=0.5)",
+    "ternary()",
+    "ternary(alpha=0.5,threshold=0.1)",
+    "stochastic_ternary()",
+    "stochastic_binary(alpha=2.0)",
+    "bernoulli()",
+    "quantized_po2(4)",
+    "quantized_po2(4,1)",
+    "quantized_relu_po2(4)",
+    "quantized_relu_po2(4,2)",
 ]
 
 
