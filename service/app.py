@@ -30,6 +30,7 @@ from service.api import (
     uploads,
     validation,
 )
+from service.api.compute import ComputeSlots
 from service.api.event_hub import EventHub
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
@@ -57,6 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.blobs = BlobStore(settings.blob_folder)
     app.state.buckets = make_buckets(settings.broker_url)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
+    app.state.compute = ComputeSlots()
     app.state.events = EventHub(app.state.database)
     app.state.metrics = Metrics(app.state.database)
     _mount(

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(4 << 20, ge=1024, description="largest accepted request body, in bytes")
 
+    max_connections: int = Field(
+        1000, ge=10, description="connections at once, event streams included; more are answered 503"
+    )
     max_upload_bytes: int = Field(
         2 << 30, ge=1, le=(4 << 30) - 1, description="largest accepted upload, in bytes"
     )

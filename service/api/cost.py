@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from search.cost import profiles
 from search.cost.answer import price_network
 from search.errors import InvalidSpec
+from service.api.compute import COMPUTES
 from service.api.deps import READS, BlobsDep, CostDep
 from service.api.responses import problem_responses
 from service.parsing import invalid_request
@@ -29,7 +30,7 @@ _REFUSED = problem_responses(
 )
 
 
-@router.post("/cost", openapi_extra=_BODY, responses=_REFUSED)
+@router.post("/cost", dependencies=[COMPUTES], openapi_extra=_BODY, responses=_REFUSED)
 def cost(request: CostDep, blobs: BlobsDep) -> NetworkCostView:
     """The cost of one inference of a network, as it is or with the given quantizers. Nothing is stored or trained."""
     try:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from search.history import JobStatus
 from service.api import pagination
+from service.api.compute import COMPUTES
 from service.api.deps import READS, SUBMITS, Cursor, JobId, Limit, SessionDep, SubmissionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
@@ -37,7 +38,7 @@ _MISSING = problem_responses(_404="No such job")
 @router.post(
     "",
     status_code=202,
-    dependencies=[SUBMITS],
+    dependencies=[SUBMITS, COMPUTES],
     openapi_extra=JOB_BODY,
     responses=REFUSED
     | problem_responses(_409="A request with this Idempotency-Key is still in progress")

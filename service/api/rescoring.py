@@ -13,6 +13,7 @@ from search.networks import architecture as models
 from search.results.rescoring import UnscoredTrial, rescore
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
+from service.api.compute import COMPUTES
 from service.api.deps import READS, BlobsDep, BodyDep, JobId, SessionDep
 from service.api.responses import problem_responses
 from service.errors import InvalidRequest
@@ -39,6 +40,7 @@ _BODY: dict[str, Any] = {
 
 @router.post(
     "/{job_id}:rescore",
+    dependencies=[COMPUTES],
     openapi_extra=_BODY,
     responses=problem_responses(
         _400="The body is not JSON",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from fastapi import APIRouter
 
+from service.api.compute import COMPUTES
 from service.api.deps import READS, BlobsDep, DatabaseDep, SettingsDep, SubmissionDep
 from service.api.jobs import JOB_BODY, REFUSED
 from service.api.planning import plan_of
@@ -17,7 +18,7 @@ from service.views.dry_run import dry_run
 router = APIRouter(tags=["jobs"], dependencies=[READS])
 
 
-@router.post("/v1/jobs:validate", openapi_extra=JOB_BODY, responses=REFUSED)
+@router.post("/v1/jobs:validate", dependencies=[COMPUTES], openapi_extra=JOB_BODY, responses=REFUSED)
 def validate(
     submission: SubmissionDep, settings: SettingsDep, database: DatabaseDep, blobs: BlobsDep
 ) -> DryRun:

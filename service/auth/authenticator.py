@@ -26,6 +26,8 @@ from service.store.session import Database
 #: Wrong keys an address may send in a minute: each costs the service an scrypt.
 MAX_FAILURES: Final = 30
 _MAX_CACHED: Final = 4096
+#: What a key that does not exist is compared with; nobody knows the secret.
+_NO_SECRET: Final = tokens.hashed(tokens.new().secret)
 _CONCURRENT_HASHES: Final = 2  # 16 MiB and a core each
 
 
@@ -48,7 +50,7 @@ class Credentials:
 
 
 class Authenticator:
-    """Identifies callers by their keys. On loopback, while the database has no valid key, every caller is the owner."""
+    """Identifies callers by their keys. On loopback, until a key is created, every caller is the owner."""
 
     def __init__(
         self,
@@ -102,12 +104,14 @@ class Authenticator:
         if self._clock() < self._keyless_until:
             return
         if await run_in_threadpool(self._has_keys):
-            raise Unauthorized("send a key: Authorization: Bearer fewbits_... (this service has keys)")
+            raise Unauthorized(
+                "send a key: Authorization: Bearer fewbits_... (this service has keys; `fewbits keys create` makes one)"
+            )
         self._keyless_until = self._clock() + self._settings.key_cache.total_seconds()
 
     def _has_keys(self) -> bool:
         with self._database.reading() as session:
-            return keys.any_valid(session)
+            return keys.exist(session)
 
     def _cached(self, token: Token) -> _Verification | None:
         with self._lock:
@@ -145,11 +149,10 @@ class Authenticator:
         until = self._clock() + self._settings.key_cache.total_seconds()
         with self._database.reading() as session:
             row = session.get(ApiKey, token.key_id)
-        if row is None or not keys.is_valid(row, now()):
+        with self._hashing:  # also for an id that does not exist: the time does not tell which do
+            matches = tokens.matches(token.secret, _NO_SECRET if row is None else row.secret_hash)
+        if row is None or not matches or not keys.is_valid(row, now()):
             return _Verification(None, None, until)
-        with self._hashing:
-            if not tokens.matches(token.secret, row.secret_hash):
-                return _Verification(None, None, until)
         if not keys.is_use_recorded(row):
             with self._database.transaction() as session:
                 keys.record_use(session, row.id)

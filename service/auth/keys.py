@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from service.auth import tokens
@@ -127,8 +127,18 @@ def is_valid(row: ApiKey, moment: datetime) -> bool:
     return row.revoked_at is None and (row.expires_at is None or row.expires_at > moment)
 
 
+def exist(session: Session) -> bool:
+    """True if a key was ever created, even if none is valid any more: the service then requires one."""
+    return session.scalar(select(ApiKey.id).limit(1)) is not None
+
+
+def remove_all(session: Session) -> int:
+    """Delete every key, valid or not, so that a service on loopback requires none; the number of keys deleted."""
+    return len(list(session.scalars(delete(ApiKey).returning(ApiKey.id))))
+
+
 def any_valid(session: Session) -> bool:
-    """True if there is a valid key: the service then requires one."""
+    """True if there is a key that opens the service."""
     valid = select(ApiKey.id).where(
         ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import uvicorn
 
 from search.process import without_collections
+from service.api.connection import LimitedConnection
 from service.auth import keys
 from service.cli.supervisor import Supervisor
 from service.observability import logs, tracing
@@ -54,6 +55,8 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,
+        limit_concurrency=settings.max_connections,
+        http=LimitedConnection,
     )
     listener = _listen(config)
     address = f"http://{settings.host}:{listener.getsockname()[1]}"

@@ -98,6 +98,23 @@ def revoke(key_id: _KeyId) -> None:
 
 
 @app.command()
+def off(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all keys, so that a service on loopback serves everybody on this machine again, as admin.
+
+    Revoking or expiry never does that: once a key was created, one is required.
+    """
+    from service.auth import keys
+
+    if not yes:
+        typer.confirm("Delete all keys, so that everybody on this machine is admin?", abort=True)
+    with _transaction() as session:
+        count = keys.remove_all(session)
+    typer.echo(f"{count} keys are deleted; a service on loopback requires none now")
+
+
+@app.command()
 def limit(
     tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Tenant to limit; created if missing.")],
     running_jobs: Annotated[int | None, typer.Option(min=0, help="Jobs that have not ended.")] = None,

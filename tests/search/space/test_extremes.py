@@ -60,3 +60,14 @@ def test_a_small_space_is_priced_whole() -> None:
     assert ends.cheapest.exact
     assert ends.most_expensive.exact
     assert ends.cheapest.cost.value <= ends.most_expensive.cost.value
+
+
+@pytest.mark.parametrize(("layers", "kinds"), [(40, 1), (400, 3), (1600, 3), (1600, 800)])
+def test_the_networks_of_a_round_are_bounded_however_many_layers_there_are(layers: int, kinds: int) -> None:
+    dimensions = {f"d{i}": tuple(range(2 + i % kinds % 9, 12 + i % kinds)) for i in range(layers)}
+    most = module._LAYERS // layers
+    parts = module.groups(dimensions, most)
+
+    assert sorted(name for part in parts for name in part) == sorted(dimensions)
+    changes = sum(max(len(dimensions[name]) for name in part) for part in parts)
+    assert changes <= max(2 * most, sum(map(len, dimensions.values())) // 8), changes

@@ -113,13 +113,24 @@ def test_a_revoked_key_dies_when_it_is_looked_up_again(
     authenticator: Authenticator, plain: Database, clock: Clock
 ) -> None:
     key = make_key(plain)
-    make_key(plain)  # another, so that the service still asks for keys
     identify(authenticator, key)
     with plain.transaction() as session:
         keys.revoke(session, key.split("_")[1])
     clock.now += 11
     with pytest.raises(Unauthorized):
         identify(authenticator, key)
+
+
+@pytest.mark.parametrize("lifetime", [None, timedelta(milliseconds=1)])
+def test_once_a_key_was_made_one_is_required_whatever_became_of_it(
+    authenticator: Authenticator, plain: Database, clock: Clock, lifetime: timedelta | None
+) -> None:
+    key = make_key(plain, lifetime=lifetime)
+    with plain.transaction() as session:
+        keys.revoke(session, key.split("_")[1])
+    clock.now += 11
+    with pytest.raises(Unauthorized, match="this service has keys"):
+        identify(authenticator, None)
 
 
 def test_an_expired_key_is_refused_also_while_it_is_remembered(

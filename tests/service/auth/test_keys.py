@@ -30,6 +30,9 @@ def test_there_are_keys_as_long_as_one_is_good(database: Database) -> None:
     with database.transaction() as session:
         keys.revoke(session, key_id)
         assert not keys.any_valid(session)
+        assert keys.exist(session), "a key is still required"
+        assert keys.remove_all(session) == 1
+        assert not keys.exist(session)
 
 
 def test_a_rotated_key_is_good_for_its_grace(database: Database) -> None:

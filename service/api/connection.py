@@ -1,0 +1,82 @@
+"""One HTTP connection with limits: what is unfinished ends, before anybody is known and at the cost of nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+#: Bytes of a request line and its headers.
+MAX_HEAD_BYTES: Final = 64 << 10
+#: Seconds in which a request line and its headers arrive.
+HEAD_S: Final = 20.0
+#: Seconds that a body may pause.
+BODY_PAUSE_S: Final = 60.0
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+
+
+class LimitedConnection(HttpToolsProtocol):
+    """uvicorn's connection, closed when a request's head is too large or too slow, or its body pauses too long.
+
+    httptools joins a head of any size in memory and waits for it without end.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head = True
+        self._in_body = False
+        self._head_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to wait for the first head."""
+        super().connection_made(transport)
+        self._wait(HEAD_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of a request, or close the connection because there are too many of them."""
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._timer is None:  # the first bytes after a pause between requests
+                self._wait(HEAD_S)
+        elif self._in_body:
+            self._wait(BODY_PAUSE_S)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head is there: the body may begin."""
+        self._in_head, self._in_body = False, True
+        self._wait(BODY_PAUSE_S)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is there: what comes next is the head of another one."""
+        self._in_head, self._in_body, self._head_bytes = True, False, 0
+        self._stop_waiting()
+        super().on_message_complete()
+
+    def _wait(self, seconds: float) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(seconds, self._give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        self._timer = None
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()

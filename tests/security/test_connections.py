@@ -1,0 +1,181 @@
+"""Connections and computing requests: what never ends, or is too much, is refused and hinders nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from service.api import compute, connection
+from service.api.compute import ComputeSlots
+from service.api.connection import MAX_HEAD_BYTES, LimitedConnection
+from service.errors import Unavailable
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A test that is a coroutine, run in an event loop of its own."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **named: Any) -> None:
+        asyncio.run(test(*args, **named))
+
+    return run
+
+
+class Wire(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class Timers:
+    """An event loop's timers, run by hand."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.pending: dict[object, tuple[float, Callable[[], None]]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    def call_later(self, delay: float, callback: Callable[[], None], *_: Any) -> Any:
+        token = object()
+        self.pending[token] = delay, callback
+
+        class Handle:
+            def cancel(handle) -> None:  # noqa: N805
+                self.pending.pop(token, None)
+
+        return Handle()
+
+    def run_out(self) -> None:
+        for _, callback in list(self.pending.values()):
+            callback()
+        self.pending.clear()
+
+
+async def _answer(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def connected() -> tuple[LimitedConnection, Wire, Timers]:
+    timers = Timers(asyncio.get_running_loop())
+    config = Config(_answer, log_config=None, lifespan="off")
+    config.load()
+    protocol = LimitedConnection(config, ServerState(), {}, timers)
+    wire = Wire()
+    protocol.connection_made(wire)
+    return protocol, wire, timers
+
+
+@in_loop
+async def test_a_head_that_never_ends_is_refused() -> None:
+    protocol, wire, _ = connected()
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+    for _ in range(MAX_HEAD_BYTES // 1000 + 1):
+        protocol.data_received(b"a" * 1000)
+    assert wire.closed
+    assert wire.written.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", b"GET / HT", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc"],
+    ids=["nothing", "head", "body"],
+)
+@in_loop
+async def test_what_is_unfinished_is_closed_when_its_time_is_over(sent: bytes) -> None:
+    protocol, wire, timers = connected()
+    if sent:
+        protocol.data_received(sent)
+    assert not wire.closed
+    timers.run_out()
+    assert wire.closed
+
+
+@in_loop
+async def test_requests_in_time_are_answered_one_after_another() -> None:
+    protocol, wire, timers = connected()
+    for count in (1, 2):
+        protocol.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        protocol.data_received(b"abc")
+        assert all(callback.__name__ != "_give_up" for _, callback in timers.pending.values())
+        while wire.written.count(b"HTTP/1.1 204") < count:
+            await asyncio.sleep(0)
+    assert not wire.closed
+
+
+@in_loop
+async def test_a_body_that_goes_on_has_its_time_again() -> None:
+    protocol, _, timers = connected()
+    protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+    (before,) = timers.pending
+    protocol.data_received(b"d")
+    (after,) = timers.pending
+    assert before is not after
+    assert timers.pending[after][0] == connection.BODY_PAUSE_S
+
+
+# --- turns -------------------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_two_requests_compute_at_once_and_the_next_takes_over() -> None:
+    slots = ComputeSlots()
+    leave = [await slots.turn("a"), await slots.turn("b")]
+    third = asyncio.create_task(slots.turn("c"))
+    await asyncio.sleep(0)
+    assert not third.done()
+    leave[0]()
+    assert await third
+
+
+@in_loop
+async def test_a_tenant_cannot_fill_the_queue_for_others() -> None:
+    slots = ComputeSlots()
+    waiting = [asyncio.create_task(slots.turn("a")) for _ in range(compute.MAX_OF_TENANT)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable) as refused:
+        await slots.turn("a")
+    assert refused.value.headers["Retry-After"]
+    other = asyncio.create_task(slots.turn("b"))
+    while not other.done():  # turns come in the order of arrival
+        done = [task for task in waiting if task.done()]
+        waiting = [task for task in waiting if not task.done()]
+        for task in done:
+            task.result()()
+        await asyncio.sleep(0)
+    other.result()()
+
+
+@in_loop
+async def test_who_waits_in_vain_is_told_when_to_come_again() -> None:
+    slots = ComputeSlots(slots=1, patience_s=0.0)
+    leave = await slots.turn("a")
+    with pytest.raises(Unavailable):
+        await slots.turn("b")
+    leave()
+    (await slots.turn("b"))()
