@@ -3,7 +3,8 @@
 ```
 CostError
 ├── InvalidNetwork          the network's description must be corrected: which layer, which field, why
-│   └── UnsupportedLayer    this class of layer has no price; the supported ones are listed
+│   ├── UnsupportedLayer    this class of layer has no price; the supported ones are listed
+│   └── InvalidDescription  something in the description is not allowed, and where it stands
 ├── InvalidTypes            the data types given for a layer cannot be priced
 ├── InvalidSettings         a setting is out of range
 └── InvalidProfile          an energy profile is unknown or malformed
@@ -38,6 +39,14 @@ class UnsupportedLayer(InvalidNetwork):
         self.supported = tuple(sorted(supported))
         reason = f"{class_name} has no price" + (f" ({hint})" if hint else "")
         super().__init__(layer, "", f"{reason}; supported: {', '.join(self.supported)}")
+
+
+class InvalidDescription(InvalidNetwork):
+    """Something in the description of a network is not allowed: `path`, the steps from the document's root to it."""
+
+    def __init__(self, layer: str, field: str, reason: str, path: tuple[str | int, ...]) -> None:
+        self.path = path
+        super().__init__(layer, field, reason)
 
 
 class InvalidTypes(CostError):

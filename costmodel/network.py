@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
+from costmodel.descriptions import MAX_LAYERS
 from costmodel.errors import InvalidNetwork, UnsupportedLayer
 from costmodel.layer import MAX_ELEMENTS, Config, Layer, Shape, elements
 from costmodel.layer_classes import INPUT, LAYER_CLASSES, width_field
 
-MAX_LAYERS: Final = 5000
 MAX_INPUTS: Final = 256
 MAX_NAME: Final = 256
 MAX_DEPTH: Final = 12

@@ -8,6 +8,7 @@ from costmodel.network import Network
 from search.cost.pricing import Pricer
 from search.data import DataInfo
 from search.history import Cost
+from search.networks.architecture import notes
 from search.schedules import Stage, stages
 from search.space.choices import Choices
 from search.spec.job import SearchSpec
@@ -48,6 +49,7 @@ def plan_from(
     """
     spec, reference = job.spec, pricer.reference()
     warnings = (
+        *notes(job.model),
         *choices.warnings,
         *data.preprocessing.warnings,
         *_budget_warnings(spec, choices),

@@ -13,7 +13,7 @@ from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, PricedLayer, prepare, price, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.explain import Explanation, explain
-from costmodel.layer_classes import priced_slots, width_field
+from costmodel.layer_classes import LAYER_CLASSES, priced_slots, width_field
 from costmodel.network import Network
 from costmodel.type_map import data_type_map
 from search.errors import InvalidSpec, Problem, pointer_token
@@ -156,7 +156,8 @@ class Priced:
 
 def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     """Price a network. Raises `InvalidSpec` with pointers to its faults."""
-    model = resolve_model(spec.model, uploads)
+    # what was built from a job may be priced again, folded layers among it
+    model = resolve_model(spec.model, uploads, frozenset(LAYER_CLASSES))
     network = models.priceable(model)
     settings = spec.settings.settings()
     reference_options = spec.settings if spec.reference is None else spec.reference

@@ -7,22 +7,22 @@ from typing import Any, assert_never
 
 from costmodel.errors import InvalidNetwork
 from costmodel.network import Network, read_network
+from costmodel.size import too_large
 from search.errors import InvalidSpec, Problem
 from search.networks.builder import Config
 from search.networks.zoo import ZOO, zoo_config
 from search.spec.job import ArchitectureModel, ZooModel
-from search.spec.resolved import ModelFile, ResolvedModel
+from search.spec.resolved import DescribedModel, ModelFile, ResolvedModel, described
 from search.spec.spiking import XyloModel
 from search.task import Output, output
 
-__all__ = ["Output", "architecture", "input_shape", "network", "output", "priceable"]
+__all__ = ["Output", "architecture", "input_shape", "network", "notes", "output", "priceable"]
 
 
 def architecture(model: ResolvedModel) -> Config:
     """The float network as Keras writes it (`json.loads(model.to_json())`).
 
-    Raises `InvalidSpec` for a network that is not in the zoo. A given architecture is returned as it is; `network`
-    checks it.
+    Raises `InvalidSpec` for a network that is not in the zoo, and for a described one that holds what is not allowed.
     """
     match model:
         case ZooModel(name=name, dropout_rate=dropout_rate):
@@ -32,8 +32,8 @@ def architecture(model: ResolvedModel) -> Config:
                     [Problem("/model/name", f"there is no network {name!r}; known are {names}")]
                 )
             return zoo_config(name, dropout_rate)
-        case ArchitectureModel(config=config):
-            return config
+        case ArchitectureModel():
+            return described(model).architecture
         case ModelFile(architecture=config):
             return config
         case XyloModel():
@@ -47,21 +47,22 @@ def priceable(model: ResolvedModel) -> Network:
 
     Raises `InvalidSpec`, pointing to the layer, for what the cost model cannot price.
     """
-    config = architecture(model)
     try:
-        return read_network(config)
+        return read_network(architecture(model))
     except InvalidNetwork as error:
-        raise InvalidSpec([Problem(_pointer(model, config, error), str(error))]) from error
+        raise InvalidSpec([Problem(_pointer(model, error), str(error))]) from error
 
 
 def network(model: ResolvedModel) -> Network:
     """The network as plain data, fit for a search.
 
-    Raises `InvalidSpec` as `priceable` does, and for more than one input and outputs of one layer. `search.task` checks
-    its outputs.
+    Raises `InvalidSpec` as `priceable` does, for more than one input, for outputs of one layer, and for a network that
+    is too large to be trained. `search.task` checks its outputs.
     """
     plain = priceable(model)
     problems = []
+    if fault := too_large(plain):
+        problems.append(Problem(_base(model), str(fault)))
     if len(plain.inputs) != 1:
         reason = f"a search needs a model with one input; this one has {len(plain.inputs)}"
         problems.append(Problem(_base(model), reason))
@@ -70,6 +71,11 @@ def network(model: ResolvedModel) -> Network:
     if problems:
         raise InvalidSpec(problems)
     return plain
+
+
+def notes(model: ResolvedModel) -> tuple[str, ...]:
+    """What was changed in a description when it was cleaned."""
+    return model.notes if isinstance(model, DescribedModel | ModelFile) else ()
 
 
 def input_shape(plain: Network) -> tuple[int, ...]:
@@ -81,11 +87,12 @@ def _base(model: ResolvedModel) -> str:
     return {"architecture": "/model/config", "uploaded": "/model/id"}.get(model.kind, "/model/name")
 
 
-def _pointer(model: ResolvedModel, config: Config, error: InvalidNetwork) -> str:
-    """JSON pointer to the layer (and field of it) that an error is about."""
+def _pointer(model: ResolvedModel, error: InvalidNetwork) -> str:
+    """JSON pointer to the layer (and field of it) that an error is about, in the description as it was given."""
     base = _base(model)
     if not isinstance(model, ArchitectureModel):
         return base
+    config = model.config
     body = config.get("config") if "class_name" in config else config
     if not isinstance(body, Mapping):
         return base

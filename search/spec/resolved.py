@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from search.errors import InvalidSpec, Problem
+from costmodel.descriptions import clean
+from costmodel.errors import InvalidDescription
+from costmodel.layer_classes import KERAS_LAYERS
+from search.errors import InvalidSpec, Problem, pointer_token
 from search.spec.job import (
     ArchitectureModel,
     Data,
@@ -28,12 +31,20 @@ from search.spec.job import (
 from search.spec.spiking import XyloModel
 
 
+class DescribedModel(ArchitectureModel):
+    """An architecture, and the same with nothing in it but what is allowed; `notes`: what was changed."""
+
+    architecture: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
 class ModelFile(UploadedModel):
     """An uploaded model with its file, and its architecture as the upload check rewrote it."""
 
     file: Path
     architecture: dict[str, Any]
     has_weights: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def gives_weights(self) -> bool:
@@ -86,13 +97,39 @@ class Resolved:
 
 
 def resolve(spec: SearchSpec, uploads: UploadLookup = NO_UPLOADS) -> Resolved:
-    """Look up what a job names. Raises `InvalidSpec` for an upload whose content is missing."""
-    return Resolved(spec, resolve_model(spec.model, uploads), resolve_data(spec.data, uploads))
+    """Look up what a job names, and clean what it describes: the specification has the cleaned description.
+
+    Raises `InvalidSpec` for an upload whose content is missing, and for an architecture that holds what is not allowed.
+    """
+    model = resolve_model(spec.model, uploads)
+    if isinstance(model, DescribedModel):
+        cleaned = ArchitectureModel(config=model.architecture)
+        spec = spec.model_copy(update={"model": cleaned})
+    return Resolved(spec, model, resolve_data(spec.data, uploads))
 
 
-def resolve_model(model: Model, uploads: UploadLookup = NO_UPLOADS) -> ResolvedModel:
-    """The model, ready to be read. Raises `InvalidSpec` for an upload whose content is missing."""
-    return uploads.find_model(model) if isinstance(model, UploadedModel) else model
+def resolve_model(
+    model: Model, uploads: UploadLookup = NO_UPLOADS, classes: frozenset[str] = KERAS_LAYERS
+) -> ResolvedModel:
+    """The model, ready to be read; `classes`: the layers that an architecture may hold.
+
+    Raises `InvalidSpec` for an upload whose content is missing, and for an architecture that holds what is not allowed.
+    """
+    if isinstance(model, UploadedModel):
+        return uploads.find_model(model)
+    return described(model, classes) if isinstance(model, ArchitectureModel) else model
+
+
+def described(model: ArchitectureModel, classes: frozenset[str] = KERAS_LAYERS) -> DescribedModel:
+    """An architecture with its description cleaned. Raises `InvalidSpec`, pointing to what is not allowed."""
+    if isinstance(model, DescribedModel):
+        return model
+    try:
+        cleaned = clean(model.config, classes=classes)
+    except InvalidDescription as error:
+        pointer = "".join(f"/{pointer_token(step)}" for step in ("model", "config", *error.path))
+        raise InvalidSpec([Problem(pointer, str(error))]) from error
+    return DescribedModel(config=model.config, architecture=cleaned.document, notes=cleaned.notes)
 
 
 def resolve_data(data: Data, uploads: UploadLookup = NO_UPLOADS) -> ResolvedData:

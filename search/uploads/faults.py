@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from costmodel.descriptions import shown
 
-_UNSHOWABLE: Final = re.compile(r"[^ -~]")
+__all__ = ["UploadFault", "shown"]
 
 
 class UploadFault(ValueError):
@@ -18,12 +17,3 @@ class UploadFault(ValueError):
         self.where = where
         self.reason = reason
         super().__init__(f"{where}: {reason}" if where else f"the file {reason}")
-
-
-def shown(value: object, most: int = 60) -> str:
-    """Something out of a stranger's file, short and printable."""
-    text = (
-        value if isinstance(value, str) else repr(value) if not isinstance(value, int) else str(value)[:most]
-    )
-    text = _UNSHOWABLE.sub("?", text[: most + 1])
-    return repr(text if len(text) <= most else text[: most - 3] + "...")

@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from costmodel.errors import InvalidNetwork
-from costmodel.layer import Layer
-from costmodel.layer_classes import lower
+from costmodel.descriptions import Cleaned, clean
+from costmodel.errors import InvalidDescription, InvalidNetwork
 from costmodel.network import Network, read_network
+from costmodel.size import parameters, too_large
 from search.uploads.archive import LOCAL, Archive, open_archive
 from search.uploads.documents import read_document
 from search.uploads.faults import UploadFault, shown
-from search.uploads.layers import clean_model
 
 Format = Literal["keras", "json"]
 
@@ -28,8 +27,7 @@ WEIGHTS: Final = "model.weights.h5"
 MAX_CONFIG_BYTES: Final = 4 << 20
 #: Bytes a `.keras` file may unpack to.
 MAX_MODEL_BYTES: Final = 2 << 30
-#: Weights a model may have: a gigabyte of 32-bit floats.
-MAX_PARAMETERS: Final = 1 << 28
+
 
 _HDF5: Final = b"\x89HDF\r\n\x1a\n"
 #: Where an HDF5 file states its length, by version of its superblock: (offset of base address, of end address).
@@ -84,7 +82,7 @@ def check_model(path: Path) -> CheckedModel:
     return CheckedModel("keras", version, True, layers)
 
 
-def read_architecture(path: Path) -> tuple[dict[str, Any], bool]:
+def read_architecture(path: Path) -> tuple[Cleaned, bool]:
     """The description of the network in a model file, rebuilt from what is allowed in it, and whether the file holds
     weights. UploadFault.
     """
@@ -124,11 +122,11 @@ def _format_of(start: bytes) -> Format:
     raise UploadFault("", "is neither a .keras file nor the JSON of a model")
 
 
-def _json_architecture(path: Path) -> dict[str, Any]:
+def _json_architecture(path: Path) -> Cleaned:
     size = path.stat().st_size
     if size > MAX_CONFIG_BYTES:
         raise UploadFault("", f"has {size} bytes; an architecture as JSON may have {MAX_CONFIG_BYTES}")
-    return clean_model(read_document(path.read_bytes(), ""), "")
+    return _cleaned(read_document(path.read_bytes(), ""), "")
 
 
 def _archive(path: Path) -> Archive:
@@ -159,8 +157,22 @@ def _all(names: set[str]) -> str:
     return ", ".join(sorted(names))
 
 
-def _keras_architecture(archive: Archive) -> dict[str, Any]:
-    return clean_model(read_document(archive.read(CONFIG, MAX_CONFIG_BYTES), CONFIG), CONFIG)
+def _keras_architecture(archive: Archive) -> Cleaned:
+    return _cleaned(read_document(archive.read(CONFIG, MAX_CONFIG_BYTES), CONFIG), CONFIG)
+
+
+def _cleaned(document: Mapping[str, Any], where: str) -> Cleaned:
+    if "class_name" not in document:
+        raise UploadFault(where, "is not what `model.to_json()` writes: it has no class_name")
+    try:
+        return clean(document)
+    except InvalidDescription as error:
+        path = "".join(f"/{step}" for step in error.path)
+        raise UploadFault(_shown_path(f"{where}{path}"), error.reason) from error
+
+
+def _shown_path(path: str) -> str:
+    return shown(path, 200)[1:-1]
 
 
 def _keras_version(archive: Archive) -> str:
@@ -172,24 +184,18 @@ def _keras_version(archive: Archive) -> str:
     return version
 
 
-def _layers(architecture: dict[str, Any]) -> tuple[LayerInfo, ...]:
+def _layers(architecture: Cleaned) -> tuple[LayerInfo, ...]:
     try:
-        network: Network = read_network(architecture)
+        network: Network = read_network(architecture.document)
         layers = tuple(
-            LayerInfo(layer.name, layer.class_name, layer.output_shape, _parameters(layer))
+            LayerInfo(layer.name, layer.class_name, layer.output_shape, parameters(layer))
             for layer in network.layers
         )
     except InvalidNetwork as error:
         raise UploadFault("the network", str(error)) from error
-    total = sum(layer.parameters for layer in layers)
-    if total > MAX_PARAMETERS:
-        raise UploadFault("the network", f"has {total} weights; {MAX_PARAMETERS} are allowed")
+    if fault := too_large(network):
+        raise UploadFault("the network", fault.reason)
     return layers
-
-
-def _parameters(layer: Layer) -> int:
-    lowering = lower(layer)
-    return 0 if lowering is None else sum(parameter.elements for parameter in lowering.parameters)
 
 
 def _check_weights(archive: Archive) -> None:

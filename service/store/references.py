@@ -73,7 +73,13 @@ class BlobLookup:
             architecture, has_weights = read_architecture(file)
         except UploadFault as error:
             raise InvalidSpec([Problem("/model/id", f"the uploaded model is refused: {error}")]) from error
-        return ModelFile(**dict(model), file=file, architecture=architecture, has_weights=has_weights)
+        return ModelFile(
+            **dict(model),
+            file=file,
+            architecture=architecture.document,
+            has_weights=has_weights,
+            notes=architecture.notes,
+        )
 
     def find_data(self, data: UploadedData) -> DataFile:
         """The data with their file. `InvalidSpec` if it is missing."""

@@ -160,7 +160,7 @@ ASKS: dict[str, tuple[Change | None, str]] = {
     ),
     "an initializer of one's own": (smuggled("Evil"), "'Evil'"),
     "a layer as an initializer": (smuggled("Dense", module="keras.layers"), "'Dense'"),
-    "an object in an object": (smuggled("Zeros", seed=function("os", "system")), "'function'"),
+    "an object in an object": (smuggled("HeNormal", seed=function("os", "system")), "'function'"),
     "a shared object": (
         configured(
             "fc1",
@@ -193,9 +193,9 @@ ASKS: dict[str, tuple[Change | None, str]] = {
     "a layer that is none": (lambda document: document["config"]["layers"].append(7), "object with a config"),
     "deep nodes": (
         lambda document: layer(document, "fc1")["inbound_nodes"][0].update(
-            kwargs={"a": json.loads("[" * 30 + "]" * 30)}
+            args=json.loads("[" * 30 + "]" * 30)
         ),
-        "deep",
+        "nested",
     ),
 }
 
@@ -227,11 +227,11 @@ def test_a_description_that_asks_for_more_than_layers_is_refused(
 def test_what_is_not_needed_to_build_a_model_is_left_out(tmp_path: Path) -> None:
     evil = lambda_layer(tmp_path / "canary")
     document = architecture() | {"compile_config": {"loss": evil}, "build_config": evil}
-    layer(document, "fc1").update(build_config=evil, compile_config=evil, shared_object_id=7)
+    layer(document, "fc1").update(build_config=evil, shared_object_id=7)
     path = tmp_path / "model"
     path.write_bytes(keras_file(document))
     read, _ = read_architecture(path)
-    text = json.dumps(read)
+    text = json.dumps(read.document)
     assert not any(
         word in text
         for word in ("Lambda", "__lambda__", "compile_config", "build_config", "shared_object_id")

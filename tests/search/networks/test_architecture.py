@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from costmodel.descriptions import clean
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.networks.architecture import Output
@@ -46,8 +47,10 @@ def test_an_unknown_zoo_network_is_answered_with_the_known_ones() -> None:
     assert all(name in fault.message for name in ZOO)
 
 
-def test_a_given_architecture_is_taken_as_it_is() -> None:
-    assert models.architecture(ArchitectureModel(config=net())) == net()
+def test_of_a_given_architecture_what_is_cleaned_is_taken() -> None:
+    cleaned = models.architecture(ArchitectureModel(config=net()))
+    assert cleaned == clean(net()).document
+    assert models.architecture(ArchitectureModel(config=cleaned)) == cleaned
 
 
 def test_the_input_shape_is_that_of_one_example() -> None:
@@ -58,7 +61,7 @@ def test_an_unsupported_layer_is_pointed_to_and_the_supported_ones_are_listed() 
     config = net()
     config["config"]["layers"][2]["class_name"] = "Lambda"
     fault = problem(config)
-    assert fault.pointer == "/model/config/config/layers/2"
+    assert fault.pointer == "/model/config/config/layers/2/class_name"
     assert "Lambda" in fault.message
     assert "Conv2D" in fault.message
 

@@ -1,0 +1,134 @@
+"""Operators of a graph, and layers in place of activation functions, as layers of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from costmodel.descriptions.calls import is_tensor
+from costmodel.descriptions.functions import function_layer, function_name
+from costmodel.descriptions.kinds import Walk, plain_items
+from costmodel.descriptions.operators import MASK, is_operator, rewritten
+from costmodel.descriptions.place import Place
+from costmodel.layer_classes import LAYER_CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A layer as it is described, and where.
+
+    `mask`: it only makes a mask that Keras makes again. `added`: it was put behind the layer it reads, whose output it
+    stands for wherever else that is read.
+    """
+
+    item: Mapping[str, Any]
+    place: Place
+    mask: bool = False
+    added: bool = False
+
+
+def expanded(entries: Sequence[Entry], is_functional: bool, walk: Walk) -> tuple[list[Entry], dict[str, str]]:
+    """The entries with operators as layers, and layers in place of functions as layers of their own.
+
+    Also returns which name stands for the output of a layer behind which one was put.
+    """
+    names = {name_of(entry.item) for entry in entries}
+    done: list[Entry] = []
+    renamed: dict[str, str] = {}
+    operators: list[str] = []
+    for entry in entries:
+        if not isinstance(entry.item, Mapping) or not isinstance(entry.item.get("config"), Mapping):
+            raise entry.place.fault("must be an object with a config")
+        if is_functional and is_operator(entry.item):
+            done.append(_as_layer(entry, entries, operators))
+            continue
+        split = _split(entry, names, is_functional)
+        done += split
+        if len(split) > 1:
+            name, added = name_of(entry.item), name_of(split[1].item)
+            renamed[name] = added
+            walk.notes.append(f"the activation of layer {name!r} is built as a layer of its own, {added!r}")
+    if operators:
+        more = f" and {len(operators) - 20} more" if len(operators) > 20 else ""
+        walk.notes.append(f"operators are built as layers: {', '.join(operators[:20])}{more}")
+    return done, renamed
+
+
+def name_of(item: Any) -> str:
+    """The name in a described layer's configuration; empty if it has none."""
+    body = item.get("config") if isinstance(item, Mapping) else None
+    name = body.get("name") if isinstance(body, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _as_layer(entry: Entry, entries: Sequence[Entry], operators: list[str]) -> Entry:
+    """An operator as the layer it is."""
+    name = name_of(entry.item)
+    place = Place(entry.place.path, name)
+    if entry.item.get("class_name") == MASK and _is_embedding_mask(entry.item, entries):
+        return Entry(entry.item, place, mask=True)
+    layer = rewritten(entry.item, place)
+    operators.append(f"{name} ({layer.class_name})")
+    inputs = list(layer.inputs)
+    item = {
+        "module": "keras.layers",
+        "class_name": layer.class_name,
+        "config": {"name": name, **layer.config},
+        "name": name,
+        "inbound_nodes": [{"args": [inputs] if len(inputs) > 1 else inputs, "kwargs": {}}],
+    }
+    return Entry(item, place)
+
+
+def _is_embedding_mask(item: Mapping[str, Any], entries: Sequence[Entry]) -> bool:
+    """Whether an operator compares the input of an Embedding with mask_zero to 0."""
+    read = _read(item)
+    return len(read) == 1 and any(
+        entry.item.get("class_name") == "Embedding"
+        and isinstance(entry.item.get("config"), Mapping)
+        and entry.item["config"].get("mask_zero") is True
+        and _read(entry.item) == read
+        for entry in entries
+        if isinstance(entry.item, Mapping)
+    )
+
+
+def _read(item: Mapping[str, Any]) -> list[Any]:
+    """Histories of the tensors that an entry's first call takes."""
+    nodes = plain_items(item.get("inbound_nodes"))
+    arguments = plain_items(nodes[0].get("args")) if nodes and isinstance(nodes[0], Mapping) else None
+    return [
+        plain_items(value["config"].get("keras_history"))
+        for value in arguments or ()
+        if is_tensor(value) and isinstance(value.get("config"), Mapping)
+    ]
+
+
+def _split(entry: Entry, names: set[str], is_functional: bool) -> list[Entry]:
+    """A layer whose function is given as a layer: without it, and the function behind it where it has no name."""
+    item, body = entry.item, entry.item["config"]
+    value, class_name = body.get("activation"), item.get("class_name")
+    row = LAYER_CLASSES.get(class_name) if isinstance(class_name, str) else None
+    is_layer = isinstance(value, Mapping) and value.get("class_name") not in ("function", None)
+    if row is None or not is_layer or not (row.linear or class_name == "Activation"):
+        return [entry]
+    name = name_of(item)
+    place = Place(entry.place.path, name).at("config", "activation")
+    function, settings = function_layer(value, place)
+    if function_name(function, settings) is not None or not name:
+        return [entry]
+    if class_name == "Activation":
+        return [Entry({**item, "class_name": function, "config": {"name": name, **settings}}, entry.place)]
+    if len(plain_items(item.get("inbound_nodes", [None])) or ()) != 1:
+        raise place.fault("is a layer, and this layer is called more than once: put the layer behind it")
+    added = next(
+        text for text in (f"{name}_function{i or ''}" for i in range(len(names) + 1)) if text not in names
+    )
+    names.add(added)
+    plain_item = {**item, "config": {**body, "activation": "linear"}}
+    after: dict[str, Any] = {"class_name": function, "config": {"name": added, **settings}}
+    if is_functional:
+        tensor = {"class_name": "__keras_tensor__", "config": {"shape": [], "keras_history": [name, 0, 0]}}
+        after |= {"name": added, "inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+    return [Entry(plain_item, entry.place), Entry(after, entry.place, added=True)]
