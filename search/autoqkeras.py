@@ -66,6 +66,7 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
     for name, read in _READERS.items():
         if name in config:
             read(config[name], job, quirks)
+    job["quantizers"] = {**job.get("quantizers", {}), "selection": "autoqkeras"}
     if "limits" not in job:
         raise _fault("/limit", "missing: without limits AutoQKeras quantizes nothing")
     quirks += _ALWAYS
@@ -76,6 +77,8 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
 _ALWAYS: Final = (
     "the best model: AutoQKeras rebuilds it untrained; here the trained model can be downloaded",
     "activations inside layers: AutoQKeras samples them, then uses quantized_relu(4); here the sampled one is used",
+    "functions: AutoQKeras replaces tanh, sigmoid and every other function by the quantizer that it samples;"
+    " quantizers.selection: autoqkeras does so here, by_function does not",
     "test data: the notebook selects by them; here they are used exactly once, for the final report",
 )
 

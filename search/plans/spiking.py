@@ -15,6 +15,7 @@ from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
+from search.spec.stored import usual_values
 from search.spiking.network import SpikingPricer, event_shape, network_outline, specification
 from search.task import Head, Output, Task
 
@@ -96,7 +97,9 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
     problems = [
         Problem(f"/{name}", f"{reason}: leave this out")
         for name, reason in _REFUSED.items()
-        if name != "limits" and getattr(spec, name) != defaults[name].get_default(call_default_factory=True)
+        if name != "limits"
+        and getattr(spec, name)
+        not in usual_values(name, defaults[name].get_default(call_default_factory=True))
     ]
     if not spec.limits.is_empty:
         problems.append(Problem("/limits", f"{_REFUSED['limits']}: leave this out"))

@@ -9,17 +9,17 @@ from functools import cached_property
 from typing import Final
 
 from costmodel.layer import Layer
-from costmodel.layer_classes import SEARCHED_LAYERS
+from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT, SEARCHED_LAYERS
 from costmodel.network import Network
+from quantization.specs.functions import PROBABILITIES, Function
 from quantization.specs.parse import QuantizerSpec
 from search.errors import InvalidSpec, Problem, pointer_token
 from search.history import Assignment
 from search.space import widths
-from search.space.slots import NEVER_QUANTIZED, allows, searched_slots
+from search.space.candidates import Remark, Rule, allowed, replaced
+from search.space.slots import function_in, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
-from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
 from search.spec.patterns import matches
-from search.spec.quantizers import Candidate
 from search.spec.training import LearningRates
 
 Label = str | float
@@ -113,15 +113,6 @@ class Choices:
         return {slot.name: {str(spec): spec for spec in slot.candidates} for slot in self.slots}
 
 
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """The limits of a layer, their JSON pointer in the job, and the pattern under which they are shared."""
-
-    limits: LayerLimits
-    pointer: str
-    pattern: str | None
-
-
 def choices(spec: SearchSpec, network: Network) -> Choices:
     """The space of a job on a network. InvalidSpec with every fault: unknown classes, patterns that match nothing,
     quantizers that are not in the space, slots without a candidate.
@@ -131,10 +122,11 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
         layer.name: rule for layer in _selected(spec, network) if (rule := _rule(spec, layer)) is not None
     }
     problems += _idle_patterns(spec, rules)
-    slots: dict[str, Slot] = {}
+    slots = _Slots()
     for layer in network.layers:
         if layer.name in rules:
-            problems += _add_slots(slots, spec, layer, rules[layer.name])
+            slots.add(spec, layer, rules[layer.name])
+    problems += slots.problems
     tuned, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
     problems += width_problems
     if problems:
@@ -142,11 +134,16 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     if not rules:
         raise InvalidSpec([Problem("/limits", f"no layer of the model is quantized; {_occurring(network)}")])
     return Choices(
-        slots=tuple(slots.values()),
+        slots=tuple(slots.slots.values()),
         widths=tuned,
         quantized=tuple(rules),
         base_widths=widths.widths_of(network),
-        warnings=(*_absent_classes(spec, network), *_left_float(network, rules), *width_warnings),
+        warnings=(
+            *_absent_classes(spec, network),
+            *_left_float(network, rules),
+            *slots.warnings,
+            *width_warnings,
+        ),
         learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
     )
 
@@ -156,7 +153,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
 
 def _quantizable(layer: Layer) -> bool:
     if layer.class_name == "Activation":
-        return layer.config.get("activation") not in NEVER_QUANTIZED
+        return function_in(layer, OUTPUT_SLOT).name not in PROBABILITIES
     return layer.class_name in SEARCHED_LAYERS
 
 
@@ -169,12 +166,12 @@ def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
     ]
 
 
-def _rule(spec: SearchSpec, layer: Layer) -> _Rule | None:
+def _rule(spec: SearchSpec, layer: Layer) -> Rule | None:
     for index, entry in enumerate(spec.limits.by_name):
         if matches(entry.pattern, layer.name):
-            return _Rule(entry, f"/limits/by_name/{index}", entry.pattern)
+            return Rule(entry, f"/limits/by_name/{index}", entry.pattern)
     limits = spec.limits.by_class.get(layer.class_name)
-    return None if limits is None else _Rule(limits, f"/limits/by_class/{layer.class_name}", None)
+    return None if limits is None else Rule(limits, f"/limits/by_class/{layer.class_name}", None)
 
 
 def _unknown_classes(spec: SearchSpec) -> list[Problem]:
@@ -200,7 +197,7 @@ def _bad_indexes(spec: SearchSpec, network: Network) -> list[Problem]:
     ]
 
 
-def _idle_patterns(spec: SearchSpec, rules: Mapping[str, _Rule]) -> list[Problem]:
+def _idle_patterns(spec: SearchSpec, rules: Mapping[str, Rule]) -> list[Problem]:
     used = {rule.pattern for rule in rules.values()}
     return [
         Problem(
@@ -226,7 +223,7 @@ def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
     return [f"limits name layer classes that the model does not have: {', '.join(absent)}"] if absent else []
 
 
-def _left_float(network: Network, rules: Mapping[str, _Rule]) -> list[str]:
+def _left_float(network: Network, rules: Mapping[str, Rule]) -> list[str]:
     left = [layer.name for layer in network.layers if _quantizable(layer) and layer.name not in rules]
     return [f"no limit covers these layers, they stay float: {', '.join(left)}"] if left else []
 
@@ -234,69 +231,83 @@ def _left_float(network: Network, rules: Mapping[str, _Rule]) -> list[str]:
 # --- candidates of each slot ------------------------------------------------------------------------------------------
 
 
-def _add_slots(slots: dict[str, Slot], spec: SearchSpec, layer: Layer, rule: _Rule) -> list[Problem]:
-    problems = []
-    searched = searched_slots(layer)
-    fields = [field for _, field in searched]
-    for slot, layer_field in searched:
-        if layer_field == "state" and not spec.quantizers.state:
-            continue  # states stay as they are unless candidates are given
-        field = _shared_field(spec, rule, layer_field)
-        label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
-        name = f"{layer.name}.{label}" if rule.pattern is None else f"/{rule.pattern}/.{label}"
-        candidates, problem = _allowed(
-            spec.quantizers.candidates_of(field), _limit(spec, rule, field), layer, slot, rule, field
-        )
-        shared = slots.get(name)
+@dataclass
+class _Slots:
+    """The choices of quantizers so far, and what is to be said of them."""
+
+    slots: dict[str, Slot] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)  #: of the first layer of a choice
+
+    def add(self, spec: SearchSpec, layer: Layer, rule: Rule) -> None:
+        """Everything of a layer that gets a quantizer."""
+        searched = searched_slots(layer)
+        fields = [field for _, field in searched]
+        for slot, layer_field in searched:
+            if layer_field == "state" and not spec.quantizers.state:
+                continue  # states stay as they are unless candidates are given
+            field = _shared_field(spec, rule, layer_field)
+            label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
+            result = allowed(spec, layer, slot, field, rule)
+            self.problems += result.problems
+            self.remarks += result.remarks
+            sentence = replaced(layer, slot, field, result.quantizers)
+            self.replaced += [sentence] if sentence else []
+            if result.quantizers:
+                self._put(
+                    self._name(spec, layer, rule, slot, label), layer, slot, field, result.quantizers, rule
+                )
+
+    def _name(self, spec: SearchSpec, layer: Layer, rule: Rule, slot: str, label: str) -> str:
+        """The name of a choice; layers under a pattern share it if they have the same function."""
+        if rule.pattern is None:
+            return f"{layer.name}.{label}"
+        name = f"/{rule.pattern}/.{label}"
+        if slot not in FUNCTION_SLOTS or spec.quantizers.selection == "autoqkeras":
+            return name
+        function = function_in(layer, slot)
+        first = self.functions.setdefault(name, function)
+        return name if first == function else f"{name}.{function.name}"
+
+    def _put(
+        self,
+        name: str,
+        layer: Layer,
+        slot: str,
+        field: str,
+        quantizers: tuple[QuantizerSpec, ...],
+        rule: Rule,
+    ) -> None:
+        shared = self.slots.get(name)
         if shared is None:
-            slots[name] = Slot(name, (layer.name,), slot, field, candidates)
-            problems += problem
-        else:
-            both = tuple(quantizer for quantizer in shared.candidates if quantizer in candidates)
-            slots[name] = Slot(name, (*shared.layers, layer.name), slot, field, both)
-    return problems
+            self.slots[name] = Slot(name, (layer.name,), slot, field, quantizers)
+            return
+        both = tuple(quantizer for quantizer in shared.candidates if quantizer in quantizers)
+        if not both:
+            text = f"layers {', '.join(shared.layers)} and {layer.name} share a choice but no candidate of {field}"
+            self.problems.append(Problem(f"{rule.pointer}/{field}", text))
+        self.slots[name] = Slot(name, (*shared.layers, layer.name), slot, field, both)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Alike remarks together, then what is replaced, layer by layer."""
+        layers: dict[str, list[str]] = {}
+        for remark in self.remarks:
+            layers.setdefault(remark.text, []).append(remark.layer)
+        return [f"{_named(names)}: {text}" for text, names in layers.items()] + self.replaced
 
 
-def _shared_field(spec: SearchSpec, rule: _Rule, field: str) -> str:
+def _named(layers: Sequence[str]) -> str:
+    names = list(dict.fromkeys(layers))
+    return f"layer {names[0]!r}" if len(names) == 1 else f"layers {', '.join(names)}"
+
+
+def _shared_field(spec: SearchSpec, rule: Rule, field: str) -> str:
     """Depthwise kernels are treated as kernels, and share their choice under a pattern, unless a job names them."""
     named = spec.quantizers.depthwise_kernel is not None or rule.limits.depthwise_kernel is not None
     return "kernel" if field == "depthwise_kernel" and not named else field
-
-
-def _limit(spec: SearchSpec, rule: _Rule, field: str) -> Limit:
-    limit, default = rule.limits.limit_of(field), spec.limits.default.limit_of(field)
-    return limit if limit is not None else default if default is not None else DEFAULT_LIMIT
-
-
-def _allowed(
-    space: Sequence[Candidate], limit: Limit, layer: Layer, slot: str, rule: _Rule, field: str
-) -> tuple[tuple[QuantizerSpec, ...], list[Problem]]:
-    space = [candidate for candidate in space if allows(layer, slot, candidate.quantizer)]
-    offered = ", ".join(f"{candidate.quantizer} ({candidate.bits} bits)" for candidate in space) or "nothing"
-    pointer = f"{rule.pointer}/{field}"
-    if not isinstance(limit, int):
-        limited = quantizers_of(limit)
-        quantizers = [candidate.quantizer for candidate in space]
-        unknown = [str(quantizer) for quantizer in limited if quantizer not in quantizers]
-        if unknown:
-            text = (
-                f"layer {layer.name!r}: {', '.join(unknown)} not in the {field} space, which offers {offered}"
-            )
-            return (), [Problem(pointer, text)]
-        allowed = tuple(quantizer for quantizer in quantizers if quantizer in limited)
-    else:
-        allowed = tuple(candidate.quantizer for candidate in space if candidate.bits <= limit)
-    if allowed:
-        return allowed, []
-    shown = _shown(limit)
-    text = (
-        f"layer {layer.name!r} has no {field} quantizer within the limit {shown}; the space offers {offered}"
-    )
-    return (), [Problem(pointer, text)]
-
-
-def _shown(limit: Limit) -> str:
-    return f"of {limit} bits" if isinstance(limit, int) else f"[{', '.join(map(str, limit))}]"
 
 
 def _widths(

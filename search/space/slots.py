@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import FUNCTION_SLOTS, LAYER_CLASSES, OUTPUT_SLOT, slots_of, unwrapped
+from quantization.specs.functions import LINEAR, PROBABILITIES, Function, function_named, layer_function
 from quantization.specs.parse import QuantizerSpec
 
-#: Functions that are never quantized: their output is read as probabilities.
-NEVER_QUANTIZED: Final = frozenset({"softmax"})
+
+def function_in(layer: Layer, slot: str) -> Function:
+    """The function in a slot of a layer, that of the inner layer of a Bidirectional."""
+    class_name, config = unwrapped(layer.class_name, layer.config)
+    return layer_function(class_name, config, slot)
 
 
 def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
@@ -20,8 +24,7 @@ def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
     accumulator) and softmax.
     """
     if layer.class_name == "Activation":
-        linear = layer.config.get("activation") in (None, "linear")
-        return ((OUTPUT_SLOT, "linear" if linear else "activation"),)
+        return ((OUTPUT_SLOT, "linear" if function_in(layer, OUTPUT_SLOT) == LINEAR else "activation"),)
     if not LAYER_CLASSES[layer.class_name].searched:
         return ()
     _, config = unwrapped(layer.class_name, layer.config)
@@ -34,7 +37,10 @@ def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
 
 def _has(slot: str, config: Mapping[str, Any]) -> bool:
     """True unless the slot holds a function that is linear or never quantized."""
-    return slot not in FUNCTION_SLOTS or config.get(slot) not in (None, "linear", *NEVER_QUANTIZED)
+    if slot not in FUNCTION_SLOTS:
+        return True
+    function = function_named(config.get(slot))
+    return function != LINEAR and function.name not in PROBABILITIES
 
 
 def allows(layer: Layer, slot: str, quantizer: QuantizerSpec) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from quantization.specs.functions import FUNCTIONS, PROBABILITIES
 from quantization.specs.parse import Quantizer, parse_quantizer
 from search.spec.base import Frozen
 
@@ -80,14 +81,40 @@ class QuantizationSpace(Frozen):
     )
     embeddings: Candidates | None = Field(None, description="embeddings; null: as `kernel`")
     state: Candidates = Field((), description="states of recurrent layers; empty: states are not quantized")
+    functions: dict[str, Candidates] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="candidates by activation function, such as `tanh`: they precede `activation`, `linear` and"
+        " `recurrent_activation`, and may replace the function",
+    )
+    selection: Literal["by_function", "autoqkeras"] = Field(
+        "by_function",
+        description="by_function: a layer gets the candidates of `activation` that compute its function, or else"
+        " defaults for that function; autoqkeras: it gets all of them, whatever its function",
+    )
 
     @field_validator("*")
     @classmethod
-    def _no_repeats(cls, value: tuple[Candidate, ...] | None) -> tuple[Candidate, ...] | None:
-        names = [str(candidate.quantizer) for candidate in value or ()]
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"listed more than once: {', '.join(repeated)}")
+    def _no_repeats(cls, value: Any) -> Any:
+        lists = value.values() if isinstance(value, dict) else [value]
+        for candidates in [entry for entry in lists if isinstance(entry, tuple)]:
+            names = [str(candidate.quantizer) for candidate in candidates]
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            if repeated:
+                raise ValueError(f"listed more than once: {', '.join(repeated)}")
+        return value
+
+    @field_validator("functions")
+    @classmethod
+    def _functions_exist(cls, value: dict[str, tuple[Candidate, ...]]) -> dict[str, tuple[Candidate, ...]]:
+        possible = sorted(FUNCTIONS.keys() - PROBABILITIES)
+        for name in value:
+            if name not in possible:
+                raise ValueError(
+                    f"{name!r} is not a function that can be quantized; those are {', '.join(possible)}"
+                )
+            if not value[name]:
+                raise ValueError(f"{name}: list at least one quantizer")
         return value
 
     def candidates_of(self, field: str) -> tuple[Candidate, ...]:

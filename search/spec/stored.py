@@ -14,6 +14,7 @@ from typing import Any, Final
 EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     {
         ("goal", "unquantized"): "reference",
+        ("quantizers", "selection"): "autoqkeras",
     }
 )
 
@@ -44,3 +45,9 @@ def _add(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     elif isinstance(target.get(name), Mapping):
         target[name] = dict(target[name])
         _add(target[name], tuple(rest), value)
+
+
+def usual_values(field: str, default: Any) -> list[Any]:
+    """The values of a field that nobody has set: its default, and the one that an older document is completed to."""
+    changes = {path[1]: value for path, value in EARLIER.items() if path[0] == field and len(path) == 2}
+    return [default, default.model_copy(update=changes)] if changes else [default]
