@@ -24,7 +24,8 @@ class DataType:
 
     `bits` counts the sign, `int_bits` does not. `max_value` bounds a power of two; None is unbounded. `stochastic`:
     drawn at random while training; QTools, and so its bit-compatible accounting, prices a few gates of such a type
-    differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown.
+    differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown. `exponents`:
+    smallest and largest exponent of a power of two; None where only its width is known.
     """
 
     format: NumberFormat
@@ -34,6 +35,7 @@ class DataType:
     max_value: float | None = None
     stochastic: bool = False
     distinct: int = 0
+    exponents: tuple[int, int] | None = None
 
     @property
     def fraction_bits(self) -> int:

@@ -38,13 +38,15 @@ class LayerSlot:
 
     `field`: the part of a search space its candidates come from, None where a search leaves it alone. `needs`: the
     flag of the configuration without which it does not exist. `in_loop`: it acts inside a loop over time, where no
-    random number can be drawn.
+    random number can be drawn. `channels`: the axes of the tensor along which its outputs lie, so that a scale for
+    each channel is one for each of their elements; a vector has one scale whatever they are.
     """
 
     name: str
     field: str | None = None
     needs: str | None = None
     in_loop: bool = False
+    channels: tuple[int, ...] = (-1,)
 
 
 class ChannelRule(StrEnum):
@@ -90,7 +92,9 @@ _KERNEL: Final = LayerSlot("kernel", "kernel")
 _BIAS: Final = LayerSlot("bias", "bias", needs="use_bias")
 _ACTIVATION: Final = LayerSlot("activation", "activation")
 _SUMS: Final = (_KERNEL, _BIAS, _ACTIVATION)
-_DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel"), _BIAS, _ACTIVATION)
+#: The kernel of a transposed convolution: ..., outputs, inputs.
+_SUMS_BACK: Final = (LayerSlot("kernel", "kernel", channels=(-2,)), *_SUMS[1:])
+_DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel", channels=(-2, -1)), _BIAS, _ACTIVATION)
 _SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kernel"))
 _OUTPUT: Final = (_ACTIVATION,)
 _AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
@@ -104,10 +108,14 @@ _RECURRENT: Final = (
     LayerSlot("state", "state", in_loop=True),
 )
 _GATED: Final = (*_RECURRENT, LayerSlot("recurrent_activation", "recurrent_activation", in_loop=True))
-_PROJECTIONS: Final = ("query", "key", "value", "output")
+#: Two rows, added to the input's and to the state's products: one scale, as a vector has.
+_GRU: Final = tuple(replace(slot, channels=()) if slot.name == "bias" else slot for slot in _GATED)
+_HEADS: Final = ("query", "key", "value")  # kernel: inputs, heads, width of a head; bias: heads, width
 _ATTENTION: Final = (
-    *(LayerSlot(f"{name}_kernel", "kernel") for name in _PROJECTIONS),
-    *(LayerSlot(f"{name}_bias", "bias", needs="use_bias") for name in _PROJECTIONS),
+    *(LayerSlot(f"{name}_kernel", "kernel", channels=(-2, -1)) for name in _HEADS),
+    LayerSlot("output_kernel", "kernel"),
+    *(LayerSlot(f"{name}_bias", "bias", needs="use_bias", channels=()) for name in _HEADS),
+    LayerSlot("output_bias", "bias", needs="use_bias"),
     LayerSlot("kernel"),  # of all projections that are not named themselves
     LayerSlot("bias", needs="use_bias"),
     LayerSlot("activation"),
@@ -130,7 +138,7 @@ _DENSE: Final = LayerClass(
     linear=True,
 )
 _CONV: Final = replace(_DENSE, lower=lowering.conv, width="filters")
-_TRANSPOSED: Final = replace(_CONV, lower=lowering.transposed)
+_TRANSPOSED: Final = replace(_CONV, lower=lowering.transposed, slots=_SUMS_BACK)
 _SEPARABLE_CONV: Final = replace(_CONV, lower=lowering.separable, slots=_SEPARABLE)
 _DEPTHWISE_CONV: Final = LayerClass(
     shape=windows.depthwise(2),
@@ -216,7 +224,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     # --- sequences
     "SimpleRNN": replace(_LSTM, slots=_RECURRENT),
     "LSTM": _LSTM,
-    "GRU": _LSTM,
+    "GRU": replace(_LSTM, slots=_GRU),
     "Bidirectional": replace(
         _LSTM, shape=shapes.bidirectional, lower=lowering.bidirectional, width=None, inner=shapes.RECURRENT
     ),
@@ -296,6 +304,13 @@ def slots_of(class_name: str, config: Mapping[str, Any]) -> tuple[LayerSlot, ...
     class_name, config = unwrapped(class_name, config)
     slots = LAYER_CLASSES[class_name].slots
     return tuple(slot for slot in slots if slot.needs is None or config.get(slot.needs, True))
+
+
+def channel_axes(class_name: str, slot: str) -> tuple[int, ...]:
+    """The axes of a slot's tensor along which its channels lie: one scale for each of their elements."""
+    row = LAYER_CLASSES.get(class_name)
+    slots = () if row is None else row.slots
+    return next((entry.channels for entry in slots if entry.name == slot), (-1,))
 
 
 def priced_slots(layer: Layer) -> tuple[str, ...]:

@@ -84,6 +84,15 @@ TRIAL_ENDED: Final = frozenset(
 #: Cached, since the rows of a job repeat the same few quantizers.
 _parsed = lru_cache(maxsize=4096)(parse_quantizer)
 
+#: Version of the rules by which the texts of quantizers are read; version 0.1 wrote none.
+_RULES: Final = 2
+
+
+@lru_cache(maxsize=4096)
+def _parsed_as_earlier(text: str) -> QuantizerSpec:
+    return parse_quantizer(text).as_earlier()
+
+
 SlotQuantizers = Mapping[str, QuantizerSpec | None]
 
 
@@ -112,17 +121,19 @@ class Assignment:
                 for layer, slots in self.quantizers.items()
             },
             "widths": dict(self.widths),
+            "rules": _RULES,
             **({} if self.learning_rate is None else {"learning_rate": self.learning_rate}),
             **({"settings": dict(self.settings)} if self.settings else {}),
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Assignment:
-        """The assignment that `to_json` wrote."""
+        """The assignment that `to_json` wrote, here or in an earlier version."""
+        parsed = _parsed if document.get("rules") == _RULES else _parsed_as_earlier
         return cls(
             values=dict(document["values"]),
             quantizers={
-                layer: {slot: None if text is None else _parsed(text) for slot, text in slots.items()}
+                layer: {slot: None if text is None else parsed(text) for slot, text in slots.items()}
                 for layer, slots in document["quantizers"].items()
             },
             widths=dict(document["widths"]),

@@ -48,11 +48,10 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
     def quantizer(self, slot: str) -> BaseQuantizer[Any] | None:
         """That of the slot, or the one all projections share."""
         quantizer = super().quantizer(slot)
-        return (
-            quantizer
-            if quantizer is not None or "_" not in slot
-            else super().quantizer(slot.rpartition("_")[2])
-        )
+        if quantizer is not None or "_" not in slot:
+            return quantizer
+        shared = super().quantizer(slot.rpartition("_")[2])
+        return None if shared is None else shared.along(self.channel_axes(slot))
 
     def call(  # type: ignore[override]
         self,

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from costmodel.layer_classes import FUNCTION_SLOTS
+from costmodel.layer_classes import FUNCTION_SLOTS, channel_axes
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import as_integers
 from quantization.specs.parse import QuantizerSpec, as_spec
@@ -70,7 +70,8 @@ class QuantizedLayer:
     def __init__(self, *args: Any, quantizers: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._specs: dict[str, QuantizerSpec | None] = {
-            slot: None if spec is None else as_spec(spec) for slot, spec in (quantizers or {}).items()
+            slot: None if spec is None else self._read_spec(slot, spec)
+            for slot, spec in (quantizers or {}).items()
         }
         self._check_slots()
         owners = {path.partition(".")[0] for path in self.SLOTS.values() if "." in path}
@@ -79,7 +80,7 @@ class QuantizedLayer:
             owner.add_weight = functools.partial(owner.add_weight, autocast=False)
         # A tuple of pairs, because Keras would track a dictionary.
         self._slot_quantizers = tuple(
-            (slot, build_quantizer(effective_spec(slot, spec)))
+            (slot, build_quantizer(effective_spec(slot, spec), self.channel_axes(slot)))
             for slot, spec in self._specs.items()
             if spec is not None
         )
@@ -109,6 +110,17 @@ class QuantizedLayer:
         """The slots this layer has, as it is configured."""
         config = vars(self)
         return tuple(slot for slot in self.SLOTS if self.configured(slot, config))
+
+    @classmethod
+    def plain_class(cls) -> str:
+        """The class of the Keras layer that it stands for."""
+        return cls.__name__.removeprefix("Quantized")
+
+    def channel_axes(self, slot: str) -> tuple[int, ...]:
+        """The axes of a slot's tensor along which its channels lie."""
+        if slot in FUNCTION_SLOTS and getattr(self, "data_format", None) == "channels_first":
+            return (1,)
+        return channel_axes(self.plain_class(), slot)
 
     @property
     def effective_specs(self) -> dict[str, QuantizerSpec]:
@@ -240,6 +252,14 @@ class QuantizedLayer:
     def configured(cls, slot: str, config: Mapping[str, Any]) -> bool:
         """Whether a layer of this configuration has what the slot quantizes."""
         return bool(config.get("use_bias", True)) if slot.endswith("bias") else True
+
+    def _read_spec(self, slot: str, value: Any) -> QuantizerSpec:
+        """A quantizer; the rules of a layer that version 0.1 saved stand only where they change something."""
+        spec = as_spec(value)
+        if isinstance(value, Mapping) and getattr(spec, "last_axis", False) and "last_axis" not in value:
+            changes = self.channel_axes(slot) != (-1,)
+            return as_spec(spec.model_dump() | {"last_axis": changes})
+        return spec
 
     def _check_slots(self) -> None:
         for slot, spec in self._specs.items():

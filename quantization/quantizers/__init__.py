@@ -62,6 +62,6 @@ QUANTIZERS: Final[Mapping[str, type[BaseQuantizer[Any]]]] = {
 }
 
 
-def build_quantizer(spec: QuantizerSpec) -> BaseQuantizer[Any]:
-    """The quantizer of a specification."""
-    return QUANTIZERS[spec.kind](spec)
+def build_quantizer(spec: QuantizerSpec, channels: tuple[int, ...] = (-1,)) -> BaseQuantizer[Any]:
+    """The quantizer of a specification, for tensors whose channels lie along these axes."""
+    return QUANTIZERS[spec.kind](spec, channels)

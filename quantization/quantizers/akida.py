@@ -11,6 +11,7 @@ from keras import ops
 from quantization.quantizers.backend import Tensor
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import round_through
+from quantization.quantizers.scales import axes_of
 from quantization.specs.akida import DiscreteRelu, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
 
 #: Largest scale factor, as in cnn2snn from 2.0.5 on: larger ones make thresholds too large for the chip.
@@ -39,6 +40,12 @@ class _AkidaWeight(BaseQuantizer[Any]):
         factor = self.kmax / ops.where(some, reach, 1.0)
         return ops.where(ops.logical_and(some, factor <= LARGEST_FACTOR), factor, LARGEST_FACTOR)
 
+    def shared_axes(self, w: Tensor) -> tuple[int, ...]:
+        """The axes over which a factor for each channel is shared; a vector has one factor, as in the other kinds."""
+        rank = len(w.shape)
+        separate = axes_of(self.channels, rank) if rank > 1 or self.follows_reference else ()
+        return tuple(axis for axis in range(rank) if axis not in separate)
+
     def levels(self) -> np.ndarray:
         return np.arange(-self.kmax, self.kmax + 1.0)
 
@@ -62,10 +69,6 @@ def _deviation(w: Tensor, axis: tuple[int, ...] | None) -> Tensor:
     return ops.where(some, ops.sqrt(ops.where(some, variance, 1.0)), 0.0)
 
 
-def _all_but_last(w: Tensor) -> tuple[int, ...]:
-    return tuple(range(len(w.shape) - 1))
-
-
 class StdQuantizer(_AkidaWeight):
     """`std`: the range is `threshold` standard deviations of the tensor."""
 
@@ -76,12 +79,12 @@ class StdQuantizer(_AkidaWeight):
 
 
 class StdPerAxisQuantizer(_AkidaWeight):
-    """`std_per_axis`: the range is `threshold` standard deviations, one per filter (last axis)."""
+    """`std_per_axis`: the range is `threshold` standard deviations, one per channel."""
 
     spec: StdPerAxis
 
     def reach(self, w: Tensor) -> Tensor:
-        return self.spec.threshold * _deviation(w, _all_but_last(w))
+        return self.spec.threshold * _deviation(w, self.shared_axes(w))
 
 
 class TrainableStdQuantizer(_AkidaWeight):
@@ -89,8 +92,8 @@ class TrainableStdQuantizer(_AkidaWeight):
 
     spec: TrainableStd
 
-    def __init__(self, spec: TrainableStd) -> None:
-        super().__init__(spec)
+    def __init__(self, spec: TrainableStd, channels: tuple[int, ...] = (-1,)) -> None:
+        super().__init__(spec, channels)
         self.threshold: Any = spec.threshold
 
     @property
@@ -116,12 +119,12 @@ class MaxQuantizer(_AkidaWeight):
 
 
 class MaxPerAxisQuantizer(_AkidaWeight):
-    """`max_per_axis`: the range is the largest magnitude, one per filter (last axis)."""
+    """`max_per_axis`: the range is the largest magnitude, one per channel."""
 
     spec: MaxPerAxis
 
     def reach(self, w: Tensor) -> Tensor:
-        return ops.max(ops.abs(w), axis=_all_but_last(w), keepdims=True)
+        return ops.max(ops.abs(w), axis=self.shared_axes(w), keepdims=True)
 
 
 class ScaleFactorQuantizer(_AkidaWeight):
@@ -130,7 +133,9 @@ class ScaleFactorQuantizer(_AkidaWeight):
     spec: ScaleFactor
 
     def scale_factor(self, w: Any) -> Tensor:
-        return ops.minimum(ops.convert_to_tensor(self.spec.scale_factors, "float32"), LARGEST_FACTOR)
+        return ops.minimum(
+            ops.convert_to_tensor(self.constant(self.spec.scale_factors, w), "float32"), LARGEST_FACTOR
+        )
 
 
 class DiscreteReluQuantizer(BaseQuantizer[DiscreteRelu]):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import Any, ClassVar, Final, Generic, Self, TypeVar, cast
 
 import keras
@@ -29,13 +31,19 @@ class BaseQuantizer(Generic[Spec]):
 
     A quantizer with trained parameters, or parameters that a callback changes, has variables: the layer that owns it
     calls `build`.
+
+    `channels`: the axes of the tensors along which their channels lie, () for one scale. Where a specification says
+    `last_axis` or `compat` it is the last axis.
     """
 
     #: Whether the quantizer is an activation function itself, and so replaces that of a layer.
     is_activation: ClassVar[bool] = False
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, channels: tuple[int, ...] = (-1,)) -> None:
         self.spec: Spec = spec
+        #: Whether scales differ along the last axis, as in the libraries whose quantizers these are.
+        self.follows_reference: bool = spec.compat or getattr(spec, "last_axis", False)
+        self.channels: tuple[int, ...] = (-1,) if self.follows_reference else channels
         self.noise_factor: Any = getattr(spec, "qnoise_factor", 1.0)
         self.seed_generator = keras.random.SeedGenerator(name="seed") if self.is_random else None
 
@@ -80,6 +88,14 @@ class BaseQuantizer(Generic[Spec]):
         levels = self.levels()
         return float(levels[0]), float(levels[-1])
 
+    def along(self, channels: tuple[int, ...]) -> Self:
+        """This quantizer, with the same variables, for tensors whose channels lie along other axes."""
+        if self.follows_reference or channels == self.channels:
+            return self
+        other = copy.copy(self)
+        other.channels = channels
+        return other
+
     # ---- computation --------------------------------------------------------------------------------------
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
@@ -120,12 +136,32 @@ class BaseQuantizer(Generic[Spec]):
     def _check_channels(self, x: Tensor) -> None:
         """ValueError if the quantizer lists a scale for each channel and x has another number of them."""
         listed = len(channels_of(self.spec))
-        channels = x.shape[-1] if len(x.shape) else 1
+        sizes = [x.shape[axis] for axis in self._listed_axes(x)]
+        channels = None if None in sizes else math.prod(sizes)
         if listed and channels not in (None, listed):
             raise ValueError(
                 f"{self.spec} lists {listed} scales for a tensor of {channels} channels; "
                 f"allowed are one scale or one for each channel"
             )
+
+    def _listed_axes(self, x: Tensor) -> tuple[int, ...]:
+        """The axes of x along which scales are listed; a vector's only one."""
+        rank = len(x.shape)
+        return (self.channels or (-1,)) if rank > 1 else (-1,)[:rank]
+
+    def constant(self, scale: float | str | tuple[float, ...] | None, x: Tensor) -> Any:
+        """A scale that is a number, or a list with one for each channel of x; 1 for None or an automatic one."""
+        if scale is None or isinstance(scale, str):
+            return 1.0
+        if not isinstance(scale, tuple):
+            return float(scale)
+        values, axes = np.asarray(scale, dtype=np.float32), self._listed_axes(x)
+        if len(scale) == 1 or axes == (-1,):
+            return values
+        shape = [1] * len(x.shape)
+        for axis in axes:
+            shape[axis] = -1 if len(axes) == 1 else int(x.shape[axis])
+        return values.reshape(shape)
 
     def quantize(self, x: Tensor, training: bool) -> Tensor:
         """Quantized float32 `x`, with its gradient."""
@@ -202,15 +238,8 @@ def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tens
     return factor * ops.stop_gradient(value) + rest * surrogate
 
 
-def constant_scale(alpha: float | str | tuple[float, ...] | None) -> Any:
-    """The scale for an alpha that is a number or a list of numbers; 1 for None or an automatic one."""
-    if alpha is None or isinstance(alpha, str):
-        return 1.0
-    return np.asarray(alpha, dtype=np.float32) if isinstance(alpha, tuple) else float(alpha)
-
-
 def channels_of(spec: Any) -> tuple[float, ...]:
-    """The scales that a specification lists, one per channel of the last axis; empty if there are fewer than two."""
+    """The scales that a specification lists, one per channel; empty if there are fewer than two."""
     for field in ("alpha", "scale_factors", "post_training_scale"):
         value = getattr(spec, field, None)
         if isinstance(value, tuple) and len(value) > 1:

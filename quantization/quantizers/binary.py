@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor, sign
-from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
+from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, is_auto, unit_of
 from quantization.quantizers.rounding import hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import AutoScale
 from quantization.specs.qkeras import Bernoulli, Binary, StochasticBinary
@@ -23,14 +23,14 @@ class _TwoLevels(BaseQuantizer[Any]):
     def scale_of(self, x: Tensor, codes: Tensor) -> Any:
         """The scale of the specification, or the automatic one: that of least squares."""
         if not is_auto(self.spec):
-            return constant_scale(self.spec.alpha)
-        return AutoScale.from_spec(self.spec).least_squares(x, codes)
+            return self.constant(self.spec.alpha, x)
+        return AutoScale.of(self).least_squares(x, codes)
 
     def draw(self, x: Tensor) -> Tensor:
         """True with probability sigmoid(temperature * x / std); std is 1 unless the scale is automatic."""
         std: Any = 1.0
         if is_auto(self.spec):
-            std = AutoScale.from_spec(self.spec).deviation(x) + keras.config.epsilon()
+            std = AutoScale.of(self).deviation(x) + keras.config.epsilon()
         argument = self.spec.temperature * x / std
         probability = ops.sigmoid(argument) if self.spec.use_real_sigmoid else hard_sigmoid(argument)
         return keras.random.uniform(ops.shape(x), dtype="float32", seed=self.seed_generator) <= probability
@@ -58,7 +58,7 @@ class BinaryQuantizer(_TwoLevels):
 
     def _dithered(self, x: Tensor) -> Tensor:
         """x rounded stochastically to an eighth of twice its largest magnitude (at most 1); 0 gets either sign."""
-        largest = ops.minimum(AutoScale.from_spec(self.spec).largest(x), 1.0) * 2.0 + keras.config.epsilon()
+        largest = ops.minimum(AutoScale.of(self).largest(x), 1.0) * 2.0 + keras.config.epsilon()
         rounded = stochastic_round(x / largest, self.seed_generator, 0.125)
         coin = keras.random.uniform(ops.shape(x), -1.0, 1.0, dtype="float32", seed=self.seed_generator)
         return ops.where(ops.equal(rounded, 0.0), coin, rounded)

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor, sign
-from quantization.quantizers.base import BaseQuantizer, constant_scale, is_auto, unit_of
+from quantization.quantizers.base import BaseQuantizer, is_auto, unit_of
 from quantization.quantizers.rounding import round_half_away, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
@@ -52,7 +52,7 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
             return self._encode_auto(x)
-        scale = constant_scale(self.spec.alpha)
+        scale = self.constant(self.spec.alpha, x)
         if self.is_sign:
             return sign(x), scale
         low, high = self.code_range
@@ -62,14 +62,14 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         return ops.clip(codes, low, high), scale * self.step
 
     def _encode_auto(self, x: Tensor) -> tuple[Tensor, Any]:
-        scaling = AutoScale.from_spec(self.spec)
+        scaling = AutoScale.of(self)
         unit = 2.0**self.spec.integer
         x = x / unit
         if self.is_sign and not self.spec.compat:
             codes = sign(x)
             return codes, scaling.least_squares(x, codes) * unit
         if self.spec.post_training_scale is not None:
-            scale = constant_scale(self.spec.post_training_scale) * (self.step / unit)
+            scale = self.constant(self.spec.post_training_scale, x) * (self.step / unit)
         else:
             scale = self._scale_of(x, scaling)
         return self._auto_codes(x, scale), scale * unit
@@ -150,8 +150,8 @@ class QuantizedLinearQuantizer(BaseQuantizer[QuantizedLinear]):
 
     def _step_of(self, x: Tensor) -> Any:
         if not is_auto(self.spec):
-            return ops.convert_to_tensor(constant_scale(self.spec.alpha) * self.step, "float32")
-        scaling = AutoScale.from_spec(self.spec)
+            return ops.convert_to_tensor(self.constant(self.spec.alpha, x) * self.step, "float32")
+        scaling = AutoScale.of(self)
         low, high = self.clip_range
         if self.spec.keep_negative:
             step = scaling.largest(x, elementwise=self.spec.compat) * 2.0 / (high - low)

@@ -11,31 +11,19 @@ from keras import ops
 from quantization.quantizers.backend import Tensor, round_to_power_of_two, sign, threshold
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.rounding import exact_log2, leaky_relu, log2, power_of_two
-from quantization.specs.qkeras import QuantizedPo2, QuantizedReluPo2
+from quantization.specs.power_of_two import QuantizedPo2, QuantizedReluPo2
 
 #: Widest span of exponents whose codes are integers of int64.
 _WIDEST = 62
 
 
 class _PowerOfTwo(BaseQuantizer[Any]):
-    """2^e with e = round(log2 |x|), clipped to the exponents that the bits can represent."""
-
-    #: Whether a bit is the number's sign.
-    sign_bits: ClassVar[int] = 0
-
-    @property
-    def exponent_range(self) -> tuple[int, int]:
-        """Smallest and largest exponent of the bits; one bit is the exponent's sign if any may be positive."""
-        spec = self.spec
-        needs_sign = spec.max_value is None or spec.max_value > 1
-        width = spec.bits - self.sign_bits - needs_sign
-        low, high = -(2**width), 2**width - 1
-        return int(low), int(2 * (high // 2) if spec.quadratic_approximation else high)
+    """2^e with e = round(log2 |x|), clipped to the exponents of the specification."""
 
     @property
     def exponents(self) -> np.ndarray:
-        """Every exponent."""
-        low, high = self.exponent_range
+        """Every exponent that the bits can represent, the bound left aside where QKeras is followed."""
+        low, high = self.spec.exponent_range
         if self.spec.quadratic_approximation:
             doubled = range(2 * low, 2 * high + 1, 2)
             return np.unique([low, *doubled] if self.spec.compat else [*doubled])
@@ -53,12 +41,12 @@ class _PowerOfTwo(BaseQuantizer[Any]):
     def exponent_of(self, size: Tensor, training: bool = False) -> Tensor:
         """Exponents of magnitudes, rounded in the logarithm: 2^(e + 1/2) is the border."""
         spec = self.spec
-        low, high = self.exponent_range
+        low, high = spec.exponent_range
         epsilon = keras.config.epsilon()
         tiny = size < epsilon
         bounded = ops.where(tiny, epsilon, size)
         if spec.max_value is not None:
-            bounded = ops.minimum(bounded, spec.max_value)
+            bounded = ops.minimum(bounded, float(spec.max_value))
         factor = 2.0 if spec.quadratic_approximation else 1.0
         exponent = factor * ops.clip(self._logarithm(bounded, factor, training), float(low), float(high))
         # The reference does not double the exponent of nearly zero magnitudes, and so makes them larger than others.
@@ -86,7 +74,7 @@ class _PowerOfTwo(BaseQuantizer[Any]):
     @property
     def is_nearest(self) -> bool:
         """Whether levels are the nearest powers of two by their logarithm, all of them normal float32 numbers."""
-        low, high = self.exponent_range
+        low, high = self.spec.exponent_range
         plain = self.spec.log2_rounding == "rnd" and not (
             self.spec.quadratic_approximation or self.spec.compat
         )
@@ -94,8 +82,8 @@ class _PowerOfTwo(BaseQuantizer[Any]):
 
     def _nearest(self, signs: Tensor, size: Tensor) -> tuple[Tensor, Any]:
         """`_coded(signs, exponent_of(size))` if `is_nearest`, without a logarithm."""
-        low, high = self.exponent_range
-        top = 2.0**high if self.spec.max_value is None else min(2.0**high, self.spec.max_value)
+        low, high = self.spec.exponent_range
+        top = 2.0**high if self.spec.max_value is None else min(2.0**high, float(self.spec.max_value))
         smallest = 2.0**low
         bounded = ops.minimum(ops.maximum(size, smallest), top)
         epsilon = keras.config.epsilon()
@@ -117,7 +105,6 @@ class _PowerOfTwo(BaseQuantizer[Any]):
 class QuantizedPo2Quantizer(_PowerOfTwo):
     """`quantized_po2`: sign(x) 2^e; 0 becomes the smallest positive level. The gradient is 1 everywhere."""
 
-    sign_bits: ClassVar[int] = 1
     spec: QuantizedPo2
 
     def levels(self) -> np.ndarray:

@@ -18,9 +18,9 @@ from quantization.quantizers.rounding import nearest_power_of_two
 class AutoScale:
     """How a scale is computed: over which elements, whether it is a power of two, with which exponents.
 
-    `axis`: the axes along which scales differ (None: the last one). `group`: how many neighbours along each of them
-    share one. A tensor of rank 1 has one scale; `per_element` gives it one for each element in the least-squares
-    step, as QKeras does, which makes the quantizer the identity.
+    `axis`: the axes along which scales differ (None: `channels`, by default the last one). `group`: how many neighbours
+    along each of them share one. A tensor of rank 1 has one scale; `per_element` gives it one for each element in the
+    least-squares step, as QKeras does, which makes the quantizer the identity.
     """
 
     power_of_two: bool = False
@@ -29,10 +29,12 @@ class AutoScale:
     min_exponent: int | None = None
     max_exponent: int | None = None
     per_element: bool = False
+    channels: tuple[int, ...] = (-1,)
 
     @classmethod
-    def from_spec(cls, spec: Any) -> AutoScale:
-        """The automatic scale of a specification."""
+    def of(cls, quantizer: Any) -> AutoScale:
+        """The automatic scale of a quantizer."""
+        spec = quantizer.spec
         return cls(
             power_of_two=spec.alpha == "auto_po2",
             axis=getattr(spec, "scale_axis", None),
@@ -40,14 +42,22 @@ class AutoScale:
             min_exponent=getattr(spec, "min_po2_exponent", None),
             max_exponent=getattr(spec, "max_po2_exponent", None),
             per_element=spec.compat,
+            channels=quantizer.channels,
         )
 
     def scale_axes(self, rank: int) -> tuple[int, ...]:
         """The axes along which scales differ."""
+        if rank <= 1:
+            return ()
         if self.axis is None:
-            return (rank - 1,) if rank > 1 else ()
+            return axes_of(self.channels, rank)
         axes = self.axis if isinstance(self.axis, tuple) else (self.axis,)
-        return tuple(sorted(axis % rank for axis in axes)) if rank > 1 else ()
+        if any(not -rank <= axis < rank for axis in axes) or len({axis % rank for axis in axes}) < len(axes):
+            raise ValueError(
+                f"scale_axis={self.axis}: each must be another one of the {rank} axes of the tensor, "
+                f"0 to {rank - 1} or -{rank} to -1"
+            )
+        return axes_of(axes, rank)
 
     def reduced_axes(self, rank: int) -> tuple[int, ...]:
         """The axes over which a scale is shared."""
@@ -94,6 +104,11 @@ class AutoScale:
         for axis, size in zip(axes, groups, strict=True):
             mean = _grouped(mean, axis, size)
         return mean
+
+
+def axes_of(axes: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    """Axes counted from the front, ascending."""
+    return tuple(sorted(axis % rank for axis in axes))
 
 
 def alternated(

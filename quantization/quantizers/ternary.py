@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor, ternary_sign
-from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, constant_scale, is_auto, unit_of
+from quantization.quantizers.base import EVERYWHERE, BaseQuantizer, is_auto, unit_of
 from quantization.quantizers.rounding import hard_sigmoid, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import StochasticTernary, Ternary
@@ -34,7 +34,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
             return self.fitted(x, training)
-        return ternary_sign(x, self.threshold), constant_scale(self.spec.alpha)
+        return ternary_sign(x, self.threshold), self.constant(self.spec.alpha, x)
 
     @property
     def threshold(self) -> float:
@@ -43,7 +43,7 @@ class TernaryQuantizer(BaseQuantizer[Any]):
 
     def fitted(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         """Codes and an automatic scale."""
-        scaling = AutoScale.from_spec(self.spec)
+        scaling = AutoScale.of(self)
         scale = scaling.rounded(2.0 * scaling.largest(x) / 3.0)
         if training and getattr(self.spec, "use_stochastic_rounding", False):
             return self._drawn_and_fitted(x, scale, scaling)
@@ -88,7 +88,7 @@ class StochasticTernaryQuantizer(TernaryQuantizer):
         if not training:
             return codes, scale
         threshold = scale / 2.0 if is_auto(self.spec) else self.threshold
-        std = AutoScale.from_spec(self.spec).deviation(x) + keras.config.epsilon()
+        std = AutoScale.of(self).deviation(x) + keras.config.epsilon()
         above = self._drawn((x - threshold) / std)
         below = self._drawn((x + threshold) / std)
         return above + below - 1.0, scale

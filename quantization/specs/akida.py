@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from costmodel.data_type import DataType, NumberFormat
-from quantization.specs.qkeras import Bits, NotNegative, Positive, QuantizerBase
+from quantization.specs.base import Bits, NotNegative, NotNegatives, Number, Positive, QuantizerBase, Scaled
 
 WeightBits = Annotated[Bits, Field(ge=2)]
 ActivationBits = Annotated[Bits, Field(le=8)]
@@ -35,8 +35,8 @@ class Std(_Weight):
     threshold: Positive = 3.0
 
 
-class StdPerAxis(_Weight):
-    """Range of `threshold` standard deviations, one per filter (last axis)."""
+class StdPerAxis(_Weight, Scaled):
+    """Range of `threshold` standard deviations, one per channel."""
 
     kind: Literal["std_per_axis"] = "std_per_axis"
     threshold: Positive = 3.0
@@ -55,17 +55,17 @@ class Max(_Weight):
     kind: Literal["max"] = "max"
 
 
-class MaxPerAxis(_Weight):
-    """Range of the largest magnitude, one per filter (last axis)."""
+class MaxPerAxis(_Weight, Scaled):
+    """Range of the largest magnitude, one per channel."""
 
     kind: Literal["max_per_axis"] = "max_per_axis"
 
 
-class ScaleFactor(_Weight):
-    """Fixed factors: code = round(weight * factor); one, or one per filter (last axis)."""
+class ScaleFactor(_Weight, Scaled):
+    """Fixed factors: code = round(weight * factor); one, or one per channel."""
 
     kind: Literal["scale_factor"] = "scale_factor"
-    scale_factors: NotNegative | tuple[NotNegative, ...] = 1.0
+    scale_factors: NotNegative | NotNegatives = 1.0
 
 
 class DiscreteRelu(QuantizerBase):
@@ -78,7 +78,7 @@ class DiscreteRelu(QuantizerBase):
 
     kind: Literal["discrete_relu"] = "discrete_relu"
     bits: ActivationBits = 4
-    threshold: float | None = None
+    threshold: Number | None = None
     step: Positive | None = None
 
     @property

@@ -13,20 +13,19 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from quantization.specs.akida import DiscreteRelu, Max, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
+from quantization.specs.base import QuantizerBase
 from quantization.specs.expression import Argument, Expression, QuantizerError, parse_expression
+from quantization.specs.power_of_two import QuantizedPo2, QuantizedReluPo2
 from quantization.specs.qkeras import (
     Bernoulli,
     Binary,
     QuantizedBits,
     QuantizedHswish,
     QuantizedLinear,
-    QuantizedPo2,
     QuantizedRelu,
-    QuantizedReluPo2,
     QuantizedSigmoid,
     QuantizedTanh,
     QuantizedUlaw,
-    QuantizerBase,
     StochasticBinary,
     StochasticTernary,
     Ternary,
@@ -87,8 +86,9 @@ def parse_quantizer(text: str) -> QuantizerSpec:
         )
     arguments = _bound(expression, spec)
     try:
+        values = {name: argument.value for name, argument in arguments.items()}
         return _ADAPTER.validate_python(
-            {"kind": expression.name} | {k: v.value for k, v in arguments.items()}
+            {"kind": expression.name} | dict.fromkeys(spec.NEW_RULES, False) | values
         )
     except ValidationError as error:
         raise _refused(error, expression, arguments) from None

@@ -7,98 +7,33 @@ fraction bits. `compat=True` reproduces the faults of the reference library, whi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from costmodel.data_type import DataType, NumberFormat
-from quantization.specs.expression import Value, format_value
+from quantization.specs.base import (
+    Alpha,
+    Bits,
+    Count,
+    Counts,
+    Exponent,
+    Flag,
+    Fraction,
+    Index,
+    Indexes,
+    Integer,
+    Positive,
+    Positives,
+    QuantizerBase,
+    Scaled,
+    Slope,
+)
 
-#: Fields that are written by name only.
-_NAMED_ONLY: Final = frozenset({"kind", "compat"})
 #: Options of a scale that is found from the data.
 _GROUPING: Final = ("scale_axis", "elements_per_scale", "min_po2_exponent", "max_po2_exponent")
-
-
-def _flag(value: object) -> object:
-    """QKeras writes booleans as 0 and 1."""
-    return bool(value) if isinstance(value, int | float) and value in (0, 1) else value
-
-
-def _power_of_two_or_zero(value: float) -> float:
-    if value and math.frexp(value)[0] != 0.5:
-        raise ValueError("must be 0 or a power of two such as 0.25, so that hardware can shift")
-    return value
-
-
-Flag = Annotated[bool, Field(strict=True), BeforeValidator(_flag)]
-Bits = Annotated[int, Field(strict=True, ge=1, le=32)]
-Integer = Annotated[int, Field(strict=True, ge=-64, le=64)]
-Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(strict=True, ge=0, le=1)]
-Slope = Annotated[float, Field(strict=True, ge=0, le=1), AfterValidator(_power_of_two_or_zero)]
-Count = Annotated[int, Field(strict=True, ge=1, le=100)]
-Exponent = Annotated[int, Field(strict=True, ge=-126, le=127)]
-Index = Annotated[int, Field(strict=True, ge=-8, le=7)]
-Alpha = Literal["auto", "auto_po2"] | Positive | tuple[Positive, ...] | None
-Log2Rounding = Literal["rnd", "floor"]
-
-
-class QuantizerBase(BaseModel):
-    """Base of all kinds: a name, widths, a data type for the cost model, an expression."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    #: Number of leading arguments that `str` always writes, by position.
-    shown: ClassVar[int] = 0
-
-    kind: str
-    compat: Flag = Field(default=False, description="reproduce the faults of the reference library")
-
-    @classmethod
-    def argument_names(cls) -> tuple[str, ...]:
-        """Names of the arguments, in the order in which they may be written without a name."""
-        return (*(name for name in cls.model_fields if name not in _NAMED_ONLY), "compat")
-
-    @classmethod
-    def positional_names(cls) -> tuple[str, ...]:
-        """The arguments that may be written without a name: up to `qnoise_factor`.
-
-        After it QKeras has the name of a variable, which has no meaning here.
-        """
-        names = cls.argument_names()[:-1]
-        return names[: names.index("qnoise_factor") + 1] if "qnoise_factor" in names else names
-
-    def data_type(self) -> DataType:
-        """The data type that QTools gives the numbers of this quantizer."""
-        raise NotImplementedError(self.kind)
-
-    @property
-    def integer_bits(self) -> int:
-        """Bits left of the binary point, without the sign."""
-        return self.data_type().int_bits
-
-    @property
-    def signed(self) -> bool:
-        """Whether negative values exist."""
-        return self.data_type().signed
-
-    def __str__(self) -> str:
-        names = self.argument_names()
-        written = [_written(getattr(self, name)) for name in names[: self.shown]]
-        for name in names[self.shown :]:
-            value = getattr(self, name)
-            if value != type(self).model_fields[name].default:
-                written.append(f"{name}={_written(value)}")
-        return f"{self.kind}({','.join(written)})"
-
-
-def _written(value: Value) -> str:
-    return str(int(value)) if isinstance(value, bool) else format_value(value)
 
 
 class _FixedPoint(QuantizerBase):
@@ -113,21 +48,31 @@ class _FixedPoint(QuantizerBase):
         return int(getattr(self, "bits"))  # noqa: B009  (a field of every subclass)
 
 
-def _check_scale(alpha: object, options: dict[str, object]) -> None:
-    """Options that only make sense where the scale is found from the data."""
-    if isinstance(alpha, str):
-        if options.get("elements_per_scale") is not None:
-            if alpha != "auto_po2":
-                raise ValueError("elements_per_scale needs alpha='auto_po2'")
-            if options.get("scale_axis") is None:
-                raise ValueError("elements_per_scale needs scale_axis")
+def _check_scale(alpha: object, options: Mapping[str, Any]) -> None:
+    """Options that only make sense where the scale is found from the data, and with each other."""
+    if not isinstance(alpha, str):
+        present = [name for name, value in options.items() if value is not None]
+        if present:
+            raise ValueError(f"{', '.join(present)} needs alpha='auto' or 'auto_po2', not {alpha!r}")
         return
-    present = [name for name, value in options.items() if value is not None]
-    if present:
-        raise ValueError(f"{', '.join(present)} needs alpha='auto' or 'auto_po2', not {alpha!r}")
+    _check_groups(alpha, options.get("scale_axis"), options.get("elements_per_scale"))
+    low, high = options.get("min_po2_exponent"), options.get("max_po2_exponent")
+    if low is not None and high is not None and low > high:
+        raise ValueError(f"min_po2_exponent={low} is above max_po2_exponent={high}")
 
 
-class QuantizedBits(_FixedPoint):
+def _check_groups(alpha: str, axes: object, sizes: object) -> None:
+    if sizes is None:
+        return
+    if alpha != "auto_po2":
+        raise ValueError("elements_per_scale needs alpha='auto_po2'")
+    if axes is None:
+        raise ValueError("elements_per_scale needs scale_axis")
+    if isinstance(sizes, tuple) and (not isinstance(axes, tuple) or len(axes) != len(sizes)):
+        raise ValueError("a list of elements_per_scale needs a list of as many axes as scale_axis")
+
+
+class QuantizedBits(_FixedPoint, Scaled):
     """Fixed point of `bits` bits, `integer` of them left of the binary point and the sign not counted."""
 
     shown = 3
@@ -139,13 +84,13 @@ class QuantizedBits(_FixedPoint):
     keep_negative: Flag = True
     alpha: Alpha = None
     use_stochastic_rounding: Flag = False
-    scale_axis: Index | tuple[Index, ...] | None = None
+    scale_axis: Index | Indexes | None = None
     qnoise_factor: Fraction = 1.0
     use_ste: Flag = True
-    elements_per_scale: Count | tuple[Count, ...] | None = None
+    elements_per_scale: Count | Counts | None = None
     min_po2_exponent: Exponent | None = None
     max_po2_exponent: Exponent | None = None
-    post_training_scale: Positive | tuple[Positive, ...] | None = None
+    post_training_scale: Positive | Positives | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -167,7 +112,7 @@ class QuantizedBits(_FixedPoint):
         return self
 
 
-class QuantizedLinear(_FixedPoint):
+class QuantizedLinear(_FixedPoint, Scaled):
     """Fixed point of step 2^(integer - bits + sign) times alpha; the gradient is 0 outside the range."""
 
     shown = 3
@@ -179,7 +124,7 @@ class QuantizedLinear(_FixedPoint):
     keep_negative: Flag = True
     alpha: Alpha = None
     use_stochastic_rounding: Flag = False
-    scale_axis: Index | tuple[Index, ...] | None = None
+    scale_axis: Index | Indexes | None = None
     qnoise_factor: Fraction = 1.0
 
     @model_validator(mode="after")
@@ -258,46 +203,7 @@ class QuantizedHswish(QuantizedBits):
     relu_upper_bound: Count = 6
 
 
-class QuantizedPo2(QuantizerBase):
-    """A sign and a power of two; `max_value` bounds it, and saves the exponent's sign where at most 1."""
-
-    shown = 1
-
-    kind: Literal["quantized_po2"] = "quantized_po2"
-    bits: Annotated[Bits, Field(ge=2)] = 8
-    max_value: Positive | None = None
-    use_stochastic_rounding: Flag = False
-    quadratic_approximation: Flag = False
-    log2_rounding: Log2Rounding = "rnd"
-    qnoise_factor: Fraction = 1.0
-    use_ste: Flag = True
-
-    def data_type(self) -> DataType:
-        return DataType(NumberFormat.POWER_OF_TWO, self.bits, self.bits, True, self.max_value)
-
-
-class QuantizedReluPo2(QuantizerBase):
-    """ReLU onto zero and the powers of two, without a sign unless a negative slope makes it leaky."""
-
-    shown = 1
-
-    kind: Literal["quantized_relu_po2"] = "quantized_relu_po2"
-    bits: Bits = 8
-    max_value: Positive | None = None
-    negative_slope: Slope = 0.0
-    use_stochastic_rounding: Flag = False
-    quadratic_approximation: Flag = False
-    log2_rounding: Log2Rounding = "rnd"
-    qnoise_factor: Fraction = 1.0
-    use_ste: Flag = True
-
-    def data_type(self) -> DataType:
-        return DataType(
-            NumberFormat.POWER_OF_TWO, self.bits, self.bits, self.negative_slope != 0, self.max_value
-        )
-
-
-class _OneBit(QuantizerBase):
+class _OneBit(Scaled):
     """Widths of the kinds with two levels."""
 
     @property
@@ -316,8 +222,8 @@ class Binary(_OneBit):
     use_01: Flag = False
     alpha: Alpha = None
     use_stochastic_rounding: Flag = False
-    scale_axis: Index | tuple[Index, ...] | None = None
-    elements_per_scale: Count | tuple[Count, ...] | None = None
+    scale_axis: Index | Indexes | None = None
+    elements_per_scale: Count | Counts | None = None
     min_po2_exponent: Exponent | None = None
     max_po2_exponent: Exponent | None = None
 
@@ -354,7 +260,7 @@ class Bernoulli(_OneBit):
         return DataType(NumberFormat.BINARY_01, 1, 1, False, stochastic=True)
 
 
-class _TwoBit(QuantizerBase):
+class _TwoBit(Scaled):
     """Widths of the kinds with three levels."""
 
     @property

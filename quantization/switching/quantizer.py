@@ -62,11 +62,13 @@ _TRAINING: Final = frozenset({"trainable_std"})
 class Branch:
     """One of the things a switched quantizer can be: a grid, the quantizer of `spec`, or (neither) nothing.
 
+    `channels`: the axes along which scales of that quantizer differ.
     `after_function`: the layer's own activation function comes first. `is_straight`: the gradient is 1 in the
     `gradient_range` of the parameters, and 0 elsewhere.
     """
 
     spec: QuantizerSpec | None = None
+    channels: tuple[int, ...] = (-1,)
     is_grid: bool = False
     after_function: bool = False
     is_straight: bool = True
@@ -74,7 +76,7 @@ class Branch:
     @property
     def is_random(self) -> bool:
         """Whether it draws numbers."""
-        return self.spec is not None and _plain(self.spec).is_random
+        return self.spec is not None and _plain(self.spec, self.channels).is_random
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,17 +101,20 @@ def can_switch(spec: QuantizerSpec | None) -> bool:
     return spec.kind not in _TRAINING and _plain(spec).is_noiseless and not needs_shape
 
 
-def choice_of(spec: QuantizerSpec | None, slot: str, function: Function | None) -> Choice:
+def choice_of(
+    spec: QuantizerSpec | None, slot: str, function: Function | None, channels: tuple[int, ...] = (-1,)
+) -> Choice:
     """The choice that stands for the quantizer of a slot; `function`: the slot's own, if it has one."""
     has_function = slot in FUNCTION_SLOTS and function not in (None, keras.activations.linear)
     if spec is None:
         return Choice(Branch(after_function=has_function, is_straight=not has_function))
     spec = effective_spec(slot, spec)
-    plain = _plain(spec)
+    plain = _plain(spec, channels)
     after = has_function and not plain.is_activation
     grid, straight_range = _grid(spec, plain), plain.straight_range()
     branch = Branch(
         spec=None if grid else spec,
+        channels=(-1,) if grid else plain.channels,
         is_grid=grid is not None,
         after_function=after,
         is_straight=straight_range is not None and not after,
@@ -119,9 +124,9 @@ def choice_of(spec: QuantizerSpec | None, slot: str, function: Function | None) 
 
 
 @functools.lru_cache(maxsize=1024)
-def _plain(spec: QuantizerSpec) -> BaseQuantizer[Any]:
+def _plain(spec: QuantizerSpec, channels: tuple[int, ...] = (-1,)) -> BaseQuantizer[Any]:
     """The plain quantizer, for its properties and its arithmetic."""
-    return build_quantizer(spec)
+    return build_quantizer(spec, channels)
 
 
 def _grid(spec: Any, plain: Any) -> BranchParameters | None:
@@ -161,9 +166,13 @@ class SwitchedQuantizer:
     is_activation: Final = True
 
     def __init__(
-        self, specs: Iterable[QuantizerSpec | None], slot: str, function: Function | None = None
+        self,
+        specs: Iterable[QuantizerSpec | None],
+        slot: str,
+        function: Function | None = None,
+        channels: tuple[int, ...] = (-1,),
     ) -> None:
-        choices = [choice_of(spec, slot, function) for spec in specs]
+        choices = [choice_of(spec, slot, function, channels) for spec in specs]
         self.branches = tuple(dict.fromkeys(choice.branch for choice in choices))
         self.passes_all = all(choice.passes_all for choice in choices)
         self.function = function
@@ -293,7 +302,7 @@ def _applied(
     part: Callable[[BaseQuantizer[Any], Tensor, bool], Tensor] = BaseQuantizer.quantize,
 ) -> Callable[..., Any]:
     """(x, parameters, seed) -> (value, seed after it) of one branch; `part`: the method of the quantizer to call."""
-    quantizer = None if branch.spec is None else _plain(branch.spec)
+    quantizer = None if branch.spec is None else _plain(branch.spec, branch.channels)
 
     def quantized(x: Tensor) -> Tensor:
         if quantizer is None:
@@ -375,6 +384,8 @@ def switch(
             if all(spec is None for spec in specs):
                 continue
             function = layer._attribute(slot) if slot in FUNCTION_SLOTS else None
-            switched[name, slot] = placed[slot] = SwitchedQuantizer(specs, slot, function)
+            switched[name, slot] = placed[slot] = SwitchedQuantizer(
+                specs, slot, function, layer.channel_axes(slot)
+            )
         layer._slot_quantizers = tuple(placed.items())
     return switched

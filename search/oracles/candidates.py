@@ -101,7 +101,7 @@ class Candidates:
 
 def _tables(choices: Choices, free: Mapping[str, tuple[Label, ...]]) -> list[Floats]:
     specs: dict[str, dict[Label, QuantizerSpec]] = {
-        slot.name: {str(spec): spec for spec in slot.candidates} for slot in choices.slots
+        slot.name: {spec.label: spec for spec in slot.candidates} for slot in choices.slots
     }
     widths = {width.name for width in choices.widths}
     return [

@@ -110,7 +110,7 @@ class Choices:
 
     @cached_property
     def _by_label(self) -> dict[str, dict[Label, QuantizerSpec]]:
-        return {slot.name: {str(spec): spec for spec in slot.candidates} for slot in self.slots}
+        return {slot.name: {spec.label: spec for spec in slot.candidates} for slot in self.slots}
 
 
 def choices(spec: SearchSpec, network: Network) -> Choices:

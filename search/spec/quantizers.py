@@ -98,7 +98,7 @@ class QuantizationSpace(Frozen):
     def _no_repeats(cls, value: Any) -> Any:
         lists = value.values() if isinstance(value, dict) else [value]
         for candidates in [entry for entry in lists if isinstance(entry, tuple)]:
-            names = [str(candidate.quantizer) for candidate in candidates]
+            names = [candidate.quantizer.label for candidate in candidates]
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"listed more than once: {', '.join(repeated)}")

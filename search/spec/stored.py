@@ -1,7 +1,8 @@
 """Specifications that an earlier version wrote: what they left unsaid keeps the meaning it had then.
 
 A specification is stored whole, with every default. Where a field was added later, an older document lacks it, and the
-default of today would change a search that has begun. `completed` adds the value by which the older version acted.
+default of today would change a search that has begun. `completed` adds the value by which the older version acted;
+quantizers read themselves as they were meant (`quantization.specs.base`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
+
+from pydantic import BaseModel
+
+from quantization.specs.parse import KINDS
 
 #: Field, as names from the top of a specification -> how versions without the field acted.
 EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
@@ -37,17 +42,33 @@ def completed(
     return whole
 
 
-def _add(target: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
-    """Add a value in place where nothing is; the objects on the way are copied."""
-    name, *rest = path
-    if not rest:
-        target.setdefault(name, value)
-    elif isinstance(target.get(name), Mapping):
-        target[name] = dict(target[name])
-        _add(target[name], tuple(rest), value)
-
-
 def usual_values(field: str, default: Any) -> list[Any]:
     """The values of a field that nobody has set: its default, and the one that an older document is completed to."""
-    changes = {path[1]: value for path, value in EARLIER.items() if path[0] == field and len(path) == 2}
-    return [default, default.model_copy(update=changes)] if changes else [default]
+    if not isinstance(default, BaseModel):
+        return [default]
+    document = _without_rules(default.model_dump(mode="json"))
+    for path, value in EARLIER.items():
+        if path[0] == field and len(path) > 1:
+            _add(document, path[1:], value, replaces=True)
+    return [default, type(default).model_validate(document)]
+
+
+def _without_rules(document: Any) -> Any:
+    """A document without the rules of quantizers that version 0.1 did not know."""
+    if isinstance(document, list):
+        return [_without_rules(item) for item in document]
+    if not isinstance(document, dict):
+        return document
+    kind = KINDS.get(str(document.get("kind")))
+    rules = () if kind is None else kind.NEW_RULES
+    return {key: _without_rules(value) for key, value in document.items() if key not in rules}
+
+
+def _add(target: dict[str, Any], path: tuple[str, ...], value: Any, *, replaces: bool = False) -> None:
+    """Add a value in place where nothing is, or anyway; the objects on the way are copied."""
+    name, *rest = path
+    if not rest:
+        target[name] = value if replaces else target.get(name, value)
+    elif isinstance(target.get(name), Mapping):
+        target[name] = dict(target[name])
+        _add(target[name], tuple(rest), value, replaces=replaces)

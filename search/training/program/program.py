@@ -397,4 +397,4 @@ def _evaluated_at_once(model: keras.Model) -> int:
 
 def _choice_of(layer: Any, slot: str, function: Any) -> Choice:
     plain: BaseQuantizer[Any] | None = layer.quantizer(slot)
-    return choice_of(None if plain is None else plain.spec, slot, function)
+    return choice_of(None if plain is None else plain.spec, slot, function, layer.channel_axes(slot))
