@@ -81,6 +81,12 @@ def read_headers(path: Path, names: Sequence[str] = ARRAYS) -> Mapping[str, Head
         return {name: _header(archive, members[name], name) for name in names}
 
 
+def stored_names(path: Path) -> tuple[str, ...]:
+    """Names of all arrays in a file, sorted. Raises `DataFault`."""
+    with _opened(path) as archive:
+        return tuple(sorted(_members(archive, ())))
+
+
 def read_array(path: Path, name: str) -> NDArray[Any]:
     """One whole array; its header is checked first, and so is its checksum. Raises `DataFault`."""
     with _opened(path) as archive:

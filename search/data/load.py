@@ -56,7 +56,7 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _StoredData:
+class StoredData:
     """A data set as stored. `largest` is the largest number that its type of image can hold, if that is known.
 
     Targets are listed by output; there are none where the inputs are the targets.
@@ -83,7 +83,7 @@ def load(
     Raises `InvalidSpec` for what `describe` would refuse, and for examples that are not finite.
     """
     try:
-        stored = _LOADERS[data.kind](data, data_dir, seed, heads)
+        stored = read_stored(data, data_dir, seed, heads)
         if not fits(stored.x_train.shape[1:], input_shape):
             shape = stored.x_train.shape[1:]
             raise DataFault(f"examples have the shape {shape}; the model takes {input_shape}")
@@ -95,24 +95,33 @@ def load(
         raise InvalidSpec([Problem(f"/data/{error.field}".rstrip("/"), str(error))]) from error
 
 
-def _without_network(data: Data, stored: _StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
+def read_stored(data: ResolvedData, data_dir: Path, seed: int, heads: Sequence[Head]) -> StoredData:
+    """A data set as stored, with its test part. Raises `DataFault`, also for numbers that are not finite."""
+    stored: StoredData = _LOADERS[data.kind](data, data_dir, seed, heads)
+    return stored
+
+
+def split(data: Data, count: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the training and of the validation part among `count` examples. Raises `SplitFault`."""
+    parts = sizes(count, data.validation_fraction, data.train_samples)
+    places = order(count, seed, _VALIDATION_SPLIT)
+    return places[parts.validation :][: parts.train], places[: parts.validation]
+
+
+def _without_network(data: Data, stored: StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
     examples = StoredExamples(stored.x_train.shape[1:], stored.x_train.dtype, CONTENTS.get(data.kind))
     return decided(Request(data.preprocessing), examples, input_shape, InputReading(None))
 
 
 def _prepared(
     data: Data,
-    stored: _StoredData,
+    stored: StoredData,
     seed: int,
     input_shape: tuple[int, ...],
     preprocessing: Preprocessing,
     heads: Sequence[Head],
 ) -> Dataset:
-    count = len(stored.x_train)
-    parts = sizes(count, data.validation_fraction, data.train_samples)
-    places = order(count, seed, _VALIDATION_SPLIT)
-    validation = places[: parts.validation]
-    train = places[parts.validation :][: parts.train]
+    train, validation = split(data, len(stored.x_train), seed)
     scaling = learned(preprocessing, stored.x_train[train], stored.largest)
 
     def ready(images: NDArray[Any]) -> Floats:
@@ -151,30 +160,30 @@ def _prepared(
 # --- sources -------------------------------------------------------------------------------------------------
 
 
-def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
+def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
     return _parted(*digits.read_digits(), data.test_fraction, seed, digits.LARGEST)
 
 
-def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
+def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
     return _parted(*diabetes.read_diabetes(data.features), data.test_fraction, seed, None)
 
 
-def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> _StoredData:
+def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
     rates, labels = spiking_digits.unseen()
     return _parted(spiking_digits.events_of(rates, data.steps), labels, data.test_fraction, seed, None)
 
 
 def _parted(
     x: NDArray[Any], y: NDArray[Any], test_fraction: float, seed: int, largest: float | None
-) -> _StoredData:
+) -> StoredData:
     """A data set that comes without a test part."""
     places = order(len(x), seed, _TEST_SPLIT)
     count = share(len(x), test_fraction)
     test, train = places[:count], places[count:]
-    return _StoredData(x[train], [y[train]], x[test], [y[test]], largest)
+    return StoredData(x[train], [y[train]], x[test], [y[test]], largest)
 
 
-def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Sequence[Head]) -> _StoredData:
+def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Sequence[Head]) -> StoredData:
     path = data_file(data, data_dir)
     x_train, x_test = (_finite(read_array(path, name), name) for name in ("x_train", "x_test"))
     y_train, y_test = ([], []) if data.targets == "inputs" else _npz_targets(path, heads)
@@ -183,7 +192,7 @@ def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Se
         raise DataFault(
             "its arrays no longer match each other: the file was changed after the job was accepted"
         )
-    return _StoredData(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
+    return StoredData(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
 
 
 def _npz_targets(path: Path, heads: Sequence[Head]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
@@ -207,7 +216,7 @@ def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
     return array
 
 
-_LOADERS: Final[Mapping[str, Callable[[Any, Path, int, Sequence[Head]], _StoredData]]] = {
+_LOADERS: Final[Mapping[str, Callable[[Any, Path, int, Sequence[Head]], StoredData]]] = {
     "digits": _digits,
     "diabetes": _diabetes,
     "spiking_digits": _spiking_digits,

@@ -25,6 +25,7 @@ from costmodel.technology import Technology, load_profile
 from quantization.spiking import METHODS
 from quantization.spiking.simulator import XyloActivity, XyloLimits, simulate
 from quantization.spiking.specification import (
+    DASHES,
     SpecificationError,
     XyloParameters,
     XyloSpecification,
@@ -130,9 +131,19 @@ def quantize(float_network: XyloSpecification, settings: Mapping[str, Any]) -> X
 # --- simulation and cost -------------------------------------------------------------------------------------------
 
 
-def accuracy(network: XyloParameters, events: NDArray[Any], labels: NDArray[np.int32]) -> float:
-    """Share of the examples whose class is the readout with the most events; of equal readouts the first counts."""
-    return float(np.mean(simulate(network, events, _LIMITS).counts.argmax(axis=-1) == labels))
+def counts(network: XyloParameters, events: NDArray[Any]) -> NDArray[np.int64]:
+    """Events of every readout (examples, readouts)."""
+    return simulate(network, events, _LIMITS).counts
+
+
+def lost_states(float_network: XyloSpecification) -> list[str]:
+    """Shifts that become 0 when they are rounded, in words: a state with one is gone within its step."""
+    lost = []
+    for name in DASHES:
+        shifts = getattr(float_network, name)
+        if shifts is not None and (zeros := int(np.count_nonzero(np.round(shifts) == 0))):
+            lost.append(f"{name} is rounded to a shift of 0 for {zeros} of {shifts.size} neurons")
+    return lost
 
 
 def works(
@@ -205,8 +216,16 @@ class SpikingPricer(Pricer):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """Why the network may answer nothing."""
+        lost = lost_states(self._float_network)
+        warnings = [f"{text}: what they hold is lost within a step" for text in lost]
+        reference = quantize(self._float_network, REFERENCE)
+        if not counts(reference, self._events).any():
+            warnings.append(
+                f"no readout fires on any of {len(self._events)} training examples with 8 bits per weight and 16 per"
+                f" threshold, so that every answer is class 0; {'; '.join(lost) or 'thresholds may be too high'}"
+            )
+        return tuple(warnings)
 
     def reference(self) -> Cost:
         """The cost of the network under Rockpool's defaults: global, 8-bit weights, 16-bit thresholds."""

@@ -16,7 +16,7 @@ from search.cost.pricing import Pricer
 from search.data import Dataset
 from search.errors import Infeasible
 from search.history import Assignment, Measurement
-from search.spiking.network import BATCH, accuracy, quantize
+from search.spiking.network import BATCH, counts, lost_states, quantize
 from search.trial_files import NETWORK_FILE, SETTINGS_FILE
 
 
@@ -31,7 +31,8 @@ def run_trial(
     """Quantize a float network and measure its accuracy on the validation data.
 
     Writes the integers and the settings that made them into `folder`. `batch` is called between batches and may raise.
-    The loss is the share of wrong answers. Raises `Infeasible` where the integers do not form a network.
+    The loss is the share of wrong answers. Raises `Infeasible` where the integers do not form a network, or none of
+    its readouts ever fires, which would pass for a network that answers class 0.
     """
     durations: dict[str, float] = {}
     began = time.perf_counter()
@@ -42,7 +43,10 @@ def run_trial(
         raise Infeasible(str(error)) from error
     durations["build"] = time.perf_counter() - began
     began = time.perf_counter()
-    metric = batched_accuracy(network, data.x_validation, data.y_validation, batch)
+    metric, fires = _measured(network, data.x_validation, data.y_validation, batch)
+    if not fires:
+        reasons = lost_states(float_network) or ["its weights may be too coarse for its thresholds"]
+        raise Infeasible(f"no readout fires on any validation example: {'; '.join(reasons)}")
     durations["evaluate"] = time.perf_counter() - began
     began = time.perf_counter()
     save(network, assignment.settings, folder)
@@ -50,21 +54,26 @@ def run_trial(
     return Measurement(metric=metric, loss=1.0 - metric, cost=cost, durations_s=durations, best_epoch=0)
 
 
-def batched_accuracy(
+def _measured(
     network: XyloParameters, events: NDArray[Any], labels: Any, batch: Callable[[], None]
-) -> float:
-    """The share of right answers over all examples. `batch` is called after each batch."""
-    right = 0.0
+) -> tuple[float, bool]:
+    """The share of right answers over all examples, and whether a readout fires. `batch` is called after each batch.
+
+    An answer is the readout with the most events; of equal readouts the first counts.
+    """
+    right, fires = 0, False
     for start in range(0, len(labels), BATCH):
         part = slice(start, start + BATCH)
-        right += accuracy(network, events[part], labels[part]) * len(labels[part])
+        events_out = counts(network, events[part])
+        right += int(np.count_nonzero(events_out.argmax(axis=-1) == labels[part]))
+        fires = fires or bool(events_out.any())
         batch()
-    return right / len(labels)
+    return right / len(labels), fires
 
 
 def evaluate(path: Path, events: NDArray[Any], labels: Any) -> dict[str, float]:
     """`metric` and `loss` of a saved network on these examples."""
-    metric = batched_accuracy(load_network(path), events, labels, lambda: None)
+    metric, _ = _measured(load_network(path), events, labels, lambda: None)
     return {"metric": metric, "loss": 1.0 - metric}
 
 

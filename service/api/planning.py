@@ -7,6 +7,7 @@ from pathlib import Path
 from search.errors import InvalidSpec
 from search.plan import Plan
 from search.plans.kinds import plan
+from search.plans.review import reviewed
 from search.spec.resolved import NO_UPLOADS, UploadLookup
 from service.parsing import Submission, invalid_request
 
@@ -14,6 +15,6 @@ from service.parsing import Submission, invalid_request
 def plan_of(submission: Submission, data_dir: Path, uploads: UploadLookup = NO_UPLOADS) -> Plan:
     """What the search would do; InvalidRequest with a pointer for every fault that model or data reveal."""
     try:
-        return plan(submission.spec, data_dir, uploads)
+        return reviewed(plan(submission.spec, data_dir, uploads), data_dir)
     except InvalidSpec as error:
         raise invalid_request(error, submission.document) from None

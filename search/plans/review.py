@@ -1,0 +1,65 @@
+"""What a dry run says about a plan beyond what a worker needs: its data's numbers, constraints that nothing keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Literal
+
+from search.cost.pricing import Pricer
+from search.data.examine import examined
+from search.errors import Infeasible
+from search.history import Assignment, Cost
+from search.plan import Plan
+from search.space.extremes import extremes
+
+
+def reviewed(plan: Plan, data_dir: Path) -> Plan:
+    """The plan with warnings about its data and its constraints. Reads the examples; InvalidSpec if unusable."""
+    data = examined(plan.job.data, data_dir, plan.spec.seed, plan.network, plan.task, plan.data)
+    return replace(plan, warnings=(*plan.warnings, *data, *_constraint_warnings(plan)))
+
+
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Prices assignments by one part of their cost."""
+
+    pricer: Pricer
+    part: Literal["energy_pj", "bits"]
+
+    def price(self, assignment: Assignment) -> Cost:
+        """The whole cost."""
+        return self.pricer.price(assignment)
+
+    def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
+        """The part of each; None where no network can be built."""
+        return [self._part(assignment) for assignment in assignments]
+
+    def _part(self, assignment: Assignment) -> float | None:
+        try:
+            return float(attrgetter(self.part)(self.pricer.price(assignment)))
+        except Infeasible:
+            return None
+
+
+def _constraint_warnings(plan: Plan) -> list[str]:
+    """Constraints on the cost that even the cheapest assignment breaks."""
+    constraints, warnings = plan.spec.constraints, []
+    limits: tuple[tuple[Literal["energy_pj", "bits"], float | None, str], ...] = (
+        ("energy_pj", constraints.max_energy_pj, "pJ"),
+        ("bits", constraints.max_bits, "bits"),
+    )
+    for part, limit, unit in limits:
+        ends = None if limit is None else extremes(plan.choices, _By(plan.pricer, part))
+        if ends is None or limit is None:
+            continue
+        cheapest = attrgetter(part)(ends.cheapest.cost)
+        if cheapest > limit:
+            sure = "so no trial will be trained" if ends.cheapest.exact else "as far as was searched"
+            warnings.append(
+                f"constraints.max_{part} is {limit:,.6g} {unit}, the cheapest assignment takes"
+                f" {cheapest:,.6g} {unit}, {sure}"
+            )
+    return warnings
