@@ -1,4 +1,7 @@
-"""The end of a search: its best trial is measured on the test data, once, and the report is stored."""
+"""The end of a search: its best trial is measured on the test data, once, and the report is stored.
+
+If the job is extended and ends again, that is a further look, and counted as one.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from search.history import JobStatus
-from search.results.report import report_text
+from search.results.report import report_text, with_test
+from search.results.test_looks import LookKind
 from search.trial_files import REPORT_FILE
 from search.trial_runners import trial_runner
-from service.store import final_reports, jobs, trials
+from service.store import final_reports, jobs, test_looks, trials
 from service.store.models import Artifact, Job
 from worker import preparation
 from worker.runtime import Runtime
@@ -49,12 +53,13 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
         trial = trials.get(session, job_id, job.best_trial)
         files = {row.name: row for row in trials.artifacts(session, trial)}
     report = json.loads(runtime.blobs.path(files[REPORT_FILE].sha256).read_text())
-    report["test"] = _measure_on_test(runtime, job, files, folder)
+    test = _measure_on_test(runtime, job, files, folder)
     path = folder / REPORT_FILE
-    path.write_text(report_text(report))
-    blob = runtime.blobs.put(path)
     with runtime.database.transaction() as session:
         if final_reports.is_newest(session, job_id, attempt):
+            look = test_looks.add(session, job_id, trial.number, LookKind.REPORT, test)
+            path.write_text(report_text(with_test(report, test, look)))
+            blob = runtime.blobs.put(path)
             trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
             jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
 

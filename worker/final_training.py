@@ -7,11 +7,11 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
 from search.history import EpochReport, Measurement
-from search.results.report import build_report, report_text
+from search.results.report import build_report, report_text, with_test
 from search.schedules import learning_rate_shares
 from search.spec.job import SearchSpec
 from search.training.request import TrainingRequest
@@ -103,10 +103,8 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
         plan.reference,
         seed=row.seed,
         versions=preparation.versions(),
-        test=test,
     )
-    (folder / REPORT_FILE).write_text(report_text(report))
-    _save(runtime, claim, measurement, test, folder)
+    _save(runtime, claim, measurement, test, report, folder)
 
 
 def final_spec(spec: SearchSpec) -> SearchSpec:
@@ -119,15 +117,20 @@ def _save(
     claim: FinalTrainingClaim,
     measurement: Measurement,
     test: dict[str, float],
+    report: dict[str, Any],
     folder: Path,
 ) -> None:
-    """Stores the files first, then the row that names them."""
+    """Stores the files first, then the row that names them, then the report, which counts the look at the test data."""
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
     blobs = {FINAL_PREFIX + path.name: runtime.blobs.put(path) for path in paths}
     with runtime.database.transaction() as session:
         versions = preparation.versions()
-        if not final_trainings.finish(session, claim, measurement, test, artifacts=blobs, versions=versions):
+        look = final_trainings.finish(session, claim, measurement, test, artifacts=blobs, versions=versions)
+        if look is None:
             raise LeaseLost
+        path = folder / REPORT_FILE
+        path.write_text(report_text(with_test(report, test, look)))
+        trials.put_artifacts(session, claim.trial_id, {FINAL_PREFIX + REPORT_FILE: runtime.blobs.put(path)})
 
 
 class _FinalReporter:

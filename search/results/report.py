@@ -9,6 +9,7 @@ from typing import Any
 
 from costmodel.layer_energy import LayerEnergy
 from search.history import Cost, Measurement, TrialRecord, spread
+from search.results.test_looks import Look
 from search.scoring.forgiving_factor import factor_of
 from search.spec.job import SearchSpec
 
@@ -21,12 +22,11 @@ def build_report(
     *,
     seed: int,
     versions: Mapping[str, str],
-    test: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """The report of a measured trial, as JSON values.
 
-    `test`: the metrics on the test data; None except for the trial that a search ends with. Energies are in picojoules
-    per inference, durations in seconds, epochs count from 0.
+    `test` is None: `with_test` adds the metrics on the test data. Energies are in picojoules per inference, durations
+    in seconds, epochs count from 0.
     """
     factor = factor_of(spec)
     cost = measurement.cost
@@ -34,7 +34,7 @@ def build_report(
         "job": spec.name,
         "trial": record.number,
         "validation": {"metric": measurement.metric, "loss": measurement.loss},
-        "test": None if test is None else dict(test),
+        "test": None,
         "score": factor.score(measurement.metric, cost.value, reference.value),
         "factor": factor.factor(cost.value, reference.value),
         "cost": _cost(cost),
@@ -48,6 +48,14 @@ def build_report(
             "assignment": record.assignment.to_json(),
         },
         "versions": dict(sorted(versions.items())),
+    }
+
+
+def with_test(report: Mapping[str, Any], test: Mapping[str, float], look: Look) -> dict[str, Any]:
+    """The report with the metrics on the test data, and which look at them it was."""
+    return {
+        **report,
+        "test": {**test, "look": look.number, "optimistic": look.optimistic, "note": look.note},
     }
 
 

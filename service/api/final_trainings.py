@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
+from sqlalchemy.orm import Session
 
-from search.results.final_training import FinalSpec
+from search.results.final_training import FinalSpec, FinalStatus
+from search.results.test_looks import LookKind
 from service.api.deps import READS, SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
 from service.api.responses import problem_responses
 from service.parsing import parse
 from service.queue import TaskName
 from service.schemas.final_training import FinalView
-from service.store import final_trainings
+from service.schemas.jobs import TestLookView
+from service.store import final_trainings, test_looks
 from service.store.final_training_models import FinalTraining
+from service.views.jobs import look_view
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["trials"], dependencies=[READS])
 
@@ -59,7 +63,7 @@ def finalize_trial(
         row, is_new = final_trainings.request(session, job_id, number, spec.epochs)
         if is_new:
             queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
-        view = final_view(job_id, number, row)
+        view = final_view(session, job_id, number, row)
     response.headers["Location"] = f"/v1/jobs/{job_id}/trials/{number}/final"
     return view
 
@@ -67,12 +71,28 @@ def finalize_trial(
 @router.get("/final", responses=problem_responses(_404="No such job or trial, or no final training of it"))
 def read_final(job_id: JobId, number: TrialNumber, session: SessionDep) -> FinalView:
     """The progress of a trial's final training, and its results."""
-    return final_view(job_id, number, final_trainings.get(session, job_id, number))
+    return final_view(session, job_id, number, final_trainings.get(session, job_id, number))
 
 
-def final_view(job_id: str, number: int, row: FinalTraining) -> FinalView:
+def final_view(session: Session, job_id: str, number: int, row: FinalTraining) -> FinalView:
     """The row as a response."""
-    fields: dict[str, Any] = {"job_id": job_id, "number": number}
+    fields: dict[str, Any] = {
+        "job_id": job_id,
+        "number": number,
+        "test_look": _look(session, job_id, number, row),
+    }
     for name in FinalView.model_fields.keys() - fields.keys():
         fields[name] = getattr(row, name)
     return FinalView(**fields | {name: fields[name] or {} for name in ("durations_s", "versions")})
+
+
+def _look(session: Session, job_id: str, number: int, row: FinalTraining) -> TestLookView | None:
+    """The newest look at the test data by the trial's final training."""
+    if row.status != FinalStatus.DONE:
+        return None
+    looks = [
+        look
+        for look in test_looks.of_job(session, job_id)
+        if (look.trial, look.kind) == (number, LookKind.FINAL_TRAINING)
+    ]
+    return look_view(looks[-1]) if looks else None

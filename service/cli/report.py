@@ -90,6 +90,9 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
             ("its energy", numbers.energy(job.best.energy_pj)),
             ("of the reference", numbers.percent(share)),
         ]
+    for look in job.test_looks:
+        figure = "" if look.metric is None else f"{look.metric:.4f}, "
+        facts.append((f"trial {look.trial} on test data", f"{figure}{look.note}"))
     return facts
 
 

@@ -56,7 +56,16 @@ function facts(trial, job) {
     spreadOf(trial, job).map(([name, value]) => fact(name, value)),
     fact("Energy", format.energy(trial.energy_pj)),
     fact("Of reference", format.percent(trial.cost / job.reference_cost, 1)),
-    fact("Size", `${format.whole(trial.bits)} bits`));
+    fact("Size", `${format.whole(trial.bits)} bits`),
+    testLooks(trial, job).map(([name, value]) => fact(name, value)));
+}
+
+/** What was measured of a trial on the test data, and which look at them it was. */
+function testLooks(trial, job) {
+  return (job.test_looks ?? []).filter((look) => look.trial === trial.number).map((look) => [
+    look.kind === "report" ? "On test data" : "Trained further, on test data",
+    h("span", {}, look.metric === null ? "" : `${format.metric(look.metric, job)} `, h("span", { class: look.optimistic ? "fault small" : "muted small" }, look.note)),
+  ]);
 }
 
 /** What several executions of a trial have between them. */

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from search.results.final_training import FinalStatus
-from service.schemas.jobs import View
+from service.schemas.jobs import TestLookView, View
 
 
 class FinalView(View):
@@ -23,6 +23,7 @@ class FinalView(View):
     loss: float | None
     test_metric: float | None = Field(description="on the test data")
     test_loss: float | None
+    test_look: TestLookView | None = Field(None, description="which look at the job's test data this was")
     best_epoch: int | None = Field(description="counted from the trial's first epoch, from 0")
     durations_s: dict[str, float]
     versions: dict[str, str]

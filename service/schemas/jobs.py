@@ -150,6 +150,22 @@ class JobSummary(View):
     version: int = Field(description="increases with every change of the job or its trials")
 
 
+class TestLookView(View):
+    """One look at the test data of a job."""
+
+    __test__ = False  # not a test, whatever its name says to pytest
+
+    number: int = Field(description="counts the looks at the job's test data, from 1")
+    trial: int = Field(description="number of the trial")
+    kind: str = Field(
+        description="report: the best trial, when the search ended; final_training: by `finalize`"
+    )
+    metric: float | None = Field(description="on the test data; null: stored by version 0.1, see the report")
+    optimistic: bool = Field(description="the trial may have been chosen by an earlier look")
+    note: str = Field(description="the look in words")
+    created_at: datetime | None
+
+
 class JobView(JobSummary):
     """A job."""
 
@@ -157,6 +173,7 @@ class JobView(JobSummary):
     reference: CostView = Field(description="cost of the unquantized model, with the goal's reference types")
     warnings: tuple[str, ...]
     allowed: tuple[str, ...] = Field(description="what its status allows: verbs, patch, delete")
+    test_looks: tuple[TestLookView, ...] = Field((), description="all looks at its test data, in order")
     spec: dict[str, Any]
 
 

@@ -21,6 +21,7 @@ The work of workers
     claims              trials: claimed, renewed, finished, returned to the queue
     final_reports       the report of a job whose search is over
     final_trainings     a chosen trial trained on; its table is in final_training_models
+    test_looks          how often the test data of a job were looked at
     workers             which worker processes are alive
 
 What the API reads

@@ -1,7 +1,8 @@
-"""The table of final trainings: one a trial, beside what the search measured of it."""
+"""The tables of final trainings, one a trial, and of looks at the test data."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index
@@ -25,3 +26,18 @@ class FinalTraining(Queued, Base):
     test_loss: Mapped[float | None]
     durations_s: Mapped[dict[str, Any] | None]
     versions: Mapped[dict[str, Any] | None]
+
+
+class TestLook(Base):
+    """One look at the test data of a job: see `search.results.test_looks`."""
+
+    __tablename__ = "test_looks"
+    __test__ = False  # not a test, whatever its name says to pytest
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)  #: counts the looks at a job's test data, from 1
+    trial: Mapped[int]  #: its number
+    kind: Mapped[str]  #: LookKind
+    optimistic: Mapped[bool]  #: the trial may have been chosen by an earlier look
+    metric: Mapped[float | None]  #: NULL: stored by a version that did not count looks
+    created_at: Mapped[datetime | None]

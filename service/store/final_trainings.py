@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from search.history import Measurement, TrialStatus
 from search.results.final_training import FinalStatus
+from search.results.test_looks import Look, LookKind
 from search.trial_files import MODEL_FILE
 from service.errors import Conflict, NotFound
-from service.store import events, leases, trials
+from service.store import events, leases, test_looks, trials
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
 from service.store.final_training_models import FinalTraining
@@ -108,8 +109,11 @@ def finish(
     *,
     artifacts: dict[str, Blob],
     versions: dict[str, str],
-) -> bool:
-    """Store a measured final training, whole; False, and nothing stored, if the claim is not the newest."""
+) -> Look | None:
+    """Store a measured final training, whole, and count its look at the test data.
+
+    None, and nothing stored, if the claim is not the newest.
+    """
     lock = events.lock(session, claim.job_id)
     metrics = {"metric": measurement.metric, "test_metric": test["metric"]}
     if lock is None or not _update(
@@ -123,10 +127,11 @@ def finish(
         durations_s=dict(measurement.durations_s),
         versions=versions,
     ):
-        return False
+        return None
     trials.put_artifacts(session, claim.trial_id, artifacts)
-    events.write(session, lock, _entry(claim.number, FinalStatus.DONE, metrics))
-    return True
+    look = test_looks.add(session, claim.job_id, claim.number, LookKind.FINAL_TRAINING, test)
+    events.write(session, lock, _entry(claim.number, FinalStatus.DONE, {**metrics, "test_look": look.number}))
+    return look
 
 
 def fail(session: Session, claim: FinalTrainingClaim, reason: str) -> None:

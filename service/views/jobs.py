@@ -12,8 +12,9 @@ from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
-from service.schemas.jobs import CostView, JobSummary, JobView, PointView
-from service.store import jobs
+from service.schemas.jobs import CostView, JobSummary, JobView, PointView, TestLookView
+from service.store import jobs, test_looks
+from service.store.final_training_models import TestLook
 from service.store.lifecycle import allowed
 from service.store.models import Job, now
 from service.views.points import JobPoints
@@ -59,7 +60,21 @@ def job_view(session: Session, job: Job) -> JobView:
         reference=CostView.model_validate(job.reference),
         warnings=tuple(job.warnings),
         allowed=allowed(JobStatus(job.status), failed_trials=fields["trials"][TrialStatus.FAILED] > 0),
+        test_looks=tuple(look_view(row) for row in test_looks.of_job(session, job.id)),
         spec=job.spec,
+    )
+
+
+def look_view(row: TestLook) -> TestLookView:
+    """A look at the test data as a response."""
+    return TestLookView(
+        number=row.number,
+        trial=row.trial,
+        kind=row.kind,
+        metric=row.metric,
+        optimistic=row.optimistic,
+        note=test_looks.look_of(row).note,
+        created_at=row.created_at,
     )
 
 

@@ -109,3 +109,41 @@ def test_jobs_of_an_earlier_version_are_kept_by_the_lifecycle_s_tables(database:
     assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]
     downgrade(database.engine, "0001")
     assert _rows(database, "SELECT epochs_done FROM trials") == [(3,)]
+
+
+def _trial(database: Database, number: int) -> int:
+    moment = "2026-11-21 09:00:00+00:00"
+    values = {"status": "done", "assignment": "{}", "assignment_key": f"k{number}", "oracle_trial": "{}"}
+    times = {"enqueued_at": moment, "created_at": moment}
+    counts = {"seed": 1, "initial_epoch": 0, "attempt": 1, "attempts_before": 0, "epochs_done": 3}
+    _insert(database, "trials", job_id="aa", number=number, **values, **times, **counts)
+    return int(_rows(database, f"SELECT id FROM trials WHERE number = {number}")[0][0])
+
+
+def test_looks_at_the_test_data_of_earlier_jobs_are_counted(database: Database) -> None:
+    downgrade(database.engine, "0003")
+    _insert(database, "jobs", **_old_job("aa"))
+    upgrade(database.engine, "0010")
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET status = 'done', best_trial = 4"))
+    for hour, number in enumerate((4, 7)):
+        moment = f"2026-11-21 1{hour}:00:00+00:00"
+        _insert(
+            database,
+            "final_trainings",
+            trial_id=_trial(database, number),
+            status="done",
+            epochs=5,
+            attempt=1,
+            attempts_before=0,
+            enqueued_at=moment,
+            created_at=moment,
+            finished_at=moment,
+            epochs_done=5,
+            test_metric=0.5 + hour,
+        )
+    upgrade(database.engine)
+    rows = _rows(database, "SELECT number, trial, kind, metric FROM test_looks ORDER BY number")
+    assert rows == [(1, 4, "report", None), (2, 4, "final_training", 0.5), (3, 7, "final_training", 1.5)]
+    marked = "SELECT number FROM test_looks WHERE optimistic ORDER BY number"
+    assert _rows(database, marked) == [(3,)]

@@ -14,9 +14,12 @@ from search.errors import Diverged
 from search.results.final_training import FinalStatus
 from search.results.report import report_text
 from search.training.trial import run_trial
+from service.api.final_trainings import final_view
+from service.cli.text.results import final_training_line
 from service.queue import TaskName
-from service.store import final_trainings, trials
+from service.store import final_trainings, test_looks, trials
 from service.store.final_training_models import FinalTraining
+from service.views.jobs import look_view
 from tests.worker.conftest import Bench
 from worker import final_training
 
@@ -85,6 +88,28 @@ def test_the_final_report_holds_both_metrics(bench: Bench, searched: str) -> Non
     report = json.loads(files_of(bench, searched)["final-report.json"].read_text())
     assert report["validation"]["metric"] == row.metric
     assert report["test"]["metric"] == row.test_metric
+
+
+def test_looks_at_the_test_data_are_counted_and_the_third_is_marked(bench: Bench, searched: str) -> None:
+    for epochs in (1, 2):
+        finalize(bench, searched, 0, epochs)
+        bench.work()
+    with bench.database.reading() as session:
+        looks = [look_view(row) for row in test_looks.of_job(session, searched)]
+        final = final_view(session, searched, 0, final_trainings.get(session, searched, 0))
+    assert [(look.number, look.trial, look.kind, look.optimistic) for look in looks] == [
+        (1, 0, "report", False),
+        (2, 0, "final_training", False),
+        (3, 0, "final_training", True),
+    ]
+    files = files_of(bench, searched)
+    report, last = (
+        json.loads(files[name].read_text())["test"] for name in ("report.json", "final-report.json")
+    )
+    assert [report["look"], last["look"]] == [1, 3]
+    assert [report["metric"], last["metric"]] == [looks[0].metric, looks[2].metric]
+    assert final.test_look == looks[2]
+    assert "(3rd look at the test data: the figure is optimistic)" in str(final_training_line(final))
 
 
 def test_all_reports_of_a_job_are_written_alike(bench: Bench, searched: str) -> None:

@@ -40,7 +40,9 @@ def final_training_line(view: FinalView) -> RenderableType:
     """A final training in one line."""
     line = f"trial {view.number}: final training of {view.epochs} epochs {view.status}"
     if view.status is FinalStatus.DONE and view.metric is not None and view.test_metric is not None:
-        line += f"; validation {view.metric:.4f}, test {view.test_metric:.4f}; its files are named {FINAL_PREFIX}..."
+        line += f"; validation {view.metric:.4f}, test {view.test_metric:.4f}"
+        line += "" if view.test_look is None else f" ({view.test_look.note})"
+        line += f"; its files are named {FINAL_PREFIX}..."
     elif view.status is FinalStatus.RUNNING:
         line += f", {view.epochs_done} epochs done"
     return Text(line if view.reason is None else f"{line}: {view.reason}")

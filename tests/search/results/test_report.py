@@ -10,7 +10,8 @@ import pytest
 from costmodel.layer_energy import LayerEnergy
 from search.history import Assignment, Cost, Measurement, TrialRecord, TrialStatus
 from search.plan import Plan
-from search.results.report import build_report
+from search.results.report import build_report, with_test
+from search.results.test_looks import Look, LookKind
 from search.spec.job import SearchSpec
 from tests.search.searches import Search
 
@@ -70,16 +71,18 @@ def test_the_test_part_is_untouched_until_the_end(report: dict[str, Any]) -> Non
 
 def test_the_final_report_tells_the_test_metric(small_plan: Plan, assignment: Assignment) -> None:
     record = TrialRecord(0, assignment, TrialStatus.DONE)
-    final = build_report(
-        small_plan.spec,
-        record,
-        MEASUREMENT,
-        REFERENCE,
-        seed=1,
-        versions={},
-        test={"metric": 0.5, "loss": 1.0},
+    begun = build_report(small_plan.spec, record, MEASUREMENT, REFERENCE, seed=1, versions={})
+    final = with_test(
+        begun, {"metric": 0.5, "loss": 1.0}, Look(3, 0, LookKind.FINAL_TRAINING, optimistic=True)
     )
-    assert final["test"] == {"metric": 0.5, "loss": 1.0}
+    assert final["test"] == {
+        "metric": 0.5,
+        "loss": 1.0,
+        "look": 3,
+        "optimistic": True,
+        "note": "3rd look at the test data: the figure is optimistic",
+    }
+    assert {**final, "test": None} == begun
 
 
 def test_the_trial_can_be_run_again_from_its_report(
