@@ -107,7 +107,7 @@ def _service(home: Path, data: Path | None) -> Iterator[str]:
 
 def _bound_to_this_process() -> list[str]:
     """The start of a Python command that ends with this process, even if this process is killed."""
-    return [sys.executable, "-m", "service.cli.supervisor", str(os.getpid()), sys.executable]
+    return [sys.executable, "-P", "-m", "service.cli.supervisor", str(os.getpid()), sys.executable]
 
 
 def _wait_until_ready(client: SearchClient, home: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 from typing import Any
 
+from search.installation import cannot_train
 from search.process import without_collections
 from service.observability import logs
 from service.settings import Settings
@@ -23,6 +24,8 @@ def main() -> None:
     parser.add_argument("--beat", action="store_true", help="also sweep for dead workers and lost messages")
     parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
     options = parser.parse_args()
+    if reason := cannot_train():
+        raise SystemExit(reason)
     settings = Settings()
     logs.configure(settings)
     _share_cores(options.concurrency)

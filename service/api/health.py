@@ -12,6 +12,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
+from search.installation import cannot_train
 from service.api.deps import OPERATES, QueueDep, SettingsDep, WholeDatabaseDep
 from service.api.responses import problem_responses
 from service.observability.metrics import Metrics
@@ -99,5 +100,7 @@ def worker_state(database: Database, settings: Settings) -> str:
     with database.reading() as session:
         seen = workers.last_seen(session)
     if seen is None or seen < workers.dead_before(settings.heartbeat):
-        return "no worker has reported recently; start one with `fewbits worker`"
+        state = "no worker has reported recently; start one with `fewbits worker`"
+        reason = cannot_train()
+        return state if reason is None else f"{state}. On the machine of the API, {reason}"
     return OK

@@ -66,6 +66,13 @@ def show_submitted(job: JobView, url: str, *, as_json: bool) -> None:
     output_console().print(submitted_text(job, url), soft_wrap=True)
 
 
+def warn_without_worker(client: SearchClient) -> None:
+    """Say on standard error that jobs wait, if no worker runs them."""
+    state = client.ready().worker
+    if state != "ok":
+        error_console().print(Text.assemble(("warning: ", "yellow"), f"the job waits for a worker: {state}"))
+
+
 def show_error(message: str) -> None:
     """Print an error."""
     error_console().print(Text.assemble(("error: ", "red"), message))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 
 import typer
 
+from search.installation import module_command
 from search.results.final_training import FinalStatus
 from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
 from service.cli.output import FAILED, show_error
@@ -46,7 +46,7 @@ def rerun(
     with tempfile.TemporaryDirectory(prefix="fewbits-rerun-") as path:
         folder = Path(path)
         _fetch_recipe(client, job_id, number, folder)
-        command = [sys.executable, "-m", "worker.rerun", str(folder)]
+        command = module_command("worker.rerun", str(folder))
         command += [] if data is None else ["--data", str(data)]
         command += [] if tolerance is None else ["--tolerance", str(tolerance)]
         exit_code = subprocess.run(command, check=False).returncode

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import uvicorn
 
+from search.installation import cannot_train, module_command
 from search.process import without_collections
 from service.api.connection import LimitedConnection
 from service.auth import keys
@@ -63,7 +64,8 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     log.info("fewbits is at %s, its files are in %s", address, settings.home)
     signal.signal(signal.SIGTERM, _exit)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        if workers != 0:  # first: it takes seconds to start, and the application is imported meanwhile
+        if workers != 0 and not _is_warned_of_a_plain_installation():
+            # first: it takes seconds to start, and the application is imported meanwhile
             stack.enter_context(Supervisor(worker_command(workers, beat=True)))
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -93,6 +95,17 @@ def _refuse_without_keys(settings: Settings) -> None:
             settings.host,
         )
         raise SystemExit(1)
+
+
+def _is_warned_of_a_plain_installation() -> bool:
+    """Whether no worker can be started here, which is logged with the remedy."""
+    reason = cannot_train()
+    if reason is not None:
+        log.error(
+            "%s, or start workers on other machines. Until a worker runs, jobs wait; --no-worker: serve without one",
+            reason,
+        )
+    return reason is not None
 
 
 def _listen(config: uvicorn.Config) -> socket.socket:
@@ -126,11 +139,14 @@ def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
 def worker_command(workers: int | None, *, beat: bool) -> list[str]:
     """The command that starts a worker for `workers` trials at once; None: one for each CPU core, at most four."""
     count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
-    return [sys.executable, "-m", "worker", "--concurrency", str(count), *(["--beat"] if beat else [])]
+    return module_command("worker", "--concurrency", str(count), *(["--beat"] if beat else []))
 
 
 def become_worker(workers: int | None, *, beat: bool) -> NoReturn:
-    """Turn this process into a worker."""
+    """Turn this process into a worker. Exit code 1 if this installation cannot run one."""
+    if reason := cannot_train():
+        print(reason, file=sys.stderr)
+        raise SystemExit(1)
     command = worker_command(workers, beat=beat)
     os.execv(command[0], command)
 

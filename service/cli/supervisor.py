@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from search.installation import module_command
+
 log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -41,7 +43,7 @@ class Supervisor:
         grace_s: float = 15.0,
         pause_s: float = 1.0,
     ) -> None:
-        self._command = [sys.executable, "-m", "service.cli.supervisor", str(os.getpid()), *command]
+        self._command = module_command("service.cli.supervisor", str(os.getpid()), *command)
         self._environment = dict(os.environ if environment is None else environment)
         self._log_path = log_path
         self._grace_s = grace_s

@@ -23,6 +23,7 @@ def submit(
 
     with connect(url) as client:
         view = client.submit(read_job(job))
+        output.warn_without_worker(client)
         if watch:
             live.watch(client, view.id, as_json=as_json)
         else:

@@ -111,7 +111,7 @@ def test_a_worker_that_was_not_heard_of_fails_its_check(
 @pytest.mark.parametrize(("beat", "last"), [(True, "--beat"), (False, "3")])
 def test_a_worker_is_started_with_its_number_of_trials(beat: bool, last: str) -> None:
     started = worker_command(3, beat=beat)
-    assert started[1:5] == ["-m", "worker", "--concurrency", "3"]
+    assert started[1:6] == ["-P", "-m", "worker", "--concurrency", "3"]
     assert started[-1] == last
 
 
