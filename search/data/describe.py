@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
-from search.data.files import DataFault, Header, inside, read_array, read_headers
+from search.data.files import DataFault, Header, inside
 from search.data.preprocessing import CONTENTS, Preprocessing, Request, StoredExamples, decided
 from search.data.reading import input_reading
 from search.data.split import SplitFault, share, sizes
+from search.data.stored_parts import checked_headers, read_labels, stored_parts
 from search.data.targets import StoredTargets, array_names, fits, unfit
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
@@ -46,6 +46,7 @@ class _Source:
     train: int
     test: int
     targets: tuple[StoredTargets, ...]
+    validation: int | None = None  #: examples of a validation part of its own
 
 
 def describe(
@@ -80,7 +81,7 @@ def describe(
     if data.target_scaling != "none" and all(head.labels == "classes" for head in task.heads):
         problems.append(Problem("/data/target_scaling", "class numbers are not scaled; use none"))
     try:
-        parts = sizes(source.train, data.validation_fraction, data.train_samples)
+        parts = sizes(source.train, data.validation_fraction, data.train_samples, source.validation)
     except SplitFault as error:
         problems.append(Problem(f"/data/{error.field}" if error.field else pointer(data), str(error)))
     if problems:
@@ -147,35 +148,27 @@ def _single_output(
 
 def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, heads: Sequence[Head]) -> _Source:
     path = data_file(data, data_dir)
-    stored = [] if data.targets == "inputs" else [array_names(heads, part) for part in ("train", "test")]
-    headers = read_headers(path, arrays_of(stored))
-    _check_examples(headers)
-    for names in stored:
-        for head, name in zip(heads, names, strict=True):
-            _check_targets(headers, name, head)
-    x_train, x_test = headers["x_train"], headers["x_test"]
-    if stored:
-        targets = [_stored(path, headers, head, names) for head, *names in zip(heads, *stored, strict=True)]
-    else:
+    parts = stored_parts(data, path, heads)
+    headers = checked_headers(path, parts, heads)
+    x_train = headers[parts["train"].x]
+    if data.targets == "inputs":
         targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
+    else:
+        by_head = zip(*(part.y for part in parts.values()), strict=True)
+        targets = [_stored(path, headers, head, names) for head, names in zip(heads, by_head, strict=True)]
     examples = StoredExamples(x_train.shape[1:], x_train.dtype, CONTENTS.get(data.kind))
-    return _Source(examples, x_train.examples, x_test.examples, tuple(targets))
-
-
-def arrays_of(targets: Sequence[Sequence[str]]) -> list[str]:
-    """Names of all arrays of a file; `targets`: those of the training and the test part's targets, none if inputs."""
-    parts = targets or ((), ())
-    return ["x_train", *parts[0], "x_test", *parts[1]]
+    validation = headers[parts["validation"].x].examples if "validation" in parts else None
+    return _Source(examples, x_train.examples, headers[parts["test"].x].examples, tuple(targets), validation)
 
 
 def _stored(path: Path, headers: Mapping[str, Header], head: Head, names: Sequence[str]) -> StoredTargets:
-    shapes = {headers[name].shape[1:] for name in names}
+    shapes = {headers[name].shape[1:]: name for name in names}
     if len(shapes) > 1:
-        one, other = (f"{headers[name].shape[1:]} ({name})" for name in names)
+        one, other = (f"{shape} ({name})" for shape, name in list(shapes.items())[:2])
         raise DataFault(f"targets have the shape {one} and {other}")
     if head.labels == "classes":
         return StoredTargets((), 1 + max(int(read_labels(path, name).max()) for name in names))
-    return StoredTargets(shapes.pop(), None)
+    return StoredTargets(next(iter(shapes)), None)
 
 
 _SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = {
@@ -186,42 +179,3 @@ _SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = 
     "npz": _npz,
     "uploaded": _npz,
 }
-
-
-def read_labels(path: Path, name: str) -> NDArray[np.int32]:
-    """The class numbers of a part, one per example. Raises `DataFault` if one is negative or too large."""
-    labels = read_array(path, name).reshape(-1)
-    if labels.size and int(labels.min()) < 0:
-        raise DataFault(f"{name} holds the label {labels.min()}; class numbers count from 0")
-    if labels.size and int(labels.max()) >= 2**31 - 1:
-        raise DataFault(f"{name} holds the label {labels.max()}, which is not a class number")
-    return labels.astype(np.int32)
-
-
-def _check_targets(headers: Mapping[str, Header], name: str, head: Head) -> None:
-    y, x = headers[name], headers["x_train" if name.startswith("y_train") else "x_test"]
-    if head.labels == "classes" and y.dtype.kind not in "biu":
-        hint = "; for targets that are numbers set a metric such as mse in /objective"
-        raise DataFault(
-            f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers{hint}"
-        )
-    if head.labels == "classes" and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
-        raise DataFault(
-            f"{y.name} has the shape {y.shape}; it must hold one class number per example, not one-hot rows"
-        )
-    if x.examples != y.examples:
-        raise DataFault(f"{x.name} holds {x.examples} examples and {y.name} {y.examples} labels")
-
-
-def _check_examples(headers: Mapping[str, Header]) -> None:
-    for part in ("train", "test"):
-        x = headers[f"x_{part}"]
-        if not x.examples:
-            raise DataFault(f"{x.name} holds no examples")
-        if len(x.shape) < 2:
-            raise DataFault(f"{x.name} has the shape {x.shape}; each example needs at least one axis")
-    train, test = headers["x_train"], headers["x_test"]
-    if train.shape[1:] != test.shape[1:]:
-        raise DataFault(
-            f"examples of {train.name} have the shape {train.shape[1:]}, of {test.name} {test.shape[1:]}"
-        )

@@ -14,11 +14,11 @@ from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from costmodel.network import Network
-from search.data.describe import DataInfo, arrays_of, data_file, pointer, read_labels
+from search.data.describe import DataInfo, data_file, pointer
 from search.data.files import DataFault, read_headers, stored_names
 from search.data.load import StoredData, read_stored, split
 from search.data.reading import input_reading
-from search.data.targets import array_names
+from search.data.stored_parts import names_of, read_labels, stored_parts
 from search.errors import InvalidSpec, Problem
 from search.spec.job import MnistData, NpzData
 from search.spec.resolved import DataFile, ResolvedData
@@ -73,10 +73,10 @@ def _examined(
                 " in the training part, and numbers that are not finite: a worker refuses the latter",
             )
     stored = read_stored(data, data_dir, seed, task.heads)
-    warnings += _of_labels(data, (stored.y_train, stored.y_test), seed, task.heads)
+    warnings += _of_labels(data, stored, seed, task.heads)
     _check_tokens(network, stored, info)
     if info.preprocessing.method == "standard":
-        warnings += _constant(stored.x_train[split(data, len(stored.x_train), seed)[0]], info)
+        warnings += _constant(split(data, stored, seed).x_train, info)
     if isinstance(data, NpzData | DataFile):
         warnings += _repeated(stored.x_train, stored.x_test)
     return tuple(warnings)
@@ -85,16 +85,26 @@ def _examined(
 # --- arrays ----------------------------------------------------------------------------------------------------
 
 
-def _unread(data: ResolvedData, path: Path, heads: Sequence[Head]) -> list[str]:
-    """Arrays in the file that a job does not read. Labels of an autoencoder's examples are left out on purpose."""
-    parts = [array_names(heads, part) for part in ("train", "test")]
-    read = arrays_of(parts)
+def _unread(data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[Head]) -> list[str]:
+    """What the job reads of the file, where that may surprise: other arrays, or a field that has no effect."""
+    parts = stored_parts(data, path, heads)
+    read = names_of(parts)
     unread = [name for name in stored_names(path) if name not in read]
-    if data.targets == "inputs":
-        unread = [name for name in unread if not name.startswith(("y_train", "y_test"))]
-    if not unread:
-        return []
-    return [f"nothing reads the arrays {_listed(unread)} of the file; a job reads {', '.join(read)}"]
+    if data.targets == "inputs":  # labels beside the examples of an autoencoder are left out on purpose
+        stems = tuple(f"y_{part.x.removeprefix('x_')}" for part in parts.values())
+        unread = [name for name in unread if not name.startswith(stems)]
+    warnings = []
+    if unread:
+        warnings.append(
+            f"nothing reads the arrays {_listed(unread)} of the file; a job reads {', '.join(read)}"
+        )
+    default = type(data).model_fields["validation_fraction"].default
+    if "validation" in parts and data.validation_fraction != default:
+        warnings.append(
+            f"data.validation_fraction has no effect: {parts['validation'].x} is the validation part; set"
+            " data.validation to split to hold out a share of x_train instead"
+        )
+    return warnings
 
 
 def _example_bytes(path: Path) -> int:
@@ -104,40 +114,32 @@ def _example_bytes(path: Path) -> int:
 
 # --- labels ----------------------------------------------------------------------------------------------------
 
-_Labels = tuple[Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
 
-
-def _labels_alone(data: ResolvedData, path: Path, heads: Sequence[Head]) -> _Labels:
-    """Class numbers of the training and the test part, by output; nothing for outputs that give numbers."""
-    if data.targets == "inputs":
-        return [], []
-    train, test = (
-        [
-            read_labels(path, name) if head.labels == "classes" else np.empty(0)
-            for name, head in zip(array_names(heads, part), heads, strict=True)
+def _labels_alone(data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[Head]) -> StoredData:
+    """The class numbers of all parts with examples of no numbers, and nothing for outputs that give numbers."""
+    arrays: dict[str, tuple[NDArray[Any], list[NDArray[Any]]]] = {}
+    for part, names in stored_parts(data, path, heads).items():
+        count = read_headers(path, (names.x,))[names.x].examples
+        labels = [
+            read_labels(path, name) if head.labels == "classes" else np.empty(count)
+            for name, head in zip(names.y, heads, strict=bool(names.y))
         ]
-        for part in ("train", "test")
-    )
-    return train, test
+        arrays[part] = np.empty((count, 0)), labels
+    return StoredData(*arrays["train"], *arrays["test"], None, *arrays.get("validation", (None, ())))
 
 
-def _of_labels(data: ResolvedData, labels: _Labels, seed: int, heads: Sequence[Head]) -> list[str]:
+def _of_labels(data: ResolvedData, stored: StoredData, seed: int, heads: Sequence[Head]) -> list[str]:
     """Classes that a part of the data lacks, by output."""
     warnings: list[str] = []
-    for head, y_train, y_test in zip(heads, *labels, strict=False):  # no labels where inputs are the targets
+    parts = split(data, stored, seed)
+    outputs = zip(parts.y_train, parts.y_validation, stored.y_test, strict=True)
+    for head, labels in zip(heads, outputs, strict=False):  # no labels where inputs are the targets
         if head.labels != "classes":
             continue
-        train, validation = split(data, len(y_train), seed)
         of = f" of output {head.name!r}" if len(heads) > 1 else ""
-        parts = {
-            name: set(np.unique(part).tolist())
-            for name, part in (
-                ("training", y_train[train]),
-                ("validation", y_train[validation]),
-                ("test", y_test),
-            )
-        }
-        warnings += [f"{text}{of}" for text in _lacking(parts, head.output.classes)]
+        names = ("training", "validation", "test")
+        classes = {name: set(np.unique(part).tolist()) for name, part in zip(names, labels, strict=True)}
+        warnings += [f"{text}{of}" for text in _lacking(classes, head.output.classes)]
     return warnings
 
 
@@ -170,7 +172,13 @@ def _check_tokens(network: Network, stored: StoredData, info: DataInfo) -> None:
         return
     for name in reading.tokens:
         rows = network.layer(name).config.get("input_dim")
-        for part, x in (("x_train", stored.x_train), ("x_test", stored.x_test)):
+        for part, x in (
+            ("x_train", stored.x_train),
+            ("the validation part", stored.x_validation),
+            ("x_test", stored.x_test),
+        ):
+            if x is None:
+                continue
             least, largest = x.min(), x.max()
             if isinstance(rows, int) and not 0 <= least <= largest < rows:
                 reason = f"holds {least} to {largest}, but layer {name!r} looks up 0 to {rows - 1}"

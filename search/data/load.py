@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data import diabetes, digits, spiking_digits
-from search.data.describe import data_file, pointer, read_labels
+from search.data.describe import data_file, pointer
 from search.data.files import DataFault, read_array
 from search.data.preprocessing import (
     CONTENTS,
@@ -26,7 +26,8 @@ from search.data.preprocessing import (
 )
 from search.data.reading import InputReading
 from search.data.split import SplitFault, order, share, sizes
-from search.data.targets import CLASS_NUMBERS, TargetScaling, array_names, fits, scaled_targets, standardized
+from search.data.stored_parts import read_labels, stored_parts
+from search.data.targets import CLASS_NUMBERS, TargetScaling, fits, scaled_targets, standardized
 from search.errors import InvalidSpec, Problem
 from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
 from search.spec.resolved import DataFile, ResolvedData
@@ -67,6 +68,8 @@ class StoredData:
     x_test: NDArray[Any]
     y_test: Sequence[NDArray[Any]]
     largest: float | None
+    x_validation: NDArray[Any] | None = None  #: of a validation part of its own
+    y_validation: Sequence[NDArray[Any]] = ()
 
 
 def load(
@@ -101,11 +104,27 @@ def read_stored(data: ResolvedData, data_dir: Path, seed: int, heads: Sequence[H
     return stored
 
 
-def split(data: Data, count: int, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Places of the training and of the validation part among `count` examples. Raises `SplitFault`."""
-    parts = sizes(count, data.validation_fraction, data.train_samples)
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """Training and validation part as stored, shuffled by the seed."""
+
+    x_train: NDArray[Any]
+    y_train: Sequence[NDArray[Any]]
+    x_validation: NDArray[Any]
+    y_validation: Sequence[NDArray[Any]]
+
+
+def split(data: Data, stored: StoredData, seed: int) -> Parts:
+    """The training and the validation part. Raises `SplitFault` if one of them would be empty."""
+    x, y, count = stored.x_train, stored.y_train, len(stored.x_train)
     places = order(count, seed, _VALIDATION_SPLIT)
-    return places[parts.validation :][: parts.train], places[: parts.validation]
+    if stored.x_validation is not None:
+        parts = sizes(count, data.validation_fraction, data.train_samples, len(stored.x_validation))
+        train = places[: parts.train]
+        return Parts(x[train], [one[train] for one in y], stored.x_validation, stored.y_validation)
+    parts = sizes(count, data.validation_fraction, data.train_samples)
+    train, held = places[parts.validation :][: parts.train], places[: parts.validation]
+    return Parts(x[train], [one[train] for one in y], x[held], [one[held] for one in y])
 
 
 def _without_network(data: Data, stored: StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
@@ -121,21 +140,19 @@ def _prepared(
     preprocessing: Preprocessing,
     heads: Sequence[Head],
 ) -> Dataset:
-    train, validation = split(data, len(stored.x_train), seed)
-    scaling = learned(preprocessing, stored.x_train[train], stored.largest)
+    parts = split(data, stored, seed)
+    scaling = learned(preprocessing, parts.x_train, stored.largest)
 
     def ready(images: NDArray[Any]) -> Floats:
         return scaled(images, scaling).reshape(len(images), *input_shape)
 
     x_train, x_validation, x_test = (
-        ready(images) for images in (stored.x_train[train], stored.x_train[validation], stored.x_test)
+        ready(images) for images in (parts.x_train, parts.x_validation, stored.x_test)
     )
     if data.targets == "inputs":
         y_train, y_validation, y_test = ([x] * len(heads) for x in (x_train, x_validation, x_test))
     else:
-        y_train = [y[train] for y in stored.y_train]
-        y_validation = [y[validation] for y in stored.y_train]
-        y_test = list(stored.y_test)
+        y_train, y_validation, y_test = map(list, (parts.y_train, parts.y_validation, stored.y_test))
     scalings = tuple(
         standardized(y) if data.target_scaling == "standard" and head.labels == "values" else None
         for head, y in zip(heads, y_train, strict=True)
@@ -185,23 +202,21 @@ def _parted(
 
 def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Sequence[Head]) -> StoredData:
     path = data_file(data, data_dir)
-    x_train, x_test = (_finite(read_array(path, name), name) for name in ("x_train", "x_test"))
-    y_train, y_test = ([], []) if data.targets == "inputs" else _npz_targets(path, heads)
-    lengths = {len(x_train), *map(len, y_train)}, {len(x_test), *map(len, y_test)}
-    if any(len(counts) > 1 for counts in lengths) or x_train.shape[1:] != x_test.shape[1:]:
-        raise DataFault(
-            "its arrays no longer match each other: the file was changed after the job was accepted"
+    arrays = {
+        part: (
+            _finite(read_array(path, names.x), names.x),
+            [_read_targets(path, name, head) for name, head in zip(names.y, heads, strict=bool(names.y))],
         )
-    return StoredData(x_train, y_train, x_test, y_test, largest=255.0 if x_train.dtype == np.uint8 else None)
-
-
-def _npz_targets(path: Path, heads: Sequence[Head]) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Targets of the training and the test part, by output."""
-    train, test = (
-        [_read_targets(path, name, head) for name, head in zip(array_names(heads, part), heads, strict=True)]
-        for part in ("train", "test")
-    )
-    return train, test
+        for part, names in stored_parts(data, path, heads).items()
+    }
+    x_train, y_train = arrays["train"]
+    for x, y in arrays.values():
+        if len({len(x), *map(len, y)}) > 1 or x.shape[1:] != x_train.shape[1:]:
+            raise DataFault(
+                "its arrays no longer match each other: the file was changed after the job was accepted"
+            )
+    largest = 255.0 if x_train.dtype == np.uint8 else None
+    return StoredData(x_train, y_train, *arrays["test"], largest, *arrays.get("validation", (None, ())))
 
 
 def _read_targets(path: Path, name: str, head: Head) -> NDArray[Any]:

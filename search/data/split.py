@@ -24,12 +24,20 @@ class Sizes:
     validation: int
 
 
-def sizes(available: int, validation_fraction: float, train_samples: int | None) -> Sizes:
-    """The parts `available` training examples are split into. Raises `SplitFault` if one of them is empty."""
-    if available < 2:
+def sizes(
+    available: int,
+    validation_fraction: float,
+    train_samples: int | None,
+    stored_validation: int | None = None,
+) -> Sizes:
+    """The parts `available` training examples are split into. Raises `SplitFault` if one of them is empty.
+
+    `stored_validation`: examples of a validation part of its own; nothing is held out then.
+    """
+    if stored_validation is None and available < 2:
         raise SplitFault("", f"{available} training examples cannot be split; at least 2 are needed")
-    validation = share(available, validation_fraction)
-    train = available - validation
+    validation = share(available, validation_fraction) if stored_validation is None else stored_validation
+    train = available - (validation if stored_validation is None else 0)
     if train_samples is not None and train_samples > train:
         reason = f"{train_samples} examples requested; {train} are left beside the validation part"
         raise SplitFault("train_samples", reason)

@@ -164,8 +164,18 @@ class SpikingDigitsData(_DataOptions):
     preprocessing: Literal["auto", "none"] = Field("none", description="events are used as they are")
 
 
+_StoredValidation = Literal["auto", "split", "stored"]
+
+_VALIDATION: Final = (
+    "validation part. auto: x_val and y_val (or x_validation and y_validation) of the file where it has them, else as"
+    " split; split: a share of x_train, `validation_fraction`; stored: those of the file, which must have them"
+)
+
+
 class NpzData(_DataOptions):
     """A `.npz` file with x_train, y_train, x_test and y_test in the server's data folder (FEWBITS_DATA_DIR).
+
+    With x_val and y_val as well if the validation part is not to be held out of the training part.
 
     For a model with several outputs: y_train_NAME and y_test_NAME for each, where NAME is the layer of the output.
     Pickled arrays are refused.
@@ -173,6 +183,7 @@ class NpzData(_DataOptions):
 
     kind: Literal["npz"] = "npz"
     file: str = Field(min_length=1, max_length=500, description="path relative to the data folder")
+    validation: _StoredValidation = Field("auto", description=_VALIDATION)
 
 
 class UploadedData(_DataOptions):
@@ -183,6 +194,7 @@ class UploadedData(_DataOptions):
     sha256: str | None = Field(
         None, pattern=SHA256, description="SHA-256 of the file; filled in when the job is submitted"
     )
+    validation: _StoredValidation = Field("auto", description=_VALIDATION)
 
 
 #: A bare string selects that kind with its defaults.

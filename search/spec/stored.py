@@ -23,9 +23,13 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     }
 )
 
-#: Field of the data -> kind of data that has it, and how versions without the field acted.
-EARLIER_DATA: Final[Mapping[str, tuple[str, Any]]] = MappingProxyType(
-    {"features": ("diabetes", "scikit-learn")}
+#: Kind of data -> fields that only it has, and how versions without them acted.
+EARLIER_DATA: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "diabetes": {"features": "scikit-learn"},
+        "npz": {"validation": "split"},
+        "uploaded": {"validation": "split"},
+    }
 )
 
 
@@ -36,9 +40,11 @@ def completed(
     whole = dict(document)
     for path, value in earlier.items():
         _add(whole, path, value)
-    for name, (kind, value) in EARLIER_DATA.items():
-        if isinstance(data := whole.get("data"), Mapping) and data.get("kind") == kind:
-            _add(whole, ("data", name), value)
+    data = whole.get("data")
+    for name, value in (
+        EARLIER_DATA.get(str(data.get("kind")), {}).items() if isinstance(data, Mapping) else ()
+    ):
+        _add(whole, ("data", name), value)
     return whole
 
 
