@@ -9,13 +9,24 @@ from sqlalchemy.orm import Session
 
 from search.results.final_training import FinalSpec, FinalStatus
 from search.results.test_looks import LookKind
-from service.api.deps import READS, SUBMITS, BodyDep, DatabaseDep, JobId, QueueDep, SessionDep, TrialNumber
+from service.api.deps import (
+    READS,
+    SUBMITS,
+    BodyDep,
+    CallerDep,
+    DatabaseDep,
+    JobId,
+    QueueDep,
+    SessionDep,
+    SettingsDep,
+    TrialNumber,
+)
 from service.api.responses import problem_responses
 from service.parsing import parse
 from service.queue import TaskName
 from service.schemas.final_training import FinalView
 from service.schemas.jobs import TestLookView
-from service.store import final_trainings, test_looks
+from service.store import final_trainings, quotas, test_looks
 from service.store.final_training_models import FinalTraining
 from service.views.jobs import look_view
 
@@ -44,6 +55,7 @@ verbs = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependenci
     openapi_extra=_BODY,
     responses=problem_responses(
         _400="The body is not JSON",
+        _403="A quota of the tenant is used up",
         _404="No such job or trial",
         _409="The trial has no trained model, or a final training with other epochs",
         _415="The body is not application/json",
@@ -54,6 +66,8 @@ def finalize_trial(
     job_id: JobId,
     number: TrialNumber,
     spec: Annotated[FinalSpec, Depends(_spec)],
+    caller: CallerDep,
+    settings: SettingsDep,
     database: DatabaseDep,
     queue: QueueDep,
     response: Response,
@@ -62,6 +76,7 @@ def finalize_trial(
     with database.transaction() as session:
         row, is_new = final_trainings.request(session, job_id, number, spec.epochs)
         if is_new:
+            quotas.check_final_training(session, settings, caller.tenant)
             queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
         view = final_view(session, job_id, number, row)
     response.headers["Location"] = f"/v1/jobs/{job_id}/trials/{number}/final"

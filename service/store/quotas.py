@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 from search.history import JOB_ENDED
 from service.errors import QuotaExhausted, QuotaReached
 from service.settings import Settings
+from service.store.final_training_models import FinalTraining
 from service.store.key_models import Tenant
-from service.store.models import Artifact, Attempt, Job, Trial
+from service.store.models import Artifact, Attempt, Job, Trial, now
+from service.store.session import dialect_insert
 from service.store.upload_models import Upload
 
 RUNNING_JOBS: Final = "running_jobs"
@@ -48,6 +50,19 @@ def _first(limit: float | None, default: float | None) -> float | None:
     return default if limit is None else limit
 
 
+def _locked_limits(session: Session, settings: Settings, tenant: str) -> Mapping[str, float | None]:
+    """The limits; if there are any, the tenant's row is locked until the transaction ends.
+
+    Of two requests that arrive at once the second then counts what the first has stored.
+    """
+    by_quota = limits(session, settings, tenant)
+    if any(limit is not None for limit in by_quota.values()):
+        insert = dialect_insert(session)
+        session.execute(insert(Tenant).values(name=tenant, created_at=now()).on_conflict_do_nothing())
+        session.execute(select(Tenant.name).where(Tenant.name == tenant).with_for_update())
+    return by_quota
+
+
 def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]:
     """The usage of every quota of the tenant."""
     return {
@@ -58,7 +73,7 @@ def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]
 
 def check_submission(session: Session, settings: Settings, tenant: str, trials: int) -> None:
     """QuotaReached or QuotaExhausted unless the tenant may submit a job of `trials` trials now."""
-    by_quota = limits(session, settings, tenant)
+    by_quota = _locked_limits(session, settings, tenant)
     running = by_quota[RUNNING_JOBS]
     if running is not None and running_jobs(session, tenant) >= running:
         raise QuotaReached(
@@ -69,9 +84,15 @@ def check_submission(session: Session, settings: Settings, tenant: str, trials: 
     check_bytes(session, settings, tenant, 0)
 
 
+def check_final_training(session: Session, settings: Settings, tenant: str) -> None:
+    """QuotaExhausted unless the tenant may train a model to its end: that takes compute time and bytes."""
+    check_compute(session, settings, tenant)
+    check_bytes(session, settings, tenant, 0)
+
+
 def check_trials(session: Session, settings: Settings, tenant: str, more: int) -> None:
     """QuotaExhausted unless the tenant may plan `more` trials besides those it has."""
-    limit = limits(session, settings, tenant)[TRIALS]
+    limit = _locked_limits(session, settings, tenant)[TRIALS]
     if limit is not None and (used := _trials(session, tenant)) + more > limit:
         raise QuotaExhausted(
             TRIALS, f"trial quota exceeded: {used} of {limit:g} used or planned, {more} more requested"
@@ -94,7 +115,7 @@ def check_bytes(session: Session, settings: Settings, tenant: str, more: int) ->
     """QuotaExhausted unless the tenant may store `more` bytes besides what it has; even 0 bytes need some of the quota
     to be left.
     """
-    limit = limits(session, settings, tenant)[STORED_BYTES]
+    limit = _locked_limits(session, settings, tenant)[STORED_BYTES]
     if limit is not None:
         used = _stored_bytes(session, tenant)
         if used + more > limit or used >= limit:
@@ -127,16 +148,28 @@ def _trials(session: Session, tenant: str) -> int:
 
 
 def _compute_s(session: Session, tenant: str) -> float:
-    """Seconds from start to end of the attempts at the tenant's trials."""
+    """Seconds from start to end of the attempts at the tenant's trials, and of its final trainings."""
     spent: Any = extract("epoch", Attempt.ended_at) - extract("epoch", Attempt.started_at)
-    total = session.scalar(
+    trials = session.scalar(
         select(func.sum(spent))
         .select_from(Attempt)
         .join(Trial, Trial.id == Attempt.trial_id)
         .join(Job, Job.id == Trial.job_id)
         .where(Job.tenant == tenant, Attempt.ended_at.is_not(None))
     )
-    return float(total or 0.0)
+    trained: Any = extract("epoch", FinalTraining.finished_at) - extract("epoch", FinalTraining.started_at)
+    final = session.scalar(
+        select(func.sum(trained))
+        .select_from(FinalTraining)
+        .join(Trial, Trial.id == FinalTraining.trial_id)
+        .join(Job, Job.id == Trial.job_id)
+        .where(
+            Job.tenant == tenant,
+            FinalTraining.started_at.is_not(None),
+            FinalTraining.finished_at.is_not(None),
+        )
+    )
+    return float(trials or 0.0) + float(final or 0.0)
 
 
 def _stored_bytes(session: Session, tenant: str) -> int:

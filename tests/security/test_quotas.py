@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,11 +13,15 @@ from search.history import JobStatus
 from service.app import create_app
 from service.auth import keys
 from service.auth.keys import TenantLimits
+from service.errors import QuotaReached
 from service.settings import Settings
-from service.store import jobs
+from service.store import jobs, quotas
+from service.store.session import Database
+from service.store.tenancy import LOCAL
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import Filled
+from tests.service.store.conftest import new_job
 
 
 def limited(app: FastAPI, **limits: Any) -> None:
@@ -119,3 +124,33 @@ def test_a_job_that_runs_again_or_gets_more_trials_is_a_job_like_any_other(
     assert http.post(f"{path}:retry", headers=headers).status_code == 429
     limited(app, max_running_jobs=1, max_trials=25)
     assert http.post(f"{path}:retry", headers=headers).json()["status"] == "running"
+
+
+def test_a_final_training_counts_and_needs_compute_time_and_bytes(
+    http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled
+) -> None:
+    path = f"/v1/jobs/{filled.job_id}/trials/0:finalize"
+    for limits, quota in (({"max_compute_s": 0.0}, "compute_s"), ({"max_stored_bytes": 1}, "stored_bytes")):
+        limited(app, **limits)
+        answer = http.post(path, json={"epochs": 2}, headers=api_keys["submit"])
+        assert (answer.status_code, answer.json()["quota"]) == (403, quota)
+    assert http.get(path.replace(":finalize", "/final"), headers=api_keys["read"]).status_code == 404
+
+
+def test_of_jobs_that_arrive_at_once_no_more_are_accepted_than_the_quota_allows(
+    database: Database, settings: Settings
+) -> None:
+    with database.transaction() as session:
+        keys.set_limits(session, LOCAL, TenantLimits(max_running_jobs=2))
+
+    def submitted(_: int) -> bool:
+        try:
+            with database.transaction() as session:
+                quotas.check_submission(session, settings, LOCAL, 1)
+                jobs.create(session, new_job())
+        except QuotaReached:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(submitted, range(6))) == 2
