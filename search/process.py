@@ -1,12 +1,14 @@
-"""Garbage-collection policy: collections are costly because Keras keeps large object graphs alive.
+"""What concerns a process as a whole: who may read its files, and when garbage is collected.
 
-Also delays importing scikit-learn, which only `bayesian` needs.
+Collections are costly because Keras keeps large object graphs alive. Also delays importing scikit-learn, which only
+`bayesian` needs.
 """
 
 from __future__ import annotations
 
 import functools
 import gc
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +21,11 @@ _BYTES_PER_COLLECTION: Final = 2**27
 
 #: Bytes of each trial's models since the last collection.
 _uncollected: list[int] = []
+
+
+def keep_private() -> None:
+    """Make the files that this process creates (database, messages, models, logs) readable by its user only."""
+    os.umask(os.umask(0o077) | 0o077)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from search.installation import cannot_train
-from search.process import without_collections
+from search.process import keep_private, without_collections
 from service.observability import logs
 from service.settings import Settings
 
@@ -26,6 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     if reason := cannot_train():
         raise SystemExit(reason)
+    keep_private()
     settings = Settings()
     logs.configure(settings)
     _share_cores(options.concurrency)

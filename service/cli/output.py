@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import typer
 from pydantic import TypeAdapter
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
 from service.cli.text.jobs import submitted_text
@@ -20,17 +22,49 @@ Shown = TypeVar("Shown")
 
 FAILED: Final = 1
 USAGE: Final = 2
+#: Control characters but tab and newline; text directions, which reorder what is shown.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _WIDTH: Final = 120  #: wide enough for a table where standard output is not a terminal
 
 
 def output_console() -> Console:
     """Prints results."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    return _plain(Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH))
 
 
 def error_console() -> Console:
     """Prints errors and notes."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _plain(Console(stderr=True, highlight=False, soft_wrap=True))
+
+
+def _plain(console: Console) -> Console:
+    """The console, which shows no control characters but its own: names and reasons are other people's text."""
+    console.push_render_hook(_WithoutControls())
+    return console
+
+
+class _WithoutControls(RenderHook):
+    """Wraps what is printed."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Each as one without control characters."""
+        return [_Harmless(renderable) for renderable in renderables]
+
+
+class _Harmless:
+    """What is printed, its control characters shown as escapes."""
+
+    def __init__(self, renderable: ConsoleRenderable) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text), segment.style)
+
+
+def harmless(text: str) -> str:
+    """The text with control characters, such as those that begin a terminal's escapes, as Python writes them."""
+    return _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def show(value: Shown, draw: Callable[[Shown], RenderableType], *, as_json: bool) -> None:

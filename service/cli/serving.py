@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import uvicorn
 
 from search.installation import cannot_train, module_command
-from search.process import without_collections
+from search.process import keep_private, without_collections
 from service.api.connection import LimitedConnection
 from service.auth import keys
 from service.cli.supervisor import Supervisor
@@ -42,6 +42,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     settings = Settings().model_copy(
         update={name: value for name, value in options.items() if value is not None}
     )
+    keep_private()
     logs.configure(settings)
     tracing.export(settings, "fewbits-api")
     settings.home.mkdir(parents=True, exist_ok=True)

@@ -138,11 +138,13 @@ def limit(
 @contextmanager
 def _transaction() -> Iterator[Session]:
     """A transaction on the migrated database of the settings; InvalidKey ends the command with exit code 2."""
+    from search.process import keep_private
     from service.auth.keys import InvalidKey
     from service.settings import Settings
     from service.store.migrate import upgrade
     from service.store.session import Database
 
+    keep_private()
     database = Database(Settings().database)
     try:
         upgrade(database.engine)

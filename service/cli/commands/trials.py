@@ -109,6 +109,9 @@ def fetch(
     job_id: JobId,
     trial: TrialNumber,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path(),
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite files with these names and other content.")
+    ] = False,
     url: Url = "",
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +123,7 @@ def fetch(
     from service.cli.connection import connect
 
     with connect(url) as client:
-        files.fetch(client, job_id, trial, output, as_json=as_json)
+        files.fetch(client, job_id, trial, output, as_json=as_json, force=force)
 
 
 def export(

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 from search.history import JobStatus
 from service.cli import app as command
+from service.cli.output import error_console, output_console
 from service.cli.text import numbers
 from service.client import SearchClient
 from tests.service.conftest import Run
@@ -131,6 +134,32 @@ def test_the_files_of_a_trial_are_fetched(run: Run, filled: Filled, tmp_path: Pa
     result = run("fetch", filled.job_id, "1", "-o", str(tmp_path / "out"))
     assert result.exit_code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.keras", "report.json"}
+
+
+def test_files_with_other_content_are_overwritten_only_by_force(
+    run: Run, filled: Filled, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    command = ("fetch", filled.job_id, "1", "-o", str(folder))
+    assert run(*command).exit_code == 0
+    assert run(*command).exit_code == 0, "files with the same content stay"
+    (folder / "report.json").write_text("mine")
+    refused = run(*command)
+    assert refused.exit_code == 2
+    assert "report.json" in refused.stderr
+    assert (folder / "report.json").read_text() == "mine"
+    assert run(*command, "--force").exit_code == 0
+    assert (folder / "report.json").read_text() != "mine"
+
+
+def test_no_text_of_others_controls_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name")
+    table.add_row("a\x1b]0;owned\x07\x9b31m\u202eb")
+    output_console().print(table)
+    error_console().print(Text("c\x1b[2Jd"))
+    printed = "".join(capsys.readouterr())
+    assert not set("\x1b\x07\x9b\u202e") & set(printed)
+    assert r"a\x1b]0;owned" in printed
 
 
 def test_a_trial_without_files_cannot_be_fetched(run: Run, filled: Filled, tmp_path: Path) -> None:
