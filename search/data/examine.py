@@ -24,8 +24,9 @@ from search.spec.job import MnistData, NpzData
 from search.spec.resolved import DataFile, ResolvedData
 from search.task import Head, Task
 
-#: Bytes of examples that are read for a dry run.
+#: Bytes of examples, in the type that holds those of all parts, that are read for a dry run; and how many examples.
 MAX_BYTES: Final = 128 << 20
+MAX_EXAMPLES: Final = 1_000_000
 #: Names listed in a warning.
 _LISTED: Final = 8
 #: Share of training examples that must differ for repeated ones in the test part to be no accident.
@@ -65,12 +66,12 @@ def _examined(
     if isinstance(data, MnistData | NpzData | DataFile):
         path = data_file(data, data_dir)
         warnings += _unread(data, path, task.heads)
-        if (size := _example_bytes(path)) > MAX_BYTES:
+        if _is_large(path):
             return (
                 *warnings,
                 *_of_labels(data, _labels_alone(data, path, task.heads), seed, task.heads),
-                f"the examples are {size >> 20} MB, too many to look for constant features, examples of the test part"
-                " in the training part, and numbers that are not finite: a worker refuses the latter",
+                "the examples are too many to look for constant features, examples of the test part in the training"
+                " part, and numbers that are not finite: a worker refuses the latter",
             )
     stored = read_stored(data, data_dir, seed, task.heads)
     warnings += _of_labels(data, stored, seed, task.heads)
@@ -107,9 +108,11 @@ def _unread(data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[He
     return warnings
 
 
-def _example_bytes(path: Path) -> int:
+def _is_large(path: Path) -> bool:
     headers = read_headers(path, ("x_train", "x_test")).values()
-    return sum(int(np.prod(header.shape)) * header.dtype.itemsize for header in headers)
+    width = np.result_type(*(header.dtype for header in headers)).itemsize
+    size = sum(int(np.prod(header.shape)) * width for header in headers)
+    return size > MAX_BYTES or sum(header.examples for header in headers) > MAX_EXAMPLES
 
 
 # --- labels ----------------------------------------------------------------------------------------------------

@@ -6,11 +6,14 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from search.errors import InvalidSpec
 from search.results.recipe import Recipe
+from search.spec.job import SearchSpec
 from search.trial_files import PARENT_MODEL_FILE
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
@@ -109,3 +112,16 @@ def test_the_tolerance_is_a_share_of_the_metric_or_of_one() -> None:
     object.__setattr__(recipe, "metric", 0.5)
     assert recipe.agrees(0.504)
     assert not recipe.agrees(0.506)
+
+
+def test_an_upload_that_this_machine_lacks_is_said_with_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FEWBITS_HOME", str(tmp_path))
+    upload = {"kind": "uploaded", "id": "0" * 16, "sha256": "0" * 64}
+    limits = {"by_class": {"Dense": 8}}
+    spec = SearchSpec.model_validate({"model": "jet_mlp", "data": upload, "limits": limits})
+    with pytest.raises(InvalidSpec) as caught:
+        rerun._prepare(cast(Recipe, SimpleNamespace(spec=spec)), tmp_path)
+    assert f"is not in {tmp_path / 'blobs'} on this machine" in str(caught.value)
+    assert "with FEWBITS_HOME (or FEWBITS_BLOB_DIR) as the service has it" in str(caught.value)
