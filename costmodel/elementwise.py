@@ -134,19 +134,20 @@ def shiftmax(x: DataType, count: int) -> list[Operation]:
 
 
 def merge(typed: TypedLayer) -> LayerWork:
-    """Tensors combined number by number: one operation for every input after the first."""
+    """Tensors combined number by number: one operation for every input after the first; QTools counts the largest."""
     lowering, name = typed.lowering, typed.layer.class_name
     gate, result = _merged(typed, name)
     over = typed.accumulator if typed.mode is Mode.REFERENCE else None
-    count = (len(typed.inputs) - 1) * lowering.elements
+    combined = lowering.extra["largest"] if typed.qtools else lowering.elements
+    count = (len(typed.inputs) - 1) * combined
     output = typed.parameterless_output(result)
     if over is not None:
         result, gate = over, typed.priced_gate(gate, over)
     operations = [Operation(name.lower(), count, gate)] if gate.factor else []
     if name == "Average" and len(typed.inputs) & (len(typed.inputs) - 1):
-        operations.append(Operation("scale", lowering.extra["outputs"], multiply(result, result)[0]))
+        operations.append(Operation("scale", lowering.elements, multiply(result, result)[0]))
     types, gates = {"multiplier": result}, {"multiplier": gate}
-    return LayerWork(tuple(operations), (), output, lowering.elements, types, gates)
+    return LayerWork(tuple(operations), (), output, combined, types, gates)
 
 
 def _merged(typed: TypedLayer, name: str) -> tuple[LogicGate, DataType]:

@@ -80,6 +80,18 @@ class Config:
             raise self.error(field, "names an axis twice")
         return axes
 
+    def indices(self, field: str, rank: int) -> frozenset[int]:
+        """Axes behind the batch by Keras' list index: 1 is the first, 0 the last, -1 the last but one; None is none."""
+        value = self.values.get(field)
+        if value is None:
+            return frozenset()
+        places = [
+            self._integer(field, item, -MAX_LENGTH) - 1 for item in (value if _is_list(value) else [value])
+        ]
+        if any(not -rank <= place < rank for place in places):
+            raise self.error(field, f"names an axis that is not one of the {rank} behind the batch")
+        return frozenset(place % rank for place in places)
+
     def channels_last(self) -> None:
         """Refuse channels_first: the rules are written for channels on the last axis."""
         self.choice("data_format", "channels_last", ("channels_last",))

@@ -14,12 +14,12 @@ in integers (`quantization.integer.layers`), and which targets take it (`search.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from costmodel import lowering, shapes, windows
-from costmodel.layer import Config, Layer
+from costmodel.layer import Config, Layer, Shape
 from costmodel.lowering import Lowering
 from costmodel.windows import ShapeRule
 
@@ -37,16 +37,23 @@ class LayerSlot:
     """A tensor or function of a layer that a quantizer can be given for.
 
     `field`: the part of a search space its candidates come from, None where a search leaves it alone. `needs`: the
-    flag of the configuration without which it does not exist. `in_loop`: it acts inside a loop over time, where no
-    random number can be drawn. `channels`: the axes of the tensor along which its outputs lie, so that a scale for
-    each channel is one for each of their elements; a vector has one scale whatever they are.
+    flag of the configuration without which it does not exist. `without`: a flag with which it does not. `in_loop`: it
+    acts inside a loop over time, where no random number can be drawn. `channels`: the axes of the tensor along which
+    its outputs lie, so that a scale for each channel is one for each of their elements; a vector has one scale
+    whatever they are.
     """
 
     name: str
     field: str | None = None
     needs: str | None = None
+    without: str | None = None
     in_loop: bool = False
     channels: tuple[int, ...] = (-1,)
+
+    def exists(self, config: Mapping[str, Any]) -> bool:
+        """Whether a layer of this configuration has it."""
+        needed = self.needs is None or config.get(self.needs, True)
+        return bool(needed) and not (self.without and config.get(self.without, False))
 
 
 class ChannelRule(StrEnum):
@@ -85,7 +92,15 @@ class LayerClass:
     linear: bool = False
     folded: str | None = None
     inner: tuple[str, ...] = ()
+    unpriced: Mapping[str, str] = field(default_factory=dict, hash=False)
     keras: bool = True
+
+    def output_shape(self, layer: Layer) -> Shape:
+        """The shape of a layer of this class. Raises `InvalidNetwork`, for a field that is `unpriced` too."""
+        for name, remedy in self.unpriced.items():
+            if layer.config.get(name):
+                raise layer.reader.error(name, f"is not supported; {remedy}")
+        return self.shape(layer.reader, layer.input_shapes)
 
 
 _KERNEL: Final = LayerSlot("kernel", "kernel")
@@ -98,7 +113,7 @@ _DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel", channels=(-2, -1)),
 _SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kernel"))
 _OUTPUT: Final = (_ACTIVATION,)
 _AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
-_SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center"))
+_SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center", without="rms_scaling"))
 _BATCH_NORM: Final = (*_SCALE, LayerSlot("mean"), LayerSlot("variance"), LayerSlot("inverse"))
 _RECURRENT: Final = (
     _KERNEL,
@@ -121,6 +136,12 @@ _ATTENTION: Final = (
     LayerSlot("activation"),
 )
 _RANKS: Final = (1, 2, 3)
+_NO_ADAPTERS: Final = {
+    "lora_rank": "merge the adapter into the weights and build the layer without lora_rank"
+}
+_NO_GATE: Final = {
+    "use_gate": "set it to false, or multiply by a Dense layer with a sigmoid behind the attention"
+}
 
 
 def _moved(shape: ShapeRule, channels: ChannelRule = ChannelRule.SAME) -> LayerClass:
@@ -136,6 +157,7 @@ _DENSE: Final = LayerClass(
     tunable=True,
     searched=True,
     linear=True,
+    unpriced=_NO_ADAPTERS,
 )
 _CONV: Final = replace(_DENSE, lower=lowering.conv, width="filters")
 _TRANSPOSED: Final = replace(_CONV, lower=lowering.transposed, slots=_SUMS_BACK)
@@ -235,6 +257,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
         slots=(LayerSlot("embeddings", "embeddings"),),
         priced=("kernel",),
         searched=True,
+        unpriced=_NO_ADAPTERS,
     ),
     "MultiHeadAttention": LayerClass(
         shape=shapes.attention,
@@ -243,6 +266,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
         slots=_ATTENTION,
         priced=("query", "key", "value", "scores", "context"),
         searched=True,
+        unpriced=_NO_GATE,
     ),
     # --- a function of every number
     "Activation": replace(_FUNCTION, slots=_OUTPUT, searched=True),
@@ -302,8 +326,7 @@ def unwrapped(class_name: str, config: Mapping[str, Any]) -> tuple[str, Mapping[
 def slots_of(class_name: str, config: Mapping[str, Any]) -> tuple[LayerSlot, ...]:
     """What can be quantized of a layer of this class and configuration."""
     class_name, config = unwrapped(class_name, config)
-    slots = LAYER_CLASSES[class_name].slots
-    return tuple(slot for slot in slots if slot.needs is None or config.get(slot.needs, True))
+    return tuple(slot for slot in LAYER_CLASSES[class_name].slots if slot.exists(config))
 
 
 def channel_axes(class_name: str, slot: str) -> tuple[int, ...]:

@@ -7,13 +7,13 @@ One function for each sort of layer; `costmodel.layer_classes` says which class 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from costmodel.layer import Config, Layer, elements
-from costmodel.shapes import dot_axes, wrapped
+from costmodel.shapes import directions, dot_axes
 from costmodel.windows import spatial_rank
 
 
@@ -169,10 +169,11 @@ def batch_norm(layer: Layer, config: Config) -> Lowering:
 
 
 def layer_norm(layer: Layer, config: Config) -> Lowering:
-    """Layer normalization: `rows` are normalized one by one."""
+    """Layer normalization: `rows` are normalized one by one; with `rms_scaling` gamma is always there, beta never."""
     size = _normalized(layer, config, config.axes("axis", len(layer.input_shapes[0])))
     total = elements(layer.input_shapes[0])
-    scale, center = _flag(config, "scale"), _flag(config, "center")
+    rms = config.flag("rms_scaling", False)
+    scale, center = _flag(config, "scale") or rms, _flag(config, "center") and not rms
     parameters = tuple(Parameter(slot, size) for slot, there in (("gamma", scale), ("beta", center)) if there)
     extra = {"rows": total // size, "scale": int(scale), "center": int(center)}
     return Lowering(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
@@ -184,38 +185,44 @@ RECURRENT_WORK: Final = {"SimpleRNN": (1, 0, 1, 1), "LSTM": (4, 3, 5, 5), "GRU":
 
 def recurrent(layer: Layer, config: Config) -> Lowering:
     """SimpleRNN, LSTM and GRU, all time steps together."""
-    return _steps(layer, config, layer.class_name, 1)
+    return _steps(layer, ((layer.class_name, config),))
 
 
 def bidirectional(layer: Layer, config: Config) -> Lowering:
-    """A recurrent layer in both directions."""
-    inner = layer.config["layer"]
-    return _steps(layer, wrapped(config), inner["class_name"], 2)
+    """A recurrent layer in each direction."""
+    return _steps(layer, directions(config))
 
 
-def _steps(layer: Layer, config: Config, class_name: str, directions: int) -> Lowering:
-    """Matrix products and elementwise work of all steps; each direction has its own weights."""
+def _steps(layer: Layer, runs: Sequence[tuple[str, Config]]) -> Lowering:
+    """All steps of one or two recurrent layers that read the same sequence, each with its own weights."""
     steps, features = layer.input_shapes[0]
+    units = [config.integer("units") for _, config in runs]
+    works = [_step(steps, features, class_name, config) for class_name, config in runs]
+    extra = {name: sum(work[name] for work in works) for name in works[0]}
+    slots = {slot: extra.pop(slot) for slot in ("kernel", "recurrent_kernel", "bias")}
+    parameters = tuple(Parameter(slot, count) for slot, count in slots.items() if count)
+    extra["recurrent_terms"] = max(units)
+    macs = extra["input_macs"] + extra["recurrent_macs"]
+    return Lowering(Family.RECURRENT, parameters, macs, features, extra=extra)
+
+
+def _step(steps: int, features: int, class_name: str, config: Config) -> dict[str, int]:
+    """Parameters, matrix products and elementwise work of one recurrent layer over all steps."""
     units = config.integer("units")
     gates, products, sums, functions = RECURRENT_WORK[class_name]
     biases = gates * units * (2 if class_name == "GRU" and config.flag("reset_after", True) else 1)
-    kernel, recurrent = gates * features * units * directions, gates * units * units * directions
-    parameters = (
-        Parameter("kernel", kernel),
-        Parameter("recurrent_kernel", recurrent),
-        *_bias(config, biases * directions),
-    )
-    per_step = steps * units * directions
-    extra = {
+    kernel, recurrent = gates * features * units, gates * units * units
+    return {
+        "kernel": kernel,
+        "recurrent_kernel": recurrent,
+        "bias": biases if _flag(config, "use_bias") else 0,
         "input_macs": steps * kernel,
         "recurrent_macs": steps * recurrent,
-        "recurrent_terms": units,
-        "products": per_step * products,
-        "sums": per_step * sums,
-        "functions": per_step * functions,
-        "state_elements": per_step * (2 if class_name == "LSTM" else 1),
+        "products": steps * units * products,
+        "sums": steps * units * sums,
+        "functions": steps * units * functions,
+        "state_elements": steps * units * (2 if class_name == "LSTM" else 1),
     }
-    return Lowering(Family.RECURRENT, parameters, steps * (kernel + recurrent), features, extra=extra)
 
 
 def embedding(layer: Layer, config: Config) -> Lowering:
@@ -252,11 +259,10 @@ def attention(layer: Layer, config: Config) -> Lowering:
 
 def activation(layer: Layer, config: Config) -> Lowering:
     """A function of every number; PReLU has slopes."""
-    shared = config.values.get("shared_axes") or ()
     parameters: tuple[Parameter, ...] = ()
     if layer.class_name == "PReLU":
-        axes = Config(config.layer, {"axis": shared}).axes("axis", len(layer.output_shape)) if shared else ()
-        slopes = math.prod(n for i, n in enumerate(layer.output_shape) if i not in axes)
+        shared = config.indices("shared_axes", len(layer.output_shape))
+        slopes = math.prod(n for i, n in enumerate(layer.output_shape) if i not in shared)
         parameters = (Parameter("alpha", slopes),)
     return Lowering(Family.ACTIVATION, parameters, elements=elements(layer.output_shape))
 
@@ -268,9 +274,9 @@ def rearranged(layer: Layer, config: Config) -> Lowering:
 
 
 def merge(layer: Layer, config: Config) -> Lowering:
-    """Merges number by number and concatenation."""
+    """Merges number by number, each number of the output from one of every input; concatenation moves its inputs."""
     largest = max(elements(shape) for shape in layer.input_shapes)
-    return Lowering(Family.MERGE, elements=largest, extra={"outputs": elements(layer.output_shape)})
+    return Lowering(Family.MERGE, elements=elements(layer.output_shape), extra={"largest": largest})
 
 
 def dot(layer: Layer, config: Config) -> Lowering:

@@ -275,11 +275,12 @@ def _infer(layers: Sequence[Layer], inputs: tuple[str, ...], outputs: tuple[str,
     done = []
     for layer in layers:
         input_shapes = tuple(shapes[name] for name in layer.inbound)
-        shape = LAYER_CLASSES[layer.class_name].shape(layer.reader, input_shapes)
+        layer = replace(layer, input_shapes=input_shapes)
+        shape = LAYER_CLASSES[layer.class_name].output_shape(layer)
         if elements(shape) > MAX_ELEMENTS:
             raise InvalidNetwork(
                 layer.name, "output_shape", f"{shape} holds more than {MAX_ELEMENTS} numbers"
             )
         shapes[layer.name] = shape
-        done.append(replace(layer, input_shapes=input_shapes, output_shape=shape))
+        done.append(replace(layer, output_shape=shape))
     return Network(tuple(done), inputs, outputs)

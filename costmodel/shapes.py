@@ -91,23 +91,33 @@ def recurrent(config: Config, inputs: Inputs) -> Shape:
     return (shape[0], units) if config.flag("return_sequences", False) else (units,)
 
 
-def wrapped(config: Config) -> Config:
-    """The configuration of the recurrent layer inside a Bidirectional one."""
-    inner = config.values.get("layer")
+def directions(config: Config) -> tuple[tuple[str, Config], tuple[str, Config]]:
+    """Class and configuration of the two layers a Bidirectional runs; without a `backward_layer`, `layer` twice."""
+    forward = _wrapped(config, "layer")
+    backward = config.values.get("backward_layer")
+    return forward, forward if backward is None else _wrapped(config, "backward_layer")
+
+
+def _wrapped(config: Config, field: str) -> tuple[str, Config]:
+    inner = config.values.get(field)
     if not isinstance(inner, Mapping) or not isinstance(inner.get("config"), Mapping):
-        raise config.error("layer", "must describe a recurrent layer")
-    if inner.get("class_name") not in RECURRENT:
-        raise config.error(
-            "layer", f"must be one of {', '.join(RECURRENT)}, is {str(inner.get('class_name'))[:40]}"
-        )
-    return Config(config.layer, inner["config"])
+        raise config.error(field, "must describe a recurrent layer")
+    class_name = inner.get("class_name")
+    if class_name not in RECURRENT:
+        raise config.error(field, f"must be one of {', '.join(RECURRENT)}, is {str(class_name)[:40]}")
+    return str(class_name), Config(config.layer, inner["config"])
 
 
 def bidirectional(config: Config, inputs: Inputs) -> Shape:
-    """A recurrent layer run in both directions and merged."""
-    shape = recurrent(wrapped(config), inputs)
+    """A recurrent layer run in both directions and merged; Keras builds what follows for two of the forward layer's."""
+    forward, backward = (recurrent(inner, inputs) for _, inner in directions(config))
+    if forward != backward:
+        reason = (
+            f"gives {backward}, the forward layer {forward}; give both the same units and return_sequences"
+        )
+        raise config.error("backward_layer", reason)
     merged = config.choice("merge_mode", "concat", ("concat", "sum", "mul", "ave"))
-    return (*shape[:-1], shape[-1] * 2) if merged == "concat" else shape
+    return (*forward[:-1], forward[-1] * 2) if merged == "concat" else forward
 
 
 def attention(config: Config, inputs: Inputs) -> Shape:
@@ -123,14 +133,20 @@ def attention(config: Config, inputs: Inputs) -> Shape:
     return (inputs[0][0], *config.integers("output_shape", 1))
 
 
+def aligned(shapes: Inputs) -> Inputs:
+    """Shapes with as many axes as the longest: lengths of 1 are put in front, behind the batch, as Keras' merges do."""
+    rank = max(len(shape) for shape in shapes)
+    return tuple((1,) * (rank - len(shape)) + shape for shape in shapes)
+
+
 def merged(least: int = 2, most: int | None = None) -> ShapeRule:
     """Merges number by number, with broadcasting."""
 
     def rule(config: Config, inputs: Inputs) -> Shape:
         if len(inputs) < least or (most is not None and len(inputs) > most):
             raise config.error("inbound_nodes", f"takes {least}{'' if most == least else ' or more'} inputs")
-        shape = inputs[0]
-        for other in inputs[1:]:
+        shape, *others = aligned(inputs)
+        for other in others:
             shape = _broadcast(config, shape, other)
         return shape
 
@@ -138,8 +154,6 @@ def merged(least: int = 2, most: int | None = None) -> ShapeRule:
 
 
 def _broadcast(config: Config, first: Shape, second: Shape) -> Shape:
-    if len(first) != len(second):
-        raise config.error("input_shape", f"{first} and {second} have different numbers of axes")
     if any(a != b and 1 not in (a, b) for a, b in zip(first, second, strict=True)):
         raise config.error("input_shape", f"{first} and {second} do not fit each other")
     return tuple(max(a, b) for a, b in zip(first, second, strict=True))

@@ -82,10 +82,9 @@ def depthwise(rank: int) -> ShapeRule:
 
 def separable(rank: int) -> ShapeRule:
     """SeparableConv1D, SeparableConv2D."""
-    paddings = (*PADDINGS, "causal") if rank == 1 else PADDINGS
 
     def rule(config: Config, inputs: Inputs) -> Shape:
-        spatial = _convolved(config, inputs, rank, paddings)
+        spatial = _convolved(config, inputs, rank)
         config.integer("depth_multiplier", 1)
         return (*spatial, config.integer("filters"))
 

@@ -163,6 +163,20 @@ def whole_window(x: Integers) -> Integers:
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
+def aligned(tensors: Sequence[IntegerTensor]) -> list[IntegerTensor]:
+    """Tensors of one rank: axes of length 1 are put in behind the batch, as Keras' merges do."""
+    rank = max(tensor.codes.ndim for tensor in tensors)
+    return [_with_rank(tensor, rank) for tensor in tensors]
+
+
+def _with_rank(tensor: IntegerTensor, rank: int) -> IntegerTensor:
+    missing = rank - tensor.codes.ndim
+    if not missing:
+        return tensor
+    plain = tensor.uniform() if tensor.codes.ndim == 1 else tensor  # one number a sample has no channels
+    return plain.with_codes(np.expand_dims(plain.codes, tuple(range(1, 1 + missing))))
+
+
 def on_one_grid(tensors: Sequence[IntegerTensor]) -> list[IntegerTensor]:
     """Several tensors with one exponent."""
     exponent = min(int(tensor.exponent.min()) for tensor in tensors)
@@ -171,9 +185,9 @@ def on_one_grid(tensors: Sequence[IntegerTensor]) -> list[IntegerTensor]:
 
 def merged(tensors: Sequence[IntegerTensor], combine: Callable[[list[Integers]], Integers]) -> IntegerTensor:
     """Codes of several tensors combined on one grid."""
-    aligned = on_one_grid(tensors)
-    guard(sum(peak(tensor.codes) for tensor in aligned))
-    return IntegerTensor(combine([tensor.codes for tensor in aligned]), aligned[0].exponent)
+    on_grid = on_one_grid(aligned(tensors))
+    guard(sum(peak(tensor.codes) for tensor in on_grid))
+    return IntegerTensor(combine([tensor.codes for tensor in on_grid]), on_grid[0].exponent)
 
 
 def added(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
@@ -188,20 +202,20 @@ def subtracted(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
 
 def multiplied(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
     """The product of all."""
-    product = tensors[0]
-    for tensor in tensors[1:]:
+    product, *others = aligned(tensors)
+    for tensor in others:
         product = product.times(tensor)
     return product
 
 
 def maximum(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
     """The largest of all."""
-    return merged(tensors, lambda codes: np.maximum.reduce(codes))
+    return merged(tensors, lambda codes: functools.reduce(np.maximum, codes))
 
 
 def minimum(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
     """The smallest of all."""
-    return merged(tensors, lambda codes: np.minimum.reduce(codes))
+    return merged(tensors, lambda codes: functools.reduce(np.minimum, codes))
 
 
 def concatenated(tensors: Sequence[IntegerTensor], axis: int) -> IntegerTensor:
