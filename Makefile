@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint client bench fuzz audit clean
+.PHONY: help demo serve test lint client bench figures fuzz audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ client: .venv/installed-dev ## generate the client without an event loop from th
 bench: .venv/installed-dev ## run every benchmark in its quick form
 	@for name in main_job costmodel layers speed search_quality peers upload api; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+
+figures: .venv/installed-dev ## check the figures that the documentation quotes; FIGURES="--run groups --data FOLDER" measures them again
+	@$(BIN)/python -m benchmarks.figures $(FIGURES)
 
 fuzz: .venv/installed-dev ## schemathesis with all checks against a running service: 2,000 cases and more, a few minutes
 	@$(BIN)/python -m tests.security.fuzz --examples 40 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
