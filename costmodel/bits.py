@@ -14,7 +14,7 @@ from costmodel.data_type import SlotTypes
 from costmodel.errors import InvalidSettings
 from costmodel.layer import Layer, elements
 from costmodel.layer_classes import TRAINING_ONLY, lower
-from costmodel.lowering import Family, Lowering
+from costmodel.lowering import Family, Lowering, stored_parameters
 from costmodel.network import Network
 from costmodel.technology import ACCOUNTINGS
 
@@ -152,7 +152,9 @@ def _parameters(layer: Layer, lowering: Lowering, slots: SlotTypes | None, setti
             return _norm_as_qkeras(lowering, slots, settings)
         if layer.class_name not in _KERNELS:
             return 0
-    return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in lowering.parameters)
+    typed = [slot for slot, data_type in (slots or {}).items() if data_type is not None]
+    stored = stored_parameters(lowering, typed)
+    return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in stored)
 
 
 def _norm_as_qkeras(lowering: Lowering, slots: SlotTypes | None, settings: BitsSettings) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from costmodel.errors import InvalidNetwork
-from costmodel.foldable import FOLDED, foldable_pairs
+from costmodel.foldable import FOLDED, UNFOLDED, foldable_pairs
 from costmodel.network import Network
 
 
@@ -28,6 +28,17 @@ def folded(network: Network, names: Iterable[str] | None = None) -> Network:
     return Network(
         tuple(layers), network.inputs, tuple(_moved(network, into, name) for name in network.outputs)
     )
+
+
+def unfolded(network: Network) -> Network:
+    """The network with every folded layer as the plain one that it is at inference, which has a bias."""
+    layers = [
+        replace(layer, class_name=UNFOLDED[layer.class_name], config={**layer.config, "use_bias": True})
+        if layer.class_name in UNFOLDED
+        else layer
+        for layer in network.layers
+    ]
+    return Network(tuple(layers), network.inputs, network.outputs)
 
 
 def _moved(network: Network, into: dict[str, str], name: str) -> str:

@@ -28,6 +28,11 @@ FOLDED: Final[Mapping[str, str]] = {
 UNFOLDED: Final[Mapping[str, str]] = {into: plain for plain, into in FOLDED.items()}
 
 
+def plain_class(class_name: str) -> str:
+    """The class without a folded batch normalization."""
+    return UNFOLDED.get(class_name, class_name)
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call of a layer in a model.

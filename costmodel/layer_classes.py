@@ -114,7 +114,14 @@ _SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kerne
 _OUTPUT: Final = (_ACTIVATION,)
 _AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
 _SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center", without="rms_scaling"))
-_BATCH_NORM: Final = (*_SCALE, LayerSlot("mean"), LayerSlot("variance"), LayerSlot("inverse"))
+_BATCH_NORM: Final = (
+    LayerSlot("gamma", needs="scale"),
+    LayerSlot("variance"),
+    LayerSlot("inverse", "normalization"),  # gamma / sqrt(variance + epsilon) as one number, in place of both
+    LayerSlot("mean", "normalization"),
+    LayerSlot("beta", "normalization", needs="center"),
+    LayerSlot("activation", "linear"),
+)
 _RECURRENT: Final = (
     _KERNEL,
     LayerSlot("recurrent_kernel", "recurrent_kernel"),
@@ -192,9 +199,7 @@ def _foldable(rows: Mapping[str, LayerClass]) -> dict[str, LayerClass]:
     for name, row in rows.items():
         assert row.lower is not None  # they sum products
         slots = tuple(replace(slot, needs=None) if slot == _BIAS else slot for slot in row.slots)
-        whole[name + _FOLDED_NAME] = replace(
-            row, lower=lowering.folded(row.lower), slots=slots, tunable=False, searched=False, keras=False
-        )
+        whole[name + _FOLDED_NAME] = replace(row, lower=lowering.folded(row.lower), slots=slots, keras=False)
     return whole
 
 
@@ -301,7 +306,9 @@ TRAINING_ONLY: Final = frozenset(name for name, row in LAYER_CLASSES.items() if 
 #: Keras' own classes: those that may be uploaded, and built.
 KERAS_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.keras)
 #: Classes that a job may name in its limits.
-SEARCHED_LAYERS: Final = tuple(sorted(name for name, row in LAYER_CLASSES.items() if row.searched))
+SEARCHED_LAYERS: Final = tuple(
+    sorted(name for name, row in LAYER_CLASSES.items() if row.searched and row.keras)
+)
 
 
 def lower(layer: Layer) -> Lowering | None:

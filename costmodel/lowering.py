@@ -7,7 +7,7 @@ One function for each sort of layer; `costmodel.layer_classes` says which class 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -166,6 +166,14 @@ def batch_norm(layer: Layer, config: Config) -> Lowering:
     extra = {"size": size, "scale": int(scale), "center": int(center)}
     parameters = tuple(Parameter(slot, size) for slot in slots)
     return Lowering(Family.BATCH_NORM, parameters, elements=elements(layer.input_shapes[0]), extra=extra)
+
+
+def stored_parameters(lowering: Lowering, slots: Collection[str]) -> tuple[Parameter, ...]:
+    """The tensors a layer stores if these slots have types: a normalization's `inverse` replaces gamma and variance."""
+    if lowering.family is not Family.BATCH_NORM or "inverse" not in slots:
+        return lowering.parameters
+    others = [parameter for parameter in lowering.parameters if parameter.slot in ("mean", "beta")]
+    return Parameter("inverse", lowering.extra["size"]), *others
 
 
 def layer_norm(layer: Layer, config: Config) -> Lowering:

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from costmodel.data_type import DataType
 from costmodel.errors import InvalidTypes
-from costmodel.lowering import Parameter
+from costmodel.lowering import Parameter, stored_parameters
 from costmodel.propagation import FIXED8, LogicGate, accumulate, add, deviation, divide, multiply
 from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work
 
 
 def batch_norm(typed: TypedLayer) -> LayerWork:
     """gamma / deviation * x + beta, with the types QTools gives each step."""
+    if typed.mode is Mode.QUANTIZED and not typed.qtools and typed.slots.get("inverse") is not None:
+        return _by_inverse(typed)
     lowering, x, qtools = typed.lowering, typed.inputs[0], typed.qtools
     scale, center = bool(lowering.extra["scale"]), bool(lowering.extra["center"])
     types = {slot: _norm_type(typed, slot) for slot in ("gamma", "beta", "mean", "variance")}
@@ -43,6 +45,26 @@ def batch_norm(typed: TypedLayer) -> LayerWork:
         )
     read = tuple((parameter, types[parameter.slot]) for parameter in parameters)
     return LayerWork(tuple(operations), read, typed.output(result), lowering.elements, types, gates)
+
+
+def _by_inverse(typed: TypedLayer) -> LayerWork:
+    """(x - mean) * inverse + beta, as x * inverse plus a number that is known before the first input."""
+    lowering, x = typed.lowering, typed.inputs[0]
+    parameters = stored_parameters(lowering, ("inverse",))
+    types = {parameter.slot: typed.parameter_type(parameter.slot) for parameter in parameters}
+    read = tuple((parameter, types[parameter.slot]) for parameter in parameters)
+    gate, scaled = multiply(types["inverse"], x)
+    _, shift = multiply(types["inverse"], types["mean"])
+    if "beta" in types:
+        shift = add(shift, types["beta"])
+    total = add(scaled, shift)
+    gates = {"multiplier": gate, "accumulator": adder(total)}
+    operations = (
+        Operation("scale", lowering.elements, gate),
+        Operation("shift", lowering.elements, adder(total)),
+    )
+    types |= {"multiplier": scaled, "accumulator": total}
+    return LayerWork(operations, read, typed.output(total), lowering.elements, types, gates)
 
 
 def _norm_type(typed: TypedLayer, slot: str) -> DataType:

@@ -21,7 +21,8 @@ from search.task import Task
 class Plan:
     """A job that can run: its network, its choices and when each is made, its data, and the cost of its reference.
 
-    `job` is what the plan was made from; its model and data are read from there.
+    `job` is what the plan was made from; its model and data are read from there. `network` is that of its trials
+    (`search.space.normalization`).
     """
 
     job: Resolved

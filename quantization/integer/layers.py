@@ -125,7 +125,7 @@ def _normalization(call: Call) -> tuple[IntegerOperation, ...]:
     axis = layer.axis[0] if isinstance(layer.axis, list | tuple) else layer.axis
     if axis not in (-1, len(call.input_shape) - 1):
         raise NotInIntegers(layer.name, f"axis={axis}; only the last one is the channels")
-    specs = specs_of(layer)
+    specs = {slot: spec for slot, spec in specs_of(layer).items() if slot != "activation"}
     if not specs:
         return (_float_normalization(layer),)
     needed = ["inverse", "mean", *(["beta"] if layer.center else [])]

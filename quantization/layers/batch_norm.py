@@ -17,6 +17,7 @@ class QuantizedBatchNormalization(QuantizedLayer, keras.layers.BatchNormalizatio
 
     Mean and variance are quantized after they are taken from the batch or from the moving statistics, which stay
     float. `inverse` quantizes gamma / sqrt(variance + epsilon) as one number and excludes gamma and variance.
+    `activation` quantizes the output.
     """
 
     SLOTS: ClassVar[Mapping[str, str]] = {
@@ -25,6 +26,7 @@ class QuantizedBatchNormalization(QuantizedLayer, keras.layers.BatchNormalizatio
         "mean": "moving_mean",
         "variance": "moving_variance",
         "inverse": "gamma",
+        "activation": "",
     }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +62,7 @@ class QuantizedBatchNormalization(QuantizedLayer, keras.layers.BatchNormalizatio
             outputs = ops.batch_normalization(
                 x, mean, variance, axis=self.axis, offset=beta, scale=gamma, epsilon=self.epsilon
             )
-        return ops.cast(outputs, self.compute_dtype)
+        return ops.cast(self.quantize_slot("activation", outputs, training), self.compute_dtype)
 
     def _statistics(self, x: Any, training: bool | None, mask: Any) -> tuple[Any, Any]:
         """Moments of the batch, which also move the statistics, or the moving ones."""

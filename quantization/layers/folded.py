@@ -143,6 +143,14 @@ class FoldedLayer(QuantizedLayer):
         folded = (self.FOLDED_SLOT, "bias")
         return self.get_folded_weights()[folded.index(slot)] if slot in folded else super().weight_of(slot)
 
+    def move_bias(self, shift: Any) -> None:
+        """Add to the folded bias, by beta or, without one, by the moving mean."""
+        if self.batchnorm.center:
+            self.batchnorm.beta.assign(ops.convert_to_tensor(self.batchnorm.beta) + shift)
+        else:
+            moments = self._moving_moments()
+            self.batchnorm.moving_mean.assign(moments.mean - shift / self._inverse(moments.variance))
+
     def _other_kernels(self, training: bool | None) -> dict[str, Any]:
         """The quantized kernels that the normalization is not folded into."""
         slots = [

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from quantization.graph import ModelGraph
+from quantization.layers.folded import FoldedLayer
 from quantization.models.convert import Assignment, quantize, quantized_layers, transfer_weights
 from quantization.quantizers import build_quantizer
 from quantization.specs.parse import QuantizerSpec, as_spec
@@ -196,8 +197,12 @@ def correct_shift(model: keras.Model, quantized: keras.Model, name: str, x: Any)
     """Take the mean shift of each channel of a layer's output, over a sample, off its bias, in place."""
     exact, approximate = (outputs(network, [name], x)[name] for network in (model, quantized))
     axes = tuple(range(exact.ndim - 1))
+    shift = (approximate - exact).mean(axis=axes)
     layer = quantized.get_layer(name)
-    layer.bias.assign(layer.bias - (approximate - exact).mean(axis=axes))
+    if isinstance(layer, FoldedLayer):
+        layer.move_bias(-shift)
+    else:
+        layer.bias.assign(layer.bias - shift)
 
 
 # ---- details -------------------------------------------------------------------------------------------------

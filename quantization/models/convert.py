@@ -8,10 +8,12 @@ from typing import Any, Final
 
 import keras
 
+from costmodel.foldable import UNFOLDED
 from costmodel.layer_classes import width_field
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.base import PACKAGE, QuantizedLayer
+from quantization.layers.folded import FoldedLayer
 from quantization.models.description import OWN_LAYERS, build, described_layers, description, layer_name
 from quantization.specs.parse import QuantizerSpec, as_spec
 
@@ -54,8 +56,12 @@ def quantize(
 
 
 def read_quantizers(model: keras.Model) -> dict[str, dict[str, QuantizerSpec | None]]:
-    """Layer -> slot -> quantizer of every quantized layer: the assignment a model was built from."""
-    return {layer.name: layer.specs for layer in quantized_layers(model)}
+    """Layer -> slot -> quantizer of every quantized layer: the assignment a model was built from.
+
+    A layer that has a batch normalization folded in and no quantizer is a float layer.
+    """
+    layers = quantized_layers(model)
+    return {layer.name: layer.specs for layer in layers if layer.specs or not isinstance(layer, FoldedLayer)}
 
 
 def quantized_layers(model: keras.Model) -> list[Any]:
@@ -96,10 +102,26 @@ def plain_description(model_or_config: keras.Model | Mapping[str, Any]) -> dict[
     described = description(model_or_config)
     for layer in described_layers(described["config"]):
         if layer.get("registered_name") in OWN_LAYERS:
-            name = layer["class_name"]
-            layer.update(module="keras.layers", class_name=PLAIN_LAYERS[name], registered_name=None)
-            layer["config"].pop("quantizers", None)
+            _make_plain(layer)
     return described
+
+
+def without_quantizers(model: keras.Model) -> dict[str, Any]:
+    """The description of a model whose layers quantize nothing; folded normalizations stay folded."""
+    described = description(model)
+    for layer in described_layers(described["config"]):
+        name = plain_class(layer["class_name"])
+        if name in UNFOLDED:
+            layer["config"].pop("quantizers", None)
+        elif layer.get("registered_name") in OWN_LAYERS:
+            _make_plain(layer)
+    return described
+
+
+def _make_plain(layer: dict[str, Any]) -> None:
+    name = PLAIN_LAYERS[layer["class_name"]]
+    layer.update(module="keras.layers", class_name=name, registered_name=None)
+    layer["config"].pop("quantizers", None)
 
 
 def plain_class(class_name: str) -> str:

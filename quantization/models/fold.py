@@ -26,6 +26,11 @@ def foldable_pairs(model: keras.Model) -> dict[str, str]:
     return {before: name for name, before in _pairs(model, description(model)["config"]).items()}
 
 
+def folded_layers(model: keras.Model) -> list[Any]:
+    """The layers of a model that have a batch normalization folded in."""
+    return [layer for layer in model.layers if isinstance(layer, FoldedLayer)]
+
+
 def fold(
     model: keras.Model, *, folding_mode: str = "ema_stats_folding", ema_freeze_delay: int | None = None
 ) -> keras.Model:

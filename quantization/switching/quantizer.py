@@ -383,9 +383,11 @@ def switch(
         for slot, specs in slots.items():
             if all(spec is None for spec in specs):
                 continue
-            function = layer._attribute(slot) if slot in FUNCTION_SLOTS else None
+            computed = (
+                slot in FUNCTION_SLOTS and layer.SLOTS[slot] != ""
+            )  # else the layer quantizes its output
             switched[name, slot] = placed[slot] = SwitchedQuantizer(
-                specs, slot, function, layer.channel_axes(slot)
+                specs, slot, layer._attribute(slot) if computed else None, layer.channel_axes(slot)
             )
         layer._slot_quantizers = tuple(placed.items())
     return switched

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from costmodel.fold import unfolded
 from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
@@ -13,6 +14,7 @@ from search.networks.architecture import network as network_of
 from search.plan import Plan, plan_from, takes_uploaded_weights
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
+from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from search.spec.resolved import Resolved, ResolvedModel
 from search.targets import TARGETS
@@ -27,6 +29,7 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     Raises `InvalidSpec` with every fault; faults of the model hide those of the rest, which depends on it.
     """
     spec, network = job.spec, network_of(job.model)
+    trials = trial_network(spec, network)
     problems: list[Problem] = []
     choices = _collect(problems, lambda: choices_of(spec, network))
     task = _collect(problems, lambda: task_of(spec, network))
@@ -36,12 +39,12 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         if task is None
         else _collect(problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained))
     )
-    pricer = _collect(problems, lambda: Pricer(spec.goal, network))
+    pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
-        problems += TARGETS[spec.target].check(network, choices)
+        problems += TARGETS[spec.target].check(unfolded(trials), choices)
     if problems or choices is None or task is None or data is None or pricer is None:
         raise InvalidSpec(problems)
-    return plan_from(job, network, task, choices, data, pricer)
+    return plan_from(job, trials, task, choices, data, pricer)
 
 
 def layers_choices(spec: SearchSpec, model: ResolvedModel) -> Choices:

@@ -29,6 +29,7 @@ _REFUSED: Final = {
     "stopping": "a spiking network is not trained",
     "post_training": "a spiking network is not trained",
     "schedule": "a spiking network has one stage",
+    "normalization": "a spiking network has no batch normalizations",
 }
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from costmodel.foldable import plain_class
 from costmodel.layer import Layer
 from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT, SEARCHED_LAYERS
 from costmodel.network import Network
@@ -17,6 +18,7 @@ from search.errors import InvalidSpec, Problem, pointer_token
 from search.history import Assignment
 from search.space import widths
 from search.space.candidates import Remark, Rule, allowed, replaced
+from search.space.normalization import NormalizationChoice, ignored_limits, normalizations, trial_network
 from search.space.slots import function_in, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
 from search.spec.patterns import matches
@@ -63,6 +65,7 @@ class Choices:
     settings: Mapping[str, tuple[Label, ...]] = field(
         default_factory=dict
     )  #: choices about a whole network: name -> labels
+    normalizations: tuple[NormalizationChoice, ...] = ()  #: what becomes of each in every trial
 
     def dimensions(self) -> dict[str, tuple[Label, ...]]:
         """Name of each choice -> its labels, in order."""
@@ -118,13 +121,15 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     quantizers that are not in the space, slots without a candidate.
     """
     problems = [*_unknown_classes(spec), *_bad_indexes(spec, network)]
-    rules = {
-        layer.name: rule for layer in _selected(spec, network) if (rule := _rule(spec, layer)) is not None
-    }
-    problems += _idle_patterns(spec, rules)
+    selected = {layer.name: _rule(spec, layer) for layer in _selected(spec, network)}
+    treated, absent = normalizations(spec, network, selected), _absent_classes(spec, network)
+    network = trial_network(spec, network)
+    rules = _rules(spec, network, selected, treated)
+    problems += _idle_patterns(spec, (rule for rule in selected.values() if rule))
     slots = _Slots()
+    unquantized = {choice.layer for choice in treated if choice.treatment == "float"}
     for layer in network.layers:
-        if layer.name in rules:
+        if layer.name in rules and layer.name not in unquantized:
             slots.add(spec, layer, rules[layer.name])
     problems += slots.problems
     tuned, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
@@ -139,12 +144,14 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
         quantized=tuple(rules),
         base_widths=widths.widths_of(network),
         warnings=(
-            *_absent_classes(spec, network),
+            *absent,
+            *ignored_limits(treated, {name: rule for name, rule in selected.items() if rule}),
             *_left_float(network, rules),
             *slots.warnings,
             *width_warnings,
         ),
         learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
+        normalizations=treated,
     )
 
 
@@ -154,7 +161,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
 def _quantizable(layer: Layer) -> bool:
     if layer.class_name == "Activation":
         return function_in(layer, OUTPUT_SLOT).name not in PROBABILITIES
-    return layer.class_name in SEARCHED_LAYERS
+    return plain_class(layer.class_name) in SEARCHED_LAYERS
 
 
 def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
@@ -172,6 +179,22 @@ def _rule(spec: SearchSpec, layer: Layer) -> Rule | None:
             return Rule(entry, f"/limits/by_name/{index}", entry.pattern)
     limits = spec.limits.by_class.get(layer.class_name)
     return None if limits is None else Rule(limits, f"/limits/by_class/{layer.class_name}", None)
+
+
+def _rules(
+    spec: SearchSpec,
+    network: Network,
+    selected: Mapping[str, Rule | None],
+    treated: Sequence[NormalizationChoice],
+) -> dict[str, Rule]:
+    """The rule of every layer of the trials' network that is quantized; normalizations need no limit of their own."""
+    default = Rule(spec.limits.default, "/limits/default", None)
+    quantized = {choice.layer for choice in treated if choice.treatment == "quantized"}
+    rules = {
+        layer.name: selected.get(layer.name) or (default if layer.name in quantized else None)
+        for layer in network.layers
+    }
+    return {name: rule for name, rule in rules.items() if rule is not None}
 
 
 def _unknown_classes(spec: SearchSpec) -> list[Problem]:
@@ -197,8 +220,8 @@ def _bad_indexes(spec: SearchSpec, network: Network) -> list[Problem]:
     ]
 
 
-def _idle_patterns(spec: SearchSpec, rules: Mapping[str, Rule]) -> list[Problem]:
-    used = {rule.pattern for rule in rules.values()}
+def _idle_patterns(spec: SearchSpec, rules: Iterable[Rule]) -> list[Problem]:
+    used = {rule.pattern for rule in rules}
     return [
         Problem(
             f"/limits/by_name/{index}/pattern",
@@ -211,7 +234,7 @@ def _idle_patterns(spec: SearchSpec, rules: Mapping[str, Rule]) -> list[Problem]
 
 
 def _occurring(network: Network) -> str:
-    classes = sorted({layer.class_name for layer in network.layers if _quantizable(layer)})
+    classes = sorted({plain_class(layer.class_name) for layer in network.layers if _quantizable(layer)})
     return (
         f"it has layers of class {', '.join(classes)}" if classes else "it has no layer that can be quantized"
     )

@@ -31,7 +31,7 @@ def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
     return tuple(
         (slot.name, slot.field)
         for slot in slots_of(layer.class_name, layer.config)
-        if slot.field is not None and _has(slot.name, config)
+        if slot.field is not None and (slot.field == "linear" or _has(slot.name, config))
     )
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from costmodel.bits import BitsSettings
 from costmodel.costs import CostSettings
 from costmodel.errors import InvalidProfile, InvalidSettings
+from costmodel.foldable import UNFOLDED
 from costmodel.memory import Storage
 from costmodel.propagation import reference_type
 from costmodel.settings import EnergySettings
@@ -193,7 +194,8 @@ def is_quantizer_document(value: Any) -> bool:
 def from_document(document: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
     """The quantizers and widths of a trial's `quantizers.json`, still as JSON.
 
-    Layers of a plain Keras class are left out: they are not quantized. Raises `ValueError` with the invalid entry.
+    Layers of a plain Keras class, and folded ones without quantizers, are left out: they are not quantized. Raises
+    `ValueError` with the invalid entry.
     """
     quantizers: dict[str, dict[str, Any]] = {}
     widths: dict[str, int] = {}
@@ -203,7 +205,9 @@ def from_document(document: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]
         slots = layer.get("quantizers") or {}
         if not isinstance(slots, Mapping):
             raise ValueError(f"layer {layer['name']!r}: quantizers must be an object")
-        if slots or str(layer.get("class_name", "")).startswith("Quantized"):
+        class_name = str(layer.get("class_name", ""))
+        plain = class_name.removeprefix("Quantized")
+        if slots or (class_name != plain and plain not in UNFOLDED):
             quantizers[layer["name"]] = {slot: _written(entry) for slot, entry in slots.items()}
         if layer.get("width") is not None:
             widths[layer["name"]] = layer["width"]

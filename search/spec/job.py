@@ -32,6 +32,9 @@ from search.spec.schedule import ScheduleSpec, WholeModelSchedule
 from search.spec.spiking import SpikingSpace, XyloModel
 from search.spec.training import Training
 
+#: What becomes of batch normalizations.
+Normalization = Literal["fold", "quantize", "float"]
+
 FILTER_MULTIPLIERS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)  #: of AutoQKeras; 1.0 is the default
 
 UPLOAD_ID: Final = "^[0-9a-f]{16}$"
@@ -252,6 +255,12 @@ class SearchSpec(Frozen):
     )
     target: Literal["generic", "akida", "hls4ml", "xylo"] = Field(
         "generic", description="hardware or compiler whose rules every assignment must satisfy"
+    )
+    normalization: Normalization = Field(
+        "fold",
+        description="batch normalizations. fold: those that can be are folded into the layer before them, whose kernel"
+        " and bias are then quantized as they run on hardware, and the others are quantized; quantize: all are"
+        " quantized; float: all stay float unless `limits` name them, as in AutoQKeras",
     )
     filters: FilterTuning = Field(default_factory=FilterTuning, description="the search of layer widths")
     layers: LayerSelection = Field(

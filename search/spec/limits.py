@@ -27,10 +27,11 @@ FOLLOWS: Final = {
     "recurrent_activation": "activation",
     "state": "activation",
     "linear": "activation",
+    "normalization": "kernel",
 }
 
 #: Fields whose candidates differ from those of the field they follow: they follow its number, not its list.
-_NUMBERS_ONLY: Final = frozenset({"recurrent_activation", "state", "linear"})
+_NUMBERS_ONLY: Final = frozenset({"recurrent_activation", "state", "linear", "normalization"})
 
 #: The third entry of AutoQKeras' lists of four.
 _THIRD: Final = ("pointwise_kernel", "recurrent_kernel")
@@ -67,12 +68,22 @@ class LayerLimits(Frozen):
         None, description="states of recurrent layers; null: a number under `activation`"
     )
 
+    normalization: Limit | None = Field(
+        None,
+        description="scale, mean and shift of normalizations that are not folded; null: a number under `kernel`",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
         if isinstance(value, Mapping | LayerLimits) or value is None:
             return value
         return _named(value)
+
+    @property
+    def says_anything(self) -> bool:
+        """Whether any limit is given."""
+        return any(getattr(self, field) is not None for field in LayerLimits.model_fields)
 
     def limit_of(self, field: str) -> Limit | None:
         """The limit of a field, or of the field that it follows; None if neither is given."""

@@ -80,6 +80,10 @@ class QuantizationSpace(Frozen):
         None, description="recurrent kernels of LSTM, GRU and SimpleRNN; null: as `kernel`"
     )
     embeddings: Candidates | None = Field(None, description="embeddings; null: as `kernel`")
+    normalization: Candidates = Field(
+        default_factory=lambda: _space(NORMALIZATION),
+        description="scale (gamma / deviation), mean and shift of normalizations that are not folded",
+    )
     state: Candidates = Field((), description="states of recurrent layers; empty: states are not quantized")
     functions: dict[str, Candidates] = Field(
         default_factory=dict,
@@ -127,6 +131,12 @@ class QuantizationSpace(Frozen):
 GATES: Final[dict[str, int]] = {
     "quantized_bits(4,0,0,keep_negative=False)": 4,
     "quantized_bits(8,0,0,keep_negative=False)": 8,
+}
+
+#: A power of two scales the grid to the numbers, whose range depends on what the normalization reads.
+NORMALIZATION: Final[dict[str, int]] = {
+    "quantized_bits(4,0,1,alpha='auto_po2')": 4,
+    "quantized_bits(8,0,1,alpha='auto_po2')": 8,
 }
 
 #: quantization_config of the AutoQKeras notebook (google/qkeras, notebook/AutoQKeras.ipynb).

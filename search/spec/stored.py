@@ -20,6 +20,8 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     {
         ("goal", "unquantized"): "reference",
         ("quantizers", "selection"): "autoqkeras",
+        ("normalization",): "float",
+        ("quantizers", "normalization"): (),
     }
 )
 
@@ -51,7 +53,7 @@ def completed(
 def usual_values(field: str, default: Any) -> list[Any]:
     """The values of a field that nobody has set: its default, and the one that an older document is completed to."""
     if not isinstance(default, BaseModel):
-        return [default]
+        return [default, EARLIER.get((field,), default)]
     document = _without_rules(default.model_dump(mode="json"))
     for path, value in EARLIER.items():
         if path[0] == field and len(path) > 1:

@@ -195,9 +195,11 @@ def is_softmax(layer: Layer) -> bool:
 
 
 def _group(field_name: str) -> str:
-    """kernel, bias or activation: what a field of the space or a slot of a layer is a case of."""
+    """kernel, bias, activation or normalization: what a field of the space or a slot of a layer is a case of."""
     if field_name.endswith("kernel") or field_name == "embeddings":
         return "kernel"
+    if field_name == "normalization":
+        return field_name
     return "bias" if field_name.endswith("bias") else "activation"
 
 

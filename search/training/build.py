@@ -10,8 +10,10 @@ import keras
 import numpy as np
 
 from quantization.models.convert import quantize
+from quantization.models.fold import folded_description
 from search.errors import Infeasible
 from search.history import Assignment
+from search.spec.job import SearchSpec
 from search.spec.training import Training
 from search.task import Task
 from search.training.kernel_rescaling import rescale_zero_kernels
@@ -40,6 +42,11 @@ def assemble(assignment: Assignment, architecture: Mapping[str, Any], seed: int)
         raise Infeasible(f"no network can be built: {error}") from error
     rescale_zero_kernels(model)
     return model
+
+
+def trial_description(spec: SearchSpec, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The description that trials of a job are built from. `config`: its float network as Keras writes it."""
+    return folded_description(config) if spec.normalization == "fold" else config
 
 
 def seed_everything(seed: int) -> None:

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
-from quantization.models.convert import caching_weights, read_quantizers
+from quantization.models.convert import caching_weights, plain_description, read_quantizers
+from quantization.models.fold import fold, folded_layers
 from search.data import Dataset
 from search.errors import OutOfMemory
 from search.history import Cost, Execution, Measurement
@@ -22,13 +23,13 @@ from search.process import collect_sometimes, freeze_imports
 from search.scoring.forgiving_factor import factor_of
 from search.spec.cost import options_document
 from search.training.artifacts import save
-from search.training.build import assemble, compile_model, rate_of
+from search.training.build import assemble, compile_model, rate_of, trial_description
 from search.training.epochs import Stopwatch, TrainingRun, train_epochs, untrained_metric
 from search.training.evaluate import evaluate_model
 from search.training.program.cache import ProgramSpec, on_device, program_for
 from search.training.program.program import Program
 from search.training.program.state import ProgramState
-from search.training.request import Reporter, TrainingRequest, UntrainedCheck
+from search.training.request import FLOAT, Reporter, TrainingRequest, UntrainedCheck
 from search.training.warm_start import CALIBRATION_EXAMPLES, adopt_weights, calibrate, is_alike
 
 STEPS: Final = ("build", "compile", "train", "evaluate", "save")
@@ -111,7 +112,8 @@ class _Trial:
         self.model_bytes = 0  #: of its models and their optimizers
         self._plan, self._request, self._epochs = plan, request, epochs
         self._data, self._reporter = data, reporter
-        self._config = architecture(plan.job.model)
+        config = architecture(plan.job.model)
+        self._config = config if request.assignment == FLOAT else trial_description(plan.spec, config)
         self._stopwatch = Stopwatch(STEPS)
         self._weights = ExitStack()  # of trained models, quantized once to be measured and saved
 
@@ -141,9 +143,8 @@ class _Trial:
 
     def _cost_options(self) -> dict[str, Any]:
         """How the trial is priced; with the network of the reference where widths differ from it."""
-        return options_document(
-            self._plan.spec.goal, self._config if self._request.assignment.widths else None
-        )
+        changed = bool(self._request.assignment.widths)
+        return options_document(self._plan.spec.goal, plain_description(self._config) if changed else None)
 
     def _execute(
         self, seed: int, reported_before: int, on_untrained: UntrainedCheck | None
@@ -191,6 +192,8 @@ class _Trial:
         earlier = keras.models.load_model(self._request.start_from)
         if is_alike(earlier, model):
             return program.continued(program.state(model), earlier, earlier.optimizer)
+        if folded_layers(model) and not folded_layers(earlier):
+            earlier = fold(earlier)
         adopt_weights(earlier, model)
         if self._plan.spec.training.start == "calibrated" and not read_quantizers(earlier):
             calibrate(model, self._data.x_train[:CALIBRATION_EXAMPLES])

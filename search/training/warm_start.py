@@ -6,8 +6,8 @@ The quantizers of a trial are fixed by its assignment and never changed. Calibra
 - the scale of a kernel whose output is read by a batch normalization alone: the normalization divides by a factor per
   filter again, so each filter is scaled to where its quantizer, which has a fixed grid, has the least squared error;
 - the moving statistics of batch normalizations, which describe the float network, not the quantized one;
-- biases, from which the mean shift that quantization causes in each channel is subtracted
-  (`quantization.models.calibration`).
+- biases, also of layers with a normalization folded in, from which the mean shift that quantization causes in each
+  channel is subtracted (`quantization.models.calibration`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from costmodel.foldable import UNFOLDED
 from costmodel.network import Network, read_network
 from quantization.graph import input_shape
+from quantization.layers.folded import FoldedLayer
 from quantization.models.calibration import correct_shift, outputs
-from quantization.models.convert import float_model, plain_description, read_quantizers
+from quantization.models.convert import plain_description, read_quantizers, without_quantizers
+from quantization.models.description import build
 from search.training.channel_mapping import NEW, Channels, Slice, slices, spread
 
 Floats = NDArray[Any]
@@ -50,14 +53,18 @@ _PER_CHANNEL: Final = {
 }
 _RECURRENT: Final = {"kernel": {-2: _IN}}
 
-#: Class of a layer -> name of a weight -> axis -> which channels it has.
-_AXES: Final[Mapping[str, Mapping[str, Mapping[int, str]]]] = {
+_PLAIN_AXES: Final[Mapping[str, Mapping[str, Mapping[int, str]]]] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D"), _CONVOLUTION),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _DEPTHWISE),
     **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE),
     **dict.fromkeys(("BatchNormalization", "LayerNormalization", "PReLU"), _PER_CHANNEL),
     **dict.fromkeys(("SimpleRNN", "LSTM", "GRU", "Bidirectional"), _RECURRENT),
+}
+#: Class of a layer -> name of a weight -> axis -> which channels it has.
+_AXES: Final[Mapping[str, Mapping[str, Mapping[int, str]]]] = {
+    **_PLAIN_AXES,
+    **{into: {**_PLAIN_AXES[plain], **_PER_CHANNEL} for into, plain in UNFOLDED.items()},
 }
 
 
@@ -216,7 +223,7 @@ def calibrate(model: keras.Model, x: Any) -> None:
     `x`: a few hundred training examples.
     """
     network = read_network(plain_description(model))
-    exact = float_model(plain_description(model))
+    exact = build(without_quantizers(model))
     adopt_weights(model, exact)
     for layer in model.layers:
         _fit_thresholds(layer)
@@ -311,7 +318,8 @@ def _fit_statistics(model: keras.Model, network: Network, normalization: Any, x:
 
 def _has_output_bias(layer: Any) -> bool:
     """Whether a quantized layer adds a bias to its output with no activation after it."""
-    if not hasattr(layer, "quantizer") or getattr(layer, "bias", None) is None:
+    biased = getattr(layer, "bias", None) is not None or isinstance(layer, FoldedLayer)
+    if not hasattr(layer, "quantizer") or not biased:
         return False
     function = getattr(layer, "activation", None)
     return function in (None, keras.activations.linear) and layer.quantizer("activation") is None

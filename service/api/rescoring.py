@@ -11,6 +11,7 @@ from search.cost.pricing import cost_unit
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.results.rescoring import UnscoredTrial, rescore
+from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
 from service.api.compute import COMPUTES
@@ -61,7 +62,7 @@ def rescore_job(
     spec = SearchSpec.model_validate(job.spec)
     measured = [UnscoredTrial(*trial) for trial in analysis.assignments(session, job_id)]
     try:
-        network = models.network(resolve_model(spec.model, BlobLookup(blobs)))
+        network = trial_network(spec, models.network(resolve_model(spec.model, BlobLookup(blobs))))
     except InvalidSpec as error:
         reason = f"the job's network cannot be priced: {error}"
         raise InvalidRequest([Problem("", reason)]) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, computed_field
 
@@ -40,6 +40,19 @@ class DataView(View):
     preprocessing_reason: str = Field("", description="why: named in the job, or what decided it")
 
 
+class NormalizationView(View):
+    """What becomes of a batch normalization in every trial."""
+
+    layer: str
+    treatment: Literal["folded", "quantized", "float"]
+    into: str | None = Field(None, description="the layer it is folded into")
+    reason: str = Field("", description="why it is not folded, or stays float, where the job says otherwise")
+    reference_pj: float | None = Field(
+        None, description="its energy in the reference; None where it is folded and costs nothing of its own"
+    )
+    cheapest_pj: float | None = Field(None, description="its energy in the cheapest trial; None as above")
+
+
 class ExtremeView(View):
     """The network with the lowest or highest cost. `exact`: proven; otherwise, the best that was found."""
 
@@ -68,6 +81,9 @@ class DryRun(View):
     slots: tuple[CandidatesView, ...]
     widths: tuple[WidthView, ...]
     untouched: tuple[str, ...] = Field(description="layers that are not changed")
+    normalizations: tuple[NormalizationView, ...] = Field(
+        (), description="what becomes of each batch normalization, by `normalization` of the job"
+    )
     cheapest: ExtremeView | None = Field(None, description="the network with the lowest cost")
     most_expensive: ExtremeView | None = Field(None, description="the network with the highest cost")
     estimate: EstimateView | None = Field(None, description="None if no trial of the model was measured yet")

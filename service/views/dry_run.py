@@ -5,10 +5,19 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from search.cost.pricing import cost_unit
+from search.history import Cost
 from search.plan import Plan
 from search.space.extremes import Extreme, extremes
 from search.spec.job import SearchSpec
-from service.schemas.dry_run import CandidatesView, DataView, DryRun, EstimateView, ExtremeView, WidthView
+from service.schemas.dry_run import (
+    CandidatesView,
+    DataView,
+    DryRun,
+    EstimateView,
+    ExtremeView,
+    NormalizationView,
+    WidthView,
+)
 from service.schemas.jobs import CostView
 from service.store import pace
 from service.views.progress import trials_allowed
@@ -38,6 +47,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             for width in plan.choices.widths
         ),
         untouched=_untouched(plan),
+        normalizations=_normalizations(plan, None if ends is None else ends.cheapest.cost),
         cheapest=None if ends is None else _extreme(ends.cheapest),
         most_expensive=None if ends is None else _extreme(ends.most_expensive),
         estimate=_estimate(session, spec, trials_allowed(spec.budget.trials, size), workers),
@@ -52,6 +62,27 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         ),
         warnings=tuple(plan.warnings),
     )
+
+
+def _normalizations(plan: Plan, cheapest: Cost | None) -> tuple[NormalizationView, ...]:
+    """What becomes of each batch normalization, and what it costs."""
+    reference = _included(plan.reference)
+    trial = {} if cheapest is None else _included(cheapest)
+    return tuple(
+        NormalizationView(
+            layer=choice.layer,
+            treatment=choice.treatment,
+            into=choice.into,
+            reason=choice.reason,
+            reference_pj=reference.get(choice.layer),
+            cheapest_pj=trial.get(choice.layer),
+        )
+        for choice in plan.choices.normalizations
+    )
+
+
+def _included(cost: Cost) -> dict[str, float]:
+    return {layer.name: layer.included_pj for layer in cost.layers}
 
 
 def _settings(plan: Plan) -> tuple[CandidatesView, ...]:

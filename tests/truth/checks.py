@@ -21,6 +21,7 @@ from search.spec.cost import CostSpec, goal_options, options_document
 from search.spec.goals import EnergyGoal
 from search.spec.job import SearchSpec
 from search.training.artifacts import quantizer_document
+from search.training.build import trial_description
 from tests.truth.networks import Drawn, random_assignment, random_job
 
 
@@ -34,7 +35,8 @@ def prices_of_built_models(number: int) -> list[str]:
 def price_differences(job: Drawn, assignment: Assignment) -> list[str]:
     """The job's price of an assignment beside those of the built model, and of the file that is written of it."""
     expected = Pricer(job.spec.goal, job.network).price(assignment)
-    model = quantize(architecture(job.spec.model), assignment.quantizers, assignment.widths)  # type: ignore[arg-type]
+    config = trial_description(job.spec, architecture(job.spec.model))  # type: ignore[arg-type]
+    model = quantize(config, assignment.quantizers, assignment.widths)
     prices = {"built model": model_price(model, job.spec), "quantizers.json": file_price(model, job.spec)}
     return [
         f"{job.spec.goal.kind}: {name} {part} {value!r}, job {_part(expected, part)!r}"

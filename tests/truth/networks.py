@@ -18,6 +18,7 @@ from costmodel.network import Network
 from search.history import Assignment
 from search.networks.architecture import network
 from search.space.choices import Choices, choices
+from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from tests.search.nets import functional, layer
 
@@ -228,6 +229,7 @@ def random_spec(seed: int, **fields: Any) -> SearchSpec:
         "model": {"kind": "architecture", "config": config},
         "limits": {"by_class": {name: draw.choice((4, 8, 16)) for name in sorted(limited)}},
         "goal": random_goal(draw),
+        "normalization": draw.choice(("fold", "fold", "quantize", "float")),
         **fields,
     }
     return SearchSpec.model_validate(document)
@@ -258,7 +260,7 @@ def random_assignment(space: Choices, draw: random.Random) -> Assignment:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A random job: its specification, its network and its space."""
+    """A random job: its specification, the network of its trials and its space."""
 
     spec: SearchSpec
     network: Network
@@ -269,4 +271,4 @@ def random_job(seed: int, **fields: Any) -> Drawn:
     """A job on a random network, with what its plan would contain, but for data; `fields` as in `random_spec`."""
     spec = random_spec(seed, **fields)
     plain = network(spec.model)  # type: ignore[arg-type]
-    return Drawn(spec, plain, choices(spec, plain))
+    return Drawn(spec, trial_network(spec, plain), choices(spec, plain))

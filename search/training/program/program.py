@@ -45,6 +45,7 @@ from search.training.program.variables import (
     flat_values,
     flatten,
     model_variables,
+    moved_on,
     per_weight,
     quantizer_seeds,
 )
@@ -58,9 +59,6 @@ _EVALUATED_EXAMPLES: Final = (1024, 8192)
 
 #: Every layer learns at the same rate.
 _EQUAL_RATES: Final[Mapping[str, float]] = MappingProxyType({})
-
-#: More random draws than one quantizer or layer makes in a step.
-_DRAWS_PER_STEP: Final = 128
 
 
 class _ModelCall(NamedTuple):
@@ -154,7 +152,7 @@ class Program:
     def continued(self, state: ProgramState, model: keras.Model, optimizer: Any) -> ProgramState:
         """A new state, with the numbers of a model trained earlier and of its optimizer.
 
-        Keras saves no random states: they are those of the new state, moved on to where no earlier step has drawn.
+        Keras saves no random states, nor does `store` write counts of steps: they are moved on from the new state's.
         """
         variables = model_variables(model)
         steps = int(optimizer.iterations)
@@ -165,10 +163,7 @@ class Program:
             scalar=state.scalar if scalar is None else getattr(optimizer, scalar).value * 1,
             steps=ops.convert_to_tensor(np.int32(steps)),
             statistics=flat_values(variables.statistics),
-            integers=tuple(
-                seed + ops.convert_to_tensor(np.array([0, _DRAWS_PER_STEP * steps]), seed.dtype)
-                for seed in state.integers
-            ),
+            integers=tuple(moved_on(integers, steps) for integers in state.integers),
         )
 
     def _integers_of(self, model: keras.Model) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +12,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 Tensor = Any
+
+#: More random draws than one quantizer or layer makes in a step.
+_DRAWS_PER_STEP: Final = 128
 
 
 class ModelVariables(NamedTuple):
@@ -130,6 +133,13 @@ def quantizer_seeds(model: keras.Model) -> list[Any]:
         for _, quantizer in getattr(layer, "_slot_quantizers", ())
         if quantizer.seed_generator is not None
     ]
+
+
+def moved_on(state: Tensor, steps: int) -> Tensor:
+    """A random state where no earlier step has drawn; a count of steps, moved on by as many."""
+    return state + ops.convert_to_tensor(
+        [0, _DRAWS_PER_STEP * steps] if len(state.shape) else steps, state.dtype
+    )
 
 
 def assign(variables: Sequence[Any], flat: Tensor) -> None:

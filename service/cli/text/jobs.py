@@ -111,7 +111,8 @@ def dry_run(answer: DryRun) -> RenderableType:
     """What a job would search."""
     warnings = [Text(f"warning: {warning}", style="yellow") for warning in answer.warnings]
     summary = [Text(line) for line in _summary(answer)]
-    return Group(*summary, *warnings, _choices(answer), _reference_energies(answer))
+    tables = [_choices(answer), *([_normalizations(answer)] if answer.normalizations else [])]
+    return Group(*summary, *warnings, *tables, _reference_energies(answer))
 
 
 def _summary(answer: DryRun) -> list[str]:
@@ -139,6 +140,16 @@ def _choices(answer: DryRun) -> Table:
         candidates.append((width.name, width.layers, multipliers))
     for name, layers, labels in candidates:
         table.add_row(Text(name), Text(", ".join(layers)), str(len(labels)), Text(", ".join(labels)))
+    return table
+
+
+def _normalizations(answer: DryRun) -> Table:
+    table = new_table("normalization", "in trials", ">reference", ">cheapest", "why")
+    table.title = "Batch normalizations, with their energy (pJ)"
+    for entry in answer.normalizations:
+        becomes = f"folded into {entry.into}" if entry.into else entry.treatment
+        costs = ("" if cost is None else f"{cost:,.0f}" for cost in (entry.reference_pj, entry.cheapest_pj))
+        table.add_row(Text(entry.layer), Text(becomes), *costs, Text(entry.reason))
     return table
 
 

@@ -145,8 +145,8 @@ def test_an_index_beyond_the_model_is_an_error() -> None:
     assert "/layers/indexes/0" in problems({"by_class": {"Conv2D": [4]}}, layers={"indexes": [99]})
 
 
-def test_batch_normalization_is_converted_without_a_choice() -> None:
-    job_space = choices(spec({"by_class": {"BatchNormalization": []}}), mnist())
+def test_a_batch_normalization_that_stays_float_is_converted_without_a_choice() -> None:
+    job_space = choices(spec({"by_class": {"BatchNormalization": []}}, normalization="float"), mnist())
     assert job_space.dimensions() == {}
     assert job_space.assignment({}).quantizers == {f"bn_{index}": {} for index in range(5)}
 
@@ -209,9 +209,8 @@ def test_a_layer_that_feeds_a_reshape_keeps_its_width() -> None:
 
 
 def test_the_notebook_s_limits_give_the_notebook_s_choices_on_its_mnist_net() -> None:
-    job_space = choices(
-        spec({"by_class": NOTEBOOK}, filters={"by": "layer", "exceptions": ["^dense"]}), mnist()
-    )
+    filters = {"by": "layer", "exceptions": ["^dense"]}
+    job_space = choices(spec({"by_class": NOTEBOOK}, filters=filters, normalization="float"), mnist())
     dimensions = job_space.dimensions()
     assert len(dimensions["conv2d_0.kernel"]) == 7
     assert len(dimensions["dense.kernel"]) == 7

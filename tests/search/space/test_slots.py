@@ -63,8 +63,8 @@ def test_the_search_knows_the_slots_that_the_layer_has(class_name: str) -> None:
     layer = quantize(model, {"x": {}}).get_layer("x")
     assert isinstance(layer, QUANTIZED_LAYERS[class_name])
     searched = {slot for slot, _ in searched_slots(read_network(model.get_config()).layer("x"))}
-    # a layer can also quantize its linear output and BatchNormalization's parameters; a search does not choose them
-    beyond = {"gamma", "beta", "mean", "variance", "inverse"}
+    # a layer can also quantize its linear output, and BatchNormalization gamma and variance; a search chooses `inverse`
+    beyond = {"gamma", "variance"}
     if class_name == "MultiHeadAttention":
         beyond = {"kernel", "bias", "activation"}  # what all projections share, and the output
     linear = model.get_layer("x").get_config().get("activation") == "linear"

@@ -17,7 +17,7 @@ from search.networks import architecture as models
 from search.plan import Plan
 from search.spec.training import Training
 from search.task import Output, classification
-from search.training.build import OPTIMIZERS, assemble, compile_model
+from search.training.build import OPTIMIZERS, assemble, compile_model, trial_description
 from tests.quantization import as_network
 from tests.search.searches import Search
 
@@ -28,7 +28,7 @@ def assignments(plan: Plan, count: int) -> list[Assignment]:
 
 
 def assembled(plan: Plan, assignment: Assignment, seed: int = 0) -> keras.Model:
-    return assemble(assignment, models.architecture(plan.spec.model), seed)
+    return assemble(assignment, trial_description(plan.spec, models.architecture(plan.spec.model)), seed)
 
 
 @pytest.fixture

@@ -332,7 +332,8 @@ def with_nan(data: Dataset, part: str) -> Dataset:
 def test_numbers_that_are_not_finite_end_a_trial_at_once(
     small_plan: Plan, digits: Dataset, tmp_path: Path, part: str, where: str
 ) -> None:
-    float_plan = plan(small_spec(limits={"by_class": {"BatchNormalization": []}}), Path())
+    limits = {"by_class": {"BatchNormalization": []}}
+    float_plan = plan(small_spec(limits=limits, normalization="float"), Path())
     with pytest.raises(Diverged, match=where):
         run(float_plan, with_nan(digits, part), tmp_path)
 
