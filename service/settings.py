@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     )
 
     api_key: str = Field("", repr=False, description="API key that the command line sends")
+    trusted_proxies: str = Field(
+        "127.0.0.1",
+        description="addresses or networks of proxies whose X-Forwarded-For and -Proto count, separated by commas; the"
+        " address that wrong keys are counted by, and the scheme, are those of the connection otherwise",
+    )
     key_cache: Duration = Field(
         timedelta(seconds=10),
         description="how long a verified key is cached, and so how late a revocation may take effect",

@@ -27,8 +27,8 @@ from service.store.session import Database
 from service.store.tenancy import LOCAL
 from service.store.upload_parts import UploadParts
 
-#: The cookie with the key of the dashboard's user.
-COOKIE: Final = "fewbits_key"
+#: The cookie with the session of the dashboard's user.
+COOKIE: Final = "fewbits_session"
 
 _BEARER: Final = HTTPBearer(
     auto_error=False,
@@ -59,11 +59,12 @@ async def _caller(
 
 
 def credentials_of(request: Request, key: str | None) -> Credentials:
-    """What identifies the request: the key it sends, or that of the page's cookie."""
+    """What identifies the request: the key it sends, or the session in the page's cookie."""
     return Credentials(
-        key=key if key is not None else request.cookies.get(COOKIE),
+        key=key,
         address=request.client.host if request.client else "",
         is_forwarded="forwarded" in request.headers or "x-forwarded-for" in request.headers,
+        session_id=request.cookies.get(COOKIE),
     )
 
 

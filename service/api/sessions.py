@@ -1,4 +1,4 @@
-"""The caller's tenant and quotas; the dashboard's session, a cookie with the user's key that scripts cannot read."""
+"""The caller's tenant and quotas; the dashboard's session, whose id is in a cookie that scripts cannot read."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from search.errors import Problem
 from service.api.deps import COOKIE, READS, BodyDep, CallerDep, SettingsDep, WholeDatabaseDep, credentials_of
 from service.api.responses import problem_responses
+from service.auth.sessions import LIFETIME
 from service.errors import InvalidRequest
 from service.json_document import parse_json
 from service.schemas.jobs import QuotaView, SessionView
@@ -16,7 +17,6 @@ from service.store import quotas
 
 router = APIRouter(prefix="/v1/session", tags=["session"])
 
-_MAX_AGE_S: Final = 12 * 3600
 _BODY: Final = {
     "requestBody": {
         "required": True,
@@ -64,19 +64,29 @@ async def _key(body: BodyDep) -> str:
 
 @router.post("", status_code=204, openapi_extra=_BODY, responses=_REFUSED)
 async def open_session(request: Request, response: Response, key: Annotated[str, Depends(_key)]) -> None:
-    """Store the key in a cookie of this browser for twelve hours. Other clients send the key itself."""
-    await request.app.state.authenticator.identify(credentials_of(request, key))
-    response.set_cookie(
-        COOKIE,
-        key,
-        max_age=_MAX_AGE_S,
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+    """Log this browser in for twelve hours: a cookie that no script can read. Other clients send the key itself."""
+    session_id = await request.app.state.authenticator.open_session(credentials_of(request, key))
+    if session_id is not None:
+        response.set_cookie(
+            COOKIE,
+            session_id,
+            max_age=int(LIFETIME.total_seconds()),
+            httponly=True,
+            samesite="strict",
+            secure=_is_over_tls(request),
+        )
 
 
 @router.delete("", status_code=204)
 async def close_session(request: Request, response: Response) -> None:
-    """Delete the cookie."""
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+    """Log this browser out: its session ends, also for whoever has copied the cookie."""
+    session_id = request.cookies.get(COOKIE)
+    if session_id is not None:
+        await request.app.state.authenticator.close_session(session_id)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=_is_over_tls(request))
+
+
+def _is_over_tls(request: Request) -> bool:
+    """Whether the browser uses TLS, as the connection or any proxy says: who lies only locks out itself."""
+    forwarded = f"{request.headers.get('x-forwarded-proto', '')} {request.headers.get('forwarded', '')}"
+    return request.url.scheme == "https" or "https" in forwarded.lower()

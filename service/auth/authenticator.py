@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import Final
 from cachetools import LRUCache
 from fastapi.concurrency import run_in_threadpool
 
-from service.auth import keys, tokens
+from service.auth import keys, sessions, tokens
 from service.auth.buckets import Buckets, LocalBuckets, RateState
 from service.auth.scopes import OWNER, Caller, KeyScope
 from service.auth.tokens import Token
@@ -42,11 +43,12 @@ class _Verification:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What identifies a request: its key, the address it comes from, and whether a proxy forwarded it."""
+    """What identifies a request: its key or its browser's session, its address, and whether a proxy forwarded it."""
 
     key: str | None
     address: str
     is_forwarded: bool = False
+    session_id: str | None = None
 
 
 class Authenticator:
@@ -73,6 +75,10 @@ class Authenticator:
 
     async def identify(self, credentials: Credentials) -> Caller:
         """The caller; Unauthorized if there is no key, or it is unknown, expired or revoked."""
+        if credentials.key is None and credentials.session_id is not None:
+            caller = await self._of_session(credentials.session_id)
+            if caller is not None:
+                return caller
         if credentials.key is None:
             await self._require_keyless(credentials)
             return OWNER
@@ -93,6 +99,44 @@ class Authenticator:
         if isinstance(self._buckets, LocalBuckets):  # a few microseconds: a thread would cost more
             return self._buckets.consume(caller.key_id, limit)
         return await run_in_threadpool(self._buckets.consume, caller.key_id, limit)
+
+    async def open_session(self, credentials: Credentials) -> str | None:
+        """The id of a new session of the request's key; None where no key is needed. Raises as `identify` does."""
+        caller = await self.identify(credentials)
+        return None if caller.key_id is None else await run_in_threadpool(self._open_session, caller.key_id)
+
+    async def close_session(self, session_id: str) -> None:
+        """End a session. Other processes notice after the time for which they cache keys."""
+        with self._lock:
+            self._verified.pop(_digest(session_id), None)
+        await run_in_threadpool(self._close_session, session_id)
+
+    async def _of_session(self, session_id: str) -> Caller | None:
+        with self._lock:
+            verification = self._verified.get(_digest(session_id))
+        if verification is None or verification.until <= self._clock():
+            verification = await run_in_threadpool(self._verify_session, session_id)
+        expires_at = verification.expires_at
+        return None if expires_at is not None and expires_at <= now() else verification.caller
+
+    def _open_session(self, key_id: str) -> str:
+        with self._database.transaction() as session:
+            return sessions.open_session(session, key_id)
+
+    def _close_session(self, session_id: str) -> None:
+        with self._database.transaction() as session:
+            sessions.close_session(session, session_id)
+
+    def _verify_session(self, session_id: str) -> _Verification:
+        until = self._clock() + self._settings.key_cache.total_seconds()
+        with self._database.reading() as session:
+            row = sessions.key_of(session, session_id)
+        if row is None or not keys.is_valid(row, now()):
+            return _Verification(None, None, until)  # not cached: guesses would fill the cache
+        verification = _Verification(Caller(row.tenant, KeyScope(row.scope), row.id), row.expires_at, until)
+        with self._lock:
+            self._verified[_digest(session_id)] = verification
+        return verification
 
     async def _require_keyless(self, credentials: Credentials) -> None:
         if not self._settings.is_on_loopback:
@@ -157,3 +201,8 @@ class Authenticator:
             with self._database.transaction() as session:
                 keys.record_use(session, row.id)
         return _Verification(Caller(row.tenant, KeyScope(row.scope), row.id), row.expires_at, until)
+
+
+def _digest(session_id: str) -> bytes:
+    """Under which a session is cached, beside keys: never that of a token."""
+    return hashlib.sha256(b"session " + session_id.encode()).digest()

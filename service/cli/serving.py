@@ -58,6 +58,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
         server_header=False,
         timeout_graceful_shutdown=5,
         limit_concurrency=settings.max_connections,
+        forwarded_allow_ips=settings.trusted_proxies,
         http=LimitedConnection,
     )
     listener = _listen(config)

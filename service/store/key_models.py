@@ -38,3 +38,14 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     replaced_by: Mapped[str | None]  #: id of the key it was rotated into
     last_used_at: Mapped[datetime | None]  #: to about a minute
+
+
+class BrowserSession(Base):
+    """A login of the dashboard's user. It ends with its key, at logout, or after hours."""
+
+    __tablename__ = "sessions"
+
+    id_hash: Mapped[str] = mapped_column(primary_key=True)  #: SHA-256 of the id in the cookie
+    key_id: Mapped[str] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

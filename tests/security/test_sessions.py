@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from service.auth import keys
+from service.auth import keys, sessions
 from service.auth.keys import TenantLimits
+from service.store.key_models import BrowserSession
+from service.store.models import now
 from tests.security.conftest import Keys
 from tests.service.conftest import URL
 from tests.service.filled import Filled
@@ -24,6 +28,41 @@ def test_a_session_keeps_the_key_out_of_scripts_and_other_sites(http: TestClient
     assert http.get("/v1/jobs").status_code == 200
     assert http.delete("/v1/session").status_code == 204
     assert http.get("/v1/jobs").status_code == 401
+
+
+def test_the_cookie_is_not_the_key_and_worth_nothing_after_logout(http: TestClient, api_keys: Keys) -> None:
+    key = api_keys.by_name["read"]
+    http.post("/v1/session", json={"key": key})
+    copied = dict(http.cookies)
+    assert key not in " ".join(copied.values())
+    http.delete("/v1/session")
+    http.cookies.update(copied)
+    assert http.get("/v1/jobs").status_code == 401
+
+
+def test_a_session_ends_with_its_key_and_after_its_time(
+    app: FastAPI, api_keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = api_keys.by_name["read"]
+    with app.state.database.transaction() as session:
+        row = sessions.open_session(session, key.split("_")[1])
+        assert sessions.key_of(session, row) is not None
+        monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LIFETIME)
+        assert sessions.key_of(session, row) is None
+        other = sessions.open_session(session, key.split("_")[1])
+        assert session.scalar(select(func.count()).select_from(BrowserSession)) == 1, "the old one is deleted"
+        keys.revoke(session, key.split("_")[1])
+    assert asyncio.run(app.state.authenticator._of_session(other)) is None
+
+
+@pytest.mark.parametrize(
+    "headers", [{"x-forwarded-proto": "https"}, {"forwarded": "for=192.0.2.1;proto=https"}]
+)
+def test_behind_any_proxy_with_tls_the_cookie_is_for_https_only(
+    http: TestClient, api_keys: Keys, headers: dict[str, str]
+) -> None:
+    answer = http.post("/v1/session", json={"key": api_keys.by_name["read"]}, headers=headers)
+    assert "secure" in answer.headers["set-cookie"].lower()
 
 
 def test_over_https_the_cookie_is_for_https_only(http: TestClient, api_keys: Keys) -> None:
