@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from costmodel.network import Network
 from search.data.describe import DataInfo, data_file, pointer
 from search.data.files import DataFault, read_headers, stored_names
-from search.data.load import StoredData, read_stored, split
+from search.data.load import Parts, StoredData, read_stored, split
 from search.data.reading import input_reading
 from search.data.stored_parts import names_of, read_labels, stored_parts
 from search.errors import InvalidSpec, Problem
@@ -58,7 +59,7 @@ def _key(data: ResolvedData, data_dir: Path, seed: int, network: Network, task: 
     return data.model_dump_json(), stamp, seed, repr(task), repr(info), *tokens
 
 
-@cached(LRUCache[_Key, tuple[str, ...]](64), key=_key)
+@cached(LRUCache[_Key, tuple[str, ...]](64), key=_key, lock=Lock())
 def _examined(
     data: ResolvedData, data_dir: Path, seed: int, network: Network, task: Task, info: DataInfo
 ) -> tuple[str, ...]:
@@ -67,17 +68,19 @@ def _examined(
         path = data_file(data, data_dir)
         warnings += _unread(data, path, task.heads)
         if _is_large(path):
+            alone = _labels_alone(data, path, task.heads)
             return (
                 *warnings,
-                *_of_labels(data, _labels_alone(data, path, task.heads), seed, task.heads),
+                *_of_labels(split(data, alone, seed), alone, task.heads),
                 "the examples are too many to look for constant features, examples of the test part in the training"
                 " part, and numbers that are not finite: a worker refuses the latter",
             )
     stored = read_stored(data, data_dir, seed, task.heads)
-    warnings += _of_labels(data, stored, seed, task.heads)
+    parts = split(data, stored, seed)
+    warnings += _of_labels(parts, stored, task.heads)
     _check_tokens(network, stored, info)
     if info.preprocessing.method == "standard":
-        warnings += _constant(split(data, stored, seed).x_train, info)
+        warnings += _constant(parts.x_train, info)
     if isinstance(data, NpzData | DataFile):
         warnings += _repeated(stored.x_train, stored.x_test)
     return tuple(warnings)
@@ -131,10 +134,9 @@ def _labels_alone(data: MnistData | NpzData | DataFile, path: Path, heads: Seque
     return StoredData(*arrays["train"], *arrays["test"], None, *arrays.get("validation", (None, ())))
 
 
-def _of_labels(data: ResolvedData, stored: StoredData, seed: int, heads: Sequence[Head]) -> list[str]:
+def _of_labels(parts: Parts, stored: StoredData, heads: Sequence[Head]) -> list[str]:
     """Classes that a part of the data lacks, by output."""
     warnings: list[str] = []
-    parts = split(data, stored, seed)
     outputs = zip(parts.y_train, parts.y_validation, stored.y_test, strict=True)
     for head, labels in zip(heads, outputs, strict=False):  # no labels where inputs are the targets
         if head.labels != "classes":
@@ -203,16 +205,32 @@ def _constant(training: NDArray[Any], info: DataInfo) -> list[str]:
 def _repeated(x_train: NDArray[Any], x_test: NDArray[Any]) -> list[str]:
     """Test examples that also are training or validation examples, unless examples repeat anyway."""
     common = np.result_type(x_train, x_test)
-    train = {row.tobytes() for row in np.ascontiguousarray(x_train, common)}
-    if len(train) < _MOSTLY_DISTINCT * len(x_train):
+    train, test = np.sort(_hashes(x_train.astype(common))), _hashes(x_test.astype(common))
+    if 1 + np.count_nonzero(np.diff(train)) < _MOSTLY_DISTINCT * len(train):
         return []
-    count = sum(row.tobytes() in train for row in np.ascontiguousarray(x_test, common))
+    nearest = train[np.minimum(np.searchsorted(train, test), len(train) - 1)]
+    count = int(np.count_nonzero(nearest == test))
     if not count:
         return []
     return [
         f"{count} of {len(x_test)} test examples {'is' if count == 1 else 'are'} also in x_train: the test metric will"
         " be too good"
     ]
+
+
+def _hashes(examples: NDArray[Any]) -> NDArray[np.uint64]:
+    """A number for each example, equal for equal ones and, up to a chance of about 1e-7 in a million, only for them."""
+    raw = np.ascontiguousarray(examples).reshape(len(examples), -1).view(np.uint8)
+    padded = np.zeros((len(raw), -(-raw.shape[1] // 8) * 8), np.uint8)
+    padded[:, : raw.shape[1]] = raw
+    words = padded.view(np.uint64)
+    words ^= words >> np.uint64(33)  # whole numbers as floats differ in their high bits alone
+    words *= np.uint64(0xFF51AFD7ED558CCD)
+    words ^= words >> np.uint64(29)
+    factors = np.random.default_rng(0).integers(0, 2**64, words.shape[1], np.uint64, endpoint=False)
+    words *= factors | np.uint64(1)
+    words ^= words >> np.uint64(32)
+    return np.asarray(words.sum(axis=1, dtype=np.uint64))
 
 
 def _listed(items: Iterable[object], word: str = "and") -> str:

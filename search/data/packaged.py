@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,14 @@ from numpy.typing import NDArray
 from search.data.files import DataFault
 
 
+@cache
 def sklearn_table(
     file: Path, what: str, *, delimiter: str | None = None, dtype: Any = np.float64
 ) -> NDArray[Any]:
-    """The numbers of a gzipped text file. Raises `DataFault` where scikit-learn is not installed."""
+    """The numbers of a gzipped text file; read once per process, and read-only.
+
+    Raises `DataFault` where scikit-learn is not installed.
+    """
     package = find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
         raise DataFault(
@@ -25,6 +30,8 @@ def sklearn_table(
     path = Path(package.submodule_search_locations[0]) / file
     try:
         with gzip.open(path, "rt") as stream:
-            return np.loadtxt(stream, delimiter=delimiter, dtype=dtype)
+            table: NDArray[Any] = np.loadtxt(stream, delimiter=delimiter, dtype=dtype)
     except (OSError, ValueError, EOFError) as error:
         raise DataFault(f"scikit-learn's {what} cannot be read; reinstall scikit-learn") from error
+    table.setflags(write=False)
+    return table
