@@ -166,10 +166,10 @@ def _model(name: str) -> _ModelArgument:
     return _ModelArgument({"kind": "architecture", "config": document})
 
 
-def _architecture(path: Path) -> Any:
+def _architecture(path: Path) -> dict[str, Any]:
     """The network of a model file; nothing in it is executed."""
     try:
-        return read_architecture(path)[0]
+        return read_architecture(path)[0].document
     except (UploadFault, OSError) as error:
         raise Unusable(f"{path}: {error}") from None
 
