@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from costmodel.data_type import DataType, NumberFormat
+from costmodel.gates import LogicGate
 from costmodel.layer import Layer
 from costmodel.propagation import (
     FIXED8,
-    LogicGate,
     accumulate,
     merge_add,
     merge_multiply,
@@ -30,7 +30,7 @@ def pool_max(typed: TypedLayer) -> LayerWork:
 def pool_average(typed: TypedLayer) -> LayerWork:
     """A sum, and a multiplication by 1/n unless n is a power of two: then the point moves."""
     lowering, x = typed.lowering, typed.inputs[0]
-    total = accumulate(x, lowering.terms)
+    total = typed.computed(accumulate(x, lowering.terms))
     if typed.mode is Mode.REFERENCE:
         total = typed.accumulator
     operations = [Operation("accumulate", lowering.elements, adder(total))]
@@ -43,7 +43,7 @@ def pool_average(typed: TypedLayer) -> LayerWork:
         average = typed.parameter_type("average")
         gate, product = multiply(total, average, typed.qtools)
         operations.append(Operation("scale", scalings, gate))
-        mean = product
+        mean = typed.computed(product)
         types |= {"average": average, "pool_avg_multiplier": product}
     return layer_work(typed, operations, typed.parameterless_output(mean), lowering.elements, **types)
 
@@ -153,9 +153,11 @@ def merge(typed: TypedLayer) -> LayerWork:
 def _merged(typed: TypedLayer, name: str) -> tuple[LogicGate, DataType]:
     types = typed.inputs
     if name == "Multiply":
-        return merge_multiply(types, typed.qtools)
+        gate, product = merge_multiply(types, typed.qtools)
+        return gate, typed.computed(product)
     if name in ("Add", "Subtract"):
         result = merge_subtract(types) if name == "Subtract" else merge_add(types, typed.qtools)
+        result = typed.computed(result)
         return adder(result), result
     result = merge_same(types, typed.qtools)
     return adder(result, {"Average": 1, "Concatenate": 0}.get(name, 0.2)), result

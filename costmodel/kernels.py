@@ -30,9 +30,9 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     bias = typed.parameter_type("bias") if biased else None
     if biased and bias is not None:
         if _has_bias_of_sums(typed):
-            bias, total = total, widen(total)
+            bias, total = total, typed.computed(widen(total))
         else:
-            total = add(total, bias, typed.qtools)
+            total = typed.computed(add(total, bias, typed.qtools))
         types["bias"] = bias
     over = typed.overwritten
     product, total = over or product, over or total
@@ -78,10 +78,10 @@ def separable(typed: TypedLayer) -> LayerWork:
     types = {"weight": depthwise, "pointwise_weight": pointwise, "multiplier": product1, "middle": middle}
     if any(parameter.slot == "bias" for parameter in lowering.parameters):
         if _has_bias_of_sums(typed):
-            types["bias"], total = total, widen(total)
+            types["bias"], total = total, typed.computed(widen(total))
         else:
             types["bias"] = typed.parameter_type("bias")
-            total = add(total, types["bias"])
+            total = typed.computed(add(total, types["bias"]))
     total = typed.overwritten or total
     operations = (
         Operation("depthwise multiply", extra["depthwise_macs"], gate1),

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from costmodel.data_type import DataType
 from costmodel.errors import InvalidTypes
+from costmodel.gates import LogicGate
 from costmodel.lowering import Parameter, stored_parameters
-from costmodel.propagation import FIXED8, LogicGate, accumulate, add, deviation, divide, multiply
+from costmodel.powers_of_two import deviation
+from costmodel.propagation import FIXED8, accumulate, add, divide, multiply
 from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work
 
 
@@ -25,12 +27,12 @@ def batch_norm(typed: TypedLayer) -> LayerWork:
         )
     except ValueError as error:
         raise InvalidTypes(typed.layer.name, f"variance: {error}") from error
-    types["divider"] = result = quotient
+    types["divider"] = result = quotient = typed.computed(quotient)
     if scale:
         gates["multiplier"], result = multiply(quotient, x, qtools)
-        types["multiplier"] = result
+        types["multiplier"] = result = typed.computed(result)
     if center:
-        types["accumulator"] = result = add(result, types["beta"], qtools)
+        types["accumulator"] = result = typed.computed(add(result, types["beta"], qtools))
         gates["accumulator"] = adder(result)
     over = typed.overwritten
     if over is not None:
@@ -57,7 +59,7 @@ def _by_inverse(typed: TypedLayer) -> LayerWork:
     _, shift = multiply(types["inverse"], types["mean"])
     if "beta" in types:
         shift = add(shift, types["beta"])
-    total = add(scaled, shift)
+    total = typed.computed(add(scaled, shift))
     gates = {"multiplier": gate, "accumulator": adder(total)}
     operations = (
         Operation("scale", lowering.elements, gate),
@@ -90,7 +92,7 @@ def layer_norm(typed: TypedLayer) -> LayerWork:
     lowering, x = typed.lowering, typed.inputs[0]
     total, rows = lowering.elements, lowering.extra["rows"]
     square, squared = multiply(x, x)
-    summed, variance = accumulate(x, lowering.terms), accumulate(squared, lowering.terms)
+    summed, variance = (typed.computed(accumulate(t, lowering.terms)) for t in (x, squared))
     scaled = typed.output(typed.internal)
     by_scale, _ = multiply(x, scaled)
     operations = [

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
 from costmodel.data_type import DataType, NumberFormat
+from costmodel.gates import LogicGate
+from costmodel.powers_of_two import (
+    as_fixed,
+    product_of_powers,
+    quotient,
+    quotient_of_powers,
+    shifted,
+    shifter,
+)
 
 FIXED8: Final = DataType(NumberFormat.FIXED, 8, 0)
 FLOAT32: Final = DataType(NumberFormat.FLOAT, 32, -1)
@@ -36,20 +45,6 @@ def reference_type(name: str) -> DataType:
     if data_type is None:
         raise ValueError(f"{str(name)[:40]!r} is not a type; allowed: {', '.join(REFERENCE_TYPES)}")
     return data_type
-
-
-@dataclass(frozen=True, slots=True)
-class LogicGate:
-    """The circuit of one operation: energy = factor * price of `op` at `bits`.
-
-    `op`: mul, add, mux, shifter, xor, and. `bits` may be fractional: it scales the price, nothing is that wide.
-    `float_bits`: width of floating-point arithmetic, 0 for integers.
-    """
-
-    op: str
-    factor: float
-    bits: float
-    float_bits: int = 0
 
 
 @lru_cache(maxsize=65536)
@@ -114,9 +109,12 @@ def _product_format(weight: DataType, x: DataType) -> NumberFormat:
     return NumberFormat.POWER_OF_TWO if NumberFormat.POWER_OF_TWO in formats else NumberFormat.TERNARY
 
 
-def _bound(weight: DataType, x: DataType) -> float | None:
-    """The bound a product inherits from its one power-of-two operand."""
-    return weight.max_value if weight.format is NumberFormat.POWER_OF_TWO else x.max_value
+def _as_power(result: DataType, weight: DataType, x: DataType) -> DataType:
+    """A product with the bound and the exponents of its one power-of-two operand; others unchanged."""
+    if result.format is not NumberFormat.POWER_OF_TWO:
+        return result
+    power = weight if weight.format is NumberFormat.POWER_OF_TWO else x
+    return replace(result, max_value=power.max_value, exponents=power.exponents)
 
 
 def _and(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataType]:
@@ -127,8 +125,7 @@ def _and(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataTy
     # QTools knows a {0, 1} weight by its name, and takes a Bernoulli one for an ordinary operand.
     masks = weight.format is NumberFormat.BINARY_01 and not (qtools and weight.stochastic)
     integer = x.int_bits if masks else weight.int_bits
-    bound = _bound(weight, x) if result is NumberFormat.POWER_OF_TWO else None
-    return LogicGate("and", 0.1, bits), DataType(result, bits, integer, signed, bound)
+    return LogicGate("and", 0.1, bits), _as_power(DataType(result, bits, integer, signed), weight, x)
 
 
 def _mux(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataType]:
@@ -138,64 +135,17 @@ def _mux(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataTy
     if qtools and selector is not weight and selector.stochastic:
         two_way = False  # QTools compares the input's name with "binary" only
     result = _product_format(weight, x)
-    power = result is NumberFormat.POWER_OF_TWO
-    bound = _bound(weight, x) if power else None
-    product = DataType(result, bits, bits if power else value.int_bits, weight.signed or x.signed, bound)
+    integer = bits if result is NumberFormat.POWER_OF_TWO else value.int_bits
+    product = _as_power(DataType(result, bits, integer, weight.signed or x.signed), weight, x)
     return LogicGate("mux", 0.3 if two_way else 0.6, value.bits), product
 
 
 def _shift_or_add(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataType]:
-    signed = weight.signed or x.signed
     if weight.format is x.format:
-        bits, integer = _exponents_added(weight, x, signed, qtools)
-        both = weight.max_value is not None and x.max_value is not None
-        bound = (weight.max_value or 0) * (x.max_value or 0) if both else None
-        return LogicGate("add", 1, bits), DataType(NumberFormat.POWER_OF_TWO, bits, integer, signed, bound)
+        product = product_of_powers(weight, x, weight.signed or x.signed, qtools)
+        return LogicGate("add", 1, product.bits), product
     power, value = (weight, x) if weight.format is NumberFormat.POWER_OF_TWO else (x, weight)
-    low, high = exponent_range(power)
-    return _shifter(power, value), _shifted(value, power, low, high)
-
-
-def _exponents_added(a: DataType, b: DataType, signed: bool, qtools: bool) -> tuple[int, int]:
-    """Bits and integer bits of a power of two whose exponent is the sum or difference of two.
-
-    QTools takes one bit more than the wider of the two, which one with and one without a sign can outgrow.
-    """
-    if qtools:
-        return max(a.bits, b.bits) + 1, max(a.int_bits, b.int_bits) + 1
-    bits = max(a.bits - int(a.signed), b.bits - int(b.signed)) + 1 + int(signed)
-    return bits, bits
-
-
-def _shifted(value: DataType, power: DataType, right: float, left: float) -> DataType:
-    bits = int(value.bits + left + right) + int(power.signed and not value.signed)
-    return DataType(NumberFormat.FIXED, bits, int(value.int_bits + left), value.signed or power.signed)
-
-
-def _shifter(power: DataType, value: DataType) -> LogicGate:
-    """A barrel shifter; one of known distances, if the distinct powers of a trained tensor are known."""
-    if power.distinct:
-        return LogicGate("shifter", 0.3 * power.distinct, value.bits)
-    width = math.sqrt(2**power.bits * value.bits)
-    return LogicGate("shifter", 1, width * math.log10(width))
-
-
-def exponent_range(power: DataType) -> tuple[float, int]:
-    """(right, left): how far a power of two shifts to the right and to the left."""
-    width = power.bits - int(power.signed)
-    right = 2.0 ** (width - 1)
-    left = right - 1
-    if power.max_value is not None:
-        left = min(left, math.ceil(math.log2(power.max_value))) if power.max_value > 0 else 0
-    return right, int(max(0, left))
-
-
-def as_fixed(data_type: DataType) -> DataType:
-    """The fixed-point type that holds every value of a power-of-two type; other types unchanged."""
-    if data_type.format is not NumberFormat.POWER_OF_TWO:
-        return data_type
-    right, left = exponent_range(data_type)
-    return DataType(NumberFormat.FIXED, int(data_type.signed + right + left), left, data_type.signed)
+    return shifter(power, value), shifted(value, power)
 
 
 @lru_cache(maxsize=65536)
@@ -282,12 +232,9 @@ def _covering(types: Sequence[DataType], extra: int) -> DataType:
 
 
 def _alike(a: DataType, b: DataType) -> bool:
-    return (a.format, a.bits, a.int_bits, a.signed, a.stochastic) == (
-        b.format,
-        b.bits,
-        b.int_bits,
-        b.signed,
-        b.stochastic,
+    return all(
+        getattr(a, name) == getattr(b, name)
+        for name in ("format", "bits", "int_bits", "signed", "stochastic", "exponents")
     )
 
 
@@ -297,14 +244,6 @@ def merge_multiply(types: Sequence[DataType], qtools: bool = False) -> tuple[Log
     for other in types[2:]:
         gate, product = multiply(product, other, qtools)
     return gate, product
-
-
-def deviation(variance: DataType) -> DataType:
-    """The type of a standard deviation: half the exponent range of a power-of-two variance."""
-    if variance.format is not NumberFormat.POWER_OF_TWO:
-        return variance
-    bound = None if variance.max_value is None else float(round(math.sqrt(variance.max_value)))
-    return replace(variance, bits=variance.bits - 1, int_bits=variance.bits - 1, max_value=bound)
 
 
 @lru_cache(maxsize=65536)
@@ -321,22 +260,6 @@ def divide(numerator: DataType, denominator: DataType, qtools: bool = False) -> 
     if denominator.format is NumberFormat.FIXED:
         return LogicGate("mul", 1, 32, 32), FLOAT32
     if numerator.format is NumberFormat.POWER_OF_TWO:
-        return _quotient_of_powers(numerator, denominator, qtools)
-    right, left = exponent_range(denominator)
-    quotient = _shifted(numerator, denominator, left, right)
-    if numerator.format in (NumberFormat.BINARY, NumberFormat.BINARY_01):
-        quotient = replace(quotient, format=NumberFormat.POWER_OF_TWO)
-    return _shifter(denominator, numerator), quotient
-
-
-def _quotient_of_powers(
-    numerator: DataType, denominator: DataType, qtools: bool
-) -> tuple[LogicGate, DataType]:
-    signed = qtools or numerator.signed or denominator.signed
-    bits, integer = _exponents_added(numerator, denominator, signed, qtools)
-    bound = None
-    if numerator.max_value is not None and denominator.max_value:
-        bound = numerator.max_value / denominator.max_value
-    distinct = numerator.distinct * denominator.distinct
-    quotient = DataType(NumberFormat.POWER_OF_TWO, bits, integer, signed, bound, distinct=distinct)
-    return LogicGate("add", 1, bits), quotient
+        ratio = quotient_of_powers(numerator, denominator, qtools)
+        return LogicGate("add", 1, ratio.bits), ratio
+    return shifter(denominator, numerator), quotient(numerator, denominator, qtools)

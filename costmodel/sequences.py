@@ -16,9 +16,9 @@ def recurrent(typed: TypedLayer) -> LayerWork:
     gate2, product2, sum2 = products(
         typed, typed.parameter_type("recurrent_kernel"), state, extra["recurrent_terms"]
     )
-    total = add(sum1, sum2)
+    total = typed.computed(add(sum1, sum2))
     if any(parameter.slot == "bias" for parameter in lowering.parameters):
-        total = add(total, typed.parameter_type("bias"))
+        total = typed.computed(add(total, typed.parameter_type("bias")))
     total = typed.overwritten or total
     elementwise, _ = multiply(state, state)
     operations = [
@@ -84,7 +84,7 @@ def _projection(typed: TypedLayer, name: str, x: DataType, operations: list[Oper
     weight = _attention_type(typed, f"{name}_kernel")
     gate, _, total = products(typed, weight, x, extra[f"{name}_terms"])
     if any(parameter.slot == f"{name}_bias" for parameter in typed.lowering.parameters):
-        total = add(total, _attention_type(typed, f"{name}_bias"))
+        total = typed.computed(add(total, _attention_type(typed, f"{name}_bias")))
     total = typed.overwritten or total
     operations += [
         Operation(f"{name} multiply", extra[f"{name}_macs"], gate),

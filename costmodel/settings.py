@@ -8,6 +8,7 @@ from typing import Any
 from costmodel.data_type import DataType, NumberFormat
 from costmodel.errors import InvalidSettings
 from costmodel.memory import MemoryModel, Storage
+from costmodel.powers_of_two import as_counted
 from costmodel.propagation import FIXED8, FLOAT32, canonical, reference_type
 from costmodel.technology import ACCOUNTINGS, DEFAULT_PROFILE, Technology, load_profile
 
@@ -81,10 +82,10 @@ class EnergySettings:
         if self.source is None:
             return (self.internal if reference else FIXED8,) * count
         if isinstance(self.source, DataType):
-            return (self.source,) * count
+            return (as_counted(self.source, self.qtools),) * count
         if len(self.source) != count:
             raise InvalidSettings("source", f"has {len(self.source)} types for {count} inputs")
-        return self.source
+        return tuple(as_counted(source, self.qtools) for source in self.source)
 
     def _set(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)

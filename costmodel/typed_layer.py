@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from costmodel.data_type import DataType, NumberFormat, SlotTypes
+from costmodel.gates import LogicGate
 from costmodel.layer import Layer
 from costmodel.lowering import Lowering, Parameter
-from costmodel.propagation import FIXED8, LogicGate, accumulate, canonical, multiply
+from costmodel.powers_of_two import as_counted
+from costmodel.propagation import FIXED8, FLOAT32, accumulate, canonical, multiply
+
+#: Bits of the widest integers that hardware adds and multiplies; wider numbers are computed in floating point.
+MAX_INTEGER_BITS: Final = 64
 
 
 class Mode(StrEnum):
@@ -65,8 +71,16 @@ class TypedLayer:
         return None if self.mode is Mode.QUANTIZED else self.accumulator
 
     def as_counted(self, data_type: DataType) -> DataType:
-        """A given type, with the fields that its format fixes."""
-        return canonical(data_type, self.inference)
+        """A given type, with the fields that its format fixes; QTools knows no exponents of a power of two."""
+        return as_counted(canonical(data_type, self.inference), self.qtools)
+
+    def computed(self, data_type: DataType) -> DataType:
+        """The type that a sum or product really has: floating point where no integer unit is as wide.
+
+        Keras computes in floats anyway; `integer_network` refuses such sums. QTools lets them grow without end.
+        """
+        too_wide = data_type.format is NumberFormat.FIXED and data_type.bits > MAX_INTEGER_BITS
+        return FLOAT32 if too_wide and not self.qtools else data_type
 
     def parameter_type(self, slot: str, *fallbacks: str) -> DataType:
         """The type of a parameter; unquantized ones have the reference's, for QTools 8 bits in a quantized layer."""
@@ -124,7 +138,7 @@ def products(
 ) -> tuple[LogicGate, DataType, DataType]:
     """The gate of one product, the type of the product, and that of the sum of `terms` products."""
     gate, product = multiply(weight, x, typed.qtools)
-    return gate, product, accumulate(product, terms)
+    return gate, product, typed.computed(accumulate(product, terms))
 
 
 def moved_type(typed: TypedLayer, x: DataType) -> DataType:

@@ -15,6 +15,7 @@ from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.network import Network
+from costmodel.wide import wide_outputs
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
@@ -75,6 +76,14 @@ class Pricer:
             report = price(prepared, types, self.trial_settings.energy)
             bits = model_bits(prepared.network, types, self.trial_settings.bits)
             return self._cost(report, bits, self._count(prepared, types, self.trial_settings))
+        except (InvalidNetwork, InvalidTypes) as error:
+            raise Infeasible(str(error)) from error
+
+    def wide_outputs(self, assignment: Assignment) -> dict[str, str]:
+        """Layers whose outputs no quantizer keeps narrow -> how wide they are. Raises `Infeasible` as `price`."""
+        try:
+            prepared = self._with_widths(assignment)
+            return wide_outputs(price(prepared, data_types(assignment), self.trial_settings.energy))
         except (InvalidNetwork, InvalidTypes) as error:
             raise Infeasible(str(error)) from error
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from search.cost.pricing import Pricer
 from search.data.examine import examined
@@ -15,11 +16,35 @@ from search.history import Assignment, Cost
 from search.plan import Plan
 from search.space.extremes import extremes
 
+#: Layers that a warning names.
+_NAMED: Final = 5
+
 
 def reviewed(plan: Plan, data_dir: Path) -> Plan:
-    """The plan with warnings about its data and its constraints. Reads the examples; InvalidSpec if unusable."""
+    """The plan with warnings about data, constraints and widths. Reads the examples; InvalidSpec if unusable."""
     data = examined(plan.job.data, data_dir, plan.spec.seed, plan.network, plan.task, plan.data)
-    return replace(plan, warnings=(*plan.warnings, *data, *_constraint_warnings(plan)))
+    return replace(
+        plan, warnings=(*plan.warnings, *data, *_constraint_warnings(plan), *_width_warnings(plan))
+    )
+
+
+def _width_warnings(plan: Plan) -> list[str]:
+    """Layers whose outputs nothing narrows, so that they grow from layer to layer."""
+    dimensions = plan.choices.dimensions()
+    wide: dict[str, str] = {}
+    for end in (0, -1):
+        assignment = plan.choices.assignment({name: labels[end] for name, labels in dimensions.items()})
+        with contextlib.suppress(Infeasible):
+            wide |= plan.pricer.wide_outputs(assignment)
+    if not wide:
+        return []
+    names = ", ".join(f"{name} ({width})" for name, width in [*wide.items()][:_NAMED])
+    more = f" and {len(wide) - _NAMED} more" if len(wide) > _NAMED else ""
+    return [
+        f"no quantizer narrows the outputs of {names}{more}: they hold every bit of the sums before them, which is"
+        " stored, read and multiplied at a price, beyond 64 bits in floating point; quantize them, for instance by"
+        " Activation layers behind these layers that the limits name"
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,6 +214,10 @@ class SpikingPricer(Pricer):
         self._costs: LRUCache[str, Cost] = LRUCache(_CACHED_COSTS)
         self._lock = Lock()
 
+    def wide_outputs(self, assignment: Assignment) -> dict[str, str]:
+        """None: what leaves a neuron is a spike."""
+        return {}
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """Why the network may answer nothing."""

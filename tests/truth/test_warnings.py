@@ -199,3 +199,17 @@ def test_a_spiking_network_that_never_fires_is_said_and_is_no_result(
 
 def test_the_shipped_spiking_network_is_not_warned_of() -> None:
     assert plan(spiking_spec(), Path()).pricer.warnings == ()
+
+
+def test_outputs_that_grow_without_end_are_named(tmp_path: Path) -> None:
+    names = [f"d{i}" for i in range(12)]
+    layers = [
+        layer("Dense", name, [before], units=4)
+        for before, name in zip(["input", *names], names, strict=False)
+    ]
+    network = functional((4,), [*layers, layer("Dense", "out", ["d11"], units=3, activation="softmax")])
+
+    (text,) = warnings_of(tmp_path, job(model={"kind": "architecture", "config": network}))
+
+    assert "no quantizer narrows the outputs of d8 (35 bits), d9 (38 bits)" in text
+    assert " more: they hold every bit" in text
