@@ -13,7 +13,7 @@ from typing import Any, Final
 from costmodel.data_type import SlotTypes
 from costmodel.errors import InvalidSettings
 from costmodel.layer import Layer, elements
-from costmodel.layer_classes import TRAINING_ONLY, lower
+from costmodel.layer_classes import INPUT, TRAINING_ONLY, lower
 from costmodel.lowering import Family, Lowering, stored_parameters
 from costmodel.network import Network
 from costmodel.technology import ACCOUNTINGS
@@ -30,7 +30,7 @@ _NORM_BITS: Final = {"variance": 6, "beta": 5}
 class BitsSettings:
     """How bits are counted.
 
-    `input_bits`, `output_bits`: of the network's inputs, and of softmax and sigmoid outputs. `ref_bits`: of everything
+    `input_bits`, `output_bits`: of inputs without a quantizer, and of softmax and sigmoid outputs. `ref_bits`: of all
     that is not quantized. `config`: class -> parts that count, "default" for all other classes, "QDense" for a
     quantized Dense; None counts everything. `accounting`: "corrected" counts every parameter of every class; "qtools"
     counts as AutoQKeras does (no gamma or mean, 6 and 5 bits for a quantized normalization, nothing of unknown
@@ -135,7 +135,7 @@ def _layer_bits(layer: Layer, slots: SlotTypes | None, settings: BitsSettings) -
     lowering = lower(layer)
     parameters = _parameters(layer, lowering, slots, settings) if lowering else 0
     activations = _activations(layer, lowering, slots, settings)
-    counted = settings.counts(layer.class_name, slots is not None)
+    counted = settings.counts(layer.class_name, slots is not None and layer.class_name != INPUT)
     return LayerBits(
         layer.name,
         layer.class_name,
@@ -184,9 +184,9 @@ def _activations(
     layer: Layer, lowering: Lowering | None, slots: SlotTypes | None, settings: BitsSettings
 ) -> int:
     count = elements(layer.output_shape)
-    if lowering is None:
-        return count * settings.input_bits
     output = slots.get("activation") if slots else None
+    if lowering is None:
+        return count * (settings.input_bits if output is None else output.bits)
     function = layer.config.get("activation", "linear")
     if layer.class_name == "Activation" or (
         lowering.family is Family.ACTIVATION and settings.accounting != "qtools"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from costmodel.data_type import DataType, SlotTypes
-from costmodel.elementwise import in_layer
 from costmodel.errors import InvalidTypes
 from costmodel.foldable import foldable_pairs
+from costmodel.included import included_parts
 from costmodel.layer import Layer, elements
 from costmodel.layer_classes import OUTPUT_SLOT, TRAINING_ONLY, lower
 from costmodel.layer_energy import LayerEnergy
@@ -21,6 +21,7 @@ from costmodel.lowering import Family, Lowering
 from costmodel.memory import Access
 from costmodel.network import Network, with_widths
 from costmodel.operators import typed_work
+from costmodel.propagation import canonical
 from costmodel.settings import EnergySettings, check_type
 from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer
 
@@ -168,8 +169,8 @@ def price(prepared: Prepared, types: Mapping[str, SlotTypes], settings: EnergySe
     """Price a trial: the layers in `types` are quantized, the others are float layers.
 
     `types`: layer -> slot -> type; slots are kernel, bias, activation, gamma, beta, mean, variance, pointwise_kernel,
-    recurrent_kernel, state, embeddings, average, alpha, and those of attention (query_kernel, ...). None or a missing
-    slot: not quantized. Raises `InvalidTypes` and `InvalidSettings`.
+    recurrent_kernel, state, embeddings, average, alpha, and those of attention (query_kernel, ...); an input layer has
+    an activation. None or a missing slot: not quantized. Raises `InvalidTypes` and `InvalidSettings`.
     """
     _check(prepared, types)
     return _report(prepared, settings, types, reference=False)
@@ -184,10 +185,11 @@ def price_many(
     prepared: Prepared, assignments: Iterable[Mapping[str, SlotTypes]], settings: EnergySettings
 ) -> list[float]:
     """The energy in pJ of each assignment of types, as `price` computes it; fast enough for hundreds of thousands."""
-    sources = settings.sources(len(prepared.network.inputs), False)
+    plain = settings.sources(len(prepared.network.inputs), False)
     caches = prepared.caches(settings, False)
     totals = []
     for types in assignments:
+        sources = _source_types(prepared, types, plain, settings)
         layers = _layers(prepared, settings, types, sources, caches, False)
         totals.append(_sum([layer.energy.included_pj for layer in layers], settings))
     return totals
@@ -209,12 +211,29 @@ def _check(prepared: Prepared, types: Mapping[str, SlotTypes]) -> None:
 def _report(
     prepared: Prepared, settings: EnergySettings, types: Mapping[str, SlotTypes], *, reference: bool
 ) -> EnergyReport:
-    sources = settings.sources(len(prepared.network.inputs), reference)
+    plain = settings.sources(len(prepared.network.inputs), reference)
+    sources = _source_types(prepared, types, plain, settings)
     caches = prepared.caches(settings, reference)
     layers = tuple(_layers(prepared, settings, types, sources, caches, reference))
     energy_pj = _sum([layer.energy.included_pj for layer in layers], settings)
     total_pj = _sum([layer.energy.total_pj for layer in layers], settings)
     return EnergyReport(layers, energy_pj, total_pj, settings, sources)
+
+
+def _source_types(
+    prepared: Prepared,
+    types: Mapping[str, SlotTypes],
+    plain: tuple[DataType, ...],
+    settings: EnergySettings,
+) -> tuple[DataType, ...]:
+    """The types of the network's inputs: those of their quantizers; `plain` of inputs that have none."""
+    quantizers = [types.get(name, {}).get(OUTPUT_SLOT) for name in prepared.network.inputs]
+    if not any(quantizers):
+        return plain
+    return tuple(
+        source if quantizer is None else canonical(quantizer, settings.inference)
+        for source, quantizer in zip(plain, quantizers, strict=True)
+    )
 
 
 def _sum(parts: Sequence[float], settings: EnergySettings) -> float:
@@ -285,7 +304,7 @@ def _layer(
         outputs_pj=parts["outputs"],
         parameters_pj=parts["parameters"],
         operations_pj=parts["operations"],
-        included=included_parts(node, settings.qtools, folds),
+        included=included_parts(node.layer, node.lowering, settings.qtools, folds),
     )
     return PricedLayer(
         energy=energy,
@@ -363,36 +382,3 @@ def _access(
     storage = memory.storage(preferred, tensor_bits, on_io)
     bits = read * data_type.bits
     return Access(tensor, read, bits, storage, tensor_bits, memory.move_pj(storage, bits, tensor_bits))
-
-
-#: Parts that count, for the classes QTools does not count in its default way.
-_QTOOLS_INCLUDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "Activation": ("outputs",),
-    "BatchNormalization": ("parameters",),
-    "Add": ("operations",),
-    "Subtract": ("operations",),
-    "MaxPooling2D": ("operations",),
-}
-_DEFAULT_INCLUDED: Final = ("inputs", "parameters", "operations")
-
-
-def included_parts(node: Node, qtools: bool, folds: bool) -> tuple[str, ...]:
-    """The parts of a layer's energy that count towards the network's.
-
-    The output of a layer is read once, by the layer after it, so only the reading counts; an activation's output is
-    written. The inputs of sums of tensors and of maximum pooling are read on the way. A batch normalization that folds
-    into the layer before it leaves only its parameters; any other is computed.
-    """
-    name, family = node.layer.class_name, node.lowering.family
-    if qtools:
-        name = "Activation" if family is Family.ACTIVATION else name
-        return _QTOOLS_INCLUDED.get(name, _DEFAULT_INCLUDED)
-    if family is Family.ACTIVATION:
-        return ("parameters", "outputs", "operations")
-    if family is Family.BATCH_NORM:
-        return ("parameters",) if folds else ("parameters", "operations")
-    if name in ("Add", "Subtract") or name.startswith("MaxPooling"):
-        return ("operations",)
-    if family in (Family.MAC, Family.SEPARABLE) and in_layer(node.layer):
-        return (*_DEFAULT_INCLUDED, "outputs")
-    return _DEFAULT_INCLUDED

@@ -205,7 +205,7 @@ def _foldable(rows: Mapping[str, LayerClass]) -> dict[str, LayerClass]:
 
 #: Class of layer -> its row.
 LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
-    INPUT: LayerClass(shape=shapes.source, channels=ChannelRule.OWN),
+    INPUT: LayerClass(shape=shapes.source, channels=ChannelRule.OWN, slots=(LayerSlot(OUTPUT_SLOT),)),
     # --- a kernel multiplied in and summed up
     **_foldable(
         {
@@ -344,9 +344,9 @@ def channel_axes(class_name: str, slot: str) -> tuple[int, ...]:
 
 
 def priced_slots(layer: Layer) -> tuple[str, ...]:
-    """Names of the tensors whose type the price of a layer takes; none where it does nothing at inference."""
+    """Names of the tensors whose type the price of a layer takes; none where it only acts in training."""
     row = LAYER_CLASSES[layer.class_name]
-    if row.lower is None:
+    if layer.class_name in TRAINING_ONLY:
         return ()
     names = [slot.name for slot in slots_of(layer.class_name, layer.config)]
     return tuple(dict.fromkeys((*names, *row.priced, OUTPUT_SLOT)))

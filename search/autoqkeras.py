@@ -62,7 +62,7 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
         for name in config
         if name not in _READERS
     ]
-    job: dict[str, Any] = {"model": model, "normalization": "float"}
+    job: dict[str, Any] = {"model": model, "inputs": "priced", "normalization": "float"}
     for name, read in _READERS.items():
         if name in config:
             read(config[name], job, quirks)

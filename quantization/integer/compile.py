@@ -32,11 +32,11 @@ _SHAPE_ONLY: Final = frozenset({"Flatten", "Reshape"}) | TRAINING_ONLY
 def integer_network(model: keras.Model, input_quantizer: Any = None) -> IntegerNetwork:
     """The network of a built, quantized model with one input and one output, in integers only.
 
-    `input_quantizer` (a specification or its expression) makes integers of the inputs; without one the model's
-    first layer must be a quantized Activation. A last softmax is left out: the output is the logits. A layer that the
-    model calls several times runs at each call. Raises `NotInIntegers`, naming the layer and why: weights without a
-    quantizer, activation quantizers whose levels depend on the data, functions other than ReLU, layers without an
-    integer form, operators that are not layers.
+    `input_quantizer` (a specification or its expression) makes integers of the inputs; without one the model's input
+    must have a quantizer, or its first layer be a quantized Activation. A last softmax is left out: the output is the
+    logits. A layer that the model calls several times runs at each call. Raises `NotInIntegers`, naming the layer and
+    why: weights without a quantizer, activation quantizers whose levels depend on the data, functions other than ReLU,
+    layers without an integer form, operators that are not layers.
     """
     try:
         graph = ModelGraph(model)
@@ -71,7 +71,8 @@ def _input_spec(graph: ModelGraph, start: str, quantizer: Any) -> Any:
         integer_quantizer(spec, start)
         return spec
     first = graph.readers(start)
-    specs = [specs_of(call.layer).get("activation") for call in first if class_of(call.layer) == "Activation"]
+    quantizing = [call.layer for call in first if class_of(call.layer) in ("Activation", "Input")]
+    specs = [specs_of(layer).get("activation") for layer in quantizing]
     if len(specs) != len(first) or None in specs or len(set(specs)) != 1:
         raise NotInIntegers(
             start, "its floats need a quantizer: give input_quantizer, or begin with a quantized Activation"

@@ -300,6 +300,7 @@ LAYERS: Final[Mapping[str, Builder]] = MappingProxyType(
     | _all_ranks(["UpSampling{}D"], _up_sampling)
     | {
         "Activation": _unchanged,
+        "Input": _unchanged,
         "Add": _merge(operations.added),
         "Average": _mean_of_branches,
         "BatchNormalization": _normalization,

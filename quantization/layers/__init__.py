@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from quantization.layers.activation import QuantizedActivation
+from quantization.layers.activation import QuantizedActivation, QuantizedInput
 from quantization.layers.attention import QuantizedMultiHeadAttention
 from quantization.layers.base import QuantizedLayer
 from quantization.layers.batch_norm import QuantizedBatchNormalization
@@ -67,6 +67,7 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "GRU": QuantizedGRU,
     "GlobalAveragePooling1D": QuantizedGlobalAveragePooling1D,
     "GlobalAveragePooling2D": QuantizedGlobalAveragePooling2D,
+    "InputLayer": QuantizedInput,
     "LSTM": QuantizedLSTM,
     "Maximum": QuantizedMaximum,
     "Minimum": QuantizedMinimum,

@@ -33,6 +33,7 @@ class QuantizedMultiHeadAttention(QuantizedLayer, keras.layers.MultiHeadAttentio
         "bias": "",
         "activation": "",
     }
+    FIELDS: ClassVar[tuple[str, ...]] = ("quantizers", "shiftmax")
 
     def __init__(self, *args: Any, shiftmax: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -66,6 +66,8 @@ class QuantizedLayer:
     #: Slot -> attribute that holds it; "cell.kernel" is the kernel of the attribute `cell`; "" if the layer
     #: quantizes it itself.
     SLOTS: ClassVar[Mapping[str, str]] = {}
+    #: Fields of its configuration that the Keras layer it stands for does not have.
+    FIELDS: ClassVar[tuple[str, ...]] = ("quantizers",)
 
     def __init__(self, *args: Any, quantizers: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

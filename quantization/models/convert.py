@@ -9,12 +9,13 @@ from typing import Any, Final
 import keras
 
 from costmodel.foldable import UNFOLDED
-from costmodel.layer_classes import width_field
+from costmodel.layer_classes import INPUT, width_field
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.layers.base import PACKAGE, QuantizedLayer
 from quantization.layers.folded import FoldedLayer
 from quantization.models.description import OWN_LAYERS, build, described_layers, description, layer_name
+from quantization.models.inputs import add_input_quantizer, remove_input_quantizers
 from quantization.specs.parse import QuantizerSpec, as_spec
 
 #: Layer -> slot -> quantizer, None: not quantized. A layer with an empty mapping becomes its quantized class.
@@ -40,8 +41,9 @@ def quantize(
 ) -> keras.Model:
     """A model of the same architecture with new weights, the named layers quantized as assigned.
 
-    `widths`: layer -> filters or units in place of the description's. Names are kept; layers that are quantized
-    already and not named stay as they are. Raises `UnknownLayer`, `UnknownSlot`, `UnsupportedModel`.
+    `widths`: layer -> filters or units in place of the description's. Names are kept, but for an input layer that gets
+    a quantizer (see `quantization.models.inputs`). Layers that are quantized already and not named stay as they are.
+    Raises `UnknownLayer`, `UnknownSlot`, `UnsupportedModel`.
     """
     described = description(model_or_config)
     layers = {layer_name(layer): layer for layer in described_layers(described["config"])}
@@ -51,6 +53,8 @@ def quantize(
     for name, width in (widths or {}).items():
         _widen(layers[name], width)
     for name, slots in assignment.items():
+        if layers[name]["class_name"] == INPUT:
+            layers[name] = add_input_quantizer(described["config"], name)
         _replace(layers[name], slots)
     return build(described)
 
@@ -100,6 +104,7 @@ def transfer_weights(source: keras.Model, target: keras.Model) -> list[str]:
 def plain_description(model_or_config: keras.Model | Mapping[str, Any]) -> dict[str, Any]:
     """The description of a model as if its quantized layers were the Keras layers they stand for."""
     described = description(model_or_config)
+    remove_input_quantizers(described["config"])
     for layer in described_layers(described["config"]):
         if layer.get("registered_name") in OWN_LAYERS:
             _make_plain(layer)
@@ -109,6 +114,7 @@ def plain_description(model_or_config: keras.Model | Mapping[str, Any]) -> dict[
 def without_quantizers(model: keras.Model) -> dict[str, Any]:
     """The description of a model whose layers quantize nothing; folded normalizations stay folded."""
     described = description(model)
+    remove_input_quantizers(described["config"])
     for layer in described_layers(described["config"]):
         name = plain_class(layer["class_name"])
         if name in UNFOLDED:
@@ -121,7 +127,8 @@ def without_quantizers(model: keras.Model) -> dict[str, Any]:
 def _make_plain(layer: dict[str, Any]) -> None:
     name = PLAIN_LAYERS[layer["class_name"]]
     layer.update(module="keras.layers", class_name=name, registered_name=None)
-    layer["config"].pop("quantizers", None)
+    for field in QUANTIZED_LAYERS[name].FIELDS:
+        layer["config"].pop(field, None)
 
 
 def plain_class(class_name: str) -> str:

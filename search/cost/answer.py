@@ -162,7 +162,7 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     settings = spec.settings.settings()
     reference_options = spec.settings if spec.reference is None else spec.reference
     reference_settings = reference_options.settings("/settings" if spec.reference is None else "/reference")
-    problems = [*_unknown_widths(spec, network), *_unknown_slots(spec, network)]
+    problems = [*_unknown_widths(spec, network), *_unknown_slots(spec, network), *_two_sources(spec, network)]
     if problems:
         raise InvalidSpec(problems)
     original = prepare(network)
@@ -245,6 +245,15 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
             if quantizer is not None and slot not in allowed
         ]
     return problems
+
+
+def _two_sources(spec: CostSpec, network: Network) -> list[Problem]:
+    """What an input is, said twice."""
+    quantized = [name for name in network.inputs if any((spec.quantizers or {}).get(name, {}).values())]
+    if spec.settings.source is None or not quantized:
+        return []
+    reason = f"the input {quantized[0]!r} has a quantizer, which says its type: leave out one of the two"
+    return [Problem("/settings/source", reason)]
 
 
 def _unknown_widths(spec: CostSpec, network: Network) -> list[Problem]:

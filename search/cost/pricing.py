@@ -87,6 +87,15 @@ class Pricer:
         except (InvalidNetwork, InvalidTypes) as error:
             raise Infeasible(str(error)) from error
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the network's inputs."""
+        return self._prepared.network.inputs
+
+    def prepared(self, assignment: Assignment) -> Prepared:
+        """The network at the widths of an assignment. Raises `InvalidNetwork` where there is none."""
+        return self._with_widths(assignment)
+
     def price_many(self, assignments: Sequence[Assignment]) -> list[float | None]:
         """`price(...).value` of each, ten times as fast; None where `price` raises Infeasible."""
         costs: list[float | None] = [None] * len(assignments)

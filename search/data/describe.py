@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
-from search.data.files import DataFault, Header, inside
+from search.data.files import DataFault, Header, inside, read_range
 from search.data.preprocessing import CONTENTS, Preprocessing, Request, StoredExamples, decided
 from search.data.reading import input_reading
 from search.data.split import SplitFault, share, sizes
 from search.data.stored_parts import checked_headers, read_labels, stored_parts
 from search.data.targets import StoredTargets, array_names, fits, unfit
+from search.data.values import CENTERED, InputValues, input_values
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
@@ -24,6 +27,8 @@ from search.spec.resolved import DataFile, ResolvedData
 from search.task import Head, Task, classification
 
 MNIST_FILE: Final = "mnist.npz"
+#: Files whose ranges of examples are kept.
+_CACHED_RANGES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class DataInfo:
     test: int
     classes: int | None  #: of the judged output; None where its targets are numbers
     preprocessing: Preprocessing
+    values: InputValues = CENTERED  #: what the network receives
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,9 @@ def describe(
     *,
     pretrained: bool = False,
 ) -> DataInfo:
-    """The data of a job on this network. Reads headers and labels only. Without a task: for a classifier.
+    """The data of a job on this network. Without a task: for a classifier.
+
+    Reads headers and labels; of examples that are neither bytes nor standardized the range, in parts.
 
     `pretrained`: the network comes with weights that the search uses.
 
@@ -90,7 +98,27 @@ def describe(
     rebuilds = data.targets == "inputs" and any(head.output.kind != "linear" for head in task.heads)
     request = Request(data.preprocessing, rebuilds, pretrained)
     preprocessing = decided(request, source.examples, input_shape, input_reading(network))
-    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes, preprocessing)
+    try:
+        values = input_values(preprocessing.method, source.examples, lambda: _stored_range(data, data_dir))
+    except DataFault as error:
+        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
+    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes, preprocessing, values)
+
+
+def _stored_range(data: ResolvedData, data_dir: Path) -> tuple[float, float]:
+    """The smallest and the largest number of the examples as stored."""
+    if isinstance(data, MnistData | NpzData | DataFile):
+        path = data_file(data, data_dir)
+        stat = path.stat()
+        return _range_of(path, stat.st_mtime_ns, stat.st_size)
+    assert isinstance(data, DiabetesData)  # the other data sets that ship with fewbits hold bytes
+    return diabetes.RANGES[data.features]
+
+
+@cached(LRUCache[Any, tuple[float, float]](_CACHED_RANGES), lock=Lock())
+def _range_of(path: Path, _modified_ns: int, _size: int) -> tuple[float, float]:
+    """Of a file in this version; the same job is planned many times."""
+    return read_range(path, "x_train")
 
 
 def pointer(data: Data) -> str:

@@ -7,6 +7,7 @@ of 442 patients (age, sex, body mass index, blood pressure, six blood values) an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -18,6 +19,8 @@ from search.data.packaged import sklearn_table
 
 COUNT: Final = 442
 FEATURES: Final = 10
+#: The smallest and the largest of all numbers, by how the features are read.
+RANGES: Final[Mapping[str, tuple[float, float]]] = {"raw": (1.0, 301.0), "scikit-learn": (-0.14, 0.2)}
 
 _DATA: Final = Path("datasets", "data", "diabetes_data_raw.csv.gz")
 _TARGETS: Final = Path("datasets", "data", "diabetes_target.csv.gz")

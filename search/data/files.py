@@ -98,6 +98,32 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
             return array
 
 
+#: Numbers that are read at once where only their range is asked for.
+_CHUNK: Final = 1 << 20
+
+
+def read_range(path: Path, name: str) -> tuple[float, float]:
+    """The smallest and the largest number of an array, read in parts; (0, 0) for an empty one.
+
+    Raises `DataFault`, also for numbers that are not finite.
+    """
+    with _opened(path) as archive:
+        member = _members(archive, (name,))[name]
+        dtype = _header(archive, member, name).dtype
+        low, high = math.inf, -math.inf
+        with _reading(name), archive.open(member) as stream:
+            declared(stream)
+            while part := stream.read(_CHUNK * dtype.itemsize):
+                numbers = np.frombuffer(part[: len(part) // dtype.itemsize * dtype.itemsize], dtype)
+                low = float(np.minimum(low, numbers.min()))  # which passes on what is no number
+                high = float(np.maximum(high, numbers.max()))
+    if low > high:
+        return 0.0, 0.0
+    if not max(-low, high) <= np.finfo(np.float32).max:
+        raise DataFault(f"{name} holds numbers that are not finite as 32-bit floats")
+    return low, high
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     if path.stat().st_size == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from search.data import describe
 from search.errors import InvalidSpec, Problem
 from search.networks.architecture import network as network_of
 from search.plan import Plan, plan_from, takes_uploaded_weights
+from search.plans.inputs import input_quantizers, input_warnings
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
 from search.space.normalization import trial_network
@@ -24,7 +26,7 @@ T = TypeVar("T")
 
 
 def layers_plan(job: Resolved, data_dir: Path) -> Plan:
-    """Check a job on layers. Reads headers and labels of the data, no examples.
+    """Check a job on layers. Reads of the data what `describe` reads.
 
     Raises `InvalidSpec` with every fault; faults of the model hide those of the rest, which depends on it.
     """
@@ -39,12 +41,14 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         if task is None
         else _collect(problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained))
     )
+    inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
         problems += TARGETS[spec.target].check(unfolded(trials), choices)
-    if problems or choices is None or task is None or data is None or pricer is None:
+    if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
-    return plan_from(job, trials, task, choices, data, pricer)
+    warnings = (*choices.warnings, *input_warnings(data, inputs))
+    return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
 
 
 def layers_choices(spec: SearchSpec, model: ResolvedModel) -> Choices:

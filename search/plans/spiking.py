@@ -23,6 +23,7 @@ from search.task import Head, Output, Task
 _REFUSED: Final = {
     "quantizers": "a spiking job searches `spiking`",
     "limits": "a spiking job searches `spiking`",
+    "inputs": "events are used as they are",
     "filters": "the size of a spiking network is fixed",
     "layers": "a spiking network has no layers to select",
     "training": "a spiking network is not trained",

@@ -66,6 +66,9 @@ class Choices:
         default_factory=dict
     )  #: choices about a whole network: name -> labels
     normalizations: tuple[NormalizationChoice, ...] = ()  #: what becomes of each in every trial
+    fixed: Mapping[str, Mapping[str, QuantizerSpec]] = field(
+        default_factory=dict
+    )  #: layer -> slot -> the quantizer it has in every assignment
 
     def dimensions(self) -> dict[str, tuple[Label, ...]]:
         """Name of each choice -> its labels, in order."""
@@ -82,7 +85,10 @@ class Choices:
 
     def assignment(self, values: Mapping[str, Label]) -> Assignment:
         """The assignment with these labels. KeyError for a choice or label that is not in the space."""
-        quantizers: dict[str, dict[str, QuantizerSpec | None]] = {name: {} for name in self.quantized}
+        quantizers: dict[str, dict[str, QuantizerSpec | None]] = {
+            **{name: dict(slots) for name, slots in self.fixed.items()},
+            **{name: {} for name in self.quantized},
+        }
         for slot in self.slots:
             chosen = self._by_label[slot.name][values[slot.name]]
             for layer in slot.layers:

@@ -226,12 +226,17 @@ def written_options(document: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def options_document(goal: Goal, reference: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def options_document(
+    goal: Goal, *, quantized_inputs: bool, reference: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What `written_options` reads: how a job with this goal prices a trial and its reference.
 
-    `reference`: the architecture of the reference; None where the trial's differs from it in its quantizers only.
+    `quantized_inputs`: the trial has input quantizers, which say what its inputs are. `reference`: the architecture of
+    the reference; None where the trial's differs from it in its quantizers only.
     """
     of_reference, of_trial = (options.model_dump(mode="json") for options in goal_options(goal))
+    if quantized_inputs:
+        of_trial["source"] = None
     document: dict[str, Any] = {"settings": of_trial, "reference": of_reference}
     if reference is not None:
         document["reference_model"] = {"kind": "architecture", "config": dict(reference)}

@@ -70,7 +70,7 @@ class EnergyGoal(_GoalOptions):
     source_quantizers: Source | None = Field(
         None,
         description="type of the inputs in trials: fp32, fp16, int8, int16, int32 or a quantizer;"
-        " null: 8-bit fixed point",
+        " null: 8-bit fixed point that holds the range of the data",
     )
     reference_internal: Literal["fp16", "fp32", "int8"] = Field(
         "int8",

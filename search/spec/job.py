@@ -237,6 +237,12 @@ class SearchSpec(Frozen):
     limits: Limits = Field(description="the layers to quantize, and the widest candidate of each")
     goal: Goal = Field(default_factory=EnergyGoal, description="the cost, and how the score weighs it")
     objective: ObjectiveSpec = Field(default_factory=Objective, description="the metric")
+    inputs: Literal["quantized", "priced"] = Field(
+        "quantized",
+        description="what is done to the inputs of trials. quantized: the model has the input quantizer that is priced,"
+        " `goal.source_quantizers` or one of 8 bits (`goal.input_bits` of the goal bits) that holds the range of the"
+        " data; priced: inputs stay float and are only priced so, AutoQKeras' way",
+    )
     oracle: OracleSpec = Field(default_factory=RandomOracleSpec, description="how assignments are proposed")
     constraints: Constraints = Field(
         default_factory=Constraints, description="limits that every trial must satisfy"

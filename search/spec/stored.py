@@ -19,6 +19,7 @@ from quantization.specs.parse import KINDS
 EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     {
         ("goal", "unquantized"): "reference",
+        ("inputs",): "priced",
         ("quantizers", "selection"): "autoqkeras",
         ("normalization",): "float",
         ("quantizers", "normalization"): (),

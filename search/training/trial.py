@@ -143,8 +143,12 @@ class _Trial:
 
     def _cost_options(self) -> dict[str, Any]:
         """How the trial is priced; with the network of the reference where widths differ from it."""
-        changed = bool(self._request.assignment.widths)
-        return options_document(self._plan.spec.goal, plain_description(self._config) if changed else None)
+        assignment = self._request.assignment
+        return options_document(
+            self._plan.spec.goal,
+            quantized_inputs=any(assignment.quantizers.get(name) for name in self._plan.network.inputs),
+            reference=plain_description(self._config) if assignment.widths else None,
+        )
 
     def _execute(
         self, seed: int, reported_before: int, on_untrained: UntrainedCheck | None

@@ -61,6 +61,16 @@ class ExtremeView(View):
     exact: bool
 
 
+class FloatLayerView(View):
+    """A layer with tensors that stay float in every trial, in the cheapest network of the search."""
+
+    name: str
+    class_name: str
+    tensors: tuple[str, ...] = Field(description="input, output, and parameters by slot")
+    energy_pj: float = Field(description="energy of the layer")
+    share: float = Field(description="its share of the network's energy, 0 to 1")
+
+
 class EstimateView(View):
     """Expected duration of the job, from earlier trials of the same model."""
 
@@ -83,6 +93,12 @@ class DryRun(View):
     untouched: tuple[str, ...] = Field(description="layers that are not changed")
     normalizations: tuple[NormalizationView, ...] = Field(
         (), description="what becomes of each batch normalization, by `normalization` of the job"
+    )
+    inputs: dict[str, str] = Field(
+        {}, description="input -> its quantizer in every trial; none: it stays float"
+    )
+    float_layers: tuple[FloatLayerView, ...] = Field(
+        (), description="layers with tensors that stay float, and what they cost in the cheapest network"
     )
     cheapest: ExtremeView | None = Field(None, description="the network with the lowest cost")
     most_expensive: ExtremeView | None = Field(None, description="the network with the highest cost")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from search.cost.pricing import cost_unit
+from search.cost.unquantized import cost_warnings, float_layers
 from search.history import Cost
 from search.plan import Plan
-from search.space.extremes import Extreme, extremes
+from search.space.extremes import Extreme, Extremes, extremes
 from search.spec.job import SearchSpec
 from service.schemas.dry_run import (
     CandidatesView,
@@ -15,6 +16,7 @@ from service.schemas.dry_run import (
     DryRun,
     EstimateView,
     ExtremeView,
+    FloatLayerView,
     NormalizationView,
     WidthView,
 )
@@ -27,6 +29,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
     """What the job would search, and how long that may take with `workers` workers."""
     size = plan.choices.size()
     ends = extremes(plan.choices, plan.pricer)
+    float_views, warnings = _float_layers(plan, ends)
     return DryRun(
         space_size=str(size),
         trials=trials_allowed(spec.budget.trials, size),
@@ -60,7 +63,9 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             preprocessing=plan.data.preprocessing.method,
             preprocessing_reason=plan.data.preprocessing.reason,
         ),
-        warnings=tuple(plan.warnings),
+        inputs=_inputs(plan),
+        float_layers=float_views,
+        warnings=(*plan.warnings, *warnings),
     )
 
 
@@ -83,6 +88,22 @@ def _normalizations(plan: Plan, cheapest: Cost | None) -> tuple[NormalizationVie
 
 def _included(cost: Cost) -> dict[str, float]:
     return {layer.name: layer.included_pj for layer in cost.layers}
+
+
+def _inputs(plan: Plan) -> dict[str, str]:
+    return {
+        name: str(quantizer) for name, slots in plan.choices.fixed.items() for quantizer in slots.values()
+    }
+
+
+def _float_layers(plan: Plan, ends: Extremes | None) -> tuple[tuple[FloatLayerView, ...], tuple[str, ...]]:
+    """What stays float in the cheapest network, and warnings about what that costs. Spiking networks have no floats."""
+    if ends is None or plan.choices.settings:
+        return (), ()
+    cheapest = ends.cheapest
+    layers = float_layers(plan.pricer, cheapest.assignment, cheapest.cost)
+    warnings = cost_warnings(plan.choices, plan.pricer, cheapest.assignment, cheapest.cost, plan.reference)
+    return tuple(FloatLayerView.model_validate(layer, from_attributes=True) for layer in layers), warnings
 
 
 def _settings(plan: Plan) -> tuple[CandidatesView, ...]:

@@ -69,7 +69,9 @@ def model_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
 
 def file_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
     """The price that `fewbits cost` gives of the file written with a trial."""
-    document: Any = json.loads(json.dumps(quantizer_document(model, options_document(spec.goal))))
+    inputs = "input" in read_quantizers(model)
+    options = options_document(spec.goal, quantized_inputs=inputs)
+    document: Any = json.loads(json.dumps(quantizer_document(model, options)))
     request = {"model": {"kind": "architecture", "config": document["architecture"]}, "quantizers": document}
     answer = price_network(CostSpec.model_validate(request)).answer()
     return {

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from costmodel.layer import Config, Shape
 from costmodel.layer_classes import LAYER_CLASSES, SEARCHED_LAYERS
 from costmodel.network import Network
+from quantization.specs.parse import parse_quantizer
 from search.history import Assignment
 from search.networks.architecture import network
 from search.space.choices import Choices, choices
@@ -271,4 +272,6 @@ def random_job(seed: int, **fields: Any) -> Drawn:
     """A job on a random network, with what its plan would contain, but for data; `fields` as in `random_spec`."""
     spec = random_spec(seed, **fields)
     plain = network(spec.model)  # type: ignore[arg-type]
-    return Drawn(spec, trial_network(spec, plain), choices(spec, plain))
+    quantizer = random.Random(seed).choice(("quantized_bits(8,0,1)", "quantized_bits(4,2,1)", None))
+    slots = {} if quantizer is None else {"input": {"activation": parse_quantizer(quantizer)}}
+    return Drawn(spec, trial_network(spec, plain), replace(choices(spec, plain), fixed=slots))

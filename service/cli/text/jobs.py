@@ -112,7 +112,8 @@ def dry_run(answer: DryRun) -> RenderableType:
     warnings = [Text(f"warning: {warning}", style="yellow") for warning in answer.warnings]
     summary = [Text(line) for line in _summary(answer)]
     tables = [_choices(answer), *([_normalizations(answer)] if answer.normalizations else [])]
-    return Group(*summary, *warnings, *tables, _reference_energies(answer))
+    float_table = [_float_layers(answer)] if answer.float_layers else []
+    return Group(*summary, *warnings, *tables, _reference_energies(answer), *float_table)
 
 
 def _summary(answer: DryRun) -> list[str]:
@@ -127,6 +128,7 @@ def _summary(answer: DryRun) -> list[str]:
             if data.preprocessing
             else []
         ),
+        *(f"input {name}: {quantizer}" for name, quantizer in answer.inputs.items()),
         f"reference: {energy(reference.energy_pj)}, {reference.bits:,} bits",
     ]
     return [*lines, f"untouched: {', '.join(answer.untouched)}"] if answer.untouched else lines
@@ -150,6 +152,21 @@ def _normalizations(answer: DryRun) -> Table:
         becomes = f"folded into {entry.into}" if entry.into else entry.treatment
         costs = ("" if cost is None else f"{cost:,.0f}" for cost in (entry.reference_pj, entry.cheapest_pj))
         table.add_row(Text(entry.layer), Text(becomes), *costs, Text(entry.reason))
+    return table
+
+
+def _float_layers(answer: DryRun) -> Table:
+    """What stays float, in the cheapest network of the search."""
+    table = new_table("layer", "class", "float tensors", ">pJ", ">share")
+    table.title = "Layers with float tensors, in the cheapest network"
+    for layer in answer.float_layers:
+        table.add_row(
+            Text(layer.name),
+            Text(layer.class_name),
+            Text(", ".join(layer.tensors)),
+            f"{layer.energy_pj:,.0f}",
+            f"{layer.share:.1%}",
+        )
     return table
 
 

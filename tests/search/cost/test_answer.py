@@ -175,7 +175,7 @@ def test_types_are_given_in_qtools_fields() -> None:
             "/quantizers/fc1/kernal",
             "it has kernel, bias, activation",
         ),
-        ({"quantizers": {"input": {"kernel": "binary"}}}, "/quantizers/input/kernel", "it has none"),
+        ({"quantizers": {"input": {"kernel": "binary"}}}, "/quantizers/input/kernel", "it has activation"),
         ({"widths": {"relu1": 3}}, "/widths/relu1", "with filters or units"),
         ({"explain": "fc7"}, "/explain", "did you mean"),
         ({"explain": "input"}, "/explain", "that has a price"),

@@ -1,0 +1,46 @@
+"""Which numbers a network receives: the range that an input quantizer has to hold. Plain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from search.data.preprocessing import Method, StoredExamples
+
+#: Standard deviations that the input quantizer of standardized features holds; what lies farther out is clipped.
+STANDARD_REACH: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class InputValues:
+    """The smallest and the largest number that a network receives; `whole`: all are whole numbers."""
+
+    low: float
+    high: float
+    whole: bool = False
+
+    @property
+    def reach(self) -> float:
+        """The largest magnitude."""
+        return max(-self.low, self.high)
+
+
+#: Of images that are centered.
+CENTERED: Final = InputValues(-1.0, 1.0)
+
+
+def input_values(
+    method: Method, examples: StoredExamples, stored_range: Callable[[], tuple[float, float]]
+) -> InputValues:
+    """What preprocessing makes of stored examples. `stored_range` reads them: called only where it is needed."""
+    if method == "standard":
+        return InputValues(-STANDARD_REACH, STANDARD_REACH)
+    known = {"b": (0.0, 1.0)}.get(examples.dtype.kind, (0.0, 255.0) if examples.dtype == "uint8" else None)
+    low, high = stored_range() if known is None else known
+    if method == "none":
+        return InputValues(low, high, whole=examples.dtype.kind in "biu")
+    largest = max(-low, high) or 1.0
+    if method == "unit":
+        return InputValues(low / largest, high / largest)
+    return InputValues((low - high) / largest, (high - low) / largest)  # whatever the mean is

@@ -1,0 +1,87 @@
+"""The quantizer of a network's input in every trial of a job: what is priced is done. Plain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from costmodel.layer_classes import OUTPUT_SLOT
+from costmodel.network import Network
+from quantization.specs.parse import QuantizerSpec
+from quantization.specs.qkeras import QuantizedBits
+from search.data import DataInfo
+from search.data.reading import input_reading
+from search.data.values import InputValues
+from search.errors import InvalidSpec, Problem
+from search.spec.goals import BitsGoal, EnergyGoal
+from search.spec.job import SearchSpec
+from search.spec.types import NamedType
+
+#: Bits of an input, where a job does not say.
+INPUT_BITS: Final = 8
+#: Numbers of more bits than a float32 has are as good as float.
+_FLOAT_BITS: Final = 24
+
+InputQuantizers = Mapping[str, Mapping[str, QuantizerSpec]]
+
+
+def input_quantizers(spec: SearchSpec, network: Network, data: DataInfo) -> InputQuantizers:
+    """Input layer -> slot -> quantizer; empty where inputs stay float.
+
+    Raises `InvalidSpec` for a source of half precision, which no layer does.
+    """
+    if spec.inputs == "priced":
+        return {}
+    stated = spec.goal.source_quantizers if isinstance(spec.goal, EnergyGoal) else None
+    quantizer = _automatic(spec, network, data) if stated is None else _stated(stated)
+    return {} if quantizer is None else {name: {OUTPUT_SLOT: quantizer} for name in network.inputs}
+
+
+def _automatic(spec: SearchSpec, network: Network, data: DataInfo) -> QuantizerSpec | None:
+    bits = spec.goal.input_bits if isinstance(spec.goal, BitsGoal) else INPUT_BITS
+    rows = [int(network.layer(name).config["input_dim"]) for name in input_reading(network).tokens]
+    if rows:
+        return _whole(max(rows))
+    return None if bits > _FLOAT_BITS else fitted(bits, data.values)
+
+
+def _whole(count: int) -> QuantizedBits:
+    """The grid of the whole numbers below `count`: rows that an Embedding looks up."""
+    bits = max(1, (count - 1).bit_length())
+    return QuantizedBits(bits=bits, integer=bits, keep_negative=False)
+
+
+def fitted(bits: int, values: InputValues) -> QuantizedBits:
+    """The grid of this many bits that holds these values; whole numbers lie on it if there are enough bits."""
+    signed = values.low < 0
+    if values.whole:
+        integer = int(values.reach).bit_length()
+    else:
+        integer = math.ceil(math.log2(values.reach)) if values.reach > 0 else 0
+    return QuantizedBits(bits=bits, integer=integer, symmetric=signed, keep_negative=signed)
+
+
+def _stated(source: NamedType | QuantizerSpec) -> QuantizerSpec | None:
+    if not isinstance(source, NamedType):
+        return source
+    if source.name == "fp32":
+        return None
+    if source.name == "fp16":
+        reason = (
+            "no layer rounds inputs to fp16: use fp32 or fixed point, or price them only, with inputs: priced"
+        )
+        raise InvalidSpec([Problem("/goal/source_quantizers", reason)])
+    data_type = source.data_type()
+    return QuantizedBits(bits=data_type.bits, integer=data_type.int_bits, symmetric=True)
+
+
+def input_warnings(data: DataInfo, quantizers: InputQuantizers) -> list[str]:
+    """Stated quantizers that clip the inputs."""
+    return [
+        f"the input {name!r} has values up to {data.values.reach:.4g}, which {quantizer} clips: leave"
+        " goal.source_quantizers out, or give it more integer bits"
+        for name, slots in quantizers.items()
+        for quantizer in slots.values()
+        if isinstance(quantizer, QuantizedBits) and 2.0**quantizer.integer < data.values.reach
+    ]
