@@ -26,6 +26,10 @@ class FixedPointError(ValueError):
     """A fixed-point tensor cannot be made or computed with as asked; the message says what is allowed."""
 
 
+class FixedPointTypeError(FixedPointError, TypeError):
+    """What was handed over is of a type that has no fixed-point value."""
+
+
 class Shifted(NamedTuple):
     """A tensor and the shift that made it (per last axis where it differs), which the hardware has to apply."""
 
@@ -53,7 +57,7 @@ class FixedPoint:
     def __init__(self, values: npt.ArrayLike, value_bits: int, frac_bits: npt.ArrayLike = 0) -> None:
         integers = _integers(values, "values")
         point = _integers(frac_bits, "frac_bits")
-        if not 1 <= value_bits <= MAX_VALUE_BITS:
+        if not 1 <= whole_number(value_bits, "value_bits") <= MAX_VALUE_BITS:
             raise FixedPointError(
                 f"value_bits must be 1 to {MAX_VALUE_BITS} (the sign not counted): {value_bits}"
             )
@@ -85,11 +89,11 @@ class FixedPoint:
         Without `frac_bits`: 0 if all of x are whole numbers, else as many as leave room for the largest magnitude.
         `compat` finds that number as quantizeml does, by float32 logarithms that err at some powers of two.
         """
-        floats = np.asarray(x, np.float64)
+        floats = _floats(x, "x")
         if np.isnan(floats).any():
             raise FixedPointError("NaN has no fixed-point value")
         if frac_bits is None:
-            frac_bits = _automatic(floats, value_bits, compat)
+            frac_bits = _automatic(floats, whole_number(value_bits, "value_bits"), compat)
         point = _integers(frac_bits, "frac_bits")
         limit = float(2**MAX_VALUE_BITS)
         return cls(np.clip(np.rint(np.ldexp(floats, point)), -limit, limit), value_bits, point)
@@ -110,7 +114,7 @@ class FixedPoint:
 
     def promote(self, value_bits: int) -> FixedPoint:
         """The same values in wider integers; a narrower width needs a quantizer and is an error."""
-        if value_bits < 1:
+        if whole_number(value_bits, "value_bits") < 1:
             raise FixedPointError(f"value_bits must be 1 to {MAX_VALUE_BITS}: {value_bits}")
         self._refuse_narrowing(value_bits)
         return FixedPoint(self.values, value_bits, self.frac_bits)
@@ -120,7 +124,7 @@ class FixedPoint:
 
         Raises `FixedPointError` where every integer but zero would overflow: a shift of the new width or more.
         """
-        width = self.value_bits if value_bits is None else value_bits
+        width = self.value_bits if value_bits is None else whole_number(value_bits, "value_bits")
         target = _integers(frac_bits, "frac_bits")
         shift = np.asarray(target - self.frac_bits)
         if (shift >= width).any():
@@ -191,16 +195,12 @@ class FixedPoint:
 
     def __mul__(self, other: FixedPoint | int) -> FixedPoint:
         right = _operand(other)
-        if right is None:
-            return NotImplemented
         values = self.values * right.values
         return FixedPoint(values, self.value_bits, self.frac_bits + right.frac_bits)
 
     def __truediv__(self, other: FixedPoint | int) -> FixedPoint:
         """Integers divided, rounding towards zero; fractional bits are subtracted."""
         right = _operand(other)
-        if right is None:
-            return NotImplemented
         if (right.values == 0).any():
             raise ZeroDivisionError("the divisor holds a zero")
         quotient = np.abs(self.values) // np.abs(right.values)
@@ -208,9 +208,7 @@ class FixedPoint:
         return FixedPoint(values, self.value_bits, self.frac_bits - right.frac_bits)
 
     def __pow__(self, exponent: int) -> FixedPoint:
-        if not _is_int(exponent):
-            return NotImplemented
-        if exponent < 0:
+        if whole_number(exponent, "the exponent") < 0:
             raise NotImplementedError("a negative power has no fixed-point value: divide instead")
         result = FixedPoint(np.ones_like(self.values), self.value_bits)
         for _ in range(exponent):
@@ -238,8 +236,6 @@ class FixedPoint:
     def _combined(self, other: Any, operation: Callable[..., Any]) -> FixedPoint:
         """Sum or difference at the finer binary point; a whole number takes this tensor's."""
         right = _operand(other)
-        if right is None:
-            return NotImplemented  # type: ignore[no-any-return]
         if not isinstance(other, FixedPoint):
             right = FixedPoint(_round_shift(right.values, self.frac_bits), MAX_VALUE_BITS, self.frac_bits)
         point = np.maximum(self.frac_bits, right.frac_bits)
@@ -248,13 +244,13 @@ class FixedPoint:
         return FixedPoint(operation(left_values, right_values), self.value_bits, point)
 
     def _compared(self, other: object, operation: Callable[..., Any]) -> npt.NDArray[np.bool_]:
-        right = _operand(other)
-        if right is None:
+        if operation in (np.equal, np.not_equal) and not (isinstance(other, FixedPoint) or _is_int(other)):
             return NotImplemented  # type: ignore[no-any-return]
+        right = _operand(other)
         return np.asarray(operation(self.to_float(), right.to_float()))
 
     def _refuse_narrowing(self, value_bits: int) -> None:
-        if value_bits < self.value_bits:
+        if whole_number(value_bits, "value_bits") < self.value_bits:
             raise FixedPointError(f"cannot go from {self.value_bits} to {value_bits} bits: use a quantizer")
 
 
@@ -342,9 +338,19 @@ def _automatic(x: Floats, value_bits: int, compat: bool) -> Integers:
     return _integers(max_frac_bits(value_bits, np.abs(x).max(), compat=compat), "frac_bits")
 
 
+def _floats(x: npt.ArrayLike, name: str) -> Floats:
+    """An array of numbers."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise FixedPointTypeError(f"{name} must be numbers, not {type(x).__name__}")
+    return array.astype(np.float64)
+
+
 def _integers(x: npt.ArrayLike, name: str) -> Integers:
     """A new array of whole numbers."""
     array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise FixedPointTypeError(f"{name} must be whole numbers within 64 bits, not {type(x).__name__}")
     with np.errstate(invalid="ignore"):
         integers = np.array(array, dtype=np.int64)
     if array.dtype.kind not in "biu" and not np.array_equal(integers, array):
@@ -356,10 +362,21 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _operand(value: object) -> FixedPoint | None:
+def whole_number(value: object, name: str) -> int:
+    """The value as an int. Raises `FixedPointTypeError` for anything else."""
+    if not _is_int(value):
+        raise FixedPointTypeError(f"{name} must be a whole number, not {type(value).__name__}")
+    return int(value)  # type: ignore[call-overload,no-any-return]
+
+
+def _operand(value: object) -> FixedPoint:
     if isinstance(value, FixedPoint):
         return value
-    return FixedPoint(int(value), MAX_VALUE_BITS) if _is_int(value) else None  # type: ignore[call-overload]
+    if not _is_int(value):
+        raise FixedPointTypeError(
+            f"computes with a FixedPoint or a whole number, not a {type(value).__name__}"
+        )
+    return FixedPoint(int(value), MAX_VALUE_BITS)  # type: ignore[call-overload]
 
 
 def _not_negative(places: npt.ArrayLike) -> Integers:

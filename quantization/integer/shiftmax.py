@@ -11,10 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
-from quantization.integer.fixed_point import MAX_VALUE_BITS, FixedPoint, FixedPointError, Shifted, round_log2
+from quantization.integer.fixed_point import (
+    MAX_VALUE_BITS,
+    FixedPoint,
+    FixedPointError,
+    Shifted,
+    round_log2,
+    whole_number,
+)
+from quantization.quantizers.backend import is_concrete
 from quantization.quantizers.rounding import floor_through, straight_through
 
 
@@ -32,8 +41,14 @@ def shiftmax(x: Any, axis: int | Sequence[int] = -1) -> Any:
 
 
 def pow2(x: Any) -> Any:
-    """2^x of a float tensor, exact for whole x (JAX' `exp2` is not); below the normal numbers 0."""
+    """2^x, exact for whole x (JAX' `exp2` is not); of floats below the normal numbers 0.
+
+    Whole numbers give whole numbers: `FixedPointError` for a negative one.
+    """
     x = ops.convert_to_tensor(x)
+    whole = not keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+    if whole and is_concrete(x) and np.any(ops.convert_to_numpy(x) < 0):
+        raise FixedPointError("2 to a negative power is no whole number: pass floats")
     return ops.power(ops.cast(2.0, x.dtype), x)
 
 
@@ -60,6 +75,8 @@ class IntegerShiftmax:
     compat: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("exp_bitwidth", "buffer_bitwidth"):
+            whole_number(getattr(self, name), name)
         if self.buffer_bitwidth > MAX_VALUE_BITS + 1:
             raise FixedPointError(
                 f"buffer_bitwidth={self.buffer_bitwidth}: at most {MAX_VALUE_BITS + 1}, sign included"

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor
-from quantization.quantizers.base import BaseQuantizer
+from quantization.quantizers.base import MOST_LEVELS, BaseQuantizer, largest_code
 from quantization.quantizers.fixed_point import QuantizedBitsQuantizer
 from quantization.quantizers.rounding import hard_sigmoid, leaky_relu, round_through, stochastic_round
 from quantization.specs.qkeras import QuantizedSigmoid, QuantizedTanh, QuantizedUlaw
@@ -37,9 +37,9 @@ class _Squashing(BaseQuantizer[Any]):
         """The function that is quantized."""
         raise NotImplementedError
 
-    def levels(self) -> np.ndarray:
-        low, high = self.code_range
-        return np.arange(low, high + 1.0) / self.count
+    @property
+    def grid(self) -> tuple[float, float, float]:
+        return (*self.code_range, 1.0 / self.count)
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         low, high = self.code_range
@@ -69,7 +69,8 @@ class QuantizedTanhQuantizer(_Squashing):
 
     @property
     def code_range(self) -> tuple[float, float]:
-        return self.spec.symmetric - self.count, self.count - 1.0
+        top = largest_code(self.count - 1.0)
+        return (-top if self.spec.symmetric else -self.count), top
 
     def function(self, x: Tensor) -> Tensor:
         return ops.tanh(x) if self.spec.use_real_tanh else 2.0 * hard_sigmoid(x) - 1.0
@@ -86,7 +87,7 @@ class QuantizedSigmoidQuantizer(_Squashing):
 
     @property
     def code_range(self) -> tuple[float, float]:
-        return float(self.spec.symmetric), self.count - 1.0
+        return float(self.spec.symmetric), largest_code(self.count - 1.0)
 
     def function(self, x: Tensor) -> Tensor:
         return ops.sigmoid(x) if self.spec.use_real_sigmoid else hard_sigmoid(x)
@@ -104,9 +105,16 @@ class QuantizedUlawQuantizer(BaseQuantizer[QuantizedUlaw]):
         return float(2.0 ** (self.spec.bits - 1))
 
     def levels(self) -> np.ndarray:
+        if self.count > MOST_LEVELS / 32:
+            raise ValueError(f"{self.spec} has more levels than can be listed; range() has the ends")
         # Two codes a step: the hard sigmoid halves its input before it is rounded.
         probe = np.linspace(-2.0, 2.0, 32 * int(self.count) + 1, dtype=np.float32) * 2.0**self.spec.integer
         return np.unique(np.asarray(ops.convert_to_numpy(self(probe)), dtype=np.float64))
+
+    def range(self) -> tuple[float, float]:
+        ends = np.array([-2.0, 2.0], np.float32) * 2.0**self.spec.integer
+        low, high = np.asarray(ops.convert_to_numpy(self(ends)), dtype=np.float64)
+        return float(low), float(high)
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         return ops.stop_gradient(self.quantize(x, training)), 1.0
@@ -116,7 +124,8 @@ class QuantizedUlawQuantizer(BaseQuantizer[QuantizedUlaw]):
         rounded = round_through(hard_sigmoid(x / 2.0**spec.integer) * count)
         linear = 2.0 * (rounded / count) - 1.0
         compressed = ops.sign(linear) * ops.log(1.0 + spec.u * ops.abs(linear)) / math.log(1.0 + spec.u)
-        low, high = -1.0 + spec.symmetric / count, 1.0 - 1.0 / count
+        high = largest_code(count - 1.0) / count
+        low = -high if spec.symmetric else -1.0
         inside = ops.where(compressed > high, high, ops.where(compressed < low, low, compressed))
         return 2.0**spec.integer * inside
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import keras
-import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor
-from quantization.quantizers.base import BaseQuantizer
+from quantization.quantizers.base import BaseQuantizer, largest_code
 from quantization.quantizers.rounding import round_through
 from quantization.quantizers.scales import axes_of
 from quantization.specs.akida import DiscreteRelu, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
@@ -27,7 +26,7 @@ class _AkidaWeight(BaseQuantizer[Any]):
     @property
     def kmax(self) -> float:
         """Largest code."""
-        return float(2 ** (self.spec.bits - 1) - 1)
+        return largest_code(2 ** (self.spec.bits - 1) - 1)
 
     def reach(self, w: Tensor) -> Tensor:
         """The magnitude that gets the largest code."""
@@ -46,8 +45,9 @@ class _AkidaWeight(BaseQuantizer[Any]):
         separate = axes_of(self.channels, rank) if rank > 1 or self.follows_reference else ()
         return tuple(axis for axis in range(rank) if axis not in separate)
 
-    def levels(self) -> np.ndarray:
-        return np.arange(-self.kmax, self.kmax + 1.0)
+    @property
+    def grid(self) -> tuple[float, float, float]:
+        return -self.kmax, self.kmax, 1.0
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         factor = self.scale_factor(x)
@@ -151,8 +151,9 @@ class DiscreteReluQuantizer(BaseQuantizer[DiscreteRelu]):
         """Largest code."""
         return float(2**self.spec.bits - 1)
 
-    def levels(self) -> np.ndarray:
-        return np.arange(self.top + 1.0) * self.spec.step_width
+    @property
+    def grid(self) -> tuple[float, float, float]:
+        return 0.0, self.top, self.spec.step_width
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         return ops.clip(self._ceiling(x), 0.0, self.top), self.spec.step_width

@@ -19,6 +19,9 @@ Spec = TypeVar("Spec", bound=Any)
 #: The inputs for which the gradient is 1, where it is 1 for all.
 EVERYWHERE: Final = (-np.inf, np.inf)
 
+#: Most levels that are listed.
+MOST_LEVELS: Final = 2**24
+
 #: Largest code that an int64 holds with room for its sign.
 _LARGEST_CODE = 2.0**62
 
@@ -79,12 +82,29 @@ class BaseQuantizer(Generic[Spec]):
         """Whether the output is the quantized value, without a part of the float value."""
         return isinstance(self.noise_factor, float) and self.noise_factor == 1.0
 
+    @property
+    def grid(self) -> tuple[float, float, float] | None:
+        """Smallest and largest code, and the value of a code of 1; None unless every whole number between is a code."""
+        return None
+
     def levels(self) -> np.ndarray:
-        """Every value at inference, ascending, float64; in units of the scale if that is computed from data."""
-        raise NotImplementedError
+        """Every value at inference, ascending, float64; in units of the scale if that is computed from data.
+
+        Raises `ValueError` where there are more than 2^24.
+        """
+        assert self.grid is not None  # other kinds list their levels themselves
+        low, high, unit = self.grid
+        if high - low > MOST_LEVELS:
+            raise ValueError(
+                f"{self.spec} has {high - low + 1:.0f} levels, more than can be listed; range() has the ends"
+            )
+        return np.arange(low, high + 1.0) * unit
 
     def range(self) -> tuple[float, float]:
         """Smallest and largest level."""
+        if self.grid is not None:
+            low, high, unit = self.grid
+            return low * unit, high * unit
         levels = self.levels()
         return float(levels[0]), float(levels[-1])
 
@@ -215,6 +235,12 @@ class BaseQuantizer(Generic[Spec]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec})"
+
+
+def largest_code(bound: float) -> float:
+    """The largest whole number of float32 up to a bound: above 2^24 not every one exists; 2^31 - 1 would be 2^31."""
+    nearest = np.float32(bound)
+    return float(nearest if nearest <= bound else np.nextafter(nearest, np.float32(0)))
 
 
 def as_integers(codes: Tensor, scale: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from quantization.quantizers.backend import Tensor, sign
-from quantization.quantizers.base import BaseQuantizer, is_auto, unit_of
+from quantization.quantizers.base import BaseQuantizer, is_auto, largest_code, unit_of
 from quantization.quantizers.rounding import round_half_away, stochastic_round
 from quantization.quantizers.scales import AutoScale, alternated, quotient
 from quantization.specs.qkeras import QuantizedBits, QuantizedLinear
@@ -38,16 +38,21 @@ class QuantizedBitsQuantizer(BaseQuantizer[QuantizedBits]):
         """Smallest and largest code."""
         spec = self.spec
         if is_auto(spec) and spec.compat:
-            top = 2.0 ** (spec.bits - 1) - 1.0  # whatever keep_negative is
+            top = largest_code(2.0 ** (spec.bits - 1) - 1.0)  # whatever keep_negative is
             return -top, top
         half = 2.0 ** (spec.bits - spec.keep_negative)
-        return ((spec.symmetric or is_auto(spec)) - half if spec.keep_negative else 0.0), half - 1.0
+        top = largest_code(half - 1.0)
+        if not spec.keep_negative:
+            return 0.0, top
+        return (-top if spec.symmetric or is_auto(spec) else -half), top
+
+    @property
+    def grid(self) -> tuple[float, float, float] | None:
+        step = 1.0 if is_auto(self.spec) else self.step
+        return None if self.is_sign else (*self.code_range, step * unit_of(self.spec))
 
     def levels(self) -> np.ndarray:
-        low, high = self.code_range
-        codes = np.array([-1.0, 1.0]) if self.is_sign else np.arange(low, high + 1.0)
-        step = 1.0 if is_auto(self.spec) or self.is_sign else self.step
-        return np.asarray(codes * step * unit_of(self.spec))
+        return np.array([-1.0, 1.0]) * unit_of(self.spec) if self.is_sign else super().levels()
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         if is_auto(self.spec):
@@ -116,12 +121,22 @@ class QuantizedLinearQuantizer(BaseQuantizer[QuantizedLinear]):
         if self.is_sign:
             return -0.5, 0.5
         half = 2.0 ** (self.spec.bits - self.spec.keep_negative)
-        return (self.spec.symmetric - half if self.spec.keep_negative else 0.0), half - 1.0
+        top = largest_code(half - 1.0)
+        if not self.spec.keep_negative:
+            return 0.0, top
+        return (-top if self.spec.symmetric else -half), top
+
+    @property
+    def unit(self) -> float:
+        """The value of a code of 1, in units of the scale if that is automatic."""
+        return (1.0 if is_auto(self.spec) else self.step) * unit_of(self.spec)
+
+    @property
+    def grid(self) -> tuple[float, float, float] | None:
+        return None if self.is_sign else (*self.clip_range, self.unit)
 
     def levels(self) -> np.ndarray:
-        low, high = self.clip_range
-        codes = np.array([-0.5, 0.5]) if self.is_sign else np.arange(low, high + 1.0)
-        return np.asarray(codes * (1.0 if is_auto(self.spec) else self.step) * unit_of(self.spec))
+        return np.array([-0.5, 0.5]) * self.unit if self.is_sign else super().levels()
 
     def encode(self, x: Tensor, training: bool = False) -> tuple[Tensor, Any]:
         step = self._step_of(x)

@@ -66,12 +66,11 @@ def channel_quantize(specification: XyloSpecification, top: int, highest: int) -
     factors = np.ones(threshold.size)
     for neuron in range(threshold.size):
         sources = [weights_rec[:, neuron], *([weights_in[:, neuron]] if neuron < fed else [])]
-        factors[neuron], limit = _channel(sources, threshold[neuron], top, highest)
-        if limit is not None and neuron == fed:
+        factors[neuron], limited = _channel(sources, threshold[neuron], top, highest)
+        if limited is not None and neuron == fed:
             raise IndexError(f"neuron {neuron} saturates and is the first without inputs (fault of Rockpool)")
         for array in (*sources, threshold[neuron : neuron + 1]):
-            array *= factors[neuron]
-            array *= 1.0 if limit is None else limit
+            array *= factors[neuron] if limited is None else limited
     weights_out, threshold_out, factors_out = _channel_readout(specification, top, highest)
     arrays: dict[str, Floats] = {
         "weights_in": weights_in,
@@ -96,21 +95,19 @@ def _channel_readout(
     weights, threshold = specification.weights_out.copy(), specification.threshold_out.copy()
     factors = np.ones(threshold.size)
     for neuron in range(threshold.size):
-        factors[neuron], limit = _channel([weights[:, neuron]], threshold[neuron], top, highest)
+        factors[neuron], limited = _channel([weights[:, neuron]], threshold[neuron], top, highest)
         for array in (weights[:, neuron], threshold[neuron : neuron + 1]):
-            array *= factors[neuron]
-            array *= 1.0 if limit is None else limit
+            array *= factors[neuron] if limited is None else limited
     return weights, threshold, factors
 
 
 def _channel(sources: list[Array], threshold: float, top: int, highest: int) -> tuple[float, float | None]:
-    """The factor of a neuron, and the further factor that keeps its threshold in range; None if it is in range."""
+    """The factor of a neuron, and the one in its place that keeps its threshold in range; None if it is in range."""
     largest = max(float(np.abs(source).max()) for source in sources)
     if largest == 0:
         return 1.0, None
     factor = top / largest
-    scaled = threshold * factor
-    return factor, highest / scaled if abs(np.round(scaled)) > highest else None
+    return factor, highest / threshold if abs(np.round(threshold * factor)) > highest else None
 
 
 def _factor(weights: list[Array], bias: Array | None, top: int, fuzzy: bool) -> float:
