@@ -12,6 +12,7 @@ from typing import Any, Final
 from quantization.specs.parse import QuantizerError, parse_quantizer
 from search.errors import InvalidSpec, Problem
 from search.scoring.forgiving_factor import QKERAS_PROFILE
+from search.spec.quantizers import NOTEBOOK_SPACE
 
 #: Layer classes that AutoQKeras knows by name; every other key of `limit` is a pattern.
 CLASSES: Final = frozenset(
@@ -66,7 +67,7 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
     for name, read in _READERS.items():
         if name in config:
             read(config[name], job, quirks)
-    job["quantizers"] = {**job.get("quantizers", {}), "selection": "autoqkeras"}
+    job["quantizers"] = {**_NOTEBOOK, **job.get("quantizers", {}), "selection": "autoqkeras"}
     if "limits" not in job:
         raise _fault("/limit", "missing: without limits AutoQKeras quantizes nothing")
     quirks += _ALWAYS
@@ -191,10 +192,18 @@ def _read_space(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
 
 
 def _quantizer(text: Any, pointer: str) -> str:
+    """A quantizer of QKeras with its rules spelled out: scales along the last axis, every exponent of its powers."""
     try:
-        return str(parse_quantizer(str(text)))
+        return str(parse_quantizer(str(text)).as_earlier())
     except QuantizerError as error:
         raise _fault(pointer, str(error)) from error
+
+
+#: What a field gets that the run_config leaves out.
+_NOTEBOOK: Final[Mapping[str, Mapping[str, int]]] = {
+    field: {_quantizer(text, ""): bits for text, bits in entries.items()}
+    for field, entries in NOTEBOOK_SPACE.items()
+}
 
 
 def _read_limit(value: Any, job: dict[str, Any], quirks: list[str]) -> None:

@@ -240,7 +240,7 @@ class BaseQuantizer(Generic[Spec]):
 def largest_code(bound: float) -> float:
     """The largest whole number of float32 up to a bound: above 2^24 not every one exists; 2^31 - 1 would be 2^31."""
     nearest = np.float32(bound)
-    return float(nearest if nearest <= bound else np.nextafter(nearest, np.float32(0)))
+    return float(nearest if float(nearest) <= bound else np.nextafter(nearest, np.float32(0)))
 
 
 def as_integers(codes: Tensor, scale: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -167,6 +167,10 @@ class Scaled(QuantizerBase):
         "channels on another axis",
     )
 
+    @classmethod
+    def _changes(cls, document: Mapping[str, Any], rule: str) -> bool:
+        return not isinstance(document.get("alpha", document.get("scale_factors")), int | float)
+
 
 def _written(value: Value) -> str:
     return str(int(value)) if isinstance(value, bool) else format_value(value)

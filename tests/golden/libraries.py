@@ -49,7 +49,7 @@ def _read(path: Path) -> list[Case]:
         Case(
             id=case["id"],
             feature=case["feature"],
-            params={key: _plain(value) for key, value in case["params"].items()},
+            params={key: plain(value) for key, value in case["params"].items()},
             inputs={key: array(value) for key, value in case.get("inputs", {}).items()},
             outputs={key: array(value) for key, value in case.get("outputs", {}).items()},
             tolerance=case["tolerance"],
@@ -61,7 +61,7 @@ def _read(path: Path) -> list[Case]:
     ]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Arrays written as objects become lists."""
     return value["__array__"] if isinstance(value, dict) and "__array__" in value else value
 

@@ -47,13 +47,14 @@ _OF_KIND: Final[dict[tuple[str, str], st.SearchStrategy[Any]]] = {
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> QuantizerSpec:
+def specs(draw: st.DrawFn, bits: st.SearchStrategy[int] = FIELDS["bits"]) -> QuantizerSpec:
     """Any specification: some fields given, the others default, combinations that are refused left out."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     names = [name for name in KINDS[kind].model_fields if name != "kind"]
     drawn = draw(st.lists(st.sampled_from(names), unique=True, max_size=5))
     values = {
-        name: draw(_OF_KIND.get((kind, name), FIELDS.get(name, st.booleans()))) for name in sorted(drawn)
+        name: draw(bits if name == "bits" else _OF_KIND.get((kind, name), FIELDS.get(name, st.booleans())))
+        for name in sorted(drawn)
     }
     try:
         return as_spec({"kind": kind} | values)
