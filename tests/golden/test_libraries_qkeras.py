@@ -76,6 +76,9 @@ def _has_fault(case: Case) -> bool:
         or (spec.kind == "quantized_po2" and (spec.log2_rounding == "floor" or spec.quadratic_approximation))
         or (spec.kind == "quantized_po2" and spec.exponents != corrected.exponents)  # one too many
         or (spec.kind == "quantized_relu" and bound is not None and not spec.is_quantized_clip)
+        or (
+            spec.kind == "quantized_relu" and 0 < spec.negative_slope * 2 ** (spec.bits - 1) < 1
+        )  # half a code
     )
 
 
