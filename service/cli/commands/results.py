@@ -33,7 +33,10 @@ def finalize(
     url: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Train a measured trial further and evaluate it on test data."""
+    """Train a measured trial further and evaluate it on test data.
+
+    Looks at the test data of a job are counted: figures that may be too good are marked.
+    """
     from service.cli import retraining
     from service.cli.connection import connect
     from service.cli.output import show
