@@ -127,6 +127,8 @@ def _read_goal(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
         quirks.append(
             "goal.stress: QKeras reads it for energy and never applies it; so does its profile here"
         )
+    if params.pop("trained_model", False):
+        quirks.append("goal.params.trained_model: left out; trials are priced before they are trained")
     job["goal"] = goal | _accepted(params, _ENERGY_PARAMS, quirks)
 
 
@@ -139,7 +141,6 @@ _ENERGY_PARAMS: Final = (
     "min_sram_size",
     "rd_wr_on_io",
     "source_quantizers",
-    "trained_model",
     "reference_internal",
     "reference_accumulator",
 )

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from search.errors import InvalidSpec, Problem, pointer_token
 from search.spec.base import TOO_MANY_ITEMS
 from search.spec.cost import CostSpec
+from search.spec.goals import refused
 from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
 from service.errors import InvalidRequest
@@ -62,7 +63,11 @@ CostRequest = Parsed[CostSpec]
 
 def parse_submission(body: bytes) -> Submission:
     """The search in a body; raises like `parse`."""
-    return parse(SearchSpec, body)
+    submission = parse(SearchSpec, body)
+    refusals = refused(submission.spec.goal)
+    if refusals:
+        raise InvalidRequest([Problem(f"/goal/{name}", reason) for name, reason in refusals.items()])
+    return submission
 
 
 def parse_cost_request(body: bytes) -> CostRequest:

@@ -163,6 +163,7 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     reference_options = spec.settings if spec.reference is None else spec.reference
     reference_settings = reference_options.settings("/settings" if spec.reference is None else "/reference")
     problems = [*_unknown_widths(spec, network), *_unknown_slots(spec, network), *_two_sources(spec, network)]
+    problems += _untrained(spec)
     if problems:
         raise InvalidSpec(problems)
     original = prepare(network)
@@ -222,7 +223,11 @@ def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
     if spec.quantizers is None:
         return None
     return {
-        layer: {slot: quantizer.data_type() for slot, quantizer in slots.items() if quantizer is not None}
+        layer: {
+            slot: replace(quantizer.data_type(), distinct=spec.distinct.get(layer, {}).get(slot, 0))
+            for slot, quantizer in slots.items()
+            if quantizer is not None
+        }
         for layer, slots in spec.quantizers.items()
     }
 
@@ -245,6 +250,17 @@ def _unknown_slots(spec: CostSpec, network: Network) -> list[Problem]:
             if quantizer is not None and slot not in allowed
         ]
     return problems
+
+
+def _untrained(spec: CostSpec) -> list[Problem]:
+    """A price of trained values without any."""
+    if not spec.settings.inference or spec.distinct:
+        return []
+    reason = (
+        "nothing says how many values trained power-of-two weights have: give the quantizers.json of a trial that has"
+        " such weights, or `distinct`, or leave this out"
+    )
+    return [Problem("/settings/inference", reason)]
 
 
 def _two_sources(spec: CostSpec, network: Network) -> list[Problem]:

@@ -95,7 +95,9 @@ class CostOptions(Frozen):
         description="products per fetch of an operand; null: each operand is fetched once per inference",
     )
     inference: bool = Field(
-        False, description="true: price power-of-two weights by the distinct values they have after training"
+        False,
+        description="true: price power-of-two weights by the distinct values they have after training, which the"
+        " `quantizers.json` of a trial states",
     )
     bits: BitsOptions = Field(BitsOptions(), description="how the size in bits is counted")
 
@@ -157,6 +159,12 @@ class CostSpec(Frozen):
         max_length=MAX_LAYERS,
         description="layer -> filters or units, for layers that differ from the model's",
     )
+    distinct: dict[str, dict[str, Annotated[int, Field(ge=1)]]] = Field(
+        {},
+        max_length=MAX_LAYERS,
+        description="layer -> slot -> how many different values a trained power-of-two tensor has, for"
+        " `settings.inference`; a trial's `quantizers.json` states it",
+    )
     settings: CostOptions = Field(CostOptions(), description="how the network is priced")
     reference: CostOptions | None = Field(
         None, description="how the reference is priced; null: as `settings`"
@@ -183,7 +191,8 @@ class CostSpec(Frozen):
         stated = value.get("widths", {})
         merged = widths | stated if isinstance(stated, dict) else stated
         options = written_options(value["quantizers"])
-        return {**options, **value, "quantizers": quantizers, "widths": merged}
+        distinct = distinct_values(value["quantizers"])
+        return {"distinct": distinct, **options, **value, "quantizers": quantizers, "widths": merged}
 
 
 def is_quantizer_document(value: Any) -> bool:
@@ -221,9 +230,22 @@ _WRITTEN: Final = ("settings", "reference", "reference_model")
 def written_options(document: Mapping[str, Any]) -> dict[str, Any]:
     """How the trial of a `quantizers.json` was priced, as fields of `CostSpec`; empty in files of older versions."""
     options = document.get("cost")
-    return (
-        {name: options[name] for name in _WRITTEN if name in options} if isinstance(options, Mapping) else {}
-    )
+    if not isinstance(options, Mapping):
+        return {}
+    return {name: options[name] for name in _WRITTEN if isinstance(options.get(name), Mapping)}
+
+
+def distinct_values(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Layer -> slot -> how many different values the trained tensor has, where a `quantizers.json` says so."""
+    stated = {
+        layer["name"]: {
+            slot: entry["distinct"]
+            for slot, entry in (layer.get("quantizers") or {}).items()
+            if isinstance(entry, Mapping) and "distinct" in entry
+        }
+        for layer in document["layers"]
+    }
+    return {name: slots for name, slots in stated.items() if slots}
 
 
 def options_document(
@@ -276,7 +298,6 @@ def _trial_options(goal: Goal) -> CostOptions:
         source=energy.source_quantizers,
         internal=internal,
         accumulator=accumulator,
-        inference=energy.trained_model,
         bits=_bits_options(size, ref_bits),
     )
 

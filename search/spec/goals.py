@@ -81,7 +81,8 @@ class EnergyGoal(_GoalOptions):
     )
     trained_model: bool = Field(
         False,
-        description="true: price power-of-two weights of trials by the distinct values they have after training",
+        description="of AutoQKeras; a search refuses true, because it prices trials before they are trained: see"
+        " `settings.inference` of a cost request",
     )
 
 
@@ -116,3 +117,14 @@ class CountGoal(_GoalOptions):
 
 
 Goal = Annotated[EnergyGoal | BitsGoal | CountGoal, Field(discriminator="kind")]
+
+
+def refused(goal: Goal) -> dict[str, str]:
+    """Fields of a goal that no search can obey -> why, and what to do. Jobs of earlier versions may state them."""
+    if not isinstance(goal, EnergyGoal) or not goal.trained_model:
+        return {}
+    reason = (
+        "a search prices trials before they are trained: leave this out, and price a trained model with"
+        " `fewbits cost quantizers.json --inference`"
+    )
+    return {"trained_model": reason}

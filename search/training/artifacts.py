@@ -12,8 +12,10 @@ from typing import Any, Final
 import keras
 import numpy as np
 
+from costmodel.data_type import NumberFormat
 from quantization.export import export_integers
 from quantization.models.convert import plain_description, read_quantizers, width_of
+from quantization.specs.parse import QuantizerSpec
 from search.data import Dataset
 from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, WEIGHTS_FILE
 
@@ -77,15 +79,24 @@ def quantizer_document(model: keras.Model, cost: Mapping[str, Any] | None = None
                 "class_name": type(layer).__name__,
                 "width": width_of(layer),
                 "quantizers": {
-                    slot: None
-                    if spec is None
-                    else {"text": str(spec), "structured": spec.model_dump(mode="json")}
+                    slot: None if spec is None else _quantizer(layer, slot, spec)
                     for slot, spec in quantizers.get(layer.name, {}).items()
                 },
             }
             for layer in model.layers
         ],
     }
+
+
+def _quantizer(layer: Any, slot: str, spec: QuantizerSpec) -> dict[str, Any]:
+    """A quantizer as text and by field; of power-of-two weights also how many different values they have."""
+    entry: dict[str, Any] = {"text": str(spec), "structured": spec.model_dump(mode="json")}
+    if spec.data_type().format is NumberFormat.POWER_OF_TWO and layer.built:
+        weights = layer.quantized_weights()
+        if slot in weights:
+            codes, scale = weights[slot]
+            entry["distinct"] = int(np.unique(np.asarray(codes) * np.asarray(scale)).size)
+    return entry
 
 
 def _write_json(path: Path, document: Mapping[str, Any]) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from search.spec.base import Frozen
-from search.spec.goals import Goal
+from search.spec.goals import Goal, refused
 from service.schemas.jobs import PointView, View
 
 
@@ -16,6 +16,13 @@ class RescoreSpec(Frozen):
 
     goal: Goal
     k: int = Field(10, ge=1, le=1000, description="number of trials")
+
+    @field_validator("goal")
+    @classmethod
+    def _can_be_obeyed(cls, value: Goal) -> Goal:
+        for name, reason in refused(value).items():
+            raise ValueError(f"{name}: {reason}")
+        return value
 
 
 class RescoreView(View):

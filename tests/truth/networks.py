@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from costmodel.layer import Config, Shape
 from costmodel.layer_classes import LAYER_CLASSES, SEARCHED_LAYERS
-from costmodel.network import Network
+from costmodel.network import Network, read_network
 from quantization.specs.parse import parse_quantizer
 from search.history import Assignment
 from search.networks.architecture import network
@@ -205,11 +205,12 @@ def random_network(seed: int, most: int = 6) -> dict[str, Any]:
     drawing.add("Dense", units=3, activation=draw.choice(("linear", "softmax")))
     if draw.random() < 0.3 and drawing.layers[-1]["config"]["activation"] == "linear":
         drawing.add("Activation", activation="softmax")
-    return _buildable(functional(drawing.shapes["input"], drawing.layers), drawing.shapes)
+    return buildable(functional(drawing.shapes["input"], drawing.layers))
 
 
-def _buildable(config: dict[str, Any], shapes: Mapping[str, Shape]) -> dict[str, Any]:
+def buildable(config: dict[str, Any]) -> dict[str, Any]:
     """With what Keras needs beside the cost model: the shape of every tensor, attention's tensors one by one."""
+    shapes = {layer.name: layer.output_shape for layer in read_network(config).layers}
     for entry in config["config"]["layers"]:
         for node in entry["inbound_nodes"]:
             tensors = node["args"][0] if isinstance(node["args"][0], list) else node["args"]

@@ -100,6 +100,15 @@ _Reuse = Annotated[
         rich_help_panel=_MEMORIES,
     ),
 ]
+_Inference = Annotated[
+    bool | None,
+    typer.Option(
+        "--inference",
+        help="Price power-of-two weights by the distinct values they have, which a trial's quantizers.json states.",
+        rich_help_panel=_PRICES,
+        show_default=False,
+    ),
+]
 _Explain = Annotated[
     str | None,
     typer.Option(
@@ -135,6 +144,7 @@ def cost(
     capacity: _Capacity = None,
     rd_wr_on_io: _ReadWriteOnIo = None,
     reuse: _Reuse = None,
+    inference: _Inference = None,
     explain: _Explain = None,
     types: _Types = False,
     html: _Html = None,
@@ -156,6 +166,7 @@ def cost(
         "activations_on_memory": activations_on_memory,
         "rd_wr_on_io": rd_wr_on_io,
         "reuse": reuse,
+        "inference": inference,
     }
     arguments = CostArguments(
         model,
