@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from quantization.models.convert import quantize
+from quantization.models.description import described_layers
 from quantization.models.fold import folded_description
 from search.errors import Infeasible
 from search.history import Assignment
@@ -46,7 +47,9 @@ def assemble(assignment: Assignment, architecture: Mapping[str, Any], seed: int)
 
 def trial_description(spec: SearchSpec, config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The description that trials of a job are built from. `config`: its float network as Keras writes it."""
-    return folded_description(config) if spec.normalization == "fold" else config
+    layers = described_layers(config.get("config", config))
+    normalized = any(layer["class_name"] == "BatchNormalization" for layer in layers)
+    return folded_description(config) if normalized and spec.normalization == "fold" else config
 
 
 def seed_everything(seed: int) -> None:
