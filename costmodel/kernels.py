@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costmodel.data_type import DataType
+from costmodel.data_type import DataType, NumberFormat
 from costmodel.elementwise import function, in_layer
 from costmodel.foldable import UNFOLDED
 from costmodel.layer import elements
@@ -51,8 +51,9 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
 
 
 def _has_bias_of_sums(typed: TypedLayer) -> bool:
-    """Whether the bias is that of a folded batch normalization and has no quantizer: it is added in the sums' type."""
-    folded = typed.layer.class_name in UNFOLDED
+    """Whether a folded bias without a quantizer has the type of the sums, as in QTools: unless it counts as float."""
+    floats = typed.internal.format is NumberFormat.FLOAT and not typed.qtools
+    folded = typed.layer.class_name in UNFOLDED and not floats
     return folded and typed.mode is Mode.QUANTIZED and typed.slots.get("bias") is None
 
 
