@@ -25,7 +25,8 @@ class DataType:
     `bits` counts the sign, `int_bits` does not. `max_value` bounds a power of two; None is unbounded. `stochastic`:
     drawn at random while training; QTools, and so its bit-compatible accounting, prices a few gates of such a type
     differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown. `exponents`:
-    smallest and largest exponent of a power of two; None where only its width is known.
+    smallest and largest exponent of a power of two; None where only its width is known. `relu`: of a ReLU whose sign,
+    or whose zeros and ones, QTools reads off its name.
     """
 
     format: NumberFormat
@@ -36,6 +37,7 @@ class DataType:
     stochastic: bool = False
     distinct: int = 0
     exponents: tuple[int, int] | None = None
+    relu: bool = False
 
     @property
     def fraction_bits(self) -> int:

@@ -88,11 +88,13 @@ class Node:
     """A layer and its position in the network.
 
     `sources`: for each input whether it is the network's, and its index among the network's inputs or the nodes.
+    `reads_input_layer`: the first is the network's, with no layer between that only acts in training.
     """
 
     layer: Layer
     lowering: Lowering
     sources: tuple[tuple[bool, int], ...]
+    reads_input_layer: bool
     on_input: bool
     on_output: bool
     leaf: bool
@@ -148,9 +150,11 @@ def prepare(network: Network) -> Prepared:
         on_output = leaf or layer.name in network.outputs
         on_input = any(is_input for is_input, _ in sources)
         sizes = tuple(elements(shape) for shape in layer.input_shapes)
-        folds_into = pairs.get(layer.name)
+        folds_into, direct = pairs.get(layer.name), layer.inbound[0] in network.inputs
         size = elements(layer.output_shape)
-        nodes.append(Node(layer, lowering, sources, on_input, on_output, leaf, folds_into, sizes, size))
+        nodes.append(
+            Node(layer, lowering, sources, direct, on_input, on_output, leaf, folds_into, sizes, size)
+        )
     return Prepared(network, tuple(nodes))
 
 
@@ -362,7 +366,7 @@ def _parameter_accesses(node: Node, work: LayerWork, settings: EnergySettings) -
 def _output_access(node: Node, work: LayerWork, settings: EnergySettings) -> Access:
     count = node.output_elements
     on_io = node.leaf if settings.qtools else node.on_output
-    if settings.qtools and node.lowering.family is Family.BATCH_NORM and node.sources[0][0]:
+    if settings.qtools and node.lowering.family is Family.BATCH_NORM and node.reads_input_layer:
         count = 1  # QTools loses the shape of a batch normalization that reads the network's input
     return _access("outputs:0", count, count, work.output, settings, on_io=on_io)
 

@@ -18,13 +18,24 @@ _FLOAT32: Final = (-126, 127)
 
 
 def as_counted(data_type: DataType, qtools: bool) -> DataType:
-    """A power of two with its exponents: those that it states, else as many as its bits can tell apart.
+    """A type as an accounting takes it: a power of two with the exponents that it states, else those of its width.
 
-    For QTools without any. Other types are unchanged.
+    For QTools without any; and it does not see a ReLU's slope, neither in the sign of its powers of two nor in its
+    single bit.
     """
-    if data_type.format is not NumberFormat.POWER_OF_TWO or qtools == (data_type.exponents is None):
+    if qtools:
+        return _as_qtools(data_type)
+    if data_type.format is not NumberFormat.POWER_OF_TWO or data_type.exponents is not None:
         return data_type
-    return replace(data_type, exponents=None if qtools else _by_width(data_type))
+    return replace(data_type, exponents=_by_width(data_type))
+
+
+def _as_qtools(data_type: DataType) -> DataType:
+    if data_type.format is NumberFormat.POWER_OF_TWO and (data_type.exponents or data_type.relu):
+        return replace(data_type, exponents=None, signed=data_type.signed and not data_type.relu)
+    if data_type.format is NumberFormat.FIXED and data_type.relu:
+        return replace(data_type, format=NumberFormat.BINARY_01)
+    return data_type
 
 
 def _by_width(power: DataType) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def canonical(data_type: DataType, inference: bool = False) -> DataType:
         case NumberFormat.BINARY:
             return DataType(NumberFormat.BINARY, 1, 1, True, stochastic=data_type.stochastic)
         case NumberFormat.BINARY_01:
-            return DataType(NumberFormat.BINARY_01, 1, 1, False, stochastic=data_type.stochastic)
+            return replace(data_type, bits=1, int_bits=1, signed=False, max_value=None, distinct=0)
         case NumberFormat.FLOAT:
             return DataType(NumberFormat.FLOAT, data_type.bits, -1, True)
 
@@ -122,8 +122,8 @@ def _and(weight: DataType, x: DataType, qtools: bool) -> tuple[LogicGate, DataTy
     if result is NumberFormat.TERNARY:
         return LogicGate("and", 0.1, 2), DataType(NumberFormat.TERNARY, 2, 2)
     bits = max(weight.bits, x.bits)
-    # QTools knows a {0, 1} weight by its name, and takes a Bernoulli one for an ordinary operand.
-    masks = weight.format is NumberFormat.BINARY_01 and not (qtools and weight.stochastic)
+    # QTools knows a {0, 1} weight by its name, and takes one of Bernoulli or of a ReLU for an ordinary operand.
+    masks = weight.format is NumberFormat.BINARY_01 and not (qtools and (weight.stochastic or weight.relu))
     integer = x.int_bits if masks else weight.int_bits
     return LogicGate("and", 0.1, bits), _as_power(DataType(result, bits, integer, signed), weight, x)
 

@@ -106,6 +106,7 @@ class PowerOfTwo(QuantizerBase):
             bool(self.sign_bits),
             self.max_value,
             exponents=self.exponents,
+            relu=bool(getattr(self, "negative_slope", 0.0)),
         )
 
 

@@ -151,9 +151,10 @@ class QuantizedRelu(QuantizerBase):
 
     def data_type(self) -> DataType:
         signed = self.negative_slope != 0
-        if not signed and self.bits == 1 and self.integer == 1:
-            return DataType(NumberFormat.BINARY_01, 1, 1, False)
-        return DataType(NumberFormat.FIXED, self.bits, self.integer, signed)
+        one = self.bits == 1 and self.integer == 1
+        if one and not signed:
+            return DataType(NumberFormat.BINARY_01, 1, 1, False, relu=True)
+        return DataType(NumberFormat.FIXED, self.bits, self.integer, signed, relu=one)
 
 
 class QuantizedUlaw(_FixedPoint):

@@ -119,7 +119,7 @@ def test_a_field_refuses_what_is_no_quantizer(value: object) -> None:
         ("quantized_bits(5,1,0,keep_negative=False)", DataType(NumberFormat.FIXED, 5, 1, False)),
         ("quantized_relu(4,2)", DataType(NumberFormat.FIXED, 4, 2, False)),
         ("quantized_relu(6,1,negative_slope=0.25)", DataType(NumberFormat.FIXED, 6, 1, True)),
-        ("quantized_relu(1,1)", DataType(NumberFormat.BINARY_01, 1, 1, False)),
+        ("quantized_relu(1,1)", DataType(NumberFormat.BINARY_01, 1, 1, False, relu=True)),
         ("quantized_tanh(5)", DataType(NumberFormat.FIXED, 5, 0, True)),
         ("quantized_ulaw(6,1)", DataType(NumberFormat.FIXED, 6, 1, True)),
         ("quantized_po2(4)", DataType(NumberFormat.POWER_OF_TWO, 4, 4, True, exponents=(-4, 3))),
