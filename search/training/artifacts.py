@@ -1,4 +1,4 @@
-"""Writes the files of a trial but its report and recipe: model, quantizers, integer weights, preprocessing."""
+"""Writes the files of a trial but its report and recipe: model, quantizers, weights, preprocessing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from costmodel.data_type import NumberFormat
-from quantization.export import export_integers
+from quantization.export import export_parameters
 from quantization.models.convert import plain_description, read_quantizers, width_of
 from quantization.specs.parse import QuantizerSpec
 from search.data import Dataset
@@ -24,14 +24,14 @@ _SAVED_KINDS: Final = ("Layer", "Functional", "Metric", "Optimizer", "Loss")
 
 
 def save(model: keras.Model, data: Dataset, folder: Path, cost: Mapping[str, Any] | None = None) -> None:
-    """Write the trained model, its quantizers, its integer weights and the preprocessing of its inputs.
+    """Write the trained model, its quantizers, its weights and the preprocessing of its inputs.
 
     `cost`: how the trial was priced (`options_document`); None for a float model.
     """
     _cache_saving_skiplists()
     model.save(folder / MODEL_FILE)
     _write_json(folder / QUANTIZERS_FILE, quantizer_document(model, cost))
-    arrays: dict[str, Any] = export_integers(model)
+    arrays: dict[str, Any] = export_parameters(model)
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
     _write_json(
         folder / PREPROCESSING_FILE,

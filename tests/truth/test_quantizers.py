@@ -197,6 +197,14 @@ _TYPES: Final = (
         "ternary",
     ),
     *("binary(use_01=1)", "bernoulli", "stochastic_binary", "stochastic_ternary", "quantized_hswish(6,2)"),
+    *(
+        "quantized_po2(4,1)",
+        "quantized_po2(4)",
+        "quantized_po2(4,8)",
+        "quantized_relu_po2(4)",
+        "quantized_relu_po2(3,1)",
+    ),
+    *("quantized_po2(4,1,reference_exponents=1)", "quantized_relu_po2(4,negative_slope=0.25)"),
 )
 
 
@@ -207,6 +215,8 @@ def test_every_product_of_two_levels_is_a_number_of_the_typed_product(first: str
     one, other = (build_quantizer(spec).levels() for spec in specs)
     product = multiply(specs[0].data_type(), specs[1].data_type())[1]
     low, high, step = _range(product)
+    if product.exponents is not None:
+        step = 2.0 ** product.exponents[0]
     values = np.multiply.outer(one, other)
     # The one number that two's complement has no place for: the negative of the lowest.
     values = values[values != -low] if product.signed else values
