@@ -127,7 +127,7 @@ def _labels_alone(data: MnistData | NpzData | DataFile, path: Path, heads: Seque
     for part, names in stored_parts(data, path, heads).items():
         count = read_headers(path, (names.x,))[names.x].examples
         labels = [
-            read_labels(path, name) if head.labels == "classes" else np.empty(count)
+            read_labels(path, name) if head.labels == "classes" else np.empty((count, 0))
             for name, head in zip(names.y, heads, strict=bool(names.y))
         ]
         arrays[part] = np.empty((count, 0)), labels
@@ -135,17 +135,23 @@ def _labels_alone(data: MnistData | NpzData | DataFile, path: Path, heads: Seque
 
 
 def _of_labels(parts: Parts, stored: StoredData, heads: Sequence[Head]) -> list[str]:
-    """Classes that a part of the data lacks, by output."""
+    """Classes that a part of the data lacks, and targets that are all equal, by output."""
     warnings: list[str] = []
     outputs = zip(parts.y_train, parts.y_validation, stored.y_test, strict=True)
     for head, labels in zip(heads, outputs, strict=False):  # no labels where inputs are the targets
         if head.labels != "classes":
+            flat = labels[0].reshape(len(labels[0]), -1)
+            if flat.size and (flat.min(axis=0) == flat.max(axis=0)).all():
+                warnings.append(f"all targets of the training part{_of(head, heads)} are equal")
             continue
-        of = f" of output {head.name!r}" if len(heads) > 1 else ""
         names = ("training", "validation", "test")
         classes = {name: set(np.unique(part).tolist()) for name, part in zip(names, labels, strict=True)}
-        warnings += [f"{text}{of}" for text in _lacking(classes, head.output.classes)]
+        warnings += [f"{text}{_of(head, heads)}" for text in _lacking(classes, head.output.classes)]
     return warnings
+
+
+def _of(head: Head, heads: Sequence[Head]) -> str:
+    return f" of output {head.name!r}" if len(heads) > 1 else ""
 
 
 def _lacking(parts: dict[str, set[int]], classes: int) -> list[str]:

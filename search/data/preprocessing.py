@@ -207,7 +207,9 @@ def _standardization(training: NDArray[Any], features: int) -> InputScaling:
     for part in _parts(rows):
         squares += ((part.astype(np.float64) - mean) ** 2).sum(axis=0)
     deviation = np.sqrt(squares / len(rows))
-    deviation[(rows.min(axis=0) == rows.max(axis=0)) | (deviation == 0)] = 1.0
+    constant = rows.min(axis=0) == rows.max(axis=0)  # their deviation may be a rounding error instead of 0
+    mean[constant] = rows[0, constant]
+    deviation[constant | (deviation == 0)] = 1.0
     repeats = 1 if features == 1 else training.shape[-1] // features
     subtract, divide_by = (tuple(map(float, np.tile(values, repeats))) for values in (mean, deviation))
     return InputScaling(divide_by, subtract)

@@ -56,13 +56,12 @@ def unfit(head: Head, stored: StoredTargets) -> str | None:
 
 
 def standardized(targets: NDArray[Any]) -> TargetScaling:
-    """The scaling that brings these targets to a mean of 0 and a deviation of 1, elementwise."""
+    """The scaling that brings these targets to a mean of 0 and a deviation of 1, elementwise; constants to 0."""
     flat = targets.reshape(len(targets), -1).astype(np.float64)
-    deviation = flat.std(axis=0)
-    return TargetScaling(
-        tuple(float(value) for value in flat.mean(axis=0)),
-        tuple(float(value) or 1.0 for value in deviation),
-    )
+    constant = flat.min(axis=0) == flat.max(axis=0)  # their deviation may be a rounding error instead of 0
+    mean = np.where(constant, flat[0], flat.mean(axis=0))
+    deviation = np.where(constant, 1.0, flat.std(axis=0))
+    return TargetScaling(tuple(map(float, mean)), tuple(float(value) or 1.0 for value in deviation))
 
 
 def scaled_targets(targets: NDArray[Any], head: Head, scaling: TargetScaling | None) -> NDArray[Any]:

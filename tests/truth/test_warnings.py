@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from quantization.spiking.specification import XyloSpecification
-from search.data import Dataset, examine
+from search.data import Dataset, examine, load
 from search.errors import Infeasible, InvalidSpec
 from search.plans.kinds import plan
 from search.plans.review import reviewed
@@ -85,6 +85,16 @@ LABELS = np.arange(60) % 3
 )
 def test_what_is_odd_about_data_is_named(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     assert any(says in text for text in warnings_of(tmp_path, **changes))
+
+
+def test_targets_that_are_all_equal_are_named_and_scaled_to_zero(tmp_path: Path) -> None:
+    network = functional((4,), [layer("Dense", "out", ["input"], units=1, activation="linear")])
+    data = {"kind": "npz", "file": "set.npz", "target_scaling": "standard"}
+    spec = job(model={"kind": "architecture", "config": network}, data=data, objective="mse")
+    same = {"y_train": np.full(60, 0.1), "y_test": np.full(12, 0.1)}
+    assert warnings_of(tmp_path, spec, **same) == ["all targets of the training part are equal"]
+    scaled = load(spec.data, tmp_path, 1, (4,), plan(spec, tmp_path).task.heads)
+    np.testing.assert_allclose(np.asarray(scaled.y_train), 0, atol=1e-6)
 
 
 def test_examples_that_repeat_anyway_are_not_warned_of(tmp_path: Path) -> None:
