@@ -24,6 +24,7 @@ NAME: Final = "made-up"
 #: 4 quantizers for each of 6 kernels of the notebook's network for MNIST: 4,096 assignments.
 JOB: Final[Mapping[str, Any]] = {
     "model": "mnist_convblock",
+    "normalization": "float",  # as when the landscapes were recorded
     "limits": {"by_class": {"Conv2D": 8, "Dense": 8, "Activation": 8}},
     "quantizers": {
         "kernel": [

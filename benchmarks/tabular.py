@@ -52,6 +52,7 @@ def _mlp() -> dict[str, Any]:
 JOBS: Final[Mapping[str, Mapping[str, Any]]] = {
     "digits": {
         "model": "digits_cnn",
+        "normalization": "float",  # as when the table was recorded
         "limits": {"by_class": {"Conv2D": 8, "Dense": 8, "Activation": 8}},
         "quantizers": {
             "kernel": ["binary(alpha=1.0)", _FIXED[2], _FIXED[4], "quantized_po2(4,1)", _FIXED[8]],

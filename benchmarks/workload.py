@@ -90,7 +90,8 @@ def has_mnist() -> bool:
 
 def load_job(name: str, folder: Path, **changes: Any) -> BenchmarkJob:
     """A job by name, on the data of a folder that `data_folder` filled."""
-    spec = SearchSpec.model_validate({"limits": LIMITS, **JOBS[name], **changes})
+    usual = {"limits": LIMITS, "normalization": "float"}  # as in the libraries that it is compared with
+    spec = SearchSpec.model_validate({**usual, **JOBS[name], **changes})
     prepared = plan(spec, folder)
     info = prepared.data
     data = load(spec.data, folder, spec.seed, info.input_shape, preprocessing=info.preprocessing)
