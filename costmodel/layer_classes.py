@@ -75,8 +75,8 @@ class LayerClass:
     `shape`: the shape of its output. `lower`: its work; None where it does nothing at inference. `slots`: what can be
     quantized, in the order of a search. `priced`: further tensors whose type a price takes; the output
     ("activation") is one of every class. `width`: the field of the configuration that holds its width.
-    `tunable`: a search may change that width. `searched`: a job may name the class in its limits. `linear`: sums
-    products with a kernel. `folded`: the class that is this one with a batch normalization folded in
+    `tunable`: a search may change that width. `searched`: a search quantizes the class where its limits cover it.
+    `linear`: sums products with a kernel. `folded`: the class that is this one with a batch normalization folded in
     (`costmodel.foldable`). `inner`: classes of the layer it runs. `keras`: one of Keras'
     own classes, which may be uploaded and built; the others are defined here.
     """
@@ -112,7 +112,8 @@ _SUMS_BACK: Final = (LayerSlot("kernel", "kernel", channels=(-2,)), *_SUMS[1:])
 _DEPTHWISE: Final = (LayerSlot("kernel", "depthwise_kernel", channels=(-2, -1)), _BIAS, _ACTIVATION)
 _SEPARABLE: Final = (*_DEPTHWISE, LayerSlot("pointwise_kernel", "pointwise_kernel"))
 _OUTPUT: Final = (_ACTIVATION,)
-_AVERAGE: Final = (LayerSlot("average"), _ACTIVATION)
+_RESULT: Final = LayerSlot("activation", "output")  #: of a layer without a function
+_AVERAGE: Final = (LayerSlot("average"), _RESULT)
 _SCALE: Final = (LayerSlot("gamma", needs="scale"), LayerSlot("beta", needs="center", without="rms_scaling"))
 _BATCH_NORM: Final = (
     LayerSlot("gamma", needs="scale"),
@@ -187,7 +188,7 @@ _LSTM: Final = LayerClass(
 )
 _FUNCTION: Final = LayerClass(shape=shapes.same, lower=lowering.activation)
 _MERGE: Final = LayerClass(
-    shape=shapes.merged(), lower=lowering.merge, channels=ChannelRule.MERGED, slots=_OUTPUT
+    shape=shapes.merged(), lower=lowering.merge, channels=ChannelRule.MERGED, slots=(_RESULT,)
 )
 #: What comes behind the name of a class that a batch normalization is folded into.
 _FOLDED_NAME: Final = "BatchNormalization"
@@ -224,11 +225,15 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "Conv3DTranspose": replace(_TRANSPOSED, shape=windows.transposed(3), tunable=False, searched=False),
     # --- pooling
     **{
-        f"MaxPooling{rank}D": LayerClass(shape=windows.pooling(rank), lower=lowering.pool_max)
+        f"MaxPooling{rank}D": LayerClass(
+            shape=windows.pooling(rank), lower=lowering.pool_max, slots=(_RESULT,)
+        )
         for rank in _RANKS
     },
     **{
-        f"GlobalMaxPooling{rank}D": LayerClass(shape=windows.global_pooling(rank), lower=lowering.pool_max)
+        f"GlobalMaxPooling{rank}D": LayerClass(
+            shape=windows.global_pooling(rank), lower=lowering.pool_max, slots=(_RESULT,)
+        )
         for rank in _RANKS
     },
     **{
@@ -275,8 +280,9 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     ),
     # --- a function of every number
     "Activation": replace(_FUNCTION, slots=_OUTPUT, searched=True),
-    "PReLU": replace(_FUNCTION, priced=("alpha",)),
-    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU", "Softmax"), _FUNCTION),
+    "PReLU": replace(_FUNCTION, slots=(LayerSlot("alpha", "alpha"), *_OUTPUT), searched=True),
+    **dict.fromkeys(("ReLU", "LeakyReLU", "ELU"), replace(_FUNCTION, slots=_OUTPUT, searched=True)),
+    "Softmax": replace(_FUNCTION, slots=_OUTPUT),
     "Shiftmax": replace(_FUNCTION, slots=_OUTPUT, keras=False),
     # --- numbers moved, none computed
     "Flatten": _moved(shapes.flatten, ChannelRule.FLATTENED),
@@ -285,7 +291,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "RepeatVector": _moved(shapes.repeat, ChannelRule.UNKNOWN),
     **{f"ZeroPadding{rank}D": _moved(windows.padded(rank)) for rank in _RANKS},
     **{f"Cropping{rank}D": _moved(windows.cropped(rank)) for rank in _RANKS},
-    **{f"UpSampling{rank}D": _moved(windows.upsampled(rank)) for rank in _RANKS},
+    **{f"UpSampling{rank}D": replace(_moved(windows.upsampled(rank)), slots=(_RESULT,)) for rank in _RANKS},
     # --- several inputs
     **dict.fromkeys(("Add", "Multiply", "Average", "Maximum", "Minimum"), _MERGE),
     "Subtract": replace(_MERGE, shape=shapes.merged(2, 2)),
@@ -309,6 +315,8 @@ KERAS_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if r
 SEARCHED_LAYERS: Final = tuple(
     sorted(name for name, row in LAYER_CLASSES.items() if row.searched and row.keras)
 )
+#: Classes without a function whose output may be quantized: merges, poolings, upsamplings.
+OUTPUT_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if _RESULT in row.slots)
 
 
 def lower(layer: Layer) -> Lowering | None:

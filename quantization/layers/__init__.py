@@ -19,6 +19,13 @@ from quantization.layers.convolution import (
 )
 from quantization.layers.dense import QuantizedDense, QuantizedEmbedding
 from quantization.layers.folded import FOLDED_LAYERS
+from quantization.layers.functions import (
+    QuantizedELU,
+    QuantizedLeakyReLU,
+    QuantizedPReLU,
+    QuantizedReLU,
+    QuantizedSoftmax,
+)
 from quantization.layers.initializers import RangeInitializer
 from quantization.layers.outputs import (
     AdaptiveActivation,
@@ -36,6 +43,19 @@ from quantization.layers.outputs import (
     QuantizedSubtract,
     Shiftmax,
 )
+from quantization.layers.pooling import (
+    QuantizedAveragePooling3D,
+    QuantizedGlobalAveragePooling3D,
+    QuantizedGlobalMaxPooling1D,
+    QuantizedGlobalMaxPooling2D,
+    QuantizedGlobalMaxPooling3D,
+    QuantizedMaxPooling1D,
+    QuantizedMaxPooling2D,
+    QuantizedMaxPooling3D,
+    QuantizedUpSampling1D,
+    QuantizedUpSampling2D,
+    QuantizedUpSampling3D,
+)
 from quantization.layers.recurrent import (
     QuantizedBidirectional,
     QuantizedGRU,
@@ -47,12 +67,12 @@ __all__ = ["QUANTIZED_LAYERS", "AdaptiveActivation", "QuantizedLayer", "RangeIni
 
 #: Class of a Keras layer -> its quantized twin.
 QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
-    **FOLDED_LAYERS,
     "Activation": QuantizedActivation,
     "Add": QuantizedAdd,
     "Average": QuantizedAverage,
     "AveragePooling1D": QuantizedAveragePooling1D,
     "AveragePooling2D": QuantizedAveragePooling2D,
+    "AveragePooling3D": QuantizedAveragePooling3D,
     "BatchNormalization": QuantizedBatchNormalization,
     "Bidirectional": QuantizedBidirectional,
     "Concatenate": QuantizedConcatenate,
@@ -63,19 +83,35 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "Dense": QuantizedDense,
     "DepthwiseConv1D": QuantizedDepthwiseConv1D,
     "DepthwiseConv2D": QuantizedDepthwiseConv2D,
+    "ELU": QuantizedELU,
     "Embedding": QuantizedEmbedding,
     "GRU": QuantizedGRU,
     "GlobalAveragePooling1D": QuantizedGlobalAveragePooling1D,
     "GlobalAveragePooling2D": QuantizedGlobalAveragePooling2D,
     "InputLayer": QuantizedInput,
+    "GlobalAveragePooling3D": QuantizedGlobalAveragePooling3D,
+    "GlobalMaxPooling1D": QuantizedGlobalMaxPooling1D,
+    "GlobalMaxPooling2D": QuantizedGlobalMaxPooling2D,
+    "GlobalMaxPooling3D": QuantizedGlobalMaxPooling3D,
     "LSTM": QuantizedLSTM,
+    "LeakyReLU": QuantizedLeakyReLU,
+    "MaxPooling1D": QuantizedMaxPooling1D,
+    "MaxPooling2D": QuantizedMaxPooling2D,
+    "MaxPooling3D": QuantizedMaxPooling3D,
     "Maximum": QuantizedMaximum,
     "Minimum": QuantizedMinimum,
     "MultiHeadAttention": QuantizedMultiHeadAttention,
     "Multiply": QuantizedMultiply,
+    "PReLU": QuantizedPReLU,
+    "ReLU": QuantizedReLU,
     "SeparableConv1D": QuantizedSeparableConv1D,
     "SeparableConv2D": QuantizedSeparableConv2D,
     "Shiftmax": QuantizedShiftmax,
     "SimpleRNN": QuantizedSimpleRNN,
+    "Softmax": QuantizedSoftmax,
     "Subtract": QuantizedSubtract,
+    "UpSampling1D": QuantizedUpSampling1D,
+    "UpSampling2D": QuantizedUpSampling2D,
+    "UpSampling3D": QuantizedUpSampling3D,
+    **FOLDED_LAYERS,
 }

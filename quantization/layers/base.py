@@ -172,6 +172,20 @@ class QuantizedLayer:
         codes, scale = self._encoded(slot, quantizer)
         return codes * scale
 
+    def slot_owners(self) -> tuple[Any, ...]:
+        """The layers that hold the quantizers of its slots: itself, or those that it runs."""
+        return (self,)
+
+    def slot_function(self, slot: str) -> Callable[[Any], Any] | None:
+        """The function that a slot quantizes, None where it quantizes a tensor as it is.
+
+        Equal layers have equal functions, so that programs traced for one serve the other.
+        """
+        if slot not in FUNCTION_SLOTS or not self.SLOTS[slot]:
+            return None
+        function: Callable[[Any], Any] | None = self._attribute(slot)
+        return function
+
     def set_weight(self, slot: str, value: Any) -> None:
         """Assign another value of the same shape to what is quantized in a slot."""
         self._attribute(slot).assign(value)

@@ -151,6 +151,14 @@ class QuantizedBidirectional(QuantizedLayer, keras.layers.Bidirectional):
         quantizer: BaseQuantizer[Any] | None = self.forward_layer.quantizer(slot)
         return quantizer
 
+    def slot_owners(self) -> tuple[Any, ...]:
+        """The layers of both directions."""
+        return self.forward_layer, self.backward_layer
+
+    def slot_function(self, slot: str) -> Any:
+        """The forward layer's."""
+        return self.forward_layer.slot_function(slot)
+
     def call(  # type: ignore[override]
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool | None = None
     ) -> Any:

@@ -379,15 +379,12 @@ def switch(
     switched: dict[tuple[str, str], SwitchedQuantizer] = {}
     for name, slots in candidates.items():
         layer: Any = model.get_layer(name)
-        placed = dict(layer._slot_quantizers)
-        for slot, specs in slots.items():
-            if all(spec is None for spec in specs):
-                continue
-            computed = (
-                slot in FUNCTION_SLOTS and layer.SLOTS[slot] != ""
-            )  # else the layer quantizes its output
-            switched[name, slot] = placed[slot] = SwitchedQuantizer(
-                specs, slot, layer._attribute(slot) if computed else None, layer.channel_axes(slot)
-            )
-        layer._slot_quantizers = tuple(placed.items())
+        new = {
+            slot: SwitchedQuantizer(specs, slot, layer.slot_function(slot), layer.channel_axes(slot))
+            for slot, specs in slots.items()
+            if any(spec is not None for spec in specs)
+        }
+        switched |= {(name, slot): quantizer for slot, quantizer in new.items()}
+        for owner in layer.slot_owners():
+            owner._slot_quantizers = tuple((dict(owner._slot_quantizers) | new).items())
     return switched

@@ -134,6 +134,10 @@ def allowed(spec: SearchSpec, layer: Layer, slot: str, field: str, rule: Rule) -
     if not isinstance(limit, int):
         return _named(offered, quantizers_of(limit), layer, field, rule)
     quantizers = tuple(entry.quantizer for entry in offered.candidates if entry.bits <= limit)
+    if not quantizers and field == "output" and rule.limits.output is None and offered.candidates:
+        # Nobody has named this output: a limit on activations narrows it, but does not leave it without a quantizer.
+        narrowest = min(entry.bits for entry in offered.candidates)
+        quantizers = tuple(entry.quantizer for entry in offered.candidates if entry.bits == narrowest)
     if quantizers:
         return Allowed(quantizers, remarks=(Remark(layer.name, offered.remark),) if offered.remark else ())
     text = (

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from costmodel.foldable import plain_class
 from costmodel.layer import Layer
-from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT, SEARCHED_LAYERS
+from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT
 from costmodel.network import Network
-from quantization.specs.functions import PROBABILITIES, Function
+from quantization.specs.functions import Function
 from quantization.specs.parse import QuantizerSpec
-from search.errors import InvalidSpec, Problem, pointer_token
+from search.errors import InvalidSpec, Problem
 from search.history import Assignment
 from search.space import widths
 from search.space.candidates import Remark, Rule, allowed, replaced
-from search.space.normalization import NormalizationChoice, ignored_limits, normalizations, trial_network
+from search.space.normalization import NormalizationChoice
+from search.space.selection import idle_limits, select
 from search.space.slots import function_in, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
 from search.spec.patterns import matches
@@ -126,135 +126,30 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     """The space of a job on a network. InvalidSpec with every fault: unknown classes, patterns that match nothing,
     quantizers that are not in the space, slots without a candidate.
     """
-    problems = [*_unknown_classes(spec), *_bad_indexes(spec, network)]
-    selected = {layer.name: _rule(spec, layer) for layer in _selected(spec, network)}
-    treated, absent = normalizations(spec, network, selected), _absent_classes(spec, network)
-    network = trial_network(spec, network)
-    rules = _rules(spec, network, selected, treated)
-    problems += _idle_patterns(spec, (rule for rule in selected.values() if rule))
-    slots = _Slots()
-    unquantized = {choice.layer for choice in treated if choice.treatment == "float"}
+    chosen = select(spec, network)
+    slots = _Slots(outputs=chosen.outputs)
+    network = chosen.network
     for layer in network.layers:
-        if layer.name in rules and layer.name not in unquantized:
-            slots.add(spec, layer, rules[layer.name])
-    problems += slots.problems
-    tuned, width_warnings, width_problems = _widths(spec, network, frozenset(rules))
-    problems += width_problems
+        if layer.name in chosen.rules and layer.name not in chosen.unquantized:
+            slots.add(spec, layer, chosen.rules[layer.name])
+    tuned, width_warnings, width_problems = _widths(spec, network, frozenset(chosen.rules))
+    problems = [*chosen.problems, *slots.problems, *width_problems]
     if problems:
         raise InvalidSpec(problems)
-    if not rules:
-        raise InvalidSpec([Problem("/limits", f"no layer of the model is quantized; {_occurring(network)}")])
     return Choices(
         slots=tuple(slots.slots.values()),
         widths=tuned,
-        quantized=tuple(rules),
+        quantized=tuple(chosen.rules),
         base_widths=widths.widths_of(network),
         warnings=(
-            *absent,
-            *ignored_limits(treated, {name: rule for name, rule in selected.items() if rule}),
-            *_left_float(network, rules),
+            *chosen.warnings,
+            *idle_limits(spec, slots.used, chosen.folded),
             *slots.warnings,
             *width_warnings,
         ),
         learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
-        normalizations=treated,
+        normalizations=chosen.normalizations,
     )
-
-
-# --- which layers --------------------------------------------------------------------------------------------------
-
-
-def _quantizable(layer: Layer) -> bool:
-    if layer.class_name == "Activation":
-        return function_in(layer, OUTPUT_SLOT).name not in PROBABILITIES
-    return plain_class(layer.class_name) in SEARCHED_LAYERS
-
-
-def _selected(spec: SearchSpec, network: Network) -> list[Layer]:
-    indexes = spec.layers.indexes
-    return [
-        layer
-        for index, layer in enumerate(network.layers)
-        if _quantizable(layer) and (indexes is None or index in indexes)
-    ]
-
-
-def _rule(spec: SearchSpec, layer: Layer) -> Rule | None:
-    for index, entry in enumerate(spec.limits.by_name):
-        if matches(entry.pattern, layer.name):
-            return Rule(entry, f"/limits/by_name/{index}", entry.pattern)
-    limits = spec.limits.by_class.get(layer.class_name)
-    return None if limits is None else Rule(limits, f"/limits/by_class/{layer.class_name}", None)
-
-
-def _rules(
-    spec: SearchSpec,
-    network: Network,
-    selected: Mapping[str, Rule | None],
-    treated: Sequence[NormalizationChoice],
-) -> dict[str, Rule]:
-    """The rule of every layer of the trials' network that is quantized; normalizations need no limit of their own."""
-    default = Rule(spec.limits.default, "/limits/default", None)
-    quantized = {choice.layer for choice in treated if choice.treatment == "quantized"}
-    rules = {
-        layer.name: selected.get(layer.name) or (default if layer.name in quantized else None)
-        for layer in network.layers
-    }
-    return {name: rule for name, rule in rules.items() if rule is not None}
-
-
-def _unknown_classes(spec: SearchSpec) -> list[Problem]:
-    return [
-        Problem(
-            f"/limits/by_class/{pointer_token(name)}",
-            f"layers of class {name!r} cannot be quantized; possible are {', '.join(SEARCHED_LAYERS)}",
-        )
-        for name in spec.limits.by_class
-        if name not in SEARCHED_LAYERS
-    ]
-
-
-def _bad_indexes(spec: SearchSpec, network: Network) -> list[Problem]:
-    count = len(network.layers)
-    return [
-        Problem(
-            f"/layers/indexes/{position}",
-            f"the model has layers 0 to {count - 1}, so there is no layer {index}",
-        )
-        for position, index in enumerate(spec.layers.indexes or ())
-        if not 0 <= index < count
-    ]
-
-
-def _idle_patterns(spec: SearchSpec, rules: Iterable[Rule]) -> list[Problem]:
-    used = {rule.pattern for rule in rules}
-    return [
-        Problem(
-            f"/limits/by_name/{index}/pattern",
-            f"the pattern {entry.pattern!r} matches the whole name of no layer that can be quantized"
-            " (or an earlier pattern matches them all)",
-        )
-        for index, entry in enumerate(spec.limits.by_name)
-        if entry.pattern not in used
-    ]
-
-
-def _occurring(network: Network) -> str:
-    classes = sorted({plain_class(layer.class_name) for layer in network.layers if _quantizable(layer)})
-    return (
-        f"it has layers of class {', '.join(classes)}" if classes else "it has no layer that can be quantized"
-    )
-
-
-def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
-    present = {layer.class_name for layer in network.layers}
-    absent = [name for name in spec.limits.by_class if name not in present]
-    return [f"limits name layer classes that the model does not have: {', '.join(absent)}"] if absent else []
-
-
-def _left_float(network: Network, rules: Mapping[str, Rule]) -> list[str]:
-    left = [layer.name for layer in network.layers if _quantizable(layer) and layer.name not in rules]
-    return [f"no limit covers these layers, they stay float: {', '.join(left)}"] if left else []
 
 
 # --- candidates of each slot ------------------------------------------------------------------------------------------
@@ -264,6 +159,10 @@ def _left_float(network: Network, rules: Mapping[str, Rule]) -> list[str]:
 class _Slots:
     """The choices of quantizers so far, and what is to be said of them."""
 
+    outputs: frozenset[str] = frozenset()  #: layers whose output is quantized besides
+    used: set[tuple[str, str]] = field(
+        default_factory=set
+    )  #: pointer of limits, and field that holds for a slot
     slots: dict[str, Slot] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
@@ -273,6 +172,8 @@ class _Slots:
     def add(self, spec: SearchSpec, layer: Layer, rule: Rule) -> None:
         """Everything of a layer that gets a quantizer."""
         searched = searched_slots(layer)
+        if layer.name in self.outputs:
+            searched = (*searched, (OUTPUT_SLOT, "output"))
         fields = [field for _, field in searched]
         for slot, layer_field in searched:
             if layer_field == "state" and not spec.quantizers.state:
@@ -280,6 +181,7 @@ class _Slots:
             field = _shared_field(spec, rule, layer_field)
             label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
             result = allowed(spec, layer, slot, field, rule)
+            self.used.add((rule.pointer, rule.limits.source_of(field) or ""))
             self.problems += result.problems
             self.remarks += result.remarks
             sentence = replaced(layer, slot, field, result.quantizers)
@@ -294,7 +196,8 @@ class _Slots:
         if rule.pattern is None:
             return f"{layer.name}.{label}"
         name = f"/{rule.pattern}/.{label}"
-        if slot not in FUNCTION_SLOTS or spec.quantizers.selection == "autoqkeras":
+        is_plain = slot not in FUNCTION_SLOTS or label == "output"
+        if is_plain or spec.quantizers.selection == "autoqkeras":
             return name
         function = function_in(layer, slot)
         first = self.functions.setdefault(name, function)

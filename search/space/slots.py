@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from costmodel.layer import Layer
-from costmodel.layer_classes import FUNCTION_SLOTS, LAYER_CLASSES, OUTPUT_SLOT, slots_of, unwrapped
-from quantization.specs.functions import LINEAR, PROBABILITIES, Function, function_named, layer_function
+from costmodel.layer_classes import (
+    FUNCTION_SLOTS,
+    LAYER_CLASSES,
+    OUTPUT_LAYERS,
+    OUTPUT_SLOT,
+    LayerSlot,
+    slots_of,
+    unwrapped,
+)
+from quantization.specs.functions import LINEAR, PROBABILITIES, Function, layer_function
 from quantization.specs.parse import QuantizerSpec
 
 
@@ -18,29 +23,41 @@ def function_in(layer: Layer, slot: str) -> Function:
 
 
 def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
-    """(slot, field of the space) of everything in the layer that gets a quantizer.
+    """(slot, field of the space) of everything in the layer that gets a quantizer wherever limits cover the layer.
 
-    Left out are a bias that does not exist, linear functions inside layers (there is nothing to quantize but the
-    accumulator) and softmax.
+    Left out are a bias that does not exist, softmax, and outputs without a function (`has_output`).
     """
     if layer.class_name == "Activation":
         return ((OUTPUT_SLOT, "linear" if function_in(layer, OUTPUT_SLOT) == LINEAR else "activation"),)
     if not LAYER_CLASSES[layer.class_name].searched:
         return ()
-    _, config = unwrapped(layer.class_name, layer.config)
     return tuple(
         (slot.name, slot.field)
         for slot in slots_of(layer.class_name, layer.config)
-        if slot.field is not None and (slot.field == "linear" or _has(slot.name, config))
+        if slot.field is not None and _is_quantized(layer, slot)
     )
 
 
-def _has(slot: str, config: Mapping[str, Any]) -> bool:
-    """True unless the slot holds a function that is linear or never quantized."""
-    if slot not in FUNCTION_SLOTS:
+def _is_quantized(layer: Layer, slot: LayerSlot) -> bool:
+    """False for a function that is linear or whose values are probabilities, unless linear values are meant."""
+    if slot.name not in FUNCTION_SLOTS or slot.field == "linear":
         return True
-    function = function_named(config.get(slot))
+    function = function_in(layer, slot.name)
     return function != LINEAR and function.name not in PROBABILITIES
+
+
+def is_searched(layer: Layer) -> bool:
+    """Whether limits that cover the layer quantize something in it."""
+    if layer.class_name == "Activation":
+        return function_in(layer, OUTPUT_SLOT).name not in PROBABILITIES
+    return LAYER_CLASSES[layer.class_name].searched
+
+
+def has_output(layer: Layer) -> bool:
+    """Whether the layer's output, which no function has changed, can be quantized: linear sums, merges, poolings."""
+    if layer.class_name in OUTPUT_LAYERS:
+        return True
+    return LAYER_CLASSES[layer.class_name].linear and function_in(layer, OUTPUT_SLOT) == LINEAR
 
 
 def allows(layer: Layer, slot: str, quantizer: QuantizerSpec) -> bool:

@@ -24,6 +24,8 @@ FOLLOWS: Final = {
     "pointwise_kernel": "kernel",
     "recurrent_kernel": "kernel",
     "embeddings": "kernel",
+    "alpha": "bias",
+    "output": "activation",
     "recurrent_activation": "activation",
     "state": "activation",
     "linear": "activation",
@@ -31,7 +33,7 @@ FOLLOWS: Final = {
 }
 
 #: Fields whose candidates differ from those of the field they follow: they follow its number, not its list.
-_NUMBERS_ONLY: Final = frozenset({"recurrent_activation", "state", "linear", "normalization"})
+_NUMBERS_ONLY: Final = frozenset({"recurrent_activation", "state", "linear", "normalization", "output"})
 
 #: The third entry of AutoQKeras' lists of four.
 _THIRD: Final = ("pointwise_kernel", "recurrent_kernel")
@@ -64,6 +66,12 @@ class LayerLimits(Frozen):
         None, description="recurrent kernels of LSTM, GRU and SimpleRNN; null: as `kernel`"
     )
     embeddings: Limit | None = Field(None, description="embeddings; null: as `kernel`")
+    alpha: Limit | None = Field(None, description="slopes of PReLU; null: as `bias`")
+    output: Limit | None = Field(
+        None,
+        description="outputs of merges, poolings and linear layers: naming it quantizes them; null: a number under"
+        " `activation`, which applies where outputs are quantized anyway",
+    )
     state: Limit | None = Field(
         None, description="states of recurrent layers; null: a number under `activation`"
     )
@@ -83,7 +91,17 @@ class LayerLimits(Frozen):
     @property
     def says_anything(self) -> bool:
         """Whether any limit is given."""
-        return any(getattr(self, field) is not None for field in LayerLimits.model_fields)
+        return bool(self.fields())
+
+    def fields(self) -> tuple[str, ...]:
+        """The fields that have a limit."""
+        return tuple(name for name in LayerLimits.model_fields if getattr(self, name) is not None)
+
+    def source_of(self, field: str) -> str | None:
+        """The field whose limit holds for a field: itself, or one that it follows; None: no limit does."""
+        if getattr(self, field) is not None:
+            return field
+        return None if self.limit_of(field) is None else self.source_of(FOLLOWS[field])
 
     def limit_of(self, field: str) -> Limit | None:
         """The limit of a field, or of the field that it follows; None if neither is given."""

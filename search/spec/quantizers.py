@@ -49,6 +49,7 @@ FOLLOWS: Final = {
     "pointwise_kernel": "kernel",
     "recurrent_kernel": "kernel",
     "embeddings": "kernel",
+    "alpha": "bias",
 }
 
 
@@ -83,6 +84,12 @@ class QuantizationSpace(Frozen):
     normalization: Candidates = Field(
         default_factory=lambda: _space(NORMALIZATION),
         description="scale (gamma / deviation), mean and shift of normalizations that are not folded",
+    )
+    alpha: Candidates | None = Field(None, description="slopes of PReLU; null: as `bias`")
+    output: Candidates = Field(
+        default_factory=lambda: _space(OUTPUTS),
+        description="outputs of layers without a function: linear sums that a layer with weights or a merge reads, and"
+        " the merges, poolings and upsamplings that limits name; empty: none is quantized",
     )
     state: Candidates = Field((), description="states of recurrent layers; empty: states are not quantized")
     functions: dict[str, Candidates] = Field(
@@ -137,6 +144,15 @@ GATES: Final[dict[str, int]] = {
 NORMALIZATION: Final[dict[str, int]] = {
     "quantized_bits(4,0,1,alpha='auto_po2')": 4,
     "quantized_bits(8,0,1,alpha='auto_po2')": 8,
+}
+
+#: Signed grids for sums, means and maxima of quantized numbers.
+OUTPUTS: Final[dict[str, int]] = {
+    "quantized_bits(4,2)": 4,
+    "quantized_bits(6,2)": 6,
+    "quantized_bits(8,2)": 8,
+    "quantized_bits(8,4)": 8,
+    "quantized_bits(16,8)": 16,
 }
 
 #: quantization_config of the AutoQKeras notebook (google/qkeras, notebook/AutoQKeras.ipynb).

@@ -68,6 +68,19 @@ _LAYERS: Final[dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, str
     "LSTM": (lambda: _L.LSTM(4, dropout=0.2), _SERIES, _GATED),
     "GRU": (lambda: _L.GRU(4, return_sequences=True), _SERIES, _GATED),
     "Bidirectional": (lambda: _L.Bidirectional(_L.LSTM(4)), _SERIES, _GATED),
+    "ReLU": (lambda: _L.ReLU(2.0), _IMAGE, {"activation": "quantized_relu(4,1)"}),
+    "LeakyReLU": (lambda: _L.LeakyReLU(0.25), _IMAGE, {"activation": "quantized_bits(6,2)"}),
+    "PReLU": (
+        lambda: _L.PReLU(shared_axes=[1, 2]),
+        _IMAGE,
+        {"alpha": "quantized_bits(4,0,1)", "activation": "quantized_bits(6,2)"},
+    ),
+    "ELU": (_L.ELU, _IMAGE, {"activation": "quantized_bits(6,2)"}),
+    "Softmax": (_L.Softmax, _IMAGE, {"activation": "quantized_bits(6,0,0,keep_negative=0)"}),
+    **{
+        name: (getattr(_L, name), _IMAGE, {"activation": "quantized_bits(5,2)"})
+        for name in ("MaxPooling2D", "GlobalMaxPooling2D", "UpSampling2D")
+    },
     **{
         name: (getattr(_L, name), _IMAGE, {"activation": "quantized_bits(5,2)"})
         for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
@@ -78,6 +91,11 @@ _LAYERS: Final[dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, str
         {**_KERNEL, "query_kernel": "ternary", "activation": "quantized_bits(6,2)"},
     ),
 }
+#: Those whose quantized class is that of a layer above, word for word, over another number of axes.
+_ALIKE: Final = frozenset(
+    {f"{kind}{rank}D" for kind in ("MaxPooling", "GlobalMaxPooling", "UpSampling") for rank in (1, 3)}
+    | {"AveragePooling3D", "GlobalAveragePooling3D"}
+)
 _RNG: Final = np.random.default_rng(5)
 
 
@@ -126,7 +144,7 @@ def _array(value: Any) -> np.ndarray:
 
 def test_every_quantized_layer_is_shown() -> None:
     elsewhere = {"Shiftmax", "InputLayer"}  # tests/quantization/models/test_inputs.py
-    assert set(_LAYERS) | set(FOLDED.values()) | elsewhere == set(QUANTIZED_LAYERS)
+    assert set(_LAYERS) | _ALIKE | set(FOLDED.values()) | elsewhere == set(QUANTIZED_LAYERS)
 
 
 @pytest.mark.parametrize("name", QUANTIZED_LAYERS)

@@ -88,7 +88,11 @@ def test_softmax_is_never_quantized() -> None:
 
 def test_layers_under_one_pattern_share_each_choice() -> None:
     job_space = space({"by_name": {"conv_[ab]": [4, 8, 4]}})
-    assert set(job_space.dimensions()) == {"/conv_[ab]/.kernel", "/conv_[ab]/.bias"}
+    assert set(job_space.dimensions()) == {
+        "/conv_[ab]/.kernel",
+        "/conv_[ab]/.bias",
+        "/conv_[ab]/.output",  # their sums meet in an Add
+    }
     chosen = job_space.assignment({name: labels[0] for name, labels in job_space.dimensions().items()})
     assert chosen.quantizers["conv_a"] == chosen.quantizers["conv_b"]
 
