@@ -315,6 +315,10 @@ KERAS_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if r
 SEARCHED_LAYERS: Final = tuple(
     sorted(name for name, row in LAYER_CLASSES.items() if row.searched and row.keras)
 )
+#: Classes that are a function of every number.
+FUNCTION_LAYERS: Final = frozenset(
+    name for name, row in LAYER_CLASSES.items() if row.keras and row.lower is lowering.activation
+)
 #: Classes without a function whose output may be quantized: merges, poolings, upsamplings.
 OUTPUT_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if _RESULT in row.slots)
 

@@ -265,12 +265,22 @@ def _unchanged(call: Call) -> tuple[IntegerOperation, ...]:
     return (lambda tensors: tensors[0],)
 
 
+def _is_replaced(layer: Any) -> bool:
+    """Whether a quantizer that is a function itself takes the place of an activation layer's."""
+    quantizer = layer.quantizer("activation") if hasattr(layer, "quantizer") else None
+    return quantizer is not None and bool(quantizer.is_activation)
+
+
 def _relu_layer(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
+    if _is_replaced(layer):
+        return _unchanged(call)
     return (alone(bent_relu(layer.negative_slope, layer.max_value, layer.threshold)),)
 
 
 def _leaky_relu(call: Call) -> tuple[IntegerOperation, ...]:
+    if _is_replaced(call.layer):
+        return _unchanged(call)
     return (alone(bent_relu(call.layer.negative_slope)),)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from costmodel.layer import Layer
-from costmodel.layer_classes import INPUT, LAYER_CLASSES, TRAINING_ONLY
+from costmodel.layer_classes import FUNCTION_LAYERS, INPUT, LAYER_CLASSES, OUTPUT_SLOT, TRAINING_ONLY
 from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
 from search.errors import Problem
@@ -207,8 +207,8 @@ def _quantized_slots(layer: Layer) -> Iterator[str]:
     """The slots of a layer that a target without floats needs a quantizer for."""
     if layer.class_name in WEIGHTED:
         yield from (slot for slot, _ in searched_slots(layer))
-    elif layer.class_name == "Activation" and function_of(layer) != "softmax":
-        yield "activation"
+    elif layer.class_name in FUNCTION_LAYERS and not is_softmax(layer):
+        yield OUTPUT_SLOT
 
 
 def _listed(bits: frozenset[int]) -> str:

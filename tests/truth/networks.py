@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from costmodel.layer import Config, Shape
-from costmodel.layer_classes import LAYER_CLASSES, SEARCHED_LAYERS
+from costmodel.layer_classes import LAYER_CLASSES, OUTPUT_LAYERS, SEARCHED_LAYERS
 from costmodel.network import Network, read_network
 from quantization.specs.parse import parse_quantizer
 from search.history import Assignment
@@ -225,7 +225,9 @@ def random_spec(seed: int, **fields: Any) -> SearchSpec:
     """A job on `random_network(seed)` that limits some of its classes; `fields` replace those of the job."""
     draw = random.Random(seed)
     config = random_network(seed)
-    classes = sorted({entry["class_name"] for entry in config["config"]["layers"]} & {*SEARCHED_LAYERS})
+    classes = sorted(
+        {entry["class_name"] for entry in config["config"]["layers"]} & {*SEARCHED_LAYERS, *OUTPUT_LAYERS}
+    )
     limited = {name for name in classes if draw.random() < 0.7} | {"Dense"}  # every network ends in one
     document = {
         "model": {"kind": "architecture", "config": config},
