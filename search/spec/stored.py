@@ -23,6 +23,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("quantizers", "selection"): "autoqkeras",
         ("normalization",): "float",
         ("quantizers", "normalization"): (),
+        ("quantizers", "output"): (),
     }
 )
 

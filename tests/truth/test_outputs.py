@@ -220,8 +220,8 @@ def warnings(limits: dict[str, Any], **fields: Any) -> str:
 
 
 def test_limits_that_hold_for_no_tensor_are_named() -> None:
-    assert "BatchNormalization: kernel has no effect" in warnings(
-        {"by_class": {"BatchNormalization": {"kernel": 8}, "Dense": 8}}, normalization="quantize"
+    assert "BatchNormalization: recurrent_kernel has no effect" in warnings(
+        {"by_class": {"BatchNormalization": {"recurrent_kernel": 8}, "Dense": 8}}, normalization="quantize"
     )
     assert "folded normalizations" in warnings(
         {"by_class": {"BatchNormalization": {"kernel": 8}, "Dense": 8}}
