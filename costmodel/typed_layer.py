@@ -138,7 +138,12 @@ def products(
 ) -> tuple[LogicGate, DataType, DataType]:
     """The gate of one product, the type of the product, and that of the sum of `terms` products."""
     gate, product = multiply(weight, x, typed.qtools)
-    return gate, product, typed.computed(accumulate(product, terms))
+    summed = product
+    if product.format is NumberFormat.TERNARY and not typed.qtools:
+        summed = DataType(
+            NumberFormat.FIXED, 2, 1
+        )  # QTools counts two integer bits, and so none of the units
+    return gate, product, typed.computed(accumulate(summed, terms))
 
 
 def moved_type(typed: TypedLayer, x: DataType) -> DataType:
