@@ -132,6 +132,19 @@ def test_the_cheapest_trial_of_a_common_net_costs_less_than_the_reference(foldin
     assert ends.cheapest.cost.energy_pj < folding.reference.energy_pj
 
 
+def test_the_net_whose_every_trial_was_dearer_than_its_reference_has_cheaper_ones() -> None:
+    """Conv(activation='relu') - BN - MaxPooling - Conv - BN - ReLU(), with limits for the kernels only."""
+    inputs = keras.Input((8, 8, 1))
+    x = _L.Conv2D(8, 3, padding="same", activation="relu")(inputs)
+    x = _L.Conv2D(12, 3, padding="same")(_L.MaxPooling2D()(_L.BatchNormalization()(x)))
+    x = _L.Flatten()(_L.ReLU()(_L.BatchNormalization()(x)))
+    config = json.loads(keras.Model(inputs, _L.Dense(10, activation="softmax")(x)).to_json())
+    plan = _plan(config, limits={"by_class": {"Conv2D": 8, "Dense": 8}})
+    ends = extremes(plan.choices, plan.pricer)
+    assert ends is not None
+    assert ends.cheapest.cost.energy_pj < plan.reference.energy_pj
+
+
 def test_without_folding_the_stream_is_float_and_dear(folding: Plan) -> None:
     ends, floats = (extremes(plan.choices, plan.pricer) for plan in (folding, _plan(normalization="float")))
     assert ends is not None
