@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from costmodel.layer_classes import FUNCTION_SLOTS
+from quantization.layers.activation import QuantizedInput
 from quantization.layers.base import effective_spec
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.backend import keep_within
@@ -379,6 +380,8 @@ def switch(
     switched: dict[tuple[str, str], SwitchedQuantizer] = {}
     for name, slots in candidates.items():
         layer: Any = model.get_layer(name)
+        if isinstance(layer, QuantizedInput):
+            continue  # the same in all trials: its plain quantizer is faster
         new = {
             slot: SwitchedQuantizer(specs, slot, layer.slot_function(slot), layer.channel_axes(slot))
             for slot, specs in slots.items()
