@@ -252,7 +252,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "BatchNormalization": LayerClass(
         shape=shapes.same, lower=lowering.batch_norm, slots=_BATCH_NORM, searched=True
     ),
-    "LayerNormalization": LayerClass(shape=shapes.same, lower=lowering.layer_norm, slots=_SCALE),
+    "LayerNormalization": LayerClass(shape=shapes.along_axes, lower=lowering.layer_norm, slots=_SCALE),
     # --- sequences
     "SimpleRNN": replace(_LSTM, slots=_RECURRENT),
     "LSTM": _LSTM,
@@ -282,7 +282,7 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "Activation": replace(_FUNCTION, slots=_OUTPUT, searched=True),
     "PReLU": replace(_FUNCTION, slots=(LayerSlot("alpha", "alpha"), *_OUTPUT), searched=True),
     **dict.fromkeys(("ReLU", "LeakyReLU", "ELU"), replace(_FUNCTION, slots=_OUTPUT, searched=True)),
-    "Softmax": replace(_FUNCTION, slots=_OUTPUT),
+    "Softmax": replace(_FUNCTION, slots=_OUTPUT, shape=shapes.along_axes),
     "Shiftmax": replace(_FUNCTION, slots=_OUTPUT, keras=False),
     # --- numbers moved, none computed
     "Flatten": _moved(shapes.flatten, ChannelRule.FLATTENED),

@@ -34,6 +34,13 @@ def same(config: Config, inputs: Inputs) -> Shape:
     return only_input(config, inputs)
 
 
+def along_axes(config: Config, inputs: Inputs) -> Shape:
+    """The shape of the input, of which `axis` names one axis or several."""
+    shape = only_input(config, inputs)
+    config.axes("axis", len(shape))
+    return shape
+
+
 def dense(config: Config, inputs: Inputs) -> Shape:
     """Dense over the last axis, whatever the axes before it."""
     shape = only_input(config, inputs, least=1)

@@ -50,7 +50,23 @@ def _convolved(config: Config, inputs: Inputs, rank: int, paddings: tuple[str, .
     strides = config.integers("strides", rank, 1)
     dilation = config.integers("dilation_rate", rank, 1)
     padding = config.choice("padding", "valid", paddings)
+    _check_dilation(config, strides, dilation)
     return _windows(config, shape[:-1], kernel, strides, dilation, padding)
+
+
+def _check_dilation(config: Config, strides: Shape, dilation: Shape) -> None:
+    """Keras builds no convolution that both strides and dilates."""
+    if max(strides) > 1 and max(dilation) > 1:
+        raise config.error(
+            "dilation_rate", f"{dilation} together with strides {strides} cannot be built: set one to 1"
+        )
+
+
+def _check_depthwise(config: Config, rank: int) -> None:
+    """TensorFlow runs depthwise convolutions with the same stride along all axes."""
+    strides = config.integers("strides", rank, 1)
+    if len(set(strides)) > 1:
+        raise config.error("strides", f"{strides} differ; a depthwise convolution needs equal strides")
 
 
 def conv(rank: int) -> ShapeRule:
@@ -75,6 +91,7 @@ def depthwise(rank: int) -> ShapeRule:
 
     def rule(config: Config, inputs: Inputs) -> Shape:
         spatial = _convolved(config, inputs, rank)
+        _check_depthwise(config, rank)
         return (*spatial, inputs[0][-1] * config.integer("depth_multiplier", 1))
 
     return rule
@@ -85,6 +102,7 @@ def separable(rank: int) -> ShapeRule:
 
     def rule(config: Config, inputs: Inputs) -> Shape:
         spatial = _convolved(config, inputs, rank)
+        _check_depthwise(config, rank)
         config.integer("depth_multiplier", 1)
         return (*spatial, config.integer("filters"))
 
@@ -104,6 +122,9 @@ def transposed(rank: int) -> ShapeRule:
         extra = None
         if config.values.get("output_padding") is not None:
             extra = config.integers("output_padding", rank, least=0)
+            if any(more >= stride for more, stride in zip(extra, strides, strict=True)):
+                raise config.error("output_padding", f"{extra} must be smaller than the strides {strides}")
+        _check_dilation(config, strides, dilation)
         spatial = tuple(
             _spread(shape[i], kernel[i], strides[i], dilation[i], padding, extra[i] if extra else None)
             for i in range(rank)

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from costmodel.descriptions.kinds import Kind, Walk, flag, only, plain_items
 from costmodel.descriptions.place import Place, described, shown
+from costmodel.layer_classes import LAYER_CLASSES, TRAINING_ONLY
+from costmodel.shapes import RECURRENT
 
 MAX_NAME: Final = 256
 MAX_CALLS: Final = 64
@@ -31,6 +33,8 @@ _ATTENTION_ARGUMENTS: Final[Mapping[str, Kind]] = {
     "use_causal_mask": flag,
     "return_attention_scores": only(False, why="a layer must return one tensor"),
 }
+#: Classes that compute something else in training; for the others the argument says nothing.
+_TRAINED: Final = TRAINING_ONLY | {"BatchNormalization", "Bidirectional", _ATTENTION, *RECURRENT}
 _TYPES: Final = (
     "float16",
     "bfloat16",
@@ -63,7 +67,7 @@ def rank(value: Mapping[str, Any]) -> int | None:
 
 
 def clean_calls(class_name: str, nodes: Any, masks: frozenset[str], place: Place, walk: Walk) -> list[Any]:
-    """The calls of a layer. `masks`: operators whose result is a mask that Keras makes again."""
+    """The calls of a layer, of a class in the table; `masks`: operators that make a mask that Keras makes again."""
     items = plain_items(nodes)
     if items is None or len(items) > MAX_CALLS:
         raise place.fault(f"must be a list of at most {MAX_CALLS} calls")
@@ -97,11 +101,15 @@ def _named(
             continue
         elif key in kinds:
             cleaned = kinds[key](value, inside, walk)
-            if cleaned is not None:
+            if cleaned is not None and (key != "training" or _depends_on_training(class_name)):
                 yield key, cleaned
         elif value is not None or key not in _TENSORS:
             allowed = ", ".join((*_TENSORS, *kinds))
             raise inside.fault(f"a call with {shown(key)} is not supported; allowed: {allowed}")
+
+
+def _depends_on_training(class_name: str) -> bool:
+    return class_name in _TRAINED or not LAYER_CLASSES[class_name].keras
 
 
 def tensors(value: Any, place: Place) -> Any:

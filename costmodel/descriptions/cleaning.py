@@ -154,7 +154,8 @@ def _calls(
 ) -> list[Any]:
     nodes = entry.item.get("inbound_nodes", [])
     place = Place(entry.place.path, layer["config"]["name"]).at("inbound_nodes")
-    cleaned = clean_calls(layer["class_name"], nodes, masks, place, walk)
+    class_name = walk.own.get(layer["registered_name"] or "", layer["class_name"])
+    cleaned = clean_calls(class_name, nodes, masks, place, walk)
     for history in () if entry.added else _histories(cleaned):
         history[0] = renamed.get(history[0], history[0])
     return cleaned

@@ -7,28 +7,29 @@ equal. A field ending in "!" must be given.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from costmodel.descriptions.functions import function
 from costmodel.descriptions.kinds import (
     Kind,
-    constraint,
+    Walk,
     count,
     either,
     flag,
-    initializer,
     input_type,
     number,
     only,
     optional,
     plain,
     policy,
-    regularizer,
     some,
     word,
 )
+from costmodel.descriptions.objects import constraint, initializer, regularizer
+from costmodel.descriptions.place import Place
 from costmodel.layer_classes import LAYER_CLASSES
+from costmodel.windows import spatial_rank
 
 
 def _tensors(*names: str) -> str:
@@ -136,9 +137,18 @@ _COUNTS: Final = either(count(), some(count(), 1, 3))
 _MARGINS: Final = either(count(0), some(either(count(0), some(count(0), 2, 2)), 1, 3))
 _AXES: Final = either(count(-8, 8), some(count(-8, 8)))
 _CHOSEN_AXES: Final = optional(_AXES)
-_WINDOWS: Final = either(word("valid", "same", "causal"), _MARGINS)
+_PADDING: Final = word("valid", "same")
 _LENGTHS: Final = some(optional(count()), 1, 8)
 _SHARE: Final = number(0, 1)
+
+
+def _layout(value: Any, place: Place, walk: Walk) -> str:
+    """Channels on the last axis, which is also what null means."""
+    only(None, "channels_last", why="only channels_last is supported: build the model with it")(
+        value, place, walk
+    )
+    return "channels_last"
+
 
 #: Field -> what its value may be; the name stands for the same in every class.
 KINDS: Final[Mapping[str, Kind]] = {
@@ -162,10 +172,10 @@ KINDS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("kernel_size", "dilation_rate", "size", "output_size"), _COUNTS),
     "pool_size": _COUNTS,
     "strides": optional(_COUNTS),
-    "padding": _WINDOWS,
+    "padding": _PADDING,
     "output_padding": optional(either(count(0), some(count(0), 1, 3))),
     "cropping": _MARGINS,
-    "data_format": only(None, "channels_last", why="only channels_last is supported"),
+    "data_format": _layout,
     **dict.fromkeys(("axis",), _AXES),
     **dict.fromkeys(("shared_axes", "attention_axes"), _CHOSEN_AXES),
     "axes": either(count(-8, 8), some(either(count(-8, 8), some(count(-8, 8), 1, 4)), 2, 2)),
@@ -192,20 +202,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "renorm_clipping": optional(plain),
     "activation": function,
     "recurrent_activation": function,
-    **{
-        f"{name}_{what}": kind
-        for name in (
-            *("kernel", "bias", "depthwise", "pointwise", "recurrent", "beta", "gamma", "alpha"),
-            *("embeddings", "moving_mean", "moving_variance"),
-        )
-        for what, kind in (
-            ("initializer", initializer),
-            ("regularizer", regularizer),
-            ("constraint", constraint),
-        )
-    },
-    "activity_regularizer": regularizer,
-    "use_cudnn": only(None, "auto", True, False, why="must be 'auto', true or false"),
+    "activity_regularizer": regularizer(),
+    "use_cudnn": only("auto", False, why="set it to 'auto': what cuDNN can run, it runs"),
     # --- what a search leaves at its default
     "stateful": only(
         None, False, why="a search needs layers that start every example anew: set stateful=False"
@@ -237,6 +235,9 @@ KINDS: Final[Mapping[str, Kind]] = {
 #: (class, field) -> what its value may be, where the name stands for something else.
 _EXCEPTIONS: Final[Mapping[tuple[str, str], Kind]] = {
     ("InputLayer", "dtype"): input_type,
+    ("Conv1D", "padding"): word("valid", "same", "causal"),
+    **{(f"ZeroPadding{rank}D", "padding"): _MARGINS for rank in (1, 2, 3)},
+    ("BatchNormalization", "axis"): count(-8, 8),
     ("Rescaling", "scale"): number(),
     ("Rescaling", "offset"): number(),
 }
@@ -252,4 +253,31 @@ def field_names(class_name: str) -> dict[str, bool]:
 
 def kind_of(class_name: str, field: str) -> Kind | None:
     """What a field of a class may be; None if it is not known."""
+    tensor, _, what = field.rpartition("_")
+    if what in _OBJECTS and tensor in _RANKS:
+        return _OBJECTS[what](_rank(class_name, tensor))
     return _EXCEPTIONS.get((class_name, field)) or KINDS.get(field)
+
+
+#: Objects that each tensor of a layer may have.
+_OBJECTS: Final[Mapping[str, Callable[[int], Kind]]] = {
+    "initializer": initializer,
+    "regularizer": regularizer,
+    "constraint": constraint,
+}
+#: Tensor -> its axes; None: those of the layer's kernel.
+_RANKS: Final[Mapping[str, int | None]] = {
+    **dict.fromkeys(("bias", "beta", "gamma", "alpha", "moving_mean", "moving_variance"), 1),
+    **dict.fromkeys(("recurrent", "embeddings"), 2),
+    **dict.fromkeys(("kernel", "depthwise", "pointwise"), None),
+}
+
+
+def _rank(class_name: str, tensor: str) -> int:
+    """Axes of a tensor of a layer; of the largest, where there are several."""
+    rank = _RANKS[tensor]
+    if rank is not None:
+        return rank
+    if class_name == "MultiHeadAttention":
+        return 3
+    return spatial_rank(class_name) + 2

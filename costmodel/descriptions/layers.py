@@ -113,9 +113,31 @@ def _config(
             raise place.at("config").fault(f"{class_name} has no field called {shown(key)}; it has: {names}")
         else:
             cleaned[key] = kind(value, inside, walk)
+    if inner:
+        _check_directions(cleaned, place)
     missing = [name for name, is_needed in fields.items() if is_needed and name not in values]
     if missing:
         raise place.at("config", missing[0]).fault(f"{class_name} needs {missing[0]!r}")
     if class_name == INPUT and isinstance(cleaned.get("batch_shape"), list):
         cleaned["batch_shape"][0] = None  # how many examples a batch has is the training's to say
     return cleaned
+
+
+def _check_directions(wrapper: Mapping[str, Any], place: Place) -> None:
+    """The layers of both directions have one set of quantizers, so they must have the same functions."""
+    layers = [wrapper.get(name) for name in ("layer", "backward_layer")]
+    if layers[1] is None:
+        return
+    kinds = [
+        (
+            layer["class_name"],
+            layer["config"].get("activation", "tanh"),
+            layer["config"].get("recurrent_activation", "sigmoid"),
+        )
+        for layer in layers
+        if layer is not None
+    ]
+    if len(set(kinds)) > 1:
+        raise place.at("config", "backward_layer").fault(
+            "must be of the class and with the functions of `layer`"
+        )

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from costmodel.descriptions.kinds import CONSTRAINTS, INITIALIZERS, REGULARIZERS
+from costmodel.descriptions.objects import CONSTRAINTS, INITIALIZERS, REGULARIZERS
 from costmodel.layer_classes import KERAS_LAYERS
 from search.uploads import UploadFault, check_data, check_model, read_architecture
 from tests.security.models import architecture, keras_file, members

@@ -130,7 +130,9 @@ def quantizer_seeds(model: keras.Model) -> list[Any]:
     return [
         quantizer.seed_generator.state
         for layer in model.layers
-        for _, quantizer in getattr(layer, "_slot_quantizers", ())
+        if hasattr(layer, "slot_owners")
+        for owner in layer.slot_owners()
+        for _, quantizer in owner._slot_quantizers
         if quantizer.seed_generator is not None
     ]
 
