@@ -20,6 +20,7 @@ from typing import Any, Final
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
+from tests.truth.acceptance import differences_of_acceptance
 from tests.truth.checks import prices_of_built_models
 from tests.truth.integers import differences_of_integers
 
@@ -35,6 +36,7 @@ Check = Callable[[int], Sequence[str]]
 #: Name of a check -> its function; `tests/truth` runs the same functions on fewer networks.
 CHECKS: Final[Mapping[str, Check]] = {
     "price in the job = price of the built model": prices_of_built_models,
+    "the dry run accepts what a worker trains": differences_of_acceptance,
     "integer network = fake-quantized model, where promised": differences_of_integers,
 }
 

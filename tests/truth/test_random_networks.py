@@ -6,10 +6,11 @@ import pytest
 
 from benchmarks.truth import CHECKS
 
-NETWORKS = range(8)
+#: The check that trains takes seconds for each network; `test_accept` runs it on more.
+NETWORKS = {check: range(2 if "trains" in check else 8) for check in CHECKS}
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_is_said_of_random_networks_is_true(check: str) -> None:
-    differences = {number: list(CHECKS[check](number)) for number in NETWORKS}
+    differences = {number: list(CHECKS[check](number)) for number in NETWORKS[check]}
     assert {number: texts for number, texts in differences.items() if texts} == {}
