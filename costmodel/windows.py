@@ -62,13 +62,6 @@ def _check_dilation(config: Config, strides: Shape, dilation: Shape) -> None:
         )
 
 
-def _check_depthwise(config: Config, rank: int) -> None:
-    """TensorFlow runs depthwise convolutions with the same stride along all axes."""
-    strides = config.integers("strides", rank, 1)
-    if len(set(strides)) > 1:
-        raise config.error("strides", f"{strides} differ; a depthwise convolution needs equal strides")
-
-
 def conv(rank: int) -> ShapeRule:
     """Conv1D, Conv2D, Conv3D, grouped and dilated ones too."""
     paddings = (*PADDINGS, "causal") if rank == 1 else PADDINGS
@@ -91,7 +84,6 @@ def depthwise(rank: int) -> ShapeRule:
 
     def rule(config: Config, inputs: Inputs) -> Shape:
         spatial = _convolved(config, inputs, rank)
-        _check_depthwise(config, rank)
         return (*spatial, inputs[0][-1] * config.integer("depth_multiplier", 1))
 
     return rule
@@ -102,7 +94,6 @@ def separable(rank: int) -> ShapeRule:
 
     def rule(config: Config, inputs: Inputs) -> Shape:
         spatial = _convolved(config, inputs, rank)
-        _check_depthwise(config, rank)
         config.integer("depth_multiplier", 1)
         return (*spatial, config.integer("filters"))
 

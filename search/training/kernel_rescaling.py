@@ -28,7 +28,7 @@ def rescale_zero_kernels(model: keras.Model) -> list[tuple[str, str]]:
         (layer.name, slot)
         for layer in quantized_layers(model)
         for slot in layer.slots
-        if slot.endswith("kernel") and _rescale(layer, slot)
+        if slot.endswith("kernel") and any([_rescale(owner, slot) for owner in layer.slot_owners()])
     ]
 
 

@@ -239,13 +239,17 @@ def calibrate(model: keras.Model, x: Any) -> None:
 
 def _fit_thresholds(layer: Any) -> None:
     """Set the thresholds of `trainable_std` to those with the least squared error."""
-    for slot in getattr(layer, "specs", {}):
-        quantizer = layer.quantizer(slot)
-        if getattr(getattr(quantizer, "spec", None), "kind", None) == "trainable_std":
-            weight = layer.weight_of(slot)
-            quantizer.threshold.assign(
-                min(_THRESHOLDS, key=lambda threshold: _error_at(quantizer, weight, float(threshold)))
-            )
+    for owner in layer.slot_owners() if hasattr(layer, "slot_owners") else ():
+        for slot in owner.specs:
+            quantizer = owner.quantizer(slot)
+            if getattr(getattr(quantizer, "spec", None), "kind", None) == "trainable_std":
+                _fit_threshold(quantizer, owner.weight_of(slot))
+
+
+def _fit_threshold(quantizer: Any, weight: Any) -> None:
+    quantizer.threshold.assign(
+        min(_THRESHOLDS, key=lambda threshold: _error_at(quantizer, weight, float(threshold)))
+    )
 
 
 def _error_at(quantizer: Any, weight: Any, threshold: float) -> float:
