@@ -24,12 +24,14 @@ def rescale_zero_kernels(model: keras.Model) -> list[tuple[str, str]]:
     Their largest weight becomes the largest level of the quantizer. A kernel keeps its values where its quantizer
     derives a scale from the weights, and where its weights reach the largest level.
     """
-    return [
+    scaled = [
         (layer.name, slot)
         for layer in quantized_layers(model)
         for slot in layer.slots
-        if slot.endswith("kernel") and any([_rescale(owner, slot) for owner in layer.slot_owners()])
+        for owner in layer.slot_owners()
+        if slot.endswith("kernel") and _rescale(owner, slot)
     ]
+    return list(dict.fromkeys(scaled))
 
 
 def _rescale(layer: Any, slot: str) -> bool:
