@@ -155,7 +155,7 @@ class QuantizedLayer:
     @contextlib.contextmanager
     def caching_weights(self) -> Iterator[None]:
         """Within it, each weight is quantized once for all calls at inference and all integers; it must not change."""
-        with replaced([(self, "_cache", {})]):
+        with replaced([(owner, "_cache", {}) for owner in self.slot_owners()]):
             yield
 
     def _encoded(self, slot: str, quantizer: BaseQuantizer[Any]) -> tuple[Any, Any]:
