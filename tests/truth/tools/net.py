@@ -1,0 +1,111 @@
+"""A small network for a target and its tool: layers, quantizers, and the JSON that the tool's side reads. Plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from costmodel.network import Network, read_network
+from quantization.specs.parse import parse_quantizer
+from search.space.choices import Choices, Slot
+from search.targets import TARGETS
+from tests.search.nets import functional, layer
+
+
+@dataclass(frozen=True)
+class Step:
+    """A layer of a network; `name` and `quantizers` (slot -> expression) may stand in its configuration."""
+
+    class_name: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network under the name of what it is about. `layers`: (class, name, names of sources, configuration)."""
+
+    name: str
+    shape: tuple[int, ...]
+    start: str
+    layers: tuple[tuple[str, str, tuple[str, ...], dict[str, Any]], ...]
+    quantizers: Mapping[str, Mapping[str, str]]
+
+    def document(self) -> dict[str, Any]:
+        """What the tool's side reads."""
+        layers = [[name, own, list(sources), config] for name, own, sources, config in self.layers]
+        quantizers = {name: dict(slots) for name, slots in self.quantizers.items()}
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "start": self.start,
+            "layers": layers,
+            "quantizers": quantizers,
+        }
+
+    def network(self) -> Network:
+        """The network as a job has it. Raises `InvalidNetwork`."""
+        described = functional(self.shape, [_described(entry) for entry in self.layers])
+        text = _renamed(described, "input", self.start) if self.start != "input" else described
+        return read_network(text)
+
+    def problems(self, target: str) -> list[str]:
+        """What the rules of a target have against the network with exactly these quantizers."""
+        network = self.network()
+        slots = tuple(
+            Slot(f"{name}.{slot}", (name,), slot, slot, (parse_quantizer(text),))
+            for name, chosen in self.quantizers.items()
+            for slot, text in chosen.items()
+        )
+        space = Choices(slots, (), tuple(self.quantizers), {})
+        return [problem.message for problem in TARGETS[target].check(network, space)]
+
+
+def _described(entry: tuple[str, str, tuple[str, ...], dict[str, Any]]) -> dict[str, Any]:
+    class_name, name, sources, config = entry
+    values = dict(config)
+    if class_name == "Bidirectional":
+        inner = {"module": "keras.layers", "class_name": values.pop("layer"), "registered_name": None}
+        values = {"layer": inner | {"config": {"name": "inner", **values}}, "merge_mode": "concat"}
+    return layer(class_name, name, list(sources), **values)
+
+
+def _renamed(value: Any, old: str, new: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _renamed(item, old, new) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(item, old, new) for item in value]
+    return new if value == old else value
+
+
+def chain(name: str, shape: tuple[int, ...], *steps: Step, start: str = "start") -> Net:
+    """Layers one after the other."""
+    return _net(name, shape, start, [(step, None) for step in steps])
+
+
+def branches(
+    name: str, shape: tuple[int, ...], parts: Sequence[Step], merge: Step, take: tuple[int, ...] | None = None
+) -> Net:
+    """Layers beside each other that a last one joins; `take`: only these of them, the others are read by nothing."""
+    chosen = tuple(range(len(parts))) if take is None else take
+    used = [parts[index] for index in chosen]
+    names = [_name(step, index) for index, step in enumerate(used)]
+    return _net(name, shape, "start", [*((step, ("start",)) for step in used), (merge, tuple(names))])
+
+
+def _name(step: Step, index: int) -> str:
+    return str(step.config.get("name", f"{step.class_name.lower()}_{index}"))
+
+
+def _net(
+    name: str, shape: tuple[int, ...], start: str, steps: Sequence[tuple[Step, tuple[str, ...] | None]]
+) -> Net:
+    layers, quantizers, before = [], {}, start
+    for index, (step, sources) in enumerate(steps):
+        own = _name(step, index)
+        config = {key: value for key, value in step.config.items() if key not in ("name", "quantizers")}
+        layers.append((step.class_name, own, (before,) if sources is None else sources, config))
+        if "quantizers" in step.config:
+            quantizers[own] = step.config["quantizers"]
+        before = own
+    return Net(name, shape, start, tuple(layers), quantizers)
