@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint client bench figures fuzz audit clean
+.PHONY: help demo serve test tools lint client bench figures fuzz audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: .venv/installed-dev ## run the tests (those that need a server or browser 
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)
 	@echo "the layer libraries again, on JAX"
 	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
+
+tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn and Rockpool; record verdicts that are missing
+	@$(BIN)/python -m tests.truth.tools.record --missing
 
 lint: .venv/installed-dev ## ruff, mypy --strict, the import contract
 	@$(BIN)/ruff check .

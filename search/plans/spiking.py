@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import EVENTS, Dataset, describe, load
 from search.data.describe import pointer
@@ -17,6 +19,7 @@ from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
 from search.spec.stored import usual_values
 from search.spiking.network import SpikingPricer, event_shape, network_outline, specification
+from search.targets.xylo import size_faults
 from search.task import Head, Output, Task
 
 #: Fields that do not apply to a spiking network, and why.
@@ -65,6 +68,8 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
     if problems:
         raise InvalidSpec(problems)
     float_network = specification(job.model, data_dir)
+    if spec.target == "xylo":
+        _check_sizes(float_network)
     inputs, readouts = float_network.weights_in.shape[0], float_network.weights_out.shape[1]
     shape = event_shape(job.data, data_dir)
     if shape[1] != inputs:
@@ -78,6 +83,20 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
     _check_events(spec, data, pricer)
     plan = plan_from(job, network, task, spiking_choices(spec, job.model), info, pricer)
     return SpikingPlan(**vars(plan), float_network=float_network)
+
+
+def _check_sizes(network: XyloSpecification) -> None:
+    """InvalidSpec for a network that does not fit the chip."""
+    reached = (
+        np.any(network.weights_rec != 0, axis=-1)
+        if network.weights_rec.ndim > 2
+        else network.weights_rec != 0
+    )
+    fanout = int(reached.sum(axis=1).max(initial=0))
+    sizes = network.weights_in.shape[0], network.threshold.shape[0], network.weights_out.shape[1]
+    faults = size_faults(*sizes, fanout)
+    if faults:
+        raise InvalidSpec([Problem("/model", fault) for fault in faults])
 
 
 def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> None:

@@ -1,11 +1,11 @@
 """BrainChip's Akida 1: 2-, 4- and 8-bit symmetric weights, 1-, 2- and 4-bit activations, a fixed order of layers.
 
-The first layer reads 8-bit numbers. Order: convolution or dense, then batch
-normalization, then pooling, then activation, each of the three at most once.
+The first layer reads 8-bit numbers. `tests/truth/test_targets.py` compares the rules with cnn2snn's conversion.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -15,19 +15,25 @@ from quantization.specs.parse import QuantizerSpec
 from search.targets.base import Graph, QuantizedTensor, SlotRule, Target, function_of, is_softmax, symmetric
 
 WEIGHT_BITS: Final = frozenset({2, 4, 8})
+FIRST_BITS: Final = frozenset(range(2, 9))
+IMAGE_CHANNELS: Final = frozenset({1, 3})
 ACTIVATION_BITS: Final = frozenset({1, 2, 4})
 INPUT_BITS: Final = 8
 
+#: Functions that the conversion leaves out at the output: they do not change which number is the largest.
+_ENDS: Final = frozenset({"softmax", "sigmoid"})
 _NEURAL: Final = frozenset({"Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"})
 _POOLINGS: Final = frozenset({"MaxPooling2D", "GlobalAveragePooling2D"})
 _ACTIVATIONS: Final = frozenset({"Activation", "ReLU"})
-#: Place of each class in a block.
-_STAGES: Final = (
-    dict.fromkeys(_NEURAL, 0)
-    | {"BatchNormalization": 1}
-    | dict.fromkeys(_POOLINGS, 2)
-    | dict.fromkeys(_ACTIVATIONS, 3)
-)
+#: Letter of each class that may follow one with weights, and the orders in which they may, up to the next one.
+_LETTERS: Final = {
+    "BatchNormalization": "B",
+    "MaxPooling2D": "M",
+    "GlobalAveragePooling2D": "G",
+} | dict.fromkeys(_ACTIVATIONS, "A")
+_ORDERS: Final = frozenset(
+    order[:length] for order in ("BMA", "BGA", "MBA", "GBA", "BAM") for length in range(len(order) + 1)
+) | {"A", "AM", "MA", "GA", "BA"}
 #: Quantizers whose codes are symmetric about zero: cnn2snn's, and the linear ones with symmetric=True.
 _WEIGHTS: Final = frozenset(
     {
@@ -41,6 +47,16 @@ _WEIGHTS: Final = frozenset(
         "quantized_linear",
     }
 )
+
+
+def _weight_bits(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    """The convolution that reads an image has a unit of its own, which takes any width."""
+    shape = tensor.layer.input_shapes[0]
+    is_first = tensor.reads_input and tensor.layer.class_name == "Conv2D" and shape[-1] in IMAGE_CHANNELS
+    allowed = FIRST_BITS if is_first else WEIGHT_BITS
+    if quantizer.bits in allowed:
+        return None
+    return f"weights have {', '.join(map(str, sorted(allowed)))} bits, not {quantizer.bits}"
 
 
 def _scalar_for_depthwise(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
@@ -81,24 +97,31 @@ def _one_chain(graph: Graph) -> Iterator[tuple[str, str]]:
 
 def _order(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
-        stage = _STAGES.get(layer.class_name)
+        letter = _LETTERS.get(layer.class_name)
         before = graph.before(layer)
-        if stage in (None, 0) or is_softmax(layer):
+        if letter is None or is_softmax(layer) or (before.class_name == INPUT and letter == "A"):
             continue
-        came = _STAGES.get(before.class_name)
-        if before.class_name == INPUT and stage == 3:
-            continue
-        if came is None or came >= stage:
+        block = _block_before(graph, layer)
+        if block is None or block + letter not in _ORDERS:
+            inside = f" and the activation inside {before.name!r}" if _activates(before) else ""
             yield (
                 layer.name,
-                f"{layer.class_name} follows {before.class_name} {before.name!r}; the order is convolution or dense,"
-                " batch normalization, pooling, activation",
+                f"{layer.class_name} follows {before.class_name} {before.name!r}{inside}; a layer with weights"
+                " is followed by one batch normalization and one pooling at most, then by one activation; only"
+                " max pooling may also come behind the activation",
             )
-        elif _activates(before):
-            yield (
-                layer.name,
-                f"{layer.class_name} follows the activation inside {before.name!r}; it must come before",
-            )
+
+
+def _block_before(graph: Graph, layer: Layer) -> str | None:
+    """The letters of what stands between a layer and the last one with weights; None if there is none."""
+    letters = ""
+    before = graph.before(layer)
+    while before.class_name in _LETTERS:
+        letters = _LETTERS[before.class_name] + letters
+        before = graph.before(before)
+    if before.class_name not in _NEURAL:
+        return None
+    return "A" + letters if _activates(before) else letters
 
 
 def _activates(layer: Layer) -> bool:
@@ -111,7 +134,7 @@ def _every_block_ends_in_an_activation(graph: Graph) -> Iterator[tuple[str, str]
             continue
         end = _end_of_block(graph, layer)
         following = graph.after(end)
-        activated = any(_STAGES.get(reader.class_name) == 3 for reader in following)
+        activated = any(reader.class_name in _ACTIVATIONS for reader in following)
         separable = layer.class_name == "DepthwiseConv2D" and any(map(_is_pointwise, following))
         if not (activated or separable or graph.is_output(end)):
             yield layer.name, "no activation follows before the next layer with weights"
@@ -120,7 +143,7 @@ def _every_block_ends_in_an_activation(graph: Graph) -> Iterator[tuple[str, str]
 def _end_of_block(graph: Graph, layer: Layer) -> Layer:
     """The last of a layer, its normalization and its pooling."""
     following = graph.after(layer)
-    if len(following) == 1 and _STAGES.get(following[0].class_name) in (1, 2):
+    if len(following) == 1 and _LETTERS.get(following[0].class_name, "A") != "A":
         return _end_of_block(graph, following[0])
     return layer
 
@@ -145,13 +168,16 @@ def _is_pointwise(layer: Layer) -> bool:
 def _functions(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
         function = function_of(layer)
-        if function == "relu" or (function == "softmax" and graph.is_output(layer)):
+        if function == "relu" or (function in _ENDS and graph.is_output(layer)):
             continue
         if function == "linear" and (
             layer.class_name not in _ACTIVATIONS or graph.before(layer).class_name == INPUT
         ):
             continue
-        yield layer.name, f"activation {function!r}; only relu, and softmax at the output, exist"
+        yield (
+            layer.name,
+            f"activation {function!r}; only relu exists, and at the output softmax or sigmoid, which is left out",
+        )
 
 
 def _no_layer_of_biases(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -159,6 +185,61 @@ def _no_layer_of_biases(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
         if layer.class_name == "BatchNormalization" and graph.before(layer).class_name == INPUT:
             yield layer.name, "a layer without a kernel that only adds a bias does not exist"
+
+
+def _options(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Options that exist neither for Akida's layers nor for the conversion."""
+    for layer in graph.layers:
+        for name in ("dilation_rate", "groups"):
+            if any(number != 1 for number in _numbers(layer.config.get(name, 1))):
+                yield layer.name, f"{name}={layer.config[name]}; use 1"
+        if layer.class_name == "BatchNormalization" and layer.config.get("axis", -1) not in (
+            -1,
+            len(layer.input_shapes[0]),
+        ):
+            yield layer.name, f"axis={layer.config['axis']}; only the last axis is normalized"
+        if layer.class_name == "MaxPooling2D":
+            yield from _padding(graph, layer)
+
+
+def _padding(graph: Graph, pooling: Layer) -> Iterator[tuple[str, str]]:
+    """A max pooling belongs to its convolution, and has its padding."""
+    before = graph.before(pooling)
+    while before.class_name in _LETTERS:
+        before = graph.before(before)
+    padding, expected = (layer.config.get("padding", "valid") for layer in (pooling, before))
+    if before.class_name in _NEURAL and padding != expected:
+        yield pooling.name, f"padding={padding!r} is not that of {before.name!r}, {expected!r}"
+
+
+def _shapes(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.class_name == "Dense" and any(size != 1 for size in layer.input_shapes[0][:-1]):
+            yield (
+                layer.name,
+                f"it reads {layer.input_shapes[0]}; a dense layer reads a row: put Flatten before it",
+            )
+    for layer in graph.network.layers:
+        if layer.class_name == "Reshape" and not _is_row(layer):
+            yield layer.name, "only (N,) and (1, 1, N) are reshaped into each other"
+
+
+def _is_row(layer: Layer) -> bool:
+    one, two = layer.input_shapes[0], layer.output_shape
+    return one == two or all(math.prod(shape[:-1]) == 1 for shape in (one, two))
+
+
+def _first_layer(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Images in one or three channels are read by a convolution of their own kind."""
+    for layer in graph.layers:
+        shape = layer.input_shapes[0]
+        reads = graph.before(layer).class_name == INPUT and len(shape) == 3 and shape[-1] in IMAGE_CHANNELS
+        if reads and layer.class_name in _NEURAL - {"Conv2D"}:
+            yield layer.name, f"an image of {shape[-1]} channels is read by a Conv2D first"
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 _GRID: Final = SlotRule(
@@ -170,7 +251,7 @@ AKIDA: Final = Target(
     description="BrainChip Akida 1: weights of 2, 4 or 8 bits, activations of 1, 2 or 4, one chain of blocks.",
     layers=_NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
     slots={
-        "kernel": SlotRule(_WEIGHTS, WEIGHT_BITS, (symmetric, _scalar_for_depthwise)),
+        "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise)),
         "activation": _GRID,
     },
     rules=(
@@ -180,6 +261,11 @@ AKIDA: Final = Target(
         _separable,
         _functions,
         _no_layer_of_biases,
+        _options,
+        _shapes,
+        _first_layer,
     ),
     needs=frozenset({"kernel", "activation"}),
+    left_out=frozenset({"Dropout"}),
+    ends=_ENDS,
 )

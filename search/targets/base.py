@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from costmodel.layer import Layer
 from costmodel.layer_classes import FUNCTION_LAYERS, INPUT, LAYER_CLASSES, OUTPUT_SLOT, TRAINING_ONLY
 from costmodel.network import Network
+from quantization.specs.functions import layer_function
 from quantization.specs.parse import QuantizerSpec
 from search.errors import Problem
 from search.space.slots import searched_slots
@@ -67,9 +68,10 @@ ANY: Final = SlotRule()
 class Target:
     """A piece of hardware or a compiler.
 
-    `layers`: classes it takes, None: all. `slots`: kernel (which holds for every weight matrix), bias, activation
+    `layers`: classes it takes, None: all. `left_out`: further classes, which do nothing at inference. `ends`: functions
+    that it leaves out at the output. `slots`: kernel (which holds for every weight matrix), bias, activation
     (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of the three
-    must not stay float.
+    must not stay float. `names`: rules about names.
     """
 
     name: str
@@ -77,20 +79,23 @@ class Target:
     layers: frozenset[str] | None = None
     slots: Mapping[str, SlotRule] = field(default_factory=dict)
     rules: tuple[NetworkRule, ...] = ()
+    names: tuple[NetworkRule, ...] = ()
     needs: frozenset[str] = frozenset()
+    left_out: frozenset[str] = TRAINING_ONLY
+    ends: frozenset[str] = frozenset({"softmax"})
 
-    def check(self, network: Network, space: Choices) -> list[Problem]:
+    def check(self, network: Network, space: Choices, *, named_by_user: bool = True) -> list[Problem]:
         """Every layer that breaks a rule of the target, and every candidate of the space that is not legal.
 
-        Empty: any assignment of the space may run on the target.
+        Empty: any assignment of the space may run on the target. Names are checked only where the user gave them.
         """
         graph = Graph(network)
         problems = [
             *self._layer_problems(network),
             *self._candidate_problems(graph, space),
-            *self._float_problems(network, space),
+            *self._float_problems(graph, space),
         ]
-        for rule in self.rules:
+        for rule in (*self.rules, *(self.names if named_by_user else ())):
             problems += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
         return problems
 
@@ -101,7 +106,7 @@ class Target:
     def _layer_problems(self, network: Network) -> list[Problem]:
         if self.layers is None:
             return []
-        allowed = self.layers | TRAINING_ONLY | {INPUT}
+        allowed = self.layers | self.left_out | {INPUT}
         listed = ", ".join(sorted(self.layers))
         return [
             self._problem("/model", layer.name, f"{layer.class_name} is not one of {listed}")
@@ -118,11 +123,14 @@ class Target:
             for fault in self.faults(graph.tensor(slot.field, name), quantizer)
         ]
 
-    def _float_problems(self, network: Network, space: Choices) -> list[Problem]:
+    def _float_problems(self, graph: Graph, space: Choices) -> list[Problem]:
         chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
         return [
-            self._problem("/limits", layer.name, f"its {slot} has no quantizer, so it stays float")
-            for layer in network.layers
+            self._problem(
+                "/limits", layer.name, f"its {slot} has no quantizer, so it stays float"
+            )
+            for layer in graph.network.layers
+            if not (function_of(layer) in self.ends and graph.is_output(layer))
             for slot in _quantized_slots(layer)
             if _group(slot) in self.needs and (layer.name, slot) not in chosen
         ]
@@ -180,13 +188,12 @@ class Graph:
 
 
 def function_of(layer: Layer) -> str:
-    """The activation function a layer applies."""
+    """The activation function a layer applies; "relu" is the plain one, without limit, slope or threshold."""
     if layer.class_name == "ReLU":
-        return "relu"
-    if layer.class_name == "Softmax":
-        return "softmax"
-    function: Any = layer.config.get("activation")
-    return "linear" if function is None else str(function)
+        options = {name: layer.config.get(name) for name in ("max_value", "negative_slope", "threshold")}
+        written = [f"{name}={value:g}" for name, value in options.items() if value]
+        return f"relu with {', '.join(written)}" if written else "relu"
+    return layer_function(layer.class_name, layer.config).name
 
 
 def is_softmax(layer: Layer) -> bool:

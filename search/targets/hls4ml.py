@@ -1,13 +1,17 @@
-"""hls4ml: networks compiled to FPGAs. What its Keras and QKeras converters read (hls4ml 1.x, converters/keras)."""
+"""hls4ml: networks compiled to FPGAs. What hls4ml 1.3.0 converts from Keras and QKeras, and computes as they do.
+
+`tests/truth/test_targets.py` compares the rules with what it does to small networks.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from costmodel.layer_classes import unwrapped
 from quantization.specs.parse import QuantizerSpec
 from search.targets.base import (
-    WEIGHTED,
     Graph,
     QuantizedTensor,
     SlotRule,
@@ -16,8 +20,13 @@ from search.targets.base import (
     power_of_two_alpha,
 )
 
+_IDENTIFIER: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+
 #: Layers whose QKeras twin has a converter.
-_QUANTIZED: Final = frozenset({"Dense", "Conv1D", "Conv2D", "DepthwiseConv2D"})
+_QUANTIZED: Final = frozenset(
+    {"Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"}
+)
+_RECURRENT: Final = frozenset({"LSTM", "GRU", "Bidirectional"})
 _PLAIN: Final = frozenset(
     {
         "Activation",
@@ -27,6 +36,8 @@ _PLAIN: Final = frozenset(
         "AveragePooling2D",
         "BatchNormalization",
         "Concatenate",
+        "Cropping1D",
+        "Cropping2D",
         "Dot",
         "ELU",
         "Embedding",
@@ -45,8 +56,6 @@ _PLAIN: Final = frozenset(
         "Permute",
         "ReLU",
         "Reshape",
-        "SeparableConv1D",
-        "SeparableConv2D",
         "Softmax",
         "Subtract",
         "UpSampling1D",
@@ -57,8 +66,22 @@ _PLAIN: Final = frozenset(
     }
 )
 _FUNCTIONS: Final = frozenset(
-    {"linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "hard_sigmoid"}
+    {
+        "linear",
+        "relu",
+        "softmax",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "selu",
+        "leaky_relu",
+        "softplus",
+        "softsign",
+        "hard_sigmoid",
+    }
 )
+#: Layers that are a function of their own.
+_FUNCTION_CLASSES: Final = frozenset({"LeakyReLU", "ELU", "PReLU", "Softmax"})
 _WEIGHTS: Final = frozenset(
     {"quantized_bits", "binary", "ternary", "stochastic_binary", "stochastic_ternary", "quantized_po2"}
 )
@@ -68,8 +91,15 @@ _ACTIVATIONS: Final = frozenset(
 
 
 def _has_a_converter(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    if tensor.layer.class_name in WEIGHTED - _QUANTIZED:
+    """Weights that stay float become numbers of hls4ml's own precision."""
+    if tensor.layer.class_name not in _QUANTIZED:
         return f"a quantized {tensor.layer.class_name} is not converted; {', '.join(sorted(_QUANTIZED))} are"
+    return None
+
+
+def _outside_loops(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    if tensor.layer.class_name in _RECURRENT:
+        return f"the functions of {tensor.layer.class_name} are not converted quantized; leave them float"
     return None
 
 
@@ -79,16 +109,68 @@ def _number_or_none(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | 
     return None if not isinstance(alpha, str) else f"alpha={alpha!r} depends on the data; give a number"
 
 
-def _plain_relu(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    arguments: Any = quantizer
-    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
-        return "only a plain ReLU: no negative_slope, no use_sigmoid"
+def _as_qkeras(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    """Options that are read as if they were not there."""
+    if getattr(quantizer, "use_sigmoid", False):
+        return "only a plain ReLU: no use_sigmoid"
+    if getattr(quantizer, "use_01", False):
+        return "use_01 is not converted; use quantized_relu(1,1)"
     return None
+
+
+def _names(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Names become variables and files of C++; "input" is a name of hls4ml's own."""
+    for layer in graph.network.layers:
+        if layer.name == "input":
+            yield layer.name, "hls4ml keeps this name for itself; call the layer otherwise"
+        elif not _IDENTIFIER.fullmatch(layer.name):
+            yield layer.name, "its name must be one of C++: letters, digits and _, no digit first"
+
+
+def _windows(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Options of convolutions that are read as if they were 1."""
+    for layer in graph.layers:
+        for name in ("dilation_rate", "groups", "depth_multiplier"):
+            value: Any = layer.config.get(name, 1)
+            if any(number != 1 for number in (value if isinstance(value, list | tuple) else (value,))):
+                yield layer.name, f"{name}={value} is not converted; use 1"
+
+
+def _merges(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if len(layer.inbound) > 2:
+            yield layer.name, f"it merges {len(layer.inbound)} tensors; merge two at a time"
+        if layer.class_name == "Dot" and len(layer.input_shapes[0]) > 1:
+            yield layer.name, "only rows are multiplied by Dot, no sequences"
+
+
+def _axes(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Axes of normalizations and slopes."""
+    for layer in graph.layers:
+        rank = len(layer.input_shapes[0])
+        if layer.class_name == "BatchNormalization" and layer.config.get("axis", -1) not in (-1, rank):
+            yield layer.name, f"axis={layer.config['axis']}; only the last axis is normalized"
+        if layer.class_name == "PReLU" and layer.config.get("shared_axes"):
+            yield layer.name, "shared_axes is not converted; leave it out"
+
+
+def _recurrent(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.class_name in _RECURRENT:
+            class_name, config = unwrapped(layer.class_name, layer.config)
+            if class_name not in _RECURRENT:
+                yield layer.name, f"{class_name} is not computed as Keras does; use LSTM or GRU"
+            if not config.get("use_bias", True):
+                yield layer.name, "it has no bias; use_bias=True is needed"
+            if config.get("go_backwards", False):
+                yield layer.name, "go_backwards is not converted"
+            if not config.get("reset_after", True):
+                yield layer.name, "reset_after=False is not computed as Keras does; use True"
 
 
 def _functions(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
-        if function_of(layer) not in _FUNCTIONS:
+        if layer.class_name not in _FUNCTION_CLASSES and function_of(layer) not in _FUNCTIONS:
             yield (
                 layer.name,
                 f"activation {function_of(layer)!r}; {', '.join(sorted(_FUNCTIONS))} are converted",
@@ -102,16 +184,18 @@ def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 _WEIGHT_RULE: Final = SlotRule(_WEIGHTS, None, (power_of_two_alpha, _has_a_converter))
-_ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_number_or_none, _plain_relu))
+_ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, _number_or_none, _as_qkeras))
 
 HLS4ML: Final = Target(
     name="hls4ml",
     description="Networks compiled to FPGAs by hls4ml: what its Keras and QKeras converters read.",
-    layers=_QUANTIZED | _PLAIN,
+    layers=_QUANTIZED | _PLAIN | _RECURRENT,
     slots={
         "kernel": _WEIGHT_RULE,
         "bias": _WEIGHT_RULE,
         "activation": _ACTIVATION_RULE,
     },
-    rules=(_functions, _channels_last),
+    rules=(_windows, _merges, _axes, _recurrent, _functions, _channels_last),
+    names=(_names,),
+    left_out=frozenset({"Dropout"}),
 )

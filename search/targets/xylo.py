@@ -2,7 +2,7 @@
 
 A layer of units becomes a population of neurons, its activation the events of a step. Figures: Rockpool's overview of
 the Xylo family, Xylo Audio 2: 16 inputs, 1000 hidden neurons, 8 readouts, up to 31 events of a hidden neuron a step, a
-hidden neuron reaching 64 others.
+hidden neuron reaching 64 others. `tests/truth/test_targets.py` compares the rules with Rockpool's mapper.
 """
 
 from __future__ import annotations
@@ -37,13 +37,33 @@ def _whole_events(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | No
     return None
 
 
+def size_faults(inputs: int, hidden: int, readouts: int, fanout: int) -> list[str]:
+    """What a spiking network has too much of for one chip; `fanout`: most hidden neurons that one of them reaches."""
+    counts = (
+        (inputs, MAX_INPUTS, "inputs"),
+        (hidden, MAX_HIDDEN, "hidden neurons"),
+        (readouts, MAX_READOUTS, "readouts"),
+    )
+    faults = [f"xylo: {count} {name}; Xylo has {most}" for count, most, name in counts if count > most]
+    if fanout > MAX_FANOUT:
+        faults.append(f"xylo: a hidden neuron reaches {fanout} others; {MAX_FANOUT} can be")
+    return faults
+
+
 def _populations(graph: Graph) -> list[Layer]:
     return [layer for layer in graph.layers if layer.class_name == "Dense"]
 
 
+def _is_readout(graph: Graph, layer: Layer) -> bool:
+    """Whether the events of a population, or its sums, leave the network."""
+    following = graph.after(layer)
+    fired = [reader for reader in following if function_of(reader) == "relu" and reader.class_name != "Dense"]
+    return graph.is_output(layer) or any(graph.is_output(reader) for reader in fired)
+
+
 def _sizes(graph: Graph) -> Iterator[tuple[str, str]]:
     dense = _populations(graph)
-    hidden = [layer for layer in dense if not graph.is_output(layer)]
+    hidden = [layer for layer in dense if not _is_readout(graph, layer)]
     for layer in dense:
         inputs, units = layer.input_shapes[0][-1], layer.output_shape[-1]
         if graph.before(layer).class_name == INPUT and math.prod(layer.input_shapes[0]) > MAX_INPUTS:
@@ -52,6 +72,11 @@ def _sizes(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, f"each of its {inputs} sources would reach {units} neurons; {MAX_FANOUT} can be"
         if layer not in hidden and units > MAX_READOUTS:
             yield layer.name, f"{units} readouts; Xylo has {MAX_READOUTS}"
+    if len(dense) == 1:
+        yield (
+            dense[0].name,
+            "it is the only population; there must be hidden neurons and readouts: two Dense layers",
+        )
     total = 0
     for layer in hidden:
         total += layer.output_shape[-1]

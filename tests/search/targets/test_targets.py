@@ -15,6 +15,7 @@ from search.space.choices import Choices, Slot
 from search.targets import TARGETS
 from search.targets.base import QuantizedTensor
 from tests.search.nets import functional, layer
+from tests.truth.tools.net import Step, chain
 
 _SAME = {"padding": "same", "strides": [1, 1]}
 
@@ -47,11 +48,8 @@ def _slots(layer: Any) -> tuple[str, ...]:
 
 
 def _chain(shape: tuple[int, ...], *described: tuple[str, str, dict[str, Any]]) -> Network:
-    layers, before = [], "input"
-    for class_name, name, config in described:
-        layers.append(layer(class_name, name, [before], **config))
-        before = name
-    return read_network(functional(shape, layers))
+    steps = [Step(class_name, {"name": name, **config}) for class_name, name, config in described]
+    return chain("net", shape, *steps).network()
 
 
 def _conv(name: str, size: int = 3, **config: Any) -> tuple[str, str, dict[str, Any]]:
@@ -67,7 +65,8 @@ def _function(name: str, function: str = "relu") -> tuple[str, str, dict[str, An
 
 
 _NORM = ("BatchNormalization", "norm", {"axis": -1})
-_POOL = ("MaxPooling2D", "pool", {"pool_size": [2, 2], "strides": [2, 2], "padding": "valid"})
+_POOL = ("MaxPooling2D", "pool", {"pool_size": [2, 2], "strides": [2, 2], "padding": "same"})
+_POOL_AGAIN = (_POOL[0], "again", _POOL[2])
 _FLAT = ("Flatten", "flat", {})
 _DEPTHWISE = ("DepthwiseConv2D", "depthwise", {"kernel_size": [3, 3], "depth_multiplier": 1, **_SAME})
 _HEAD = (_FLAT, _dense("head", 5), _function("probabilities", "softmax"))
@@ -115,7 +114,7 @@ class TestAkida:
     @pytest.mark.parametrize(
         ("slot", "quantizer", "reason"),
         [
-            ("kernel", "max_per_axis(3)", "allowed are 2, 4, 8"),
+            ("kernel", "max_per_axis(9)", "have 2, 3, 4, 5, 6, 7, 8 bits"),
             ("kernel", "quantized_bits(4,0)", "symmetric=True"),
             ("kernel", "binary()", "is not one of"),
             ("activation", "quantized_relu(3,1)", "have 1, 2, 4 bits"),
@@ -145,7 +144,10 @@ class TestAkida:
     @pytest.mark.parametrize(
         ("layers", "expected"),
         [
-            ([_conv("conv"), _POOL, _NORM, _function("relu")], [("norm", "follows MaxPooling2D 'pool'")]),
+            (
+                [_conv("conv"), _POOL, _POOL_AGAIN, _function("relu")],
+                [("again", "follows MaxPooling2D 'pool'"), ("relu", "follows MaxPooling2D 'again'")],
+            ),
             ([_conv("conv"), _function("relu"), _NORM], [("norm", "follows Activation 'relu'")]),
             ([_conv("conv", activation="relu"), _NORM], [("norm", "the activation inside 'conv'")]),
             ([_conv("conv"), _conv("next"), _function("relu")], [("conv", "no activation follows")]),
@@ -153,7 +155,21 @@ class TestAkida:
             ([_conv("conv"), _function("tanh", "tanh")], [("tanh", "activation 'tanh'")]),
             ([_conv("conv"), _function("relu"), _function("again")], [("again", "follows Activation")]),
             ([_NORM, _conv("conv")], [("norm", "follows InputLayer"), ("norm", "only adds a bias")]),
-            ([_DEPTHWISE, _function("relu")], [("depthwise", "must be followed by its pointwise")]),
+            (
+                [_conv("conv"), _function("relu"), _DEPTHWISE, _function("relu_b")],
+                [("depthwise", "must be followed by its pointwise")],
+            ),
+            ([_conv("conv", dilation_rate=2), _function("relu")], [("conv", "dilation_rate=2; use 1")]),
+            ([_conv("conv"), _function("relu"), _dense("head", 3)], [("head", "put Flatten before it")]),
+            (
+                [_conv("conv"), ("ReLU", "layer", {"negative_slope": 0.1})],
+                [("layer", "relu with negative_slope=0.1"), ("layer", "stays float")],
+            ),
+            ([_conv("conv"), ("ReLU", "layer", {})], [("layer", "use Activation('relu') in place of ReLU")]),
+            (
+                [_DEPTHWISE, _conv("point", 1), _function("relu")],
+                [("depthwise", "is read by a Conv2D first")],
+            ),
             (
                 [("AveragePooling2D", "mean", _POOL[2]), _conv("conv")],
                 [("mean", "AveragePooling2D is not one of")],
@@ -164,7 +180,7 @@ class TestAkida:
         _check("akida", expected, _chain((8, 8, 1), *layers), **_AKIDA)
 
     def test_a_depthwise_kernel_takes_one_factor(self) -> None:
-        network = _chain((8, 8, 1), _DEPTHWISE, _conv("point", 1), _function("relu"))
+        network = _chain((8, 8, 2), _DEPTHWISE, _conv("point", 1), _function("relu"))
         kernel = "quantized_bits(4,0,1,alpha='auto_po2')"
         _check("akida", [("depthwise", "one scale factor")], network, **_AKIDA | {"kernel": kernel})
 
@@ -208,14 +224,20 @@ class TestXylo:
                 [_dense("a", 20), _function("tanh", "tanh"), _dense("b", 8)],
                 [("tanh", "'tanh'"), ("a", "before it fires")],
             ),
-            ([_function("relu"), _function("again"), _dense("b", 8)], [("again", "must follow a Dense")]),
+            (
+                [_function("relu"), _function("again"), _dense("a", 8, activation="relu"), _dense("b", 8)],
+                [("again", "must follow a Dense")],
+            ),
+            ([_dense("a", 8)], [("a", "the only population")]),
+            ([_dense("a", 8, activation="relu"), _dense("b", 9), _function("relu")], [("b", "9 readouts")]),
         ],
     )
     def test_what_does_not_fit_is_named(self, layers: list[Any], expected: list[tuple[str, str]]) -> None:
         _check("xylo", expected, _chain((16,), *layers), **_XYLO)
 
     def test_too_many_inputs_are_counted(self) -> None:
-        _check("xylo", [("b", "17 inputs")], _chain((17,), _dense("b", 8)), **_XYLO)
+        network = _chain((17,), _dense("a", 8, activation="relu"), _dense("b", 8))
+        _check("xylo", [("a", "17 inputs")], network, **_XYLO)
 
     def test_convolutions_are_refused(self) -> None:
         network = _chain((4, 4, 1), _conv("conv"))
@@ -231,8 +253,9 @@ class TestXylo:
         ],
     )
     def test_a_candidate_that_is_not_legal_is_named(self, slot: str, quantizer: str, reason: str) -> None:
-        network = _chain((4,), _dense("a", 3, activation="relu"))
-        _check("xylo", [("a", reason)], network, **_XYLO | {slot: quantizer})
+        network = _chain((4,), _dense("a", 3, activation="relu"), _dense("b", 2))
+        layers = ["a"] if slot == "activation" else ["a", "b"]
+        _check("xylo", [(name, reason) for name in layers], network, **_XYLO | {slot: quantizer})
 
 
 class TestHls4ml:
@@ -259,8 +282,8 @@ class TestHls4ml:
         _check("hls4ml", [("a", "activation 'gelu'")], network, **_HLS)
 
     def test_a_layer_without_a_converter_is_named(self) -> None:
-        network = _chain((8, 8, 1), ("Cropping2D", "crop", {"cropping": [[1, 1], [1, 1]]}))
-        _check("hls4ml", [("crop", "Cropping2D is not one of")], network)
+        network = _chain((8, 8, 1), ("Conv2DTranspose", "up", {"filters": 2, "kernel_size": [2, 2]}))
+        _check("hls4ml", [("up", "Conv2DTranspose is not one of")], network)
 
 
 @pytest.mark.parametrize("target", list(TARGETS.values()), ids=list(TARGETS))

@@ -31,7 +31,9 @@ def _relu(grid: str = _GRID) -> Step:
 
 
 def _pool(kind: str = "MaxPooling2D", **config: Any) -> Step:
-    return Step(kind, {"pool_size": 2, "padding": "same", **config} if kind != "GlobalAveragePooling2D" else config)
+    return Step(
+        kind, {"pool_size": 2, "padding": "same", **config} if kind != "GlobalAveragePooling2D" else config
+    )
 
 
 _FLAT: Final = Step("Flatten")
@@ -51,6 +53,7 @@ def _orders() -> list[Net]:
         "conv, relu, norm": (_conv(), _relu(), _NORM),
         "conv, pool, pool, relu": (_conv(), _pool(), _pool(), _relu()),
         "conv, norm, norm, relu": (_conv(), _NORM, _NORM, _relu()),
+        "conv, pool, relu, pool": (_conv(), _pool(), _relu(), _pool()),
         "conv, relu, relu": (_conv(), _relu(), _relu()),
         "conv without activation": (_conv(), _conv(), _relu()),
         "pool first": (_pool(), _conv(), _relu()),
@@ -62,6 +65,7 @@ def _orders() -> list[Net]:
     }
     return [chain(name, _IMAGE, *steps, *_HEAD) for name, steps in blocks.items()] + [
         chain("conv, mean, relu", _IMAGE, _conv(), _MEAN, _relu(), _dense()),
+        chain("conv, mean, norm, relu", _IMAGE, _conv(), _MEAN, _NORM, _relu(), _dense()),
         chain("conv, relu, mean", _IMAGE, _conv(), _relu(), _MEAN, _dense()),
         chain("dense alone", (6,), _dense()),
         chain("dense, relu, dense", (6,), _dense(5), _relu(), _dense()),
@@ -107,25 +111,70 @@ def _options() -> list[Net]:
         *(chain(name, _IMAGE, _conv(), _relu(), step, _relu(), *_HEAD) for name, step in after.items()),
         *(chain(name, _IMAGE, _conv(), step, _relu(), *_HEAD) for name, step in poolings.items()),
         *(chain(name, _IMAGE, _conv(), step, *_HEAD) for name, step in functions.items()),
-        chain("norm of another axis", _IMAGE, _conv(), Step("BatchNormalization", {"axis": 1}), _relu(), *_HEAD),
-        chain("softmax at the end", _IMAGE, _conv(), _relu(), *_HEAD, Step("Activation", {"activation": "softmax"})),
-        chain("sigmoid at the end", _IMAGE, _conv(), _relu(), *_HEAD, Step("Activation", {"activation": "sigmoid"})),
+        chain(
+            "norm of another axis", _IMAGE, _conv(), Step("BatchNormalization", {"axis": 1}), _relu(), *_HEAD
+        ),
+        chain(
+            "softmax at the end",
+            _IMAGE,
+            _conv(),
+            _relu(),
+            *_HEAD,
+            Step("Activation", {"activation": "softmax"}),
+        ),
+        chain(
+            "sigmoid at the end",
+            _IMAGE,
+            _conv(),
+            _relu(),
+            *_HEAD,
+            Step("Activation", {"activation": "sigmoid"}),
+        ),
         chain("relu at the end", _IMAGE, _conv(), _relu(), *_HEAD, _relu()),
-        chain("reshape", _IMAGE, _conv(), _relu(), Step("Reshape", {"target_shape": [4, 4, 16]}), _conv(), _relu(), *_HEAD),
+        chain(
+            "reshape",
+            _IMAGE,
+            _conv(),
+            _relu(),
+            Step("Reshape", {"target_shape": [4, 4, 16]}),
+            _conv(),
+            _relu(),
+            *_HEAD,
+        ),
         chain("three channels", (8, 8, 3), _conv(), _relu(), *_HEAD),
         chain("two channels", (8, 8, 2), _conv(), _relu(), *_HEAD),
     ]
 
 
 def _quantizers() -> list[Net]:
-    kernels = ("max(2)", "max(3)", "max(8)", "max_per_axis(2)", "max_per_axis(8)", "std(4)", "std_per_axis(4)", "std(6)")
+    kernels = (
+        "max(2)",
+        "max(3)",
+        "max(8)",
+        "max_per_axis(2)",
+        "max_per_axis(8)",
+        "std(4)",
+        "std_per_axis(4)",
+        "std(6)",
+    )
     grids = ("1,1", "2,2", "3,3", "4,4", "5,5", "8,8")
     return [
-        *(chain(f"inner kernel in {text}", _IMAGE, _conv(), _relu(), _conv(kernel=text), _relu(), *_HEAD) for text in kernels),
-        *(chain(f"first kernel in {text}", _IMAGE, _conv(kernel=text), _relu(), *_HEAD) for text in kernels[:3]),
-        *(chain(f"relu in {text}", _IMAGE, _conv(), _relu(f"quantized_relu({text})"), *_HEAD) for text in grids),
+        *(
+            chain(f"inner kernel in {text}", _IMAGE, _conv(), _relu(), _conv(kernel=text), _relu(), *_HEAD)
+            for text in kernels
+        ),
+        *(
+            chain(f"first kernel in {text}", _IMAGE, _conv(kernel=text), _relu(), *_HEAD)
+            for text in ("max(2)", "max(3)", "max(6)", "max(7)", "max(8)")
+        ),
+        *(
+            chain(f"relu in {text}", _IMAGE, _conv(), _relu(f"quantized_relu({text})"), *_HEAD)
+            for text in grids
+        ),
         chain("float kernel", _IMAGE, Step("Conv2D", {"filters": 4, "kernel_size": 3}), _relu(), *_HEAD),
     ]
 
 
-NETS: Final[dict[str, Net]] = {net.name: net for nets in (_orders(), _options(), _quantizers()) for net in nets}
+NETS: Final[dict[str, Net]] = {
+    net.name: net for nets in (_orders(), _options(), _quantizers()) for net in nets
+}

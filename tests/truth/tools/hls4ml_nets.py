@@ -24,10 +24,26 @@ def _layer(class_name: str, **config: object) -> Step:
 
 
 def _functions() -> list[Net]:
-    names = ("relu", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "hard_sigmoid", "linear", "softmax")
+    names = (
+        "relu",
+        "sigmoid",
+        "tanh",
+        "elu",
+        "selu",
+        "softplus",
+        "softsign",
+        "hard_sigmoid",
+        "linear",
+        "softmax",
+    )
     names += ("gelu", "silu", "exponential", "leaky_relu", "relu6", "mish")
-    inside = [chain(f"Dense {name}", _ROW, _dense(activation=name)) for name in ("relu", "softmax", "sigmoid", "gelu")]
-    return inside + [chain(f"Activation {name}", _ROW, _dense(), _layer("Activation", activation=name)) for name in names]
+    inside = [
+        chain(f"Dense {name}", _ROW, _dense(activation=name))
+        for name in ("relu", "softmax", "sigmoid", "gelu")
+    ]
+    return inside + [
+        chain(f"Activation {name}", _ROW, _dense(), _layer("Activation", activation=name)) for name in names
+    ]
 
 
 def _function_layers() -> list[Net]:
@@ -75,10 +91,18 @@ def _sums() -> list[Net]:
         chain("Conv1DTranspose", _SERIES, _layer("Conv1DTranspose", filters=2, kernel_size=2)),
         chain("Conv2DTranspose", _IMAGE, _layer("Conv2DTranspose", filters=2, kernel_size=2)),
         *(
-            chain(f"{kind}Conv{rank}D{name}", shape, _layer(f"{kind}Conv{rank}D", kernel_size=2, **width, **config))
+            chain(
+                f"{kind}Conv{rank}D{name}",
+                shape,
+                _layer(f"{kind}Conv{rank}D", kernel_size=2, **width, **config),
+            )
             for rank, shape in ((1, _SERIES), (2, _IMAGE))
             for kind, width in (("Depthwise", {}), ("Separable", {"filters": 3}))
-            for name, config in (("", {}), (" multiplier 2", {"depth_multiplier": 2}), (" strides", {"strides": 2}))
+            for name, config in (
+                ("", {}),
+                (" multiplier 2", {"depth_multiplier": 2}),
+                (" strides", {"strides": 2}),
+            )
         ),
     ]
 
@@ -135,8 +159,18 @@ def _normalizations() -> list[Net]:
         chain("BatchNormalization of a series", _SERIES, _conv(1), _layer("BatchNormalization", axis=-1)),
         chain("BatchNormalization of an image", _IMAGE, _conv(2), _layer("BatchNormalization", axis=-1)),
         chain("BatchNormalization axis=1", _IMAGE, _conv(2), _layer("BatchNormalization", axis=1)),
-        chain("BatchNormalization bare", _ROW, _dense(), _layer("BatchNormalization", axis=-1, scale=False, center=False)),
-        chain("BatchNormalization after relu", _IMAGE, _conv(2, activation="relu"), _layer("BatchNormalization", axis=-1)),
+        chain(
+            "BatchNormalization bare",
+            _ROW,
+            _dense(),
+            _layer("BatchNormalization", axis=-1, scale=False, center=False),
+        ),
+        chain(
+            "BatchNormalization after relu",
+            _IMAGE,
+            _conv(2, activation="relu"),
+            _layer("BatchNormalization", axis=-1),
+        ),
         chain("LayerNormalization of a series", _SERIES, _layer("LayerNormalization", axis=-1)),
         chain("LayerNormalization of a row", _ROW, _layer("LayerNormalization", axis=-1)),
     ]
@@ -146,10 +180,15 @@ def _merges() -> list[Net]:
     classes = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
     return [
         *(branches(name, _ROW, [_dense(), _dense()], _layer(name)) for name in classes),
-        *(branches(f"{name} of three", _ROW, [_dense()] * 3, _layer(name)) for name in ("Add", "Multiply", "Concatenate")),
+        *(
+            branches(f"{name} of three", _ROW, [_dense()] * 3, _layer(name))
+            for name in ("Add", "Multiply", "Concatenate")
+        ),
         branches("Add of images", _IMAGE, [_conv(2), _conv(2)], _layer("Add")),
         branches("Concatenate of images", _IMAGE, [_conv(2), _conv(2)], _layer("Concatenate", axis=-1)),
-        branches("Concatenate of rows of images", _IMAGE, [_conv(2), _conv(2)], _layer("Concatenate", axis=1)),
+        branches(
+            "Concatenate of rows of images", _IMAGE, [_conv(2), _conv(2)], _layer("Concatenate", axis=1)
+        ),
         branches("Concatenate of series", _SERIES, [_conv(1), _conv(1)], _layer("Concatenate", axis=1)),
         branches("Dot of rows", _ROW, [_dense(), _dense()], _layer("Dot", axes=1)),
         branches("Dot of series", _SERIES, [_conv(1), _conv(1)], _layer("Dot", axes=1)),
@@ -167,7 +206,11 @@ def _sequences() -> list[Net]:
     recurrent = [
         chain(f"{name}{text}", _SERIES, _layer(name, units=3, **config))
         for name in ("LSTM", "GRU", "SimpleRNN")
-        for text, config in (("", {}), (" returning sequences", {"return_sequences": True}), (" without bias", {"use_bias": False}))
+        for text, config in (
+            ("", {}),
+            (" returning sequences", {"return_sequences": True}),
+            (" without bias", {"use_bias": False}),
+        )
     ]
     return [
         *recurrent,
@@ -180,7 +223,21 @@ def _sequences() -> list[Net]:
 
 
 def _names() -> list[Net]:
-    texts = ("input", "a-b", "a b", "a.b", "1st", "int", "class", "weight", "main", "é", "Layer_1", "data", "layer2_out")
+    texts = (
+        "input",
+        "a-b",
+        "a b",
+        "a.b",
+        "1st",
+        "int",
+        "class",
+        "weight",
+        "main",
+        "é",
+        "Layer_1",
+        "data",
+        "layer2_out",
+    )
     return [
         *(chain(f"layer called {text!r}", _ROW, _dense(name=text), _dense()) for text in texts),
         chain("input called 'input'", _ROW, _dense(), start="input"),
@@ -192,8 +249,17 @@ def _names() -> list[Net]:
 def _kernels() -> list[Net]:
     texts = (
         *("quantized_bits(6,0,1)", "quantized_bits(4,1,alpha=1.0)", "quantized_bits(4,0,1,alpha='auto_po2')"),
-        *("quantized_bits(4,0,1,alpha='auto')", "quantized_bits(4,0,1,alpha=0.25)", "quantized_bits(4,0,1,alpha=0.3)"),
-        *("binary(alpha=1.0)", "ternary(alpha=1.0)", "stochastic_binary(alpha=1.0)", "stochastic_ternary(alpha=1.0)"),
+        *(
+            "quantized_bits(4,0,1,alpha='auto')",
+            "quantized_bits(4,0,1,alpha=0.25)",
+            "quantized_bits(4,0,1,alpha=0.3)",
+        ),
+        *(
+            "binary(alpha=1.0)",
+            "ternary(alpha=1.0)",
+            "stochastic_binary(alpha=1.0)",
+            "stochastic_ternary(alpha=1.0)",
+        ),
         *("quantized_po2(4)", "quantized_linear(4,0)", "quantized_relu(4,1)", "binary(alpha='auto_po2')"),
         *("quantized_tanh(4)", "quantized_ulaw(4)", "bernoulli(alpha=1.0)", "ternary(alpha='auto_po2')"),
     )
@@ -202,15 +268,45 @@ def _kernels() -> list[Net]:
 
 def _activations() -> list[Net]:
     texts = (
-        *("quantized_relu(4,2)", "quantized_relu(4,2,negative_slope=0.25)", "quantized_relu(4,2,use_sigmoid=1)"),
-        *("quantized_relu(6,3,relu_upper_bound=1.0,is_quantized_clip=0)", "quantized_bits(5,2)", "quantized_tanh(4)"),
-        *("quantized_tanh(4,use_real_tanh=1)", "quantized_sigmoid(4)", "quantized_sigmoid(4,use_real_sigmoid=1)"),
-        *("binary(alpha=1.0)", "binary()", "binary(use_01=1)", "ternary(alpha=1.0)", "ternary()", "ternary(threshold=0.75)"),
-        *("quantized_relu_po2(4)", "quantized_po2(4)", "quantized_ulaw(4)", "quantized_linear(4,1)", "quantized_hswish(6,2)"),
+        *(
+            "quantized_relu(4,2)",
+            "quantized_relu(4,2,negative_slope=0.25)",
+            "quantized_relu(4,2,use_sigmoid=1)",
+        ),
+        *(
+            "quantized_relu(6,3,relu_upper_bound=1.0,is_quantized_clip=0)",
+            "quantized_bits(5,2)",
+            "quantized_tanh(4)",
+        ),
+        *(
+            "quantized_tanh(4,use_real_tanh=1)",
+            "quantized_sigmoid(4)",
+            "quantized_sigmoid(4,use_real_sigmoid=1)",
+        ),
+        *(
+            "binary(alpha=1.0)",
+            "binary()",
+            "binary(use_01=1)",
+            "ternary(alpha=1.0)",
+            "ternary()",
+            "ternary(threshold=0.75)",
+        ),
+        *(
+            "quantized_relu_po2(4)",
+            "quantized_po2(4)",
+            "quantized_ulaw(4)",
+            "quantized_linear(4,1)",
+            "quantized_hswish(6,2)",
+        ),
         *("bernoulli()", "stochastic_ternary(alpha=1.0)", "quantized_bits(4,1,alpha='auto')"),
     )
     return [
-        chain(f"activation in {text}", _ROW, _dense(), _layer("Activation", activation="linear", quantizers={"activation": text}))
+        chain(
+            f"activation in {text}",
+            _ROW,
+            _dense(),
+            _layer("Activation", activation="linear", quantizers={"activation": text}),
+        )
         for text in texts
     ]
 
@@ -225,21 +321,47 @@ def _quantized_layers() -> list[Net]:
         chain("quantized Conv1D", _SERIES, _conv(1, quantizers=both)),
         chain("quantized Conv2D", _IMAGE, _conv(2, quantizers=both)),
         chain("quantized DepthwiseConv2D", _IMAGE, _layer("DepthwiseConv2D", kernel_size=2, quantizers=both)),
-        chain("quantized SeparableConv1D", _SERIES, _layer("SeparableConv1D", filters=3, kernel_size=2, quantizers=separable)),
-        chain("quantized SeparableConv2D", _IMAGE, _layer("SeparableConv2D", filters=3, kernel_size=2, quantizers=separable)),
-        chain("quantized DepthwiseConv1D", _SERIES, _layer("DepthwiseConv1D", kernel_size=2, quantizers=both)),
-        chain("quantized Conv2DTranspose", _IMAGE, _layer("Conv2DTranspose", filters=2, kernel_size=2, quantizers=both)),
+        chain(
+            "quantized SeparableConv1D",
+            _SERIES,
+            _layer("SeparableConv1D", filters=3, kernel_size=2, quantizers=separable),
+        ),
+        chain(
+            "quantized SeparableConv2D",
+            _IMAGE,
+            _layer("SeparableConv2D", filters=3, kernel_size=2, quantizers=separable),
+        ),
+        chain(
+            "quantized DepthwiseConv1D", _SERIES, _layer("DepthwiseConv1D", kernel_size=2, quantizers=both)
+        ),
+        chain(
+            "quantized Conv2DTranspose",
+            _IMAGE,
+            _layer("Conv2DTranspose", filters=2, kernel_size=2, quantizers=both),
+        ),
         chain("quantized LSTM", _SERIES, _layer("LSTM", units=3, quantizers=recurrent)),
         chain("quantized GRU", _SERIES, _layer("GRU", units=3, quantizers=recurrent)),
         chain("quantized SimpleRNN", _SERIES, _layer("SimpleRNN", units=3, quantizers=recurrent)),
-        chain("Dense in po2, bias too", _ROW, _dense(quantizers={"kernel": "quantized_po2(4)", "bias": "quantized_po2(4)"})),
+        chain(
+            "Dense in po2, bias too",
+            _ROW,
+            _dense(quantizers={"kernel": "quantized_po2(4)", "bias": "quantized_po2(4)"}),
+        ),
     ]
 
 
 NETS: Final[dict[str, Net]] = {
     net.name: net
     for nets in (
-        *(_sums(), _functions(), _function_layers(), _without_weights(), _normalizations(), _merges(), _sequences()),
+        *(
+            _sums(),
+            _functions(),
+            _function_layers(),
+            _without_weights(),
+            _normalizations(),
+            _merges(),
+            _sequences(),
+        ),
         *(_names(), _kernels(), _activations(), _quantized_layers()),
     )
     for net in nets

@@ -1,0 +1,64 @@
+"""Targets refuse what their tool refuses, and nothing else: rules beside the recorded verdicts of the tools.
+
+`tests/truth/verdicts` is what hls4ml, cnn2snn and Rockpool made of the networks, written by
+`python -m tests.truth.tools.record`. Where a variable (FEWBITS_HLS4ML_PYTHON ...) names the Python of a tool's
+environment, the tool itself is asked again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from costmodel.errors import InvalidNetwork
+from tests.truth.tools.record import CONVERTED, TOOLS, interpreter, recorded
+
+_RECORDED: dict[str, dict[str, Any]] = {target: recorded(target) for target in TOOLS}
+_CASES = [(target, name) for target in TOOLS for name in _RECORDED[target]["verdicts"]]
+#: Networks whose project is compiled when hls4ml itself is at hand.
+_COMPILED = ("Dense", "layer called 'a-b'", "ReLU max_value")
+
+
+def _problems(target: str, name: str) -> list[str]:
+    try:
+        return TOOLS[target].nets[name].problems(target)
+    except InvalidNetwork as error:  # no job can have the network
+        return [str(error)]
+
+
+@pytest.mark.parametrize(("target", "name"), _CASES)
+def test_a_network_is_accepted_if_its_tool_converts_it(target: str, name: str) -> None:
+    verdict = _RECORDED[target]["verdicts"][name]
+    problems = _problems(target, name)
+    assert (problems == []) == (verdict["verdict"] == CONVERTED), (verdict, problems)
+
+
+@pytest.mark.parametrize("target", TOOLS)
+def test_a_recorded_verdict_is_that_of_a_network(target: str) -> None:
+    assert set(_RECORDED[target]["verdicts"]) <= set(TOOLS[target].nets)
+
+
+def test_most_verdicts_are_those_of_converted_networks_but_many_are_not() -> None:
+    words = [verdict["verdict"] for entry in _RECORDED.values() for verdict in entry["verdicts"].values()]
+    assert len(words) >= 60
+    assert words.count(CONVERTED) > 30
+    assert len(words) - words.count(CONVERTED) > 30
+
+
+@pytest.mark.parametrize("target", TOOLS)
+def test_the_tool_itself_still_says_so(target: str) -> None:
+    python = interpreter(target)
+    if python is None:
+        pytest.skip(f"FEWBITS_{target.upper()}_PYTHON names no environment of {target}'s tool")
+    tool, verdicts = TOOLS[target], _RECORDED[target]["verdicts"]
+    quick = list(tool.verdicts(python, target, list(tool.nets.values()), *tool.quick))[1:]
+    for answer in quick:
+        expected = verdicts.get(answer["name"], answer)["verdict"]
+        if answer["verdict"] == "read":  # not compiled
+            assert expected not in ("refused", "not in Keras 2 or QKeras"), answer
+        else:
+            assert answer["verdict"] == expected, answer
+    if tool.quick:
+        compiled = list(tool.verdicts(python, target, [tool.nets[name] for name in _COMPILED]))[1:]
+        assert [answer["verdict"] for answer in compiled] == [verdicts[name]["verdict"] for name in _COMPILED]
