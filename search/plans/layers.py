@@ -16,12 +16,8 @@ from search.plan import Plan, plan_from, takes_uploaded_weights
 from search.plans.inputs import input_quantizers, input_warnings
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
-<<<<<<< HEAD
 from search.space.normalization import trial_network
-from search.spec.job import SearchSpec
-=======
 from search.spec.job import SearchSpec, ZooModel
->>>>>>> 444740b (Refuse for a target what its tool refuses; record the tools' verdicts)
 from search.spec.resolved import Resolved, ResolvedModel
 from search.targets import TARGETS
 from search.task import task as task_of
@@ -48,14 +44,9 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
-<<<<<<< HEAD
-        problems += TARGETS[spec.target].check(unfolded(trials), choices)
-    if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
-=======
         named = not isinstance(job.model, ZooModel)
-        problems += TARGETS[spec.target].check(network, choices, named_by_user=named)
-    if problems or choices is None or task is None or data is None or pricer is None:
->>>>>>> 444740b (Refuse for a target what its tool refuses; record the tools' verdicts)
+        problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
+    if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
     warnings = (*choices.warnings, *input_warnings(data, inputs))
     return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)

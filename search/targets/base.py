@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -223,17 +222,6 @@ def _listed(bits: frozenset[int]) -> str:
     if len(ordered) > 3 and ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{ordered[0]} to {ordered[-1]}"
     return ", ".join(map(str, ordered))
-
-
-def power_of_two_alpha(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """A scale must be a power of two for every channel: none, a number that is one, or auto_po2."""
-    alpha: Any = getattr(quantizer, "alpha", None)
-    numbers = alpha if isinstance(alpha, tuple) else (alpha,)
-    if alpha is None or alpha == "auto_po2":
-        return None
-    if all(isinstance(number, int | float) and math.frexp(number)[0] == 0.5 for number in numbers):
-        return None
-    return f"alpha={alpha!r} is not a power of two; use a number that is one, or alpha='auto_po2'"
 
 
 def symmetric(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:

@@ -17,7 +17,6 @@ from search.targets.base import (
     SlotRule,
     Target,
     function_of,
-    power_of_two_alpha,
 )
 
 _IDENTIFIER: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -86,7 +85,7 @@ _WEIGHTS: Final = frozenset(
     {"quantized_bits", "binary", "ternary", "stochastic_binary", "stochastic_ternary", "quantized_po2"}
 )
 _ACTIVATIONS: Final = frozenset(
-    {"quantized_relu", "quantized_tanh", "quantized_sigmoid", "quantized_bits", "binary", "ternary"}
+    {"quantized_relu", "quantized_tanh", "quantized_sigmoid", "quantized_bits", "binary"}
 )
 
 
@@ -111,8 +110,6 @@ def _number_or_none(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | 
 
 def _as_qkeras(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """Options that are read as if they were not there."""
-    if getattr(quantizer, "use_sigmoid", False):
-        return "only a plain ReLU: no use_sigmoid"
     if getattr(quantizer, "use_01", False):
         return "use_01 is not converted; use quantized_relu(1,1)"
     return None
@@ -183,7 +180,7 @@ def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "channels_first; use channels_last"
 
 
-_WEIGHT_RULE: Final = SlotRule(_WEIGHTS, None, (power_of_two_alpha, _has_a_converter))
+_WEIGHT_RULE: Final = SlotRule(_WEIGHTS, None, (_has_a_converter,))
 _ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, _number_or_none, _as_qkeras))
 
 HLS4ML: Final = Target(

@@ -266,11 +266,10 @@ class TestHls4ml:
         ("slot", "quantizer", "reason"),
         [
             ("kernel", "max(4)", "is not one of"),
-            ("kernel", "quantized_bits(4,0,1,alpha='auto')", "not a power of two"),
-            ("kernel", "quantized_bits(4,0,1,alpha=0.3)", "not a power of two"),
+            ("activation", "ternary()", "is not one of"),
             ("activation", "quantized_relu_po2(4)", "is not one of"),
             ("activation", "quantized_bits(4,0,alpha='auto_po2')", "depends on the data"),
-            ("activation", "quantized_relu(4,1,use_sigmoid=True)", "plain ReLU"),
+            ("activation", "binary(use_01=True)", "use_01 is not converted"),
         ],
     )
     def test_a_candidate_that_is_not_converted_is_named(self, slot: str, quantizer: str, reason: str) -> None:

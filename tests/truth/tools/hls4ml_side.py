@@ -25,8 +25,8 @@ import numpy as np
 import qkeras
 import tensorflow as tf
 
-#: Share of the outputs' range by which they may differ: tables of functions have 1,024 entries.
-TOLERANCE = 0.02
+#: Share of the outputs' range by which they may differ: numbers have 16 fraction bits, so that a code may be the next.
+TOLERANCE = 0.1
 TIMEOUT = 300
 #: A compiler that does not optimize, so that a network takes seconds.
 _COMPILER = '#!/bin/sh\nexec {real} $(echo "$@" | sed "s/-O3/-O0/g")\n'
