@@ -125,9 +125,7 @@ class Target:
     def _float_problems(self, graph: Graph, space: Choices) -> list[Problem]:
         chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
         return [
-            self._problem(
-                "/limits", layer.name, f"its {slot} has no quantizer, so it stays float"
-            )
+            self._problem("/limits", layer.name, f"its {slot} has no quantizer, so it stays float")
             for layer in graph.network.layers
             if not (function_of(layer) in self.ends and graph.is_output(layer))
             for slot in _quantized_slots(layer)

@@ -165,7 +165,7 @@ class TestAkida:
                 [_conv("conv"), ("ReLU", "layer", {"negative_slope": 0.1})],
                 [("layer", "relu with negative_slope=0.1"), ("layer", "stays float")],
             ),
-            ([_conv("conv"), ("ReLU", "layer", {})], [("layer", "use Activation('relu') in place of ReLU")]),
+            ([_conv("conv"), ("ReLU", "layer", {})], [("layer", "its activation has no quantizer")]),
             (
                 [_DEPTHWISE, _conv("point", 1), _function("relu")],
                 [("depthwise", "is read by a Conv2D first")],
