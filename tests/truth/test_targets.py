@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from costmodel.errors import InvalidNetwork
+from search.targets.xylo import size_faults
 from tests.truth.tools.record import CONVERTED, TOOLS, interpreter, recorded
 
 _RECORDED: dict[str, dict[str, Any]] = {target: recorded(target) for target in TOOLS}
@@ -62,3 +63,17 @@ def test_the_tool_itself_still_says_so(target: str) -> None:
     if tool.quick:
         compiled = list(tool.verdicts(python, target, [tool.nets[name] for name in _COMPILED]))[1:]
         assert [answer["verdict"] for answer in compiled] == [verdicts[name]["verdict"] for name in _COMPILED]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "faults"),
+    [
+        ((16, 1000, 8, 64), []),
+        ((17, 1200, 9, 0), ["17 inputs", "1200 hidden neurons", "9 readouts"]),
+        ((4, 100, 3, 65), ["reaches 65 others"]),
+    ],
+)
+def test_a_spiking_network_fits_the_chip(sizes: tuple[int, int, int, int], faults: list[str]) -> None:
+    reasons = size_faults(*sizes)
+    assert len(reasons) == len(faults)
+    assert all(part in fault for part, fault in zip(faults, reasons, strict=True))
