@@ -13,6 +13,7 @@ from costmodel.data_type import SlotTypes
 from costmodel.energy import EnergyReport, Prepared, PricedLayer, prepare, price, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.explain import Explanation, explain
+from costmodel.fold import folded
 from costmodel.layer_classes import LAYER_CLASSES, priced_slots, width_field
 from costmodel.network import Network
 from costmodel.type_map import data_type_map
@@ -159,6 +160,8 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     # what was built from a job may be priced again, folded layers among it
     model = resolve_model(spec.model, uploads, frozenset(LAYER_CLASSES))
     network = models.priceable(model)
+    if spec.normalization == "fold":
+        network = folded(network)
     settings = spec.settings.settings()
     reference_options = spec.settings if spec.reference is None else spec.reference
     reference_settings = reference_options.settings("/settings" if spec.reference is None else "/reference")

@@ -169,6 +169,11 @@ class CostSpec(Frozen):
     reference: CostOptions | None = Field(
         None, description="how the reference is priced; null: as `settings`"
     )
+    normalization: Literal["float", "fold"] = Field(
+        "float",
+        description="fold: batch normalizations that can be are folded into the layers before them, as the trials and"
+        " the reference of a job with `normalization: fold` are; float: they are priced as layers",
+    )
     reference_model: Model | None = Field(
         None, description="the network of the reference; null: `model`, with the widths that it states"
     )

@@ -189,4 +189,7 @@ def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
             " (`fewbits cost MODEL.keras`), or see the reference in `fewbits validate`, trials in `fewbits best`"
         )
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
-    return _ModelArgument(document["model"], options={"settings": trial, "reference": reference})
+    options: dict[str, Any] = {"settings": trial, "reference": reference}
+    if spec.normalization == "fold":
+        options["normalization"] = "fold"
+    return _ModelArgument(document["model"], options=options)

@@ -72,7 +72,7 @@ def test_a_profile_may_be_given_by_its_tables(client: SearchClient, profile: Pat
     [
         ({"model": "vgg"}, "/model", "jet_mlp"),
         ({"model": {"kind": "zoo", "name": "vgg"}}, "/model/name", "jet_mlp"),
-        ({"model": {"kind": "architecture", "config": {"layers": 3}}}, "/model/config/layers", "layers"),
+        ({"model": {"kind": "architecture", "config": {"layers": 3}}}, "/model/config", "a list of layers"),
         ({"quantizers": {"fc9": FOUR_BITS}}, "/quantizers/fc9", "did you mean"),
         (
             {"quantizers": {"fc1": {"gamma": "binary"}}},

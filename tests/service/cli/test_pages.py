@@ -134,10 +134,11 @@ def test_names_in_a_report_are_never_markup(collected: Collected, name: str) -> 
 
 def cost_page(name: str) -> str:
     """The page on a network whose every name is this one."""
-    config = functional((4,), [layer("Dense", name, ["input"], units=3)])
+    config = functional((4,), [layer("Dense", "dense", ["input"], units=3)])
     priced = price_network(CostSpec.model_validate({"model": {"kind": "architecture", "config": config}}))
     cost = priced.answer()
-    layers = tuple(replace(price, class_name=name, quantizers={name: name}) for price in cost.layers)
+    names = {"name": name, "class_name": name, "quantizers": {name: name}}
+    layers = tuple(replace(price, **names) for price in cost.layers)
     return cost_html.page(
         priced,
         replace(cost, model=name, profile=name, profile_title=name, second_hand=(name,), layers=layers),
