@@ -23,6 +23,9 @@ INPUT_BITS: Final = 8
 #: Numbers of more bits than a float32 has are as good as float.
 _FLOAT_BITS: Final = 24
 
+#: Integer bits that a quantizer may have, of either sign.
+_MOST_INTEGER: Final = 64
+
 InputQuantizers = Mapping[str, Mapping[str, QuantizerSpec]]
 
 
@@ -59,6 +62,7 @@ def fitted(bits: int, values: InputValues) -> QuantizedBits:
         integer = int(values.reach).bit_length()
     else:
         integer = math.ceil(math.log2(values.reach)) if values.reach > 0 else 0
+    integer = max(-_MOST_INTEGER, min(integer, _MOST_INTEGER))
     return QuantizedBits(bits=bits, integer=integer, symmetric=signed, keep_negative=signed)
 
 
