@@ -120,15 +120,20 @@ def tiny_job() -> dict[str, Any]:
     }
 
 
-def write_data(folder: Path, name: str = "tiny.npz", poison: float | None = None) -> None:
-    """Five separable classes of 16 numbers; with `poison` every example holds that value."""
+def write_data(
+    folder: Path,
+    name: str = "tiny.npz",
+    poison: float | None = None,
+    poisoned: tuple[str, ...] = ("train", "test"),
+) -> None:
+    """Five separable classes of 16 numbers; with `poison` every example of the `poisoned` parts holds that value."""
     random = np.random.default_rng(0)
     centres = random.normal(size=(5, 16))
     parts = {}
     for part, count in (("train", 300), ("test", 100)):
         labels = np.arange(count) % 5
         x = (centres[labels] + 0.3 * random.normal(size=(count, 16))).astype("float32")
-        if poison is not None:
+        if poison is not None and part in poisoned:
             x[:, 0] = poison
         parts |= {f"x_{part}": x, f"y_{part}": labels.astype("int64")}
     folder.mkdir(parents=True, exist_ok=True)
