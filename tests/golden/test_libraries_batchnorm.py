@@ -12,7 +12,7 @@ import pytest
 from keras import ops
 
 from quantization.layers import QUANTIZED_LAYERS
-from quantization.specs.parse import parse_quantizer
+from quantization.specs.parse import as_spec, parse_quantizer
 from tests.golden.libraries import Case, cases, gradients
 
 _CASES: Final = cases("qkeras_batchnorm_layers")
@@ -44,7 +44,10 @@ def _layer(case: Case) -> Any:
     params = case.params
     name = _LAYERS[params["layer"]]
     arguments = {key: params[key] for key in _PASSED_ON if key in params}
-    quantizers = {"kernel": params["kernel_quantizer"], "bias": params["bias_quantizer"]}
+    quantizers = {
+        "kernel": _along_the_last_axis(params["kernel_quantizer"]),
+        "bias": params["bias_quantizer"],
+    }
     if params.get("activation"):
         quantizers["activation"] = params["activation"]
     if name.startswith("Depthwise"):
@@ -54,6 +57,15 @@ def _layer(case: Case) -> Any:
     else:
         size = (params["units_or_filters"], tuple(params["kernel_size"]))
     return QUANTIZED_LAYERS[name](*size, quantizers=quantizers, **arguments)
+
+
+def _along_the_last_axis(text: str | None) -> Any:
+    """A kernel's quantizer with scales along the last axis, as QKeras has them; a depthwise kernel has its own here."""
+    if text is None:
+        return None
+    spec = parse_quantizer(text)
+    rules = {"last_axis": True} if "last_axis" in type(spec).model_fields else {}
+    return as_spec(spec.model_dump() | rules)
 
 
 def _built(case: Case) -> Any:
