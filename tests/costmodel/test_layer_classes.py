@@ -64,7 +64,7 @@ def test_every_parameter_is_a_slot_that_takes_a_type(class_name, shapes, config,
 def test_layers_that_do_nothing_at_inference_have_no_slots():
     described = functional(source("in", 4), layer("Dropout", "drop", "in", rate=0.1))
 
-    assert [priced_slots(entry) for entry in read_network(described).layers] == [(), ()]
+    assert priced_slots(read_network(described).layers[-1]) == ()
 
 
 def test_a_simple_recurrent_layer_has_no_recurrent_activation():
