@@ -85,7 +85,7 @@ def _is_embedding_mask(item: Mapping[str, Any], entries: Sequence[Entry]) -> boo
     """Whether an operator compares the input of an Embedding with mask_zero to 0."""
     read = _read(item)
     return len(read) == 1 and any(
-        entry.item.get("class_name") == "Embedding"
+        entry.item.get("class_name") in ("Embedding", "QuantizedEmbedding")
         and isinstance(entry.item.get("config"), Mapping)
         and entry.item["config"].get("mask_zero") is True
         and _read(entry.item) == read

@@ -61,8 +61,9 @@ def network(model: ResolvedModel) -> Network:
     """
     plain = priceable(model)
     problems = []
-    if fault := too_large(plain):
-        problems.append(Problem(_base(model), str(fault)))
+    for fault in (too_large(plain), _masked_softmax(plain)):
+        if fault is not None:
+            problems.append(Problem(_pointer(model, fault), str(fault)))
     if len(plain.inputs) != 1:
         reason = f"a search needs a model with one input; this one has {len(plain.inputs)}"
         problems.append(Problem(_base(model), reason))
@@ -71,6 +72,20 @@ def network(model: ResolvedModel) -> Network:
     if problems:
         raise InvalidSpec(problems)
     return plain
+
+
+def _masked_softmax(plain: Network) -> InvalidNetwork | None:
+    """A Softmax layer over sequences that are masked: Keras gives it a mask that does not fit."""
+    is_masked = any(
+        layer.class_name == "Embedding" and layer.config.get("mask_zero") for layer in plain.layers
+    )
+    for layer in plain.layers if is_masked else ():
+        if layer.class_name == "Softmax" and len(layer.output_shape) > 1:
+            reason = (
+                "takes no mask of an Embedding with mask_zero=True; use Activation('softmax') in its place"
+            )
+            return InvalidNetwork(layer.name, "", reason)
+    return None
 
 
 def notes(model: ResolvedModel) -> tuple[str, ...]:

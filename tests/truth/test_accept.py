@@ -31,7 +31,7 @@ def written(model: keras.Model) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("number", [9, 10, 29])
+@pytest.mark.parametrize("number", [9, 10, 29, 131, 294])
 def test_what_the_dry_run_accepts_is_trained_saved_and_loaded(number: int) -> None:
     assert differences_of_acceptance(number) == []
 
@@ -145,3 +145,16 @@ def test_no_class_is_refused_as_one_of_those_that_are_allowed(class_name: str) -
     if reason is not None:
         assert class_name not in reason.partition("allowed")[2].replace(":", ",").split(", ")
         assert class_name not in reason.partition("read as layers:")[2].split(", ")
+
+
+def test_a_softmax_of_a_masked_sequence_is_refused_with_the_remedy() -> None:
+    chain = [
+        layer("Embedding", "table", ["input"], input_dim=20, output_dim=3, mask_zero=True),
+        layer("Softmax", "softmax", ["table"]),
+        layer("Flatten", "flat", ["softmax"]),
+        layer("Dense", "output", ["flat"], units=3, activation="softmax"),
+    ]
+    reason = refusal(functional((6,), chain), 0)
+    assert reason is not None
+    assert reason.startswith("/model/config/config/layers/2")
+    assert "Activation('softmax')" in reason

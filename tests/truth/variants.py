@@ -104,6 +104,8 @@ def variant(number: int) -> Document:
     policy = draw.choice(_POLICIES) if draw.random() < 0.4 else None
     for entry in _layers(document)[1:]:
         _change_entry(entry, policy, draw)
+    if any(entry["class_name"] == "Softmax" for entry in _layers(document)):
+        _layers(document)[1]["config"].pop("mask_zero", None)  # which Keras' Softmax takes for its own
     if draw.random() < 0.3:
         document |= {
             "build_config": {"input_shape": None},
