@@ -110,7 +110,9 @@ class QuantizedLayer:
     @property
     def slots(self) -> tuple[str, ...]:
         """The slots this layer has, as it is configured."""
-        config = vars(self)
+        # a recurrent layer asks its cell, an attention layer has it under a name of its own
+        has_bias = getattr(self, "use_bias", getattr(self, "_use_bias", True))
+        config = {**vars(self), "use_bias": has_bias}
         return tuple(slot for slot in self.SLOTS if self.configured(slot, config))
 
     @classmethod

@@ -40,12 +40,6 @@ class RecurrentLayer(QuantizedLayer):
         if self._slot_quantizers and hasattr(self, "use_cudnn"):
             self.use_cudnn = False  # that kernel takes neither quantized activations nor states
 
-    @property
-    def slots(self) -> tuple[str, ...]:
-        """The slots this layer has: its cell, not the layer, says whether there is a bias."""
-        config = {**vars(self), "use_bias": getattr(vars(self).get("cell"), "use_bias", True)}
-        return tuple(slot for slot in self.SLOTS if self.configured(slot, config))
-
     def call(  # type: ignore[override]
         self, sequences: Any, initial_state: Any = None, mask: Any = None, training: bool = False
     ) -> Any:
