@@ -41,7 +41,8 @@ def expanded(entries: Sequence[Entry], is_functional: bool, walk: Walk) -> tuple
         if not isinstance(entry.item, Mapping) or not isinstance(entry.item.get("config"), Mapping):
             raise entry.place.fault("must be an object with a config")
         if is_functional and is_operator(entry.item):
-            done.append(_as_layer(entry, entries, operators))
+            masks = {name_of(other.item) for other in done if other.mask}
+            done.append(_as_layer(entry, entries, masks, operators))
             continue
         split = _split(entry, names, is_functional)
         done += split
@@ -62,12 +63,15 @@ def name_of(item: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _as_layer(entry: Entry, entries: Sequence[Entry], operators: list[str]) -> Entry:
-    """An operator as the layer it is."""
+def _as_layer(entry: Entry, entries: Sequence[Entry], masks: set[str], operators: list[str]) -> Entry:
+    """An operator as the layer it is; `masks`: the operators before it that make masks."""
     name = name_of(entry.item)
     place = Place(entry.place.path, name)
     if entry.item.get("class_name") == MASK and _is_embedding_mask(entry.item, entries):
         return Entry(entry.item, place, mask=True)
+    read = _read(entry.item)
+    if read and all(history and history[0] in masks for history in read):
+        return Entry(entry.item, place, mask=True)  # masks joined, where their layers are merged
     layer = rewritten(entry.item, place)
     operators.append(f"{name} ({layer.class_name})")
     inputs = list(layer.inputs)
@@ -98,9 +102,10 @@ def _read(item: Mapping[str, Any]) -> list[Any]:
     """Histories of the tensors that an entry's first call takes."""
     nodes = plain_items(item.get("inbound_nodes"))
     arguments = plain_items(nodes[0].get("args")) if nodes and isinstance(nodes[0], Mapping) else None
+    values = [item for value in arguments or () for item in (value if isinstance(value, list) else [value])]
     return [
         plain_items(value["config"].get("keras_history"))
-        for value in arguments or ()
+        for value in values
         if is_tensor(value) and isinstance(value.get("config"), Mapping)
     ]
 

@@ -31,7 +31,7 @@ def written(model: keras.Model) -> dict[str, Any]:
     return document
 
 
-@pytest.mark.parametrize("number", [9, 10, 29, 131, 192, 294])
+@pytest.mark.parametrize("number", [9, 10, 29, 131, 192, 294, 310])
 def test_what_the_dry_run_accepts_is_trained_saved_and_loaded(number: int) -> None:
     assert differences_of_acceptance(number) == []
 
