@@ -37,12 +37,16 @@ def expanded(entries: Sequence[Entry], is_functional: bool, walk: Walk) -> tuple
     done: list[Entry] = []
     renamed: dict[str, str] = {}
     operators: list[str] = []
+    masked, masks = _masked_inputs(entries), set[str]()
     for entry in entries:
         if not isinstance(entry.item, Mapping) or not isinstance(entry.item.get("config"), Mapping):
             raise entry.place.fault("must be an object with a config")
         if is_functional and is_operator(entry.item):
-            masks = {name_of(other.item) for other in done if other.mask}
-            done.append(_as_layer(entry, entries, masks, operators))
+            if _makes_mask(entry.item, masked, masks):
+                masks.add(name_of(entry.item))
+                done.append(Entry(entry.item, entry.place, mask=True))
+            else:
+                done.append(_as_layer(entry, operators))
             continue
         split = _split(entry, names, is_functional)
         done += split
@@ -63,15 +67,10 @@ def name_of(item: Any) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _as_layer(entry: Entry, entries: Sequence[Entry], masks: set[str], operators: list[str]) -> Entry:
-    """An operator as the layer it is; `masks`: the operators before it that make masks."""
+def _as_layer(entry: Entry, operators: list[str]) -> Entry:
+    """An operator as the layer it is."""
     name = name_of(entry.item)
     place = Place(entry.place.path, name)
-    if entry.item.get("class_name") == MASK and _is_embedding_mask(entry.item, entries):
-        return Entry(entry.item, place, mask=True)
-    read = _read(entry.item)
-    if read and all(history and history[0] in masks for history in read):
-        return Entry(entry.item, place, mask=True)  # masks joined, where their layers are merged
     layer = rewritten(entry.item, place)
     operators.append(f"{name} ({layer.class_name})")
     inputs = list(layer.inputs)
@@ -85,17 +84,28 @@ def _as_layer(entry: Entry, entries: Sequence[Entry], masks: set[str], operators
     return Entry(item, place)
 
 
-def _is_embedding_mask(item: Mapping[str, Any], entries: Sequence[Entry]) -> bool:
-    """Whether an operator compares the input of an Embedding with mask_zero to 0."""
-    read = _read(item)
-    return len(read) == 1 and any(
-        entry.item.get("class_name") in ("Embedding", "QuantizedEmbedding")
-        and isinstance(entry.item.get("config"), Mapping)
-        and entry.item["config"].get("mask_zero") is True
-        and _read(entry.item) == read
+def _masked_inputs(entries: Sequence[Entry]) -> set[tuple[Any, ...]]:
+    """Histories of the tensors that an Embedding with mask_zero reads."""
+    return {
+        tuple(map(str, history))
         for entry in entries
         if isinstance(entry.item, Mapping)
-    )
+        and entry.item.get("class_name") in ("Embedding", "QuantizedEmbedding")
+        and isinstance(entry.item.get("config"), Mapping)
+        and entry.item["config"].get("mask_zero") is True
+        for history in _read(entry.item)
+        if history
+    }
+
+
+def _makes_mask(item: Mapping[str, Any], masked: set[tuple[Any, ...]], masks: set[str]) -> bool:
+    """Whether an operator compares the input of an Embedding with mask_zero to 0, or joins masks."""
+    read = _read(item)
+    if not read or not all(read):
+        return False
+    if item.get("class_name") == MASK and len(read) == 1 and tuple(map(str, read[0])) in masked:
+        return True
+    return all(str(history[0]) in masks for history in read)
 
 
 def _read(item: Mapping[str, Any]) -> list[Any]:
