@@ -42,8 +42,8 @@ def _width_warnings(plan: Plan) -> list[str]:
     more = f" and {len(wide) - _NAMED} more" if len(wide) > _NAMED else ""
     return [
         f"no quantizer narrows the outputs of {names}{more}: they hold every bit of the sums before them, which is"
-        " stored, read and multiplied at a price, beyond 64 bits in floating point; quantize them, for instance by"
-        " Activation layers behind these layers that the limits name"
+        " stored, read and multiplied at a price, beyond 64 bits in floating point; quantize them by candidates under"
+        " `quantizers.output`, or by Activation layers behind these layers that the limits name"
     ]
 
 

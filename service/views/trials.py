@@ -99,19 +99,40 @@ def _trial_layers(
     """The layers in the network's order once they are priced; before that, the layers with a choice."""
     quantizers, widths = assignment["quantizers"], assignment["widths"]
     rows = {row.name: row for row in energies}
-    names = dict.fromkeys([*rows, *quantizers, *widths])
-    return tuple(
-        _trial_layer(name, quantizers.get(name, {}), widths.get(name), rows.get(name)) for name in names
+    if not rows:
+        return tuple(
+            _trial_layer(name, quantizers.get(name, {}), widths.get(name), None)
+            for name in dict.fromkeys([*quantizers, *widths])
+        )
+    inputs = tuple(_input(name, slots) for name, slots in quantizers.items() if name not in rows)
+    return inputs + tuple(
+        _trial_layer(name, quantizers.get(name, {}), widths.get(name), row) for name, row in rows.items()
     )
+
+
+def _input(name: str, slots: Mapping[str, str | None]) -> TrialLayerView:
+    """A quantized input, the one layer with a quantizer that has no price: reading it is counted where it is read."""
+    return TrialLayerView(
+        name=name,
+        class_name="InputLayer",
+        slots=_tensors(slots),
+        width=None,
+        included=(),
+        **{part: 0.0 for part in _ENERGY_PARTS if part != "included"},
+    )
+
+
+def _tensors(slots: Mapping[str, str | None]) -> dict[str, TensorView]:
+    return {
+        slot: TensorView(quantizer=text, bits=None if text is None else _bits(text))
+        for slot, text in slots.items()
+    }
 
 
 def _trial_layer(
     name: str, slots: Mapping[str, str | None], width: int | None, row: TrialLayer | None
 ) -> TrialLayerView:
-    tensors = {
-        slot: TensorView(quantizer=text, bits=None if text is None else _bits(text))
-        for slot, text in slots.items()
-    }
+    tensors = _tensors(slots)
     if row is None:
         return TrialLayerView(name=name, class_name=None, slots=tensors, width=width)
     parts = {part: getattr(row, part) for part in _ENERGY_PARTS}

@@ -219,7 +219,8 @@ def test_outputs_that_grow_without_end_are_named(tmp_path: Path) -> None:
     ]
     network = functional((4,), [*layers, layer("Dense", "out", ["d11"], units=3, activation="softmax")])
 
-    (text,) = warnings_of(tmp_path, job(model={"kind": "architecture", "config": network}))
+    wide = {"model": {"kind": "architecture", "config": network}, "quantizers": {"output": []}}
+    (text,) = warnings_of(tmp_path, job(**wide))
 
     assert "no quantizer narrows the outputs of d8 (35 bits), d9 (38 bits)" in text
     assert " more: they hold every bit" in text
