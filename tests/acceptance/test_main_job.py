@@ -137,11 +137,10 @@ def test_a_job_whose_trials_all_diverge_fails_with_the_commonest_reason(
 ) -> None:
     data = server.home / "data"
     data.mkdir(exist_ok=True)
-    x = np.full((200, 16), np.inf, dtype="float32")
-    y = np.arange(200) % 5
-    # of the training part a plan reads the range already
-    np.savez(data / "infinite.npz", x_train=np.zeros_like(x), y_train=y, x_test=x[:50], y_test=y[:50])
-    wild = {"model": "jet_mlp", "data": {"kind": "npz", "file": "infinite.npz", "preprocessing": "none"}}
+    x = np.random.default_rng(0).normal(size=(200, 10)).astype("float32")
+    y = np.linspace(-3e38, 3e38, 200, dtype="float32")  # the squared error of these is infinite
+    np.savez(data / "huge.npz", x_train=x, y_train=y, x_test=x[:50], y_test=y[:50])
+    wild = {"model": "diabetes_mlp", "data": {"kind": "npz", "file": "huge.npz"}, "objective": "r2"}
     ended = wait(server, submit(server, job | wild | {"filters": {"by": "none"}}))
     assert ended["status"] == "failed"
     assert "none of 3 trials could be measured; 3 of them: " in ended["reason"]
