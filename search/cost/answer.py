@@ -158,7 +158,7 @@ class Priced:
 def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     """Price a network. Raises `InvalidSpec` with pointers to its faults."""
     # what was built from a job may be priced again, folded layers among it
-    model = resolve_model(spec.model, uploads, frozenset(LAYER_CLASSES))
+    model = _named_as_before(resolve_model(spec.model, uploads, frozenset(LAYER_CLASSES)), spec)
     network = models.priceable(model)
     if spec.normalization == "fold":
         network = folded(network)
@@ -188,6 +188,13 @@ def price_network(spec: CostSpec, uploads: UploadLookup = NO_UPLOADS) -> Priced:
     if not math.isfinite(report.total_pj + reference.total_pj):
         raise InvalidSpec([_infinite_price(spec)])
     return Priced(spec, model, prepared, settings, types, report, reference)
+
+
+def _named_as_before(model: ResolvedModel, spec: CostSpec) -> ResolvedModel:
+    """A bundled network, its input under the name by which the request calls it: files of version 0.1 say `input`."""
+    if isinstance(model, ZooModel) and "input" in (spec.quantizers or {}):
+        return model.model_copy(update={"input_name": "input"})
+    return model
 
 
 def _reference_network(spec: CostSpec, uploads: UploadLookup) -> Prepared:

@@ -25,13 +25,13 @@ def architecture(model: ResolvedModel) -> Config:
     Raises `InvalidSpec` for a network that is not in the zoo, and for a described one that holds what is not allowed.
     """
     match model:
-        case ZooModel(name=name, dropout_rate=dropout_rate):
+        case ZooModel(name=name, dropout_rate=dropout_rate, input_name=input_name):
             if name not in ZOO:
                 names = ", ".join(ZOO)
                 raise InvalidSpec(
                     [Problem("/model/name", f"there is no network {name!r}; known are {names}")]
                 )
-            return zoo_config(name, dropout_rate)
+            return zoo_config(name, dropout_rate, input_name)
         case ArchitectureModel():
             return described(model).architecture
         case ModelFile(architecture=config):

@@ -8,6 +8,9 @@ from typing import Any, Final
 
 Config = dict[str, Any]  #: what `json.loads(model.to_json())` gives
 
+#: Name of the input of every network here. hls4ml keeps "input" for itself.
+INPUT_NAME: Final = "inputs"
+
 #: Class names of the initializers a builder may be given.
 _INITIALIZERS: Final[Mapping[str, str]] = {
     "glorot_uniform": "GlorotUniform",
@@ -26,7 +29,7 @@ class Chain:
     layers: list[Config] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        config = {"name": "input", "batch_shape": [None, *self.shape], "dtype": "float32", "sparse": False}
+        config = {"name": INPUT_NAME, "batch_shape": [None, *self.shape], "dtype": "float32", "sparse": False}
         self.layers.append(_layer("InputLayer", config, []))
 
     def add(self, class_name: str, name: str, shape: Sequence[int] | None = None, **config: Any) -> None:

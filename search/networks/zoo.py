@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from search.networks.builder import Chain, Config, dense, initializer
+from search.networks.builder import INPUT_NAME, Chain, Config, dense, initializer
 
 Separable = Literal["no", "dsp", "mobilenet"]
 
@@ -298,12 +298,22 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
 }
 
 
-def zoo_config(name: str, dropout_rate: float | None = None) -> Config:
-    """The network's Keras configuration, its Dropout layers at another rate if one is given; KeyError if there is no
-    network of this name.
+def zoo_config(name: str, dropout_rate: float | None = None, input_name: str = INPUT_NAME) -> Config:
+    """The network's Keras configuration, its Dropout layers at another rate and its input under another name if such
+    are given; KeyError if there is no network of this name.
     """
-    config = ZOO[name]()
+    config = _with_input(ZOO[name](), input_name)
     for layer in config["config"]["layers"]:
         if dropout_rate is not None and layer["class_name"] == "Dropout":
             layer["config"]["rate"] = dropout_rate
+    return config
+
+
+def _with_input(config: Config, name: str) -> Config:
+    """The configuration, changed in place, with another name for the input."""
+    body = config["config"]
+    source, first = body["layers"][:2]
+    source["name"] = source["config"]["name"] = name
+    body["input_layers"] = [name, 0, 0]
+    first["inbound_nodes"][0]["args"][0]["config"]["keras_history"] = [name, 0, 0]
     return config

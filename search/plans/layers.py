@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from costmodel.fold import unfolded
+from costmodel.network import Network
 from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
 from search.networks.architecture import network as network_of
+from search.networks.builder import INPUT_NAME
 from search.plan import Plan, plan_from, takes_uploaded_weights
 from search.plans.inputs import input_quantizers, input_warnings
 from search.space.choices import Choices
@@ -20,6 +22,7 @@ from search.space.normalization import trial_network
 from search.spec.job import SearchSpec, ZooModel
 from search.spec.resolved import Resolved, ResolvedModel
 from search.targets import TARGETS
+from search.targets.base import Graph
 from search.task import task as task_of
 
 T = TypeVar("T")
@@ -44,12 +47,28 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
-        named = not isinstance(job.model, ZooModel)
+        named = not _has_old_name(job.model)
         problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
     if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
-    warnings = (*choices.warnings, *input_warnings(data, inputs))
+    warnings = (*choices.warnings, *input_warnings(data, inputs), *_name_warnings(spec, unfolded(trials)))
     return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
+
+
+def _has_old_name(model: ResolvedModel) -> bool:
+    """Whether a bundled network has the name of its input that version 0.1 gave it: jobs that have begun go on."""
+    return isinstance(model, ZooModel) and model.input_name != INPUT_NAME
+
+
+def _name_warnings(spec: SearchSpec, trials: Network) -> tuple[str, ...]:
+    """Of names that the target refuses, in a job whose names nobody chose."""
+    if not isinstance(spec.model, ZooModel):
+        return ()
+    return tuple(
+        f"{spec.target}: layer {layer!r}: {reason}; leave model.input_name out of the next job"
+        for rule in TARGETS[spec.target].names
+        for layer, reason in rule(Graph(trials))
+    )
 
 
 def layers_choices(spec: SearchSpec, model: ResolvedModel) -> Choices:

@@ -54,6 +54,10 @@ class ZooModel(Frozen):
     dropout_rate: float | None = Field(
         None, ge=0, lt=1, description="rate of the network's Dropout layers; null: the network's default"
     )
+    input_name: Literal["inputs", "input"] = Field(
+        "inputs",
+        description="name of the network's input; `input` in jobs of version 0.1, which hls4ml does not take",
+    )
 
 
 class ArchitectureModel(Frozen):

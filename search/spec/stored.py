@@ -27,12 +27,13 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
     }
 )
 
-#: Kind of data -> fields that only it has, and how versions without them acted.
-EARLIER_DATA: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+#: Object, its kind -> fields that only this kind has, and how versions without them acted.
+EARLIER_BY_KIND: Final[Mapping[tuple[str, str], Mapping[str, Any]]] = MappingProxyType(
     {
-        "diabetes": {"features": "scikit-learn"},
-        "npz": {"validation": "split"},
-        "uploaded": {"validation": "split"},
+        ("data", "diabetes"): {"features": "scikit-learn"},
+        ("data", "npz"): {"validation": "split"},
+        ("data", "uploaded"): {"validation": "split"},
+        ("model", "zoo"): {"input_name": "input"},
     }
 )
 
@@ -44,11 +45,11 @@ def completed(
     whole = dict(document)
     for path, value in earlier.items():
         _add(whole, path, value)
-    data = whole.get("data")
-    for name, value in (
-        EARLIER_DATA.get(str(data.get("kind")), {}).items() if isinstance(data, Mapping) else ()
-    ):
-        _add(whole, ("data", name), value)
+    for (field, kind), values in EARLIER_BY_KIND.items():
+        described = whole.get(field)
+        if isinstance(described, Mapping) and described.get("kind") == kind:
+            for name, value in values.items():
+                _add(whole, (field, name), value)
     return whole
 
 

@@ -86,7 +86,7 @@ class Target:
     def check(self, network: Network, space: Choices, *, named_by_user: bool = True) -> list[Problem]:
         """Every layer that breaks a rule of the target, and every candidate of the space that is not legal.
 
-        Empty: any assignment of the space may run on the target. Names are checked only where the user gave them.
+        Empty: any assignment of the space may run on the target. `named_by_user`: whether names are checked, too.
         """
         graph = Graph(network)
         problems = [

@@ -40,3 +40,9 @@ def test_stored_jobs_on_the_diabetes_data_keep_their_features_and_others_get_non
         "features": "scikit-learn",
     }
     assert completed({"data": {"kind": "digits"}})["data"] == {"kind": "digits"}
+
+
+def test_stored_jobs_on_bundled_networks_keep_the_name_of_the_input() -> None:
+    document = {"kind": "zoo", "name": "digits_cnn"}
+    assert completed({"model": document})["model"] == {**document, "input_name": "input"}
+    assert completed({"model": {"kind": "architecture"}})["model"] == {"kind": "architecture"}

@@ -7,11 +7,20 @@ environment, the tool itself is asked again.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from costmodel.errors import InvalidNetwork
+from search.networks.architecture import network
+from search.networks.zoo import ZOO
+from search.plan import Plan
+from search.plans.kinds import plan
+from search.spec.job import SearchSpec, ZooModel
+from search.spec.stored import completed
+from search.targets import TARGETS
+from search.targets.base import Graph
 from search.targets.xylo import size_faults
 from tests.truth.tools.record import CONVERTED, TOOLS, interpreter, recorded
 
@@ -77,3 +86,32 @@ def test_a_spiking_network_fits_the_chip(sizes: tuple[int, int, int, int], fault
     reasons = size_faults(*sizes)
     assert len(reasons) == len(faults)
     assert all(part in fault for part, fault in zip(faults, reasons, strict=True))
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_name_in_a_bundled_network_is_refused(target: str, name: str) -> None:
+    graph = Graph(network(ZooModel(name=name)))
+    assert [fault for rule in TARGETS[target].names for fault in rule(graph)] == []
+
+
+def _planned(**model: Any) -> Plan:
+    document = {"model": {"kind": "zoo", "name": "digits_cnn", **model}, "data": "digits", "target": "hls4ml"}
+    grid = {"quantizer": "quantized_bits(4,0,1,alpha=1.0)"}
+    relu = {"quantizer": "quantized_relu(4,2)"}
+    quantizers = {"kernel": [grid], "bias": [grid], "activation": [relu]}
+    limits = {"by_class": {name: {} for name in ("Conv2D", "Dense", "Activation")}}
+    return plan(SearchSpec.model_validate({**document, "quantizers": quantizers, "limits": limits}), Path())
+
+
+def test_a_job_on_a_bundled_network_may_be_for_hls4ml() -> None:
+    planned = _planned()
+    assert planned.network.inputs == ("inputs",)
+    assert not any("hls4ml" in warning for warning in planned.warnings)
+
+
+def test_a_stored_job_on_a_bundled_network_goes_on_under_its_names() -> None:
+    stored = completed({"model": {"kind": "zoo", "name": "digits_cnn"}})["model"]
+    planned = _planned(**stored)
+    assert planned.network.inputs == ("input",)
+    assert any("layer 'input': hls4ml keeps this name" in warning for warning in planned.warnings)

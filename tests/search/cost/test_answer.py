@@ -62,6 +62,14 @@ def test_the_bit_compatible_profile_gives_qtools_references(
     assert ask(model, settings={"profile": "horowitz-qkeras", **settings}).energy_pj == energy_pj
 
 
+def test_the_input_of_a_bundled_network_may_have_the_name_of_version_0_1() -> None:
+    costs = [
+        ask(quantizers={name: {"activation": "quantized_bits(4,0,1)"}}).energy_pj
+        for name in ("input", "inputs")
+    ]
+    assert costs[0] == costs[1] < ask(quantizers={}).energy_pj
+
+
 def test_without_quantizers_the_reference_is_priced() -> None:
     answer = ask()
     assert not answer.quantized

@@ -103,7 +103,7 @@ def test_an_unknown_network_is_a_key_error() -> None:
 
 def test_the_mnist_layers_are_named_as_in_the_notebook() -> None:
     blocks = [f"{kind}_{index}" for index in range(5) for kind in ("conv2d", "bn", "act", "drop")]
-    assert names(zoo_config("mnist_convblock")) == ["input", *blocks, "dense", "softmax", "flatten"]
+    assert names(zoo_config("mnist_convblock")) == ["inputs", *blocks, "dense", "softmax", "flatten"]
 
 
 def test_a_single_pixel_is_classified_by_a_convolution() -> None:
@@ -120,7 +120,7 @@ def test_more_than_a_pixel_is_classified_by_a_dense_layer() -> None:
 
 def test_separable_blocks_are_named_as_in_the_notebook() -> None:
     assert names(zoo_config("fashion_mnist_convblock"))[:22] == [
-        "input",
+        "inputs",
         "conv2d_dw_33_0",
         "conv2d_dw_bn_33_0",
         "conv2d_dw_act_33_0",
@@ -146,7 +146,7 @@ def test_separable_blocks_are_named_as_in_the_notebook() -> None:
 
 
 def test_the_jet_tagger_keeps_its_activations_apart() -> None:
-    expected = ["input", "fc1", "relu1", "fc2", "relu2", "fc3", "relu3", "output", "softmax"]
+    expected = ["inputs", "fc1", "relu1", "fc2", "relu2", "fc3", "relu3", "output", "softmax"]
     assert names(zoo_config("jet_mlp")) == expected
 
 

@@ -146,8 +146,8 @@ def test_a_measured_trial_shows_all_that_was_stored(http: TestClient, filled: Fi
     layers = {layer["name"]: layer for layer in trial["layers"]}
     assert layers["dense"]["slots"]["kernel"]["bits"] <= 8
     assert layers["flatten"]["slots"] == {}
-    assert layers["input"]["slots"]["activation"]["quantizer"] == "quantized_bits(8,0,1)"
-    assert layers["input"]["included_pj"] == 0.0  # who reads it pays
+    assert layers["inputs"]["slots"]["activation"]["quantizer"] == "quantized_bits(8,0,1)"
+    assert layers["inputs"]["included_pj"] == 0.0  # who reads it pays
     energies = [layer["included_pj"] or 0 for layer in trial["layers"]]
     assert sum(energies) == pytest.approx(trial["energy_pj"], abs=20)
     assert trial["versions"] == {"keras": "3.15.1"}

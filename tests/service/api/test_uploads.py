@@ -61,7 +61,7 @@ def test_an_uploaded_model_has_its_layers_and_path(http: TestClient, settings: S
     assert model["keras_version"] == "3.15.1"
     assert model["has_weights"] is True
     assert model["sha256"] == hashlib.sha256(MODEL).hexdigest()
-    assert [layer["name"] for layer in model["layers"]][:2] == ["input", "fc1"]
+    assert [layer["name"] for layer in model["layers"]][:2] == ["inputs", "fc1"]
     assert model["layers"][1]["output_shape"] == [64]
     assert model["parameters"] == 16 * 64 + 64 + 64 * 32 + 32 + 32 * 32 + 32 + 32 * 5 + 5
     (path,) = stored(settings)

@@ -237,10 +237,16 @@ def _names() -> list[Net]:
         "Layer_1",
         "data",
         "layer2_out",
+        "output",
+        "softmax",
+        "dense",
+        "flatten",
     )
     return [
         *(chain(f"layer called {text!r}", _ROW, _dense(name=text), _dense()) for text in texts),
         chain("input called 'input'", _ROW, _dense(), start="input"),
+        chain("input called 'inputs'", _ROW, _dense(), start="inputs"),
+        chain("input called 'inputs_float'", _ROW, _dense(name="inputs"), _dense(), start="inputs_float"),
         chain("input called 'in-put'", _ROW, _dense(), start="in-put"),
         chain("function called 'relu'", _ROW, _dense(), _layer("Activation", name="relu", activation="relu")),
     ]
