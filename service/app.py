@@ -7,16 +7,17 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI
-from starlette.staticfiles import StaticFiles
 
 from service.api import (
     analysis,
     catalog,
     cost,
+    event_stream,
     events,
     export,
     final_trainings,
     health,
+    history,
     job_actions,
     jobs,
     middleware,
@@ -30,6 +31,7 @@ from service.api import (
     uploads,
     validation,
 )
+from service.api.compression import Compression
 from service.api.compute import ComputeSlots
 from service.api.event_hub import EventHub
 from service.auth.authenticator import Authenticator
@@ -65,12 +67,14 @@ def create_app(settings: Settings) -> FastAPI:
         app,
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
         *(part.router for part in (rescoring, final_trainings, export, cost, uploads)),
+        *(event_stream.router, history.router, history.queue_router),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )
-    app.mount("/static", StaticFiles(directory=pages.FOLDER), name="static")
+    app.mount("/static", pages.FILES, name="static")
     problems.install(app)
     openapi.install(app)
+    app.add_middleware(Compression)
     app.add_middleware(middleware.RequestGuard, settings=settings)
     app.add_middleware(RequestObserver, metrics=app.state.metrics, internal_error=problems.internal)
     app.add_middleware(middleware.ResponseHeaders)

@@ -6,36 +6,37 @@ from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter
-from fastapi.responses import FileResponse
+from starlette.responses import FileResponse, Response
+
+from service.api.static_files import StaticFolder
 
 FOLDER: Final = Path(__file__).parent.parent / "dashboard"
+
+#: What is mounted at /static.
+FILES: Final = StaticFolder(FOLDER)
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def dashboard() -> FileResponse:
+def dashboard() -> Response:
     """The dashboard."""
-    return _page("index.html")
+    return FILES.page("index.html")
 
 
 @router.get("/docs")
-def reference() -> FileResponse:
+def reference() -> Response:
     """The REST reference, generated from /openapi.json."""
-    return _page("docs.html")
+    return FILES.page("docs.html")
 
 
 @router.get("/login")
-def login() -> FileResponse:
+def login() -> Response:
     """The login page of the dashboard."""
-    return _page("login.html")
+    return FILES.page("login.html")
 
 
 @router.get("/favicon.ico")
 def icon() -> FileResponse:
     """The icon that browsers request."""
     return FileResponse(FOLDER / "icon.svg", media_type="image/svg+xml")
-
-
-def _page(name: str) -> FileResponse:
-    return FileResponse(FOLDER / name, headers={"Cache-Control": "no-cache"})

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
 
 import numpy as np
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from search.history import TrialStatus
@@ -16,7 +17,7 @@ from service.api.deps import READS, JobId, SessionDep
 from service.api.negotiation import negotiated
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.schemas.jobs import PointsView
-from service.store import jobs, reading
+from service.store import history, jobs, reading
 from service.store.models import Job
 from service.store.query import parse_fields
 from service.views import columns
@@ -52,22 +53,31 @@ _COMPUTED: Final = {"score", "front"}
     },
 )
 def read_points(
-    request: Request, job_id: JobId, session: SessionDep, fields: pagination.FieldsText = None
+    request: Request,
+    job_id: JobId,
+    session: SessionDep,
+    fields: pagination.FieldsText = None,
+    after: Annotated[
+        int, Query(ge=0, le=2**31 - 1, description="only trials that changed after this version of the job")
+    ] = 0,
 ) -> Response:
     """All trials of the job by number, as columns of equal length; values that were not measured are null.
 
     `fields` names columns: number, status, metric, cost, score, front (by default), energy_pj, bits, finished_s.
+    `after` in the response is 0 where all trials are sent, because events since that version are stored no more.
     """
     media_type = negotiated(request, FORMATS)
     names = USUAL if fields is None else parse_fields(fields, FIELDS)
     if media_type == columns.ARROW:
         columns.arrow()
-    etag = etag_of(job_id, reading.version(session, job_id), media_type, *names)
+    etag = etag_of(job_id, reading.version(session, job_id), media_type, after, *names)
     if is_known(request, etag):
         return not_modified(etag)
     job = jobs.get(session, job_id)
-    points = point_columns(session, job, names)
+    changed = history.changed_trials(session, job_id, after) if after else None
+    points = point_columns(session, job, names, changed)
     head = {
+        "after": 0 if changed is None else after,
         "job_id": job.id,
         "version": job.version,
         "cost_unit": job.cost_unit,
@@ -86,8 +96,18 @@ def _body(media_type: str, head: dict[str, Any], points: columns.Columns) -> byt
     return columns.to_ndjson(points) if media_type == columns.NDJSON else columns.to_columnar(head, points)
 
 
-def point_columns(session: Session, job: Job, names: tuple[str, ...]) -> dict[str, Any]:
-    """The named columns of all trials, as lists by number."""
+def point_columns(
+    session: Session, job: Job, names: tuple[str, ...], numbers: Sequence[int] | None = None
+) -> dict[str, Any]:
+    """The named columns of all trials, or of those with these numbers, as lists by number."""
+    if numbers is None:
+        return _columns(session, job, names)
+    everything = _columns(session, job, tuple(dict.fromkeys(("number", *names))))
+    rows = np.flatnonzero(np.isin(np.array(everything["number"], dtype=np.int64), numbers)).tolist()
+    return {name: [everything[name][row] for row in rows] for name in names}
+
+
+def _columns(session: Session, job: Job, names: tuple[str, ...]) -> dict[str, Any]:
     needed = dict.fromkeys(_STORED.get(name, name) for name in names if name not in _COMPUTED)
     if _COMPUTED & set(names):
         needed |= dict.fromkeys(("status", "metric", "cost"))

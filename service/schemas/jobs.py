@@ -326,6 +326,7 @@ class PointsView(View):
     cost_unit: str
     reference_cost: float
     count: int
+    after: int = Field(0, description="only trials that changed after this version are sent; 0: all trials")
     number: tuple[int, ...] = ()
     status: tuple[TrialStatus, ...] = ()
     state: tuple[TrialStatus, ...] = Field((), deprecated="renamed to status", description="as `status`")
