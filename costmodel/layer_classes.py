@@ -8,7 +8,7 @@ goes into `quantization.layers.QUANTIZED_LAYERS`: a test demands that the slots 
 Shapes, prices, widths, slots, what may be uploaded and built, which channels a narrower network keeps and which batch
 normalizations can be folded are all read from here. Elsewhere a class stands only next to code that is written for it:
 how a warm start slices its weights (`search.training.warm_start`; without a rule it starts from new ones), how it runs
-in integers (`quantization.integer.layers`), and which targets take it (`search.targets`).
+in integers (`quantization.integer.layers`), and what takes it (`quantization.export.legality`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Exports of a quantized model: integer weights, all parameters, and a table of the quantizers."""
+"""Exports of a quantized model.
 
-from quantization.export.integers import export_integers
-from quantization.export.parameters import export_parameters
-from quantization.export.table import quantizer_table
-
-__all__ = ["export_integers", "export_parameters", "quantizer_table"]
+legality/      what hardware, compilers and formats take; plain
+formats/       the formats, each with its rules and options; plain: an API lists and checks them without Keras
+writers/       writes a model in a format
+runners/       runs what was written, by the format's own runtime, in a fresh process
+integers, parameters, table     the weights of every trial, and its quantizers
+"""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from costmodel.fold import unfolded
 from costmodel.network import Network
+from quantization.export.legality.base import Graph
 from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
@@ -22,7 +23,6 @@ from search.space.normalization import trial_network
 from search.spec.job import SearchSpec, ZooModel
 from search.spec.resolved import Resolved, ResolvedModel
 from search.targets import TARGETS
-from search.targets.base import Graph
 from search.task import task as task_of
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def _name_warnings(spec: SearchSpec, trials: Network) -> tuple[str, ...]:
         return ()
     return tuple(
         f"{spec.target}: layer {layer!r}: {reason}; leave model.input_name out of the next job"
-        for rule in TARGETS[spec.target].names
+        for rule in TARGETS[spec.target].legality.names
         for layer, reason in rule(Graph(trials))
     )
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from quantization.export.legality.xylo import size_faults
 from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import EVENTS, Dataset, describe, load
 from search.data.describe import pointer
@@ -19,7 +20,6 @@ from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
 from search.spec.stored import usual_values
 from search.spiking.network import SpikingPricer, event_shape, network_outline, specification
-from search.targets.xylo import size_faults
 from search.task import Head, Output, Task
 
 #: Fields that do not apply to a spiking network, and why.

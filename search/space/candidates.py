@@ -9,8 +9,9 @@ from typing import Final
 from costmodel.layer import Layer
 from quantization.specs.functions import LINEAR, RELU, Fit, Function, default_quantizers, fit
 from quantization.specs.parse import QuantizerSpec
+from quantization.specs.slots import function_in
 from search.errors import Problem
-from search.space.slots import allows, function_in
+from search.space.slots import allows
 from search.spec.job import SearchSpec
 from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
 from search.spec.quantizers import Candidate, QuantizationSpace

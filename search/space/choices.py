@@ -13,13 +13,13 @@ from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT
 from costmodel.network import Network
 from quantization.specs.functions import Function
 from quantization.specs.parse import QuantizerSpec
+from quantization.specs.slots import function_in, searched_slots
 from search.errors import InvalidSpec, Problem
 from search.history import Assignment
 from search.space import widths
 from search.space.candidates import Remark, Rule, allowed, replaced
 from search.space.normalization import NormalizationChoice
 from search.space.selection import idle_limits, select
-from search.space.slots import function_in, searched_slots
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
 from search.spec.patterns import matches
 from search.spec.training import LearningRates

@@ -1,49 +1,12 @@
-"""Which slots of a layer a search chooses a quantizer for, and from which part of the space. Plain."""
+"""What a search may choose for a slot of a layer. Plain; which slots there are: `quantization.specs.slots`."""
 
 from __future__ import annotations
 
 from costmodel.layer import Layer
-from costmodel.layer_classes import (
-    FUNCTION_SLOTS,
-    LAYER_CLASSES,
-    OUTPUT_LAYERS,
-    OUTPUT_SLOT,
-    LayerSlot,
-    slots_of,
-    unwrapped,
-)
-from quantization.specs.functions import LINEAR, PROBABILITIES, Function, layer_function
+from costmodel.layer_classes import LAYER_CLASSES, OUTPUT_LAYERS, OUTPUT_SLOT
+from quantization.specs.functions import LINEAR, PROBABILITIES
 from quantization.specs.parse import QuantizerSpec
-
-
-def function_in(layer: Layer, slot: str) -> Function:
-    """The function in a slot of a layer, that of the inner layer of a Bidirectional."""
-    class_name, config = unwrapped(layer.class_name, layer.config)
-    return layer_function(class_name, config, slot)
-
-
-def searched_slots(layer: Layer) -> tuple[tuple[str, str], ...]:
-    """(slot, field of the space) of everything in the layer that gets a quantizer wherever limits cover the layer.
-
-    Left out are a bias that does not exist, softmax, and outputs without a function (`has_output`).
-    """
-    if layer.class_name == "Activation":
-        return ((OUTPUT_SLOT, "linear" if function_in(layer, OUTPUT_SLOT) == LINEAR else "activation"),)
-    if not LAYER_CLASSES[layer.class_name].searched:
-        return ()
-    return tuple(
-        (slot.name, slot.field)
-        for slot in slots_of(layer.class_name, layer.config)
-        if slot.field is not None and _is_quantized(layer, slot)
-    )
-
-
-def _is_quantized(layer: Layer, slot: LayerSlot) -> bool:
-    """False for a function that is linear or whose values are probabilities, unless linear values are meant."""
-    if slot.name not in FUNCTION_SLOTS or slot.field == "linear":
-        return True
-    function = function_in(layer, slot.name)
-    return function != LINEAR and function.name not in PROBABILITIES
+from quantization.specs.slots import function_in
 
 
 def is_searched(layer: Layer) -> bool:

@@ -1,230 +1,51 @@
-"""A target: legal layers, quantizers per slot, bit widths, rules about the network. Plain; nothing loads Keras."""
+"""A target of a search: rules of hardware or of a compiler, held against a network and a space. Plain."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from costmodel.layer import Layer
-from costmodel.layer_classes import FUNCTION_LAYERS, INPUT, LAYER_CLASSES, OUTPUT_SLOT, TRAINING_ONLY
 from costmodel.network import Network
-from quantization.specs.functions import layer_function
-from quantization.specs.parse import QuantizerSpec
+from quantization.export.legality.base import EVERYTHING, Graph, Legality, Refusal
 from search.errors import Problem
-from search.space.slots import searched_slots
 
 if TYPE_CHECKING:
     from search.space.choices import Choices
 
-#: Layers that change neither values nor order: rules look past them.
-TRANSPARENT: Final = TRAINING_ONLY | {"Flatten", "Reshape"}
-#: Layers with a kernel that a search may quantize.
-WEIGHTED: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.linear and row.searched)
-
-
-@dataclass(frozen=True)
-class QuantizedTensor:
-    """A tensor of a layer that a quantizer is applied to."""
-
-    field: str  #: of the space: kernel, bias, activation, ...
-    layer: Layer
-    reads_input: bool = False  #: whether the layer reads the network's input
-
-
-#: Why a quantizer is not legal for a tensor; None: it is.
-QuantizerRule = Callable[[QuantizedTensor, QuantizerSpec], str | None]
-#: The layers that break a rule, each with the reason.
-NetworkRule = Callable[["Graph"], Iterator[tuple[str, str]]]
-
-
-@dataclass(frozen=True)
-class SlotRule:
-    """What a slot may hold: kinds of quantizers, widths in bits, and further rules about its arguments."""
-
-    kinds: frozenset[str] | None = None
-    bits: frozenset[int] | None = None
-    rules: tuple[QuantizerRule, ...] = ()
-
-    def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> Iterator[str]:
-        """Every way in which the quantizer is not legal here."""
-        if self.kinds is not None and quantizer.kind not in self.kinds:
-            yield f"{quantizer} is not one of {', '.join(sorted(self.kinds))}"
-            return
-        if self.bits is not None and quantizer.bits not in self.bits:
-            yield f"{quantizer} has {quantizer.bits} bits, allowed are {_listed(self.bits)}"
-        for rule in self.rules:
-            fault = rule(tensor, quantizer)
-            if fault is not None:
-                yield f"{quantizer}: {fault}"
-
-
-#: Anything goes.
-ANY: Final = SlotRule()
-
 
 @dataclass(frozen=True)
 class Target:
-    """A piece of hardware or a compiler.
-
-    `layers`: classes it takes, None: all. `left_out`: further classes, which do nothing at inference. `ends`: functions
-    that it leaves out at the output. `slots`: kernel (which holds for every weight matrix), bias, activation
-    (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of the three
-    must not stay float. `names`: rules about names.
-    """
+    """A piece of hardware or a compiler, and what it takes."""
 
     name: str
     description: str
-    layers: frozenset[str] | None = None
-    slots: Mapping[str, SlotRule] = field(default_factory=dict)
-    rules: tuple[NetworkRule, ...] = ()
-    names: tuple[NetworkRule, ...] = ()
-    needs: frozenset[str] = frozenset()
-    left_out: frozenset[str] = TRAINING_ONLY
-    ends: frozenset[str] = frozenset({"softmax"})
+    legality: Legality = EVERYTHING
 
     def check(self, network: Network, space: Choices, *, named_by_user: bool = True) -> list[Problem]:
         """Every layer that breaks a rule of the target, and every candidate of the space that is not legal.
 
         Empty: any assignment of the space may run on the target. `named_by_user`: whether names are checked, too.
         """
-        graph = Graph(network)
-        problems = [
-            *self._layer_problems(network),
-            *self._candidate_problems(graph, space),
-            *self._float_problems(graph, space),
-        ]
-        for rule in (*self.rules, *(self.names if named_by_user else ())):
-            problems += [self._problem("/model", layer, reason) for layer, reason in rule(graph)]
-        return problems
-
-    def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> list[str]:
-        """Why a quantizer is not legal for a tensor; empty: it is."""
-        return list(self.slots.get(_group(tensor.field), ANY).faults(tensor, quantizer))
-
-    def _layer_problems(self, network: Network) -> list[Problem]:
-        if self.layers is None:
-            return []
-        allowed = self.layers | self.left_out | {INPUT}
-        listed = ", ".join(sorted(self.layers))
+        graph, legality = Graph(network), self.legality
+        chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
         return [
-            self._problem("/model", layer.name, f"{layer.class_name} is not one of {listed}")
-            for layer in network.layers
-            if layer.class_name not in allowed
+            *(self._problem("/model", refusal) for refusal in legality.layer_refusals(network)),
+            *self._candidate_problems(graph, space),
+            *(self._problem("/limits", refusal) for refusal in legality.float_refusals(graph, chosen)),
+            *(
+                self._problem("/model", refusal)
+                for refusal in legality.rule_refusals(graph, names=named_by_user)
+            ),
         ]
 
     def _candidate_problems(self, graph: Graph, space: Choices) -> list[Problem]:
         return [
-            self._problem(f"/quantizers/{slot.field}", name, fault)
+            self._problem(f"/quantizers/{slot.field}", Refusal(name, fault, slot.slot))
             for slot in space.slots
             for name in slot.layers
             for quantizer in slot.candidates
-            for fault in self.faults(graph.tensor(slot.field, name), quantizer)
+            for fault in self.legality.faults(graph.tensor(slot.field, name), quantizer)
         ]
 
-    def _float_problems(self, graph: Graph, space: Choices) -> list[Problem]:
-        chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
-        return [
-            self._problem("/limits", layer.name, f"its {slot} has no quantizer, so it stays float")
-            for layer in graph.network.layers
-            if not (function_of(layer) in self.ends and graph.is_output(layer))
-            for slot in _quantized_slots(layer)
-            if _group(slot) in self.needs and (layer.name, slot) not in chosen
-        ]
-
-    def _problem(self, pointer: str, layer: str, reason: str) -> Problem:
-        return Problem(pointer, f"{self.name}: layer {layer!r}: {reason}")
-
-
-class Graph:
-    """Who reads whom, past layers that change nothing."""
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._readers: dict[str, list[Layer]] = {layer.name: [] for layer in network.layers}
-        for layer in network.layers:
-            for name in layer.inbound:
-                self._readers[name].append(layer)
-
-    @property
-    def layers(self) -> tuple[Layer, ...]:
-        """Layers that do something, inputs not counted."""
-        skipped = TRANSPARENT | {INPUT}
-        return tuple(layer for layer in self.network.layers if layer.class_name not in skipped)
-
-    def before(self, layer: Layer) -> Layer:
-        """What feeds the layer's first input, past transparent layers; an input layer at the end."""
-        source = self.network.layer(layer.inbound[0])
-        while source.class_name in TRANSPARENT:
-            source = self.network.layer(source.inbound[0])
-        return source
-
-    def after(self, layer: Layer) -> list[Layer]:
-        """The layers that read this one, past transparent layers."""
-        following: list[Layer] = []
-        for reader in self._readers[layer.name]:
-            following += self.after(reader) if reader.class_name in TRANSPARENT else [reader]
-        return following
-
-    def tensor(self, field_name: str, layer: str) -> QuantizedTensor:
-        """A field of a layer."""
-        network_layer = self.network.layer(layer)
-        return QuantizedTensor(
-            field_name,
-            network_layer,
-            bool(network_layer.inbound) and self.before(network_layer).class_name == INPUT,
-        )
-
-    def is_output(self, layer: Layer) -> bool:
-        """Whether the layer's values leave the network, past transparent layers and a softmax."""
-        if layer.name in self.network.outputs:
-            return True
-        readers = self._readers[layer.name]
-        passing = [entry for entry in readers if entry.class_name in TRANSPARENT or is_softmax(entry)]
-        return len(passing) == len(readers) and any(self.is_output(reader) for reader in passing)
-
-
-def function_of(layer: Layer) -> str:
-    """The activation function a layer applies; "relu" is the plain one, without limit, slope or threshold."""
-    if layer.class_name == "ReLU":
-        options = {name: layer.config.get(name) for name in ("max_value", "negative_slope", "threshold")}
-        written = [f"{name}={value:g}" for name, value in options.items() if value]
-        return f"relu with {', '.join(written)}" if written else "relu"
-    return layer_function(layer.class_name, layer.config).name
-
-
-def is_softmax(layer: Layer) -> bool:
-    """Whether all the layer does is a softmax."""
-    return layer.class_name in ("Activation", "Softmax") and function_of(layer) == "softmax"
-
-
-def _group(field_name: str) -> str:
-    """kernel, bias, activation or normalization: what a field of the space or a slot of a layer is a case of."""
-    if field_name.endswith("kernel") or field_name == "embeddings":
-        return "kernel"
-    if field_name == "normalization":
-        return field_name
-    return "bias" if field_name.endswith("bias") else "activation"
-
-
-def _quantized_slots(layer: Layer) -> Iterator[str]:
-    """The slots of a layer that a target without floats needs a quantizer for."""
-    if layer.class_name in WEIGHTED:
-        yield from (slot for slot, _ in searched_slots(layer))
-    elif layer.class_name in FUNCTION_LAYERS and not is_softmax(layer):
-        yield OUTPUT_SLOT
-
-
-def _listed(bits: frozenset[int]) -> str:
-    ordered = sorted(bits)
-    if len(ordered) > 3 and ordered == list(range(ordered[0], ordered[-1] + 1)):
-        return f"{ordered[0]} to {ordered[-1]}"
-    return ", ".join(map(str, ordered))
-
-
-def symmetric(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """Codes must be as many below zero as above."""
-    arguments: Any = quantizer
-    if quantizer.kind in ("quantized_bits", "quantized_linear") and not arguments.symmetric:
-        return "symmetric=True is needed"
-    return None
+    def _problem(self, pointer: str, refusal: Refusal) -> Problem:
+        return Problem(pointer, f"{self.name}: {refusal}")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from costmodel.data_type import NumberFormat
-from quantization.export import export_parameters
+from quantization.export.parameters import export_parameters
 from quantization.models.convert import plain_description, read_quantizers, width_of
 from quantization.specs.parse import QuantizerSpec
 from search.data import Dataset

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import quantization.layers  # noqa: F401 -- registers the quantized layers
-from quantization.export import export_integers
+from quantization.export.integers import export_integers
 from quantization.models.convert import read_quantizers
 from service.app import create_app
 from service.queue import TaskName

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from costmodel.errors import InvalidNetwork
+from quantization.export.legality.base import Graph
+from quantization.export.legality.xylo import size_faults
 from search.networks.architecture import network
 from search.networks.zoo import ZOO
 from search.plan import Plan
@@ -20,8 +22,6 @@ from search.plans.kinds import plan
 from search.spec.job import SearchSpec, ZooModel
 from search.spec.stored import completed
 from search.targets import TARGETS
-from search.targets.base import Graph
-from search.targets.xylo import size_faults
 from tests.truth.tools.record import CONVERTED, TOOLS, interpreter, recorded
 
 _RECORDED: dict[str, dict[str, Any]] = {target: recorded(target) for target in TOOLS}
@@ -92,7 +92,7 @@ def test_a_spiking_network_fits_the_chip(sizes: tuple[int, int, int, int], fault
 @pytest.mark.parametrize("target", TARGETS)
 def test_no_name_in_a_bundled_network_is_refused(target: str, name: str) -> None:
     graph = Graph(network(ZooModel(name=name)))
-    assert [fault for rule in TARGETS[target].names for fault in rule(graph)] == []
+    assert [fault for rule in TARGETS[target].legality.names for fault in rule(graph)] == []
 
 
 def _planned(**model: Any) -> Plan:

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from quantization.export import export_parameters
+from quantization.export.parameters import export_parameters
 from quantization.models.convert import quantize, quantized_layers, read_quantizers
 from quantization.models.fold import fold
 from quantization.quantizers import build_quantizer

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from costmodel.network import Network, read_network
 from quantization.errors import QuantizationError, UnknownLayer, UnknownSlot, UnsupportedModel
-from quantization.export import export_integers, quantizer_table
-from quantization.export.integers import smallest_type
+from quantization.export.integers import export_integers, smallest_type
+from quantization.export.table import quantizer_table
 from quantization.models.convert import (
     caching_weights,
     float_model,

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from costmodel.costs import COSTS
 from costmodel.layer_classes import LAYER_CLASSES, priced_slots
 from costmodel.network import read_network
+from quantization.specs.slots import searched_slots
 from search.cost.answer import NetworkCost, price_network
 from search.cost.pricing import Pricer
 from search.cost.profiles import built_in
@@ -20,7 +21,6 @@ from search.errors import InvalidSpec
 from search.networks.architecture import priceable
 from search.networks.zoo import zoo_config
 from search.plans.kinds import plan
-from search.space.slots import searched_slots
 from search.spec.cost import COST_NAMES, CostSpec, goal_options
 from search.spec.goals import BitsGoal, EnergyGoal, Goal
 from search.spec.job import ZooModel

@@ -13,8 +13,8 @@ from costmodel.layer_classes import SEARCHED_LAYERS
 from costmodel.network import read_network
 from quantization.layers import QUANTIZED_LAYERS
 from quantization.models.convert import quantize, read_quantizers
+from quantization.specs.slots import searched_slots
 from search.space.choices import Choices, choices
-from search.space.slots import searched_slots
 from search.spec.job import SearchSpec
 
 L = keras.layers

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from costmodel.network import Network, read_network
+from quantization.export.legality.base import QuantizedTensor
 from quantization.specs.parse import KINDS, parse_quantizer
 from search.errors import Problem
 from search.space.choices import Choices, Slot
 from search.targets import TARGETS
-from search.targets.base import QuantizedTensor
 from tests.search.nets import functional, layer
 from tests.truth.tools.net import Step, chain
 
@@ -291,7 +291,7 @@ class TestEveryTarget:
         assert TARGETS[target.name] is target
 
     def test_its_rules_name_quantizers_that_exist(self, target: Any) -> None:
-        for rule in target.slots.values():
+        for rule in target.legality.slots.values():
             assert rule.kinds is None or rule.kinds <= KINDS.keys()
 
     def test_problems_point_into_the_job(self, target: Any) -> None:
@@ -306,7 +306,8 @@ class TestEveryTarget:
         quantizer = parse_quantizer("bernoulli()")
         depthwise = network.layer("depthwise")
         faults = [
-            target.faults(QuantizedTensor(f, depthwise), quantizer) for f in ("kernel", "depthwise_kernel")
+            target.legality.faults(QuantizedTensor(f, depthwise), quantizer)
+            for f in ("kernel", "depthwise_kernel")
         ]
         assert faults[0] == faults[1]
 

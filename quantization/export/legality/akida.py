@@ -11,8 +11,16 @@ from typing import Any, Final
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
+from quantization.export.legality.base import (
+    Graph,
+    Legality,
+    QuantizedTensor,
+    SlotRule,
+    function_of,
+    is_softmax,
+    symmetric,
+)
 from quantization.specs.parse import QuantizerSpec
-from search.targets.base import Graph, QuantizedTensor, SlotRule, Target, function_of, is_softmax, symmetric
 
 WEIGHT_BITS: Final = frozenset({2, 4, 8})
 FIRST_BITS: Final = frozenset(range(2, 9))
@@ -246,9 +254,7 @@ _GRID: Final = SlotRule(
     frozenset({"discrete_relu", "quantized_relu", "quantized_bits"}), None, (_plain_relu, _activation_bits)
 )
 
-AKIDA: Final = Target(
-    name="akida",
-    description="BrainChip Akida 1: weights of 2, 4 or 8 bits, activations of 1, 2 or 4, one chain of blocks.",
+AKIDA: Final = Legality(
     layers=_NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
     slots={
         "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise)),

@@ -13,8 +13,15 @@ from typing import Any, Final
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
+from quantization.export.legality.base import (
+    Graph,
+    Legality,
+    QuantizedTensor,
+    SlotRule,
+    function_of,
+    is_softmax,
+)
 from quantization.specs.parse import QuantizerSpec
-from search.targets.base import Graph, QuantizedTensor, SlotRule, Target, function_of, is_softmax
 
 MAX_INPUTS: Final = 16
 MAX_HIDDEN: Final = 1000
@@ -114,9 +121,7 @@ _WEIGHTS: Final = SlotRule(
     WEIGHT_BITS,
 )
 
-XYLO: Final = Target(
-    name="xylo",
-    description="SynSense Xylo Audio 2: populations of spiking neurons, 8-bit weights, up to 31 events a step.",
+XYLO: Final = Legality(
     layers=frozenset({"Dense", "Activation", "ReLU", "Flatten", "Reshape", "Softmax"}),
     slots={
         "kernel": _WEIGHTS,

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from costmodel.layer_classes import unwrapped
-from quantization.specs.parse import QuantizerSpec
-from search.targets.base import (
+from quantization.export.legality.base import (
     Graph,
+    Legality,
     QuantizedTensor,
     SlotRule,
-    Target,
     function_of,
 )
+from quantization.specs.parse import QuantizerSpec
 
 _IDENTIFIER: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
@@ -183,9 +183,7 @@ def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
 _WEIGHT_RULE: Final = SlotRule(_WEIGHTS, None, (_has_a_converter,))
 _ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, _number_or_none, _as_qkeras))
 
-HLS4ML: Final = Target(
-    name="hls4ml",
-    description="Networks compiled to FPGAs by hls4ml: what its Keras and QKeras converters read.",
+HLS4ML: Final = Legality(
     layers=_QUANTIZED | _PLAIN | _RECURRENT,
     slots={
         "kernel": _WEIGHT_RULE,

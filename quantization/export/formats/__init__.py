@@ -1,0 +1,27 @@
+"""The formats that a trained model can leave in. Plain: an API lists and checks them without Keras.
+
+A new format takes a module here, a writer, a runner, an entry in `FORMATS`, and a subclass of the conformance class in
+`tests/exports`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from quantization.export.errors import UnknownFormat
+from quantization.export.formats.base import ExportFormat
+from quantization.export.formats.keras import KERAS
+
+_FORMATS: Final = (KERAS,)
+
+#: Name -> format.
+FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})
+
+
+def export_format(name: str) -> ExportFormat:
+    """The format of this name; `UnknownFormat` lists those there are."""
+    if name not in FORMATS:
+        raise UnknownFormat(name, FORMATS)
+    return FORMATS[name]

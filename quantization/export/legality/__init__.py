@@ -1,0 +1,1 @@
+"""What hardware, compilers and formats take. Plain; one module for each that has rules of its own."""

@@ -1,0 +1,136 @@
+"""The proof of an export: what it computes in a fresh process, held against the quantized model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from quantization.export.context import BATCH, Floats, OutputStage
+from quantization.export.errors import NotExact, RunFailed
+from quantization.export.export import Export
+from quantization.export.formats import export_format
+from quantization.export.run import Outputs, run_export
+
+#: Functions that an output may end in and a format may leave out: none changes which score is the largest.
+_ENDS = ("softmax", "sigmoid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """How an export compares with its model.
+
+    `equal_classes`: share of examples with the same class, None where no output is one of classes.
+    `largest_difference` of any output, `largest_output`: the largest magnitude of the model's. `inexact`: layer -> why
+    its numbers can differ.
+    """
+
+    examples: int
+    equal_classes: float | None
+    largest_difference: float
+    largest_output: float
+    inexact: Mapping[str, str]
+    versions: Mapping[str, str]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every output was the same."""
+        return self.largest_difference == 0.0
+
+
+def prove(model: keras.Model, export: Export, inputs: Floats, classifies: Sequence[bool]) -> Proof:
+    """Run an export in a fresh process on inputs as the model reads them, and compare it with the model.
+
+    Raises `RunFailed`, and `NotExact` where the format promises equality and no layer says why there is none.
+    """
+    return compare(model, export, inputs, run_export(export.format, export.folder, inputs), classifies)
+
+
+def compare(
+    model: keras.Model, export: Export, inputs: Floats, outputs: Outputs, classifies: Sequence[bool]
+) -> Proof:
+    """The proof of what an export computed from these inputs; as `prove`."""
+    expected = model_outputs(model, inputs, export.written.stage)
+    if [array.shape for array in outputs.arrays] != [array.shape for array in expected]:
+        shapes = ", ".join(str(array.shape) for array in outputs.arrays)
+        raise RunFailed(f"format {export.format!r}: its outputs have the shapes {shapes}")
+    pairs = list(zip(expected, outputs.arrays, strict=True))
+    differences = [np.abs(np.float64(one) - np.float64(other)) for one, other in pairs]
+    proof = Proof(
+        examples=len(inputs),
+        equal_classes=_equal_classes(pairs, classifies, export.written.stage),
+        largest_difference=max(float(difference.max(initial=0.0)) for difference in differences),
+        largest_output=max(float(np.abs(array).max(initial=0.0)) for array in expected),
+        inexact=dict(export.written.inexact),
+        versions=outputs.versions,
+    )
+    if export_format(export.format).exact and not proof.is_exact and not proof.inexact:
+        raise NotExact(
+            f"format {export.format!r} promises equality, but an output differs by {proof.largest_difference:g}"
+        )
+    return proof
+
+
+def _equal_classes(
+    pairs: Sequence[tuple[Floats, Floats]], classifies: Sequence[bool], stage: OutputStage
+) -> float | None:
+    equal = [
+        np.asarray(classes_of(one, stage) == classes_of(other, stage))
+        for (one, other), is_class in zip(pairs, classifies, strict=True)
+        if is_class
+    ]
+    return float(np.mean([np.mean(same) for same in equal])) if equal else None
+
+
+def classes_of(scores: Floats, stage: OutputStage) -> Any:
+    """The class of each example: that of the largest score; of a single score, whether it is reached."""
+    if scores.shape[-1] == 1:
+        return scores[..., 0] >= (0.0 if stage == "logits" else 0.5)
+    return scores.argmax(axis=-1)
+
+
+def model_outputs(model: keras.Model, inputs: Floats, stage: OutputStage) -> list[Floats]:
+    """The outputs of the quantized model; for "logits" those before a last softmax or sigmoid."""
+    inner = model if stage == "outputs" else before_ends(model)
+    parts = [inner(inputs[start : start + BATCH], training=False) for start in range(0, len(inputs), BATCH)]
+    flat = [[ops.convert_to_numpy(part) for part in keras.tree.flatten(outputs)] for outputs in parts]
+    return [np.concatenate(column) for column in zip(*flat, strict=True)]
+
+
+def before_ends(model: keras.Model) -> Any:
+    """What computes the model's outputs before a last softmax or sigmoid that no quantizer follows."""
+    ends = [_end(model, tensor) for tensor in model.outputs]
+    swapped = [layer for _, layer in ends if layer is not None]
+    inner = keras.Model(
+        model.inputs[0] if len(model.inputs) == 1 else model.inputs, [tensor for tensor, _ in ends]
+    )
+
+    def call(inputs: Floats, training: bool = False) -> Any:
+        functions = [(layer, layer.activation) for layer in swapped]
+        try:
+            for layer in swapped:
+                layer.activation = keras.activations.linear
+            return inner(inputs, training=training)
+        finally:
+            for layer, function in functions:
+                layer.activation = function
+
+    return call
+
+
+def _end(model: keras.Model, tensor: Any) -> tuple[Any, Any]:
+    """The tensor to take in place of an output, and the layer whose function is left out, where it has one."""
+    layer = tensor._keras_history.operation
+    function = getattr(layer, "activation", None)
+    name = getattr(function, "__name__", "")
+    is_softmax = type(layer).__name__ in ("Softmax", "QuantizedSoftmax")
+    quantized = getattr(layer, "specs", {}).get("activation") is not None
+    if quantized or (name not in _ENDS and not is_softmax):
+        return tensor, None
+    if is_softmax or type(layer).__name__ in ("Activation", "QuantizedActivation"):
+        return layer._inbound_nodes[0].input_tensors[0], None
+    return tensor, layer
