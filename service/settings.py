@@ -124,7 +124,21 @@ class Settings(BaseSettings):
         description="trials that a process trains in one program, on JAX; 0: 32 on an accelerator, else 1",
     )
     memory_per_process_mb: int = Field(
-        4000, ge=500, description="a worker process that uses more memory is replaced"
+        4000, ge=500, description="a worker process that uses more memory is replaced between trials"
+    )
+    processes_kept: int = Field(
+        0,
+        ge=0,
+        description="processes that a worker keeps, each for the trials of one job; 0: 2, with an accelerator 1",
+    )
+    trial_memory_mb: int | None = Field(
+        None,
+        ge=700,
+        description="a trial whose process uses more memory, Keras included, ends as FAILED; empty: the memory of the"
+        " machine or container, divided by the trials at once",
+    )
+    trial_time: Duration = Field(
+        timedelta(hours=24), gt=timedelta(0), description="a trial that takes longer ends as FAILED"
     )
     log_level: str = Field("INFO", description="lowest level that is logged")
     otel_endpoint: str = Field(

@@ -59,15 +59,15 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "search.training.trial",
     ),
     "worker/advance.py": ("search.schedules.propose",),
-    "worker/app.py": (
-        "search.engine",
-        "search.training.trial",
-    ),
     "worker/final_training.py": (
         "search.training.evaluate",
         "search.training.trial",
     ),
     "worker/float_model.py": ("search.training.trial",),
+    "worker/job_process.py": (
+        "search.engine",
+        "search.training.trial",
+    ),
     "worker/tasks.py": ("search.training.program.jax",),
     "worker/uploads.py": ("search.training.uploaded_weights",),
     # an optional package, or one for developers

@@ -33,7 +33,7 @@ def main() -> None:
     # read when Celery is imported: SIGTERM returns the running trial to the queue, instead of waiting for its end
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     with without_collections():
-        app = _make_app(settings)
+        app = _make_app(settings, options.concurrency)
     if options.beat_only:
         app.Beat(loglevel=settings.log_level, scheduler_cls="celery.beat:Scheduler").run()
         return
@@ -45,13 +45,13 @@ def main() -> None:
         _return_trials(settings)
 
 
-def _make_app(settings: Settings) -> Any:
+def _make_app(settings: Settings, concurrency: int) -> Any:
     from celery.signals import setup_logging
 
     from worker.app import make_worker
 
     setup_logging.connect(_keep_logging, weak=False)
-    return make_worker(settings)
+    return make_worker(settings, concurrency)
 
 
 def _return_trials(settings: Settings) -> None:

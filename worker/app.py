@@ -1,6 +1,6 @@
 """The Celery application of a worker: options, tasks, and the beat that sweeps.
 
-The parent process never loads Keras: it forks, and TensorFlow that ran before a fork hangs in the child.
+Neither Celery's processes nor their parent load Keras: jobs have processes of their own (`job_processes.py`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ import structlog
 from celery import Celery, Task
 from celery.signals import worker_process_init, worker_ready, worker_shutting_down
 
-from search.process import freeze_imports, without_collections, without_scikit_learn
 from service.observability import tracing
+from service.processes.limited import Template
 from service.queue import TaskName, make_celery
 from service.settings import Settings
-from worker import final_training, loop, tasks
+from worker import final_training, tasks
+from worker.job_processes import MODULE, JobProcesses, limits_of
 from worker.runtime import Runtime, make_runtime
 
 log = logging.getLogger(__name__)
@@ -46,15 +47,12 @@ class TracedTask(Task):
             return super().__call__(*arguments, **options)
 
 
-def make_worker(settings: Settings) -> Celery:
-    """The application a worker process runs."""
+def make_worker(settings: Settings, concurrency: int = 1) -> Celery:
+    """The application a worker process runs, with `concurrency` trials at once."""
     app = make_celery(settings)
     app.Task = TracedTask
     app.conf.update(
         worker_prefetch_multiplier=1,
-        worker_max_tasks_per_child=settings.trials_per_process,
-        worker_max_memory_per_child=settings.memory_per_process_mb * 1024,
-        worker_proc_alive_timeout=180,  # a child loads TensorFlow before it reports that it is up
         worker_hijack_root_logger=False,
         worker_enable_remote_control=False,
         worker_send_task_events=False,
@@ -69,31 +67,41 @@ def make_worker(settings: Settings) -> Celery:
             }
         },
     )
-    _register(app, settings)
+    _register(app, settings, concurrency)
     return app
 
 
-def _register(app: Celery, settings: Settings) -> None:
+@cache
+def _template() -> Template:
+    """That of this process: Celery's forks each have their own."""
+    return Template(MODULE)
+
+
+def _register(app: Celery, settings: Settings, concurrency: int) -> None:
     @cache
     def runtime() -> Runtime:
         """Created at the first task, so that every forked child opens its own connections."""
         return make_runtime(settings)
 
+    @cache
+    def processes() -> JobProcesses:
+        return JobProcesses(_template(), limits_of(settings, concurrency))
+
     @app.task(name=TaskName.ADVANCE_JOB.value)
     def advance_job(job_id: str) -> None:
-        loop.run(runtime(), TaskName.ADVANCE_JOB, job_id)
+        processes().run(runtime(), TaskName.ADVANCE_JOB, job_id)
 
     @app.task(name=TaskName.RUN_TRIAL.value)
     def run_trial(trial_id: int) -> None:
-        loop.run(runtime(), TaskName.RUN_TRIAL, trial_id)
+        processes().run(runtime(), TaskName.RUN_TRIAL, trial_id)
 
     @app.task(name=TaskName.WRITE_REPORT.value)
     def write_report(job_id: str) -> None:
-        loop.run(runtime(), TaskName.WRITE_REPORT, job_id)
+        processes().run(runtime(), TaskName.WRITE_REPORT, job_id)
 
     @app.task(name=TaskName.RUN_FINAL_TRAINING.value)
     def run_final_training(trial_id: int) -> None:
-        final_training.run_final_training(runtime(), trial_id)
+        processes().run(runtime(), TaskName.RUN_FINAL_TRAINING, trial_id)
 
     @app.task(name=TaskName.SWEEP.value)
     def sweep() -> None:
@@ -102,12 +110,9 @@ def _register(app: Celery, settings: Settings) -> None:
 
 
 @worker_process_init.connect(weak=False)
-def _load_keras(**_: Any) -> None:
-    """Load the framework while the child starts, not in its first trial."""
-    with without_collections(), without_scikit_learn():
-        import search.engine
-        import search.training.trial  # noqa: F401
-    freeze_imports()
+def _start_template(**_: Any) -> None:
+    """Load the framework while the child starts, not at its first trial."""
+    _template().start()
     tracing.export(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 
 

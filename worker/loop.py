@@ -42,16 +42,15 @@ def run(runtime: Runtime, task: TaskName, *ids: str | int) -> None:
     try:
         goes_on = _do(inside, task, *ids)
         while goes_on and time.monotonic() < end:
-            message = queue.next()
-            goes_on = (
-                tasks.run_trial(inside, _ANY) if message is None else _do(inside, message[0], *message[1])
-            )
+            next_task, next_ids = queue.next() or (TaskName.RUN_TRIAL, (_ANY,))
+            goes_on = _do(inside, next_task, *next_ids)
     finally:
         queue.hand_over()
 
 
 def _do(runtime: Runtime, task: TaskName, *ids: str | int) -> bool:
     """Do one message; whether to go on after it."""
+    runtime.on_step()
     if task is TaskName.RUN_TRIAL:
         return tasks.run_trial(runtime, int(ids[0]))
     if task is TaskName.ADVANCE_JOB:

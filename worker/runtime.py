@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -14,25 +15,42 @@ from service.store.blobs import BlobStore
 from service.store.session import Database
 
 
+def _ignore() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Runtime:
-    """The settings of a process and its connections. `worker` names the process in rows."""
+    """The settings of a process and its connections. `worker` names the worker in rows.
+
+    `job_id`: the only job whose trials the process runs; None: it runs those of all. `on_step` is called when it begins
+    something that has a limit of time: a trial, a proposal, a report.
+    """
 
     settings: Settings
     database: Database
     queue: Queue
     blobs: BlobStore
     worker: str
+    job_id: str | None = None
+    on_step: Callable[[], None] = _ignore
 
 
-def make_runtime(settings: Settings) -> Runtime:
-    """The runtime of this process."""
+def make_runtime(
+    settings: Settings,
+    worker: str | None = None,
+    job_id: str | None = None,
+    on_step: Callable[[], None] = _ignore,
+) -> Runtime:
+    """The runtime of this process, which works for `worker`, or is one itself."""
     return Runtime(
         settings=settings,
         database=Database(settings.database),
         queue=Queue(settings),
         blobs=BlobStore(settings.blob_folder),
-        worker=worker_name(os.getpid()),
+        worker=worker or worker_name(os.getpid()),
+        job_id=job_id,
+        on_step=on_step,
     )
 
 

@@ -37,7 +37,8 @@ _NEXT_TASK = {JobStatus.FINALIZING: TaskName.WRITE_REPORT}
 def run_trial(runtime: Runtime, trial_id: int) -> bool:
     """Claim the trial that comes first, train and measure it, store the outcome. Does nothing if none is queued.
 
-    That need not be `trial_id`: a trial of a job with a higher priority comes first. True if the trial has ended; False
+    That need not be `trial_id`: a trial of a job with a higher priority comes first. A process for one job runs its
+    trials only, and none while one of a higher priority waits. True if the trial has ended; False
     if there was none, another worker has it, or it waits to be tried again.
     """
     claimed = _claim(runtime, trial_id)
@@ -51,7 +52,9 @@ def _claim(runtime: Runtime, hint: int) -> list[Claim]:
     claimed: list[Claim] = []
     with runtime.database.transaction(durable=False) as session:
         for _ in range(trials_per_process(runtime.settings.trials_together)):
-            claim = claims.claim_next(session, hint, worker=runtime.worker, lease=runtime.settings.lease)
+            claim = claims.claim_next(
+                session, hint, worker=runtime.worker, lease=runtime.settings.lease, job_id=runtime.job_id
+            )
             if claim is None:
                 break
             claimed.append(claim)

@@ -55,6 +55,16 @@ def span(name: str, headers: Mapping[str, object]) -> Iterator[str]:
         yield trace
 
 
+@contextmanager
+def continued(headers: Mapping[str, object]) -> Iterator[None]:
+    """The trace that the headers carry, without a span of its own: another process has that of the task."""
+    carrier = {key: value for key in _HEADERS if isinstance(value := headers.get(key), str)}
+    above = get_current_span(_PROPAGATOR.extract(carrier))
+    names = {"trace_id": format_trace_id(above.get_span_context().trace_id)} if carrier else {}
+    with use_span(above, end_on_exit=False), structlog.contextvars.bound_contextvars(**names):
+        yield
+
+
 def _unrecorded(parent: Context) -> Span:
     """A span with an id of its own; OpenTelemetry's no-op tracer would repeat its parent's, or have none."""
     above = get_current_span(parent).get_span_context()

@@ -35,18 +35,42 @@ _EVENT_COLUMNS: Final = ("reason", "metric", "cost", "energy_pj", "bits")
 # --- claiming --------------------------------------------------------------------------------------------------------
 
 
-def claim_next(session: Session, hint: int, *, worker: str, lease: timedelta) -> Claim | None:
+def claim_next(
+    session: Session, hint: int, *, worker: str, lease: timedelta, job_id: str | None = None
+) -> Claim | None:
     """Claim the queued trial that comes first: of the job with the highest priority, there the one with the id `hint`,
     else the oldest. None if no trial may begin: a message may come late or twice.
+
+    With a `job_id` it is a trial of that job, and None while one of a job with a higher priority waits.
     """
     for _ in range(_TRIES):
         first = session.execute(_FIRST, {"hint": hint}).one_or_none()
+        if first is not None and job_id not in (None, first.job_id):
+            first = session.execute(
+                _FIRST_OF_JOB, {"hint": hint, "only": job_id, "least": first.priority}
+            ).one_or_none()
         if first is None:
             return None
         claim = _claim(session, first.id, first.job_id, worker, lease)
         if claim is not None:
             return claim
     return None
+
+
+def next_job(session: Session, hint: int) -> str | None:
+    """The job whose trial `claim_next` would claim; None if no trial may begin."""
+    first = session.execute(_FIRST, {"hint": hint}).one_or_none()
+    return None if first is None else str(first.job_id)
+
+
+def of_worker(session: Session, worker: str) -> list[Claim]:
+    """The trials that a worker is running."""
+    rows = session.execute(
+        select(Trial.id, Trial.job_id, Trial.number, Trial.attempt).where(
+            Trial.status == TrialStatus.RUNNING, Trial.worker == worker
+        )
+    )
+    return [Claim(*row) for row in rows]
 
 
 def _running(job_id: Any) -> Select[int]:
@@ -56,7 +80,7 @@ def _running(job_id: Any) -> Select[int]:
 
 #: The queued trial that comes first; built once, since every claim executes it. `hint`: the first among equals.
 _FIRST: Final = (
-    select(Trial.id, Trial.job_id)
+    select(Trial.id, Trial.job_id, Job.priority)
     .join(Job, Job.id == Trial.job_id)
     .where(
         Trial.status == TrialStatus.QUEUED,
@@ -67,6 +91,8 @@ _FIRST: Final = (
     .limit(1)
 )
 
+#: The same within a job, unless its priority is below `least`.
+_FIRST_OF_JOB: Final = _FIRST.where(Job.id == bindparam("only"), Job.priority >= bindparam("least"))
 
 _RUNNING: Final = _running(bindparam("of_job"))
 

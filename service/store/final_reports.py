@@ -54,3 +54,13 @@ def is_newest(session: Session, job_id: str, attempt: int) -> bool:
 def release(session: Session, job_id: str, attempt: int) -> None:
     """Return the report to the queue; the sweep has it tried again."""
     session.execute(update(Job).where(Job.id == job_id, Job.attempt == attempt).values(lease_until=None))
+
+
+def of_worker(session: Session, worker: str) -> list[tuple[str, int]]:
+    """The jobs whose report a worker is making, and the number of its attempt."""
+    rows = session.execute(
+        select(Job.id, Job.attempt).where(
+            Job.status == JobStatus.FINALIZING, Job.worker == worker, Job.lease_until.is_not(None)
+        )
+    )
+    return [(job_id, attempt) for job_id, attempt in rows]

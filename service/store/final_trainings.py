@@ -168,6 +168,27 @@ def expired(session: Session, is_dead: Callable[[str], bool]) -> list[FinalTrain
     ]
 
 
+def job_of(session: Session, trial_id: int) -> str | None:
+    """The job of a trial whose final training is queued; None if it is not (any more)."""
+    return session.scalar(
+        select(Trial.job_id)
+        .join(FinalTraining, FinalTraining.trial_id == Trial.id)
+        .where(Trial.id == trial_id, FinalTraining.status == FinalStatus.QUEUED)
+    )
+
+
+def of_worker(session: Session, worker: str) -> list[FinalTrainingClaim]:
+    """The final trainings that a worker is running."""
+    rows = session.execute(
+        select(FinalTraining, Trial.job_id, Trial.number)
+        .join(Trial, Trial.id == FinalTraining.trial_id)
+        .where(FinalTraining.status == FinalStatus.RUNNING, FinalTraining.worker == worker)
+    ).all()
+    return [
+        FinalTrainingClaim(row.trial_id, job, number, row.attempt, row.epochs) for row, job, number in rows
+    ]
+
+
 def resend(session: Session, sent_before: datetime) -> list[int]:
     """Ids of the trials whose final training is queued and whose message, sent before this moment, may be lost; notes
     that it is sent again now.

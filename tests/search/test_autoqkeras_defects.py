@@ -51,7 +51,7 @@ from search.training.trial import run_trial
 from service.settings import Settings
 from tests.search.nets import functional, layer
 from tests.search.searches import Outcome, Search, bits, diverged, failed, make_choices, make_spec, measured
-from worker.app import make_worker
+from tests.worker.conftest import processes_used
 
 LARGE = make_choices(7, 7, 5, 5, 3)
 
@@ -307,10 +307,10 @@ def test_defect_24_more_bits_are_never_cheaper() -> None:
 # --- how it is searched --------------------------------------------------------------------------------------------
 
 
-def test_defect_05_a_worker_is_replaced_after_some_trials_or_when_it_has_grown(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, trials_per_process=7, memory_per_process_mb=600)
-    found = make_worker(settings).conf
-    assert (found.worker_max_tasks_per_child, found.worker_max_memory_per_child) == (7, 600 * 1024)
+def test_defect_05_a_process_is_replaced_after_some_trials_or_when_it_has_grown(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, trials_per_process=3, memory_per_process_mb=600)
+    assert processes_used(settings, messages=7, megabytes=500) == 3
+    assert processes_used(settings, messages=7, megabytes=700) == 7
 
 
 def test_defect_07_a_bayesian_search_asks_for_nothing_twice_and_soon_looks_where_it_is_good() -> None:

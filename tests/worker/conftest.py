@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
+from service.processes.limits import Limits
 from service.queue import TaskName
 from service.settings import Settings
 from service.store import jobs
@@ -22,6 +24,7 @@ from service.store.migrate import upgrade
 from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
 from worker import advance, final_report, final_training, preparation, tasks
+from worker.job_processes import JobProcesses
 from worker.runtime import Runtime, worker_name
 
 
@@ -138,6 +141,18 @@ def write_data(
         parts |= {f"x_{part}": x, f"y_{part}": labels.astype("int64")}
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / name, **parts)
+
+
+def processes_used(settings: Settings, messages: int, megabytes: int) -> int:
+    """How many processes a worker forks for the messages of one job."""
+    template, runtime = MagicMock(), MagicMock(settings=settings)
+    process = template.fork.return_value
+    process.memory_bytes = megabytes << 20
+    process.receive.return_value = ({"done": True}, b"")
+    processes = JobProcesses(template, Limits())
+    for _ in range(messages):
+        processes.run(runtime, TaskName.ADVANCE_JOB, "0123456789abcdef")
+    return int(template.fork.call_count)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a worker's process does before its first task."""
+"""What the process of a job does before its first task."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 
 STARTED = """
 import gc, json, sys
-from worker.app import _load_keras
+from worker.job_process import load_keras
 
-_load_keras()
+load_keras()
 loaded, frozen = sorted(sys.modules), gc.get_freeze_count()
 from tests.search.searches import Search, make_choices, make_spec
 
@@ -27,7 +27,7 @@ print(json.dumps({"loaded": loaded, "frozen": frozen, "looks": gc.isenabled(), "
 
 @pytest.fixture(scope="module")
 def started() -> dict[str, Any]:
-    """What a child says of itself once it has started."""
+    """What a process says of itself once it has started."""
     done = subprocess.run([sys.executable, "-c", STARTED], stdout=subprocess.PIPE, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -1,0 +1,129 @@
+"""The processes in which a worker has its work done: one for each job, forked from a template that has loaded Keras.
+
+A process stays for the next trials of its job, which find their programs compiled, until another job needs its place.
+One that exceeds its limits is ended, and what it was doing fails for that reason; what a process was doing that died
+by itself is tried again. The worker itself builds and runs nothing that users describe.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from service.observability import tracing
+from service.processes.limited import ExceededMemory, ExceededTime, LimitedProcess, ProcessEnded, Template
+from service.processes.limits import Limits, machine_bytes
+from service.queue import TaskName
+from service.settings import Settings
+from service.store import claims, final_trainings
+from worker import abandoned
+from worker.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+#: What is loaded and forked.
+MODULE: Final = "worker.job_process"
+
+#: Processes that are kept where the settings do not say; one where there is an accelerator, whose memory it takes.
+_USUAL: Final = 2
+_ACCELERATORS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
+
+#: A limit of memory that no setting states is at least this: Keras alone takes 500 MB.
+_LEAST_BYTES: Final = 2 << 30
+
+
+@dataclass
+class _JobProcess:
+    """The process of a job, and how many messages it has done."""
+
+    process: LimitedProcess
+    messages: int = 0
+
+
+def limits_of(settings: Settings, concurrency: int) -> Limits:
+    """The limits of a process, of which `concurrency` work at once on this machine."""
+    if settings.trial_memory_mb is not None:
+        memory_bytes = settings.trial_memory_mb << 20
+    else:
+        memory_bytes = max(machine_bytes() // max(concurrency, 1), _LEAST_BYTES)
+    return Limits(memory_bytes=memory_bytes, wall_s=settings.trial_time.total_seconds())
+
+
+class JobProcesses:
+    """The processes of one worker."""
+
+    def __init__(self, template: Template, limits: Limits) -> None:
+        self._template = template
+        self._limits = limits
+        self._processes: dict[str, _JobProcess] = {}  #: by job; the one used last is the last
+
+    def run(self, runtime: Runtime, task: TaskName, *ids: str | int) -> None:
+        """Have a message done by the process of its job. Does nothing if there is nothing to do."""
+        job_id = _job_of(runtime, task, *ids)
+        if job_id is None:
+            return
+        about = {"job": job_id} if ids[0] == job_id else {"trial_id": ids[0]}
+        message = {"task": task, "ids": ids, "job": job_id, "worker": runtime.worker, "about": about}
+        try:
+            running = self._process(runtime.settings, job_id)
+            running.process.send(message | {"headers": tracing.headers()})
+            while not running.process.receive()[0]["done"]:
+                pass
+        except ProcessEnded as end:
+            log.warning("the process of job %s has ended: %s", job_id, end)
+            self._processes.pop(job_id, None)
+            abandoned.settle(runtime, task, job_id, _reason(end), is_over=_is_over(end))
+            return
+        running.messages += 1
+        self._replace_if_old(runtime.settings, job_id, running)
+
+    def close(self) -> None:
+        """End all processes."""
+        for job_id in list(self._processes):
+            self._processes.pop(job_id).process.end()
+
+    def _process(self, settings: Settings, job_id: str) -> _JobProcess:
+        """The process of the job; another job's makes room for it first: two might not find memory."""
+        running = self._processes.pop(job_id, None)
+        if running is None:
+            while len(self._processes) >= _most(settings):
+                self._processes.pop(next(iter(self._processes))).process.end()
+            running = _JobProcess(self._template.fork(self._limits))
+        self._processes[job_id] = running
+        return running
+
+    def _replace_if_old(self, settings: Settings, job_id: str, running: _JobProcess) -> None:
+        is_old = running.messages >= settings.trials_per_process
+        if is_old or running.process.memory_bytes > settings.memory_per_process_mb << 20:
+            self._processes.pop(job_id).process.end()
+
+
+def _most(settings: Settings) -> int:
+    """How many processes are kept."""
+    has_accelerator = any(Path(device).exists() for device in _ACCELERATORS)
+    return settings.processes_kept or (1 if has_accelerator else _USUAL)
+
+
+def _job_of(runtime: Runtime, task: TaskName, *ids: str | int) -> str | None:
+    """The job that a message is about; None if there is nothing to do any more."""
+    if task in (TaskName.ADVANCE_JOB, TaskName.WRITE_REPORT):
+        return str(ids[0])
+    with runtime.database.reading() as session:
+        if task is TaskName.RUN_TRIAL:
+            return claims.next_job(session, int(ids[0]))
+        return final_trainings.job_of(session, int(ids[0]))
+
+
+def _is_over(end: ProcessEnded) -> bool:
+    """Whether the same would happen again."""
+    return isinstance(end, ExceededMemory | ExceededTime)
+
+
+def _reason(end: ProcessEnded) -> str:
+    if isinstance(end, ExceededMemory):
+        return f"{end} (FEWBITS_TRIAL_MEMORY_MB): a smaller batch, network or data set needs less"
+    if isinstance(end, ExceededTime):
+        return f"{end} (FEWBITS_TRIAL_TIME): fewer epochs or a smaller network take less"
+    return str(end)
