@@ -9,29 +9,23 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+import fewbits
 from search.history import JobStatus
 from service.cli.job_file import read_job
 from service.cli.live import follow
 from service.cli.text import numbers
 from service.cli.text.trials import point_table
-from service.client import ClientError, SearchClient, Unreachable
+from service.client import ClientError, SearchClient
 from service.schemas.jobs import JobView
 
 HERE = Path(__file__).parent
-START_S = 120.0  # the first time TensorFlow is read from a cold disk
 
 
 def main() -> int:
@@ -43,17 +37,17 @@ def main() -> int:
         job_file["budget"] = {**job_file.get("budget", {}), "trials": options.trials}
     home = options.out / "home"
     shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
     started = time.monotonic()
     try:
-        with _service(home, options.data) as url, SearchClient(url) as client:
-            console.print(f"service and dashboard: {url}")
-            _wait_until_ready(client, home)
+        settings = {} if options.data is None else {"data_dir": options.data.absolute()}
+        with fewbits.local(home, settings=settings) as service:
+            client = service.client
+            console.print(f"service and dashboard: {service.url}")
             job = client.submit(job_file)
             console.print(
                 f"job {job.id}: {numbers.space_size(job.space_size)} assignments, {job.progress.total} trials"
             )
-            console.print(f"watch it at {url}/#/jobs/{job.id}", soft_wrap=True)
+            console.print(f"watch it at {service.url}/#/jobs/{job.id}", soft_wrap=True)
             job = follow(client, job.id, console)
             return _finish(client, job, options.out, console, time.monotonic() - started)
     except ClientError as error:
@@ -74,55 +68,6 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.out = options.out.absolute()
     return options
-
-
-@contextmanager
-def _service(home: Path, data: Path | None) -> Iterator[str]:
-    """Run `fewbits serve` without the settings of this environment; the value is its address."""
-    port = _free_port()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("FEWBITS_")}
-    environment["FEWBITS_HOME"] = str(home)
-    if data is not None:
-        environment["FEWBITS_DATA_DIR"] = str(data.absolute())
-    with (home / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*_bound_to_this_process(), "-m", "service.cli", "serve", "--port", str(port)],
-            cwd=HERE.parent,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _bound_to_this_process() -> list[str]:
-    """The start of a Python command that ends with this process, even if this process is killed."""
-    return [sys.executable, "-P", "-m", "service.cli.supervisor", str(os.getpid()), sys.executable]
-
-
-def _wait_until_ready(client: SearchClient, home: Path) -> None:
-    """Wait for a live worker. Raises `Unreachable`, with the end of the log, if that takes too long."""
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            if client.ready().ready:
-                return
-        except Unreachable:
-            pass  # still starting
-        time.sleep(0.2)
-    raise Unreachable(
-        f"the service did not start:\n{(home / 'serve.log').read_text(errors='replace')[-2000:]}"
-    )
 
 
 def _finish(client: SearchClient, job: JobView, out: Path, console: Console, took_s: float) -> int:
@@ -147,13 +92,6 @@ def _finish(client: SearchClient, job: JobView, out: Path, console: Console, too
         soft_wrap=True,
     )
     return 0
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

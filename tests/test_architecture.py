@@ -16,7 +16,7 @@ import grimp
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
-PACKAGES: Final = ("service", "worker", "search", "quantization", "costmodel")
+PACKAGES: Final = ("fewbits", "service", "worker", "search", "quantization", "costmodel")
 
 MAX_FILE_LINES: Final = 400
 MAX_FUNCTION_LINES: Final = 60
@@ -51,6 +51,10 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "keras.src.backend.common",
         "keras.src.saving",
     ),
+    # the public package loads what is used
+    "fewbits/__init__.py": ("importlib.metadata",),
+    "fewbits/model_search.py": ("fewbits.layers", "keras"),
+    "fewbits/progress.py": ("IPython.display",),
     # loads scikit-learn, which no other oracle needs
     "search/oracles/__init__.py": ("search.oracles.bayesian",),
     # loads Keras, which the module's other callers do without

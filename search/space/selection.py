@@ -15,7 +15,7 @@ from search.space.candidates import Rule
 from search.space.normalization import NormalizationChoice, ignored_limits, normalizations, trial_network
 from search.space.slots import has_output, is_searched
 from search.spec.job import SearchSpec
-from search.spec.limits import LayerLimits
+from search.spec.limits import ANY_CLASS, LayerLimits
 from search.spec.patterns import matches
 
 #: Layers of functions that AutoQKeras leaves alone.
@@ -99,8 +99,8 @@ def _rule(spec: SearchSpec, layer: Layer) -> Rule | None:
     for index, entry in enumerate(spec.limits.by_name):
         if matches(entry.pattern, layer.name):
             return Rule(entry, f"/limits/by_name/{index}", entry.pattern)
-    limits = spec.limits.by_class.get(layer.class_name)
-    return None if limits is None else Rule(limits, f"/limits/by_class/{layer.class_name}", None)
+    key = spec.limits.key_of_class(layer.class_name)
+    return None if key is None else Rule(spec.limits.by_class[key], f"/limits/by_class/{key}", None)
 
 
 def _is_searched(spec: SearchSpec, layer: Layer) -> bool:
@@ -222,7 +222,7 @@ def _idle_indexes(spec: SearchSpec, network: Network, rules: Mapping[str, Rule])
 
 
 def _unknown_classes(spec: SearchSpec) -> list[Problem]:
-    possible = sorted({*SEARCHED_LAYERS, *OUTPUT_LAYERS})
+    possible = sorted({*SEARCHED_LAYERS, *OUTPUT_LAYERS, ANY_CLASS})
     return [
         Problem(
             f"/limits/by_class/{pointer_token(name)}",
@@ -268,7 +268,7 @@ def _occurring(network: Network) -> str:
 
 
 def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
-    present = {layer.class_name for layer in network.layers}
+    present = {ANY_CLASS, *(layer.class_name for layer in network.layers)}
     absent = [name for name in spec.limits.by_class if name not in present]
     return [f"limits name layer classes that the model does not have: {', '.join(absent)}"] if absent else []
 

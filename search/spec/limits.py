@@ -18,6 +18,9 @@ Limit = Annotated[int, Field(ge=1, le=64)] | tuple[Quantizer, ...]
 
 DEFAULT_LIMIT: Final = 8
 
+#: The key of `by_class` for layers whose own class has no entry.
+ANY_CLASS: Final = "*"
+
 #: Fields that take the limit of another field unless one is given for them.
 FOLLOWS: Final = {
     "depthwise_kernel": "kernel",
@@ -163,10 +166,12 @@ def _named(entry: Any) -> Mapping[str, Any]:
 
 
 class Limits(Frozen):
-    """Which layers are quantized, and with which candidates."""
+    """Which layers are quantized, and with which candidates. A number: all layers, with at most so many bits."""
 
     by_class: dict[str, LayerLimits] = Field(
-        default_factory=dict, max_length=100, description="limits by layer class, such as `Dense`"
+        default_factory=dict,
+        max_length=100,
+        description="limits by layer class, such as `Dense`; `*`: all classes without an entry of their own",
     )
     by_name: Annotated[tuple[PatternLimits, ...], BeforeValidator(_pattern_list)] = Field(
         (),
@@ -178,6 +183,12 @@ class Limits(Frozen):
         description="limits of slots that the entry of a layer leaves out; it selects no layers",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_number(cls, value: Any) -> Any:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return {"by_class": {ANY_CLASS: value}} if is_number else value
+
     @field_validator("by_name")
     @classmethod
     def _patterns_differ(cls, value: tuple[PatternLimits, ...]) -> tuple[PatternLimits, ...]:
@@ -186,6 +197,10 @@ class Limits(Frozen):
         if repeated:
             raise ValueError(f"listed more than once: {', '.join(repeated)}")
         return value
+
+    def key_of_class(self, class_name: str) -> str | None:
+        """The key of `by_class` that holds for a class; None: none does."""
+        return next((key for key in (class_name, ANY_CLASS) if key in self.by_class), None)
 
     @property
     def is_empty(self) -> bool:

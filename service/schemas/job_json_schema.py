@@ -40,6 +40,9 @@ def job_schema(template: str = "#/$defs/{model}") -> Schema:
         fields[name] = _or({"enum": words, "description": "this kind with its defaults"}, fields[name])
     _widen_candidates(definitions, template)
     _widen_limits(definitions, template)
+    fields["limits"] = _or(
+        _NUMBER | {"description": "all layers, with at most so many bits"}, fields["limits"]
+    )
     _limits_unless_spiking(schema)
     return {"$schema": _DIALECT, "$id": "/v1/schemas/job", "title": "A search job"} | schema
 

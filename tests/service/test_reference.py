@@ -54,6 +54,8 @@ FORMS: list[tuple[str, Any]] = [
     ("limits", {"by_class": {"Dense": [["binary", "ternary"], 8, 4]}}),
     ("limits", {"by_class": {"Dense": 8}, "by_name": {"conv2d_0": [8, 8, 4]}, "default": [8, 8, 8]}),
     ("limits", {"by_class": {"Dense": 8}, "by_name": [{"pattern": "conv2d_0", "kernel": 8}]}),
+    ("limits", 8),
+    ("limits", {"by_class": {"*": [4, 8, 4], "Dense": 8}}),
     ("goal", {"kind": "energy", "delta_p": 8, "delta_n": 8, "rate": 2}),
     ("goal", {"kind": "bits"}),
 ]

@@ -59,6 +59,21 @@ def test_a_number_caps_the_nominal_bits() -> None:
     ]
 
 
+def test_a_number_alone_limits_every_layer() -> None:
+    job_space = space(8)  # type: ignore[arg-type]
+    named = space({"by_class": dict.fromkeys(("Conv2D", "DepthwiseConv2D", "Dense", "Activation", "Add"), 8)})
+    assert {**job_space.dimensions()} == {**named.dimensions()}
+    assert job_space.warnings == ()
+
+
+def test_a_class_of_its_own_precedes_the_star() -> None:
+    job_space = space({"by_class": {"Conv2D": {"kernel": 2}, "*": 4}})
+    assert candidates(job_space, "conv_a.kernel") == candidates(
+        space({"by_class": {"Conv2D": {"kernel": 2}}}), "conv_a.kernel"
+    )
+    assert "quantized_bits(8" not in str(candidates(job_space, "dense.kernel"))
+
+
 def test_a_list_picks_quantizers_in_the_order_of_the_space() -> None:
     job_space = space({"by_class": {"Conv2D": {"kernel": ["ternary", "binary"]}}})
     assert candidates(job_space, "conv_a.kernel") == [str(parse_quantizer(t)) for t in ("binary", "ternary")]

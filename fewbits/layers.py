@@ -1,0 +1,28 @@
+"""Quantized Keras layers. Importing this module is all that `keras.models.load_model` needs to read a result.
+
+`QUANTIZED_LAYERS` maps the class of a Keras layer to its quantized twin; `quantize`, `read_quantizers` and
+`transfer_weights` convert models; `fold` joins batch normalizations with the layers before them.
+"""
+
+from quantization.layers import (
+    QUANTIZED_LAYERS,
+    AdaptiveActivation,
+    QuantizedLayer,
+    RangeInitializer,
+    Shiftmax,
+)
+from quantization.models.convert import quantize, read_quantizers, transfer_weights
+from quantization.models.fold import fold, unfold
+
+__all__ = [
+    "QUANTIZED_LAYERS",
+    "AdaptiveActivation",
+    "QuantizedLayer",
+    "RangeInitializer",
+    "Shiftmax",
+    "fold",
+    "quantize",
+    "read_quantizers",
+    "transfer_weights",
+    "unfold",
+]

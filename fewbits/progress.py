@@ -1,0 +1,79 @@
+"""The progress of a search, and its result, where they are looked at: a notebook, a terminal, or a log."""
+
+from __future__ import annotations
+
+import html
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from service.cli.live import follow
+from service.cli.text.jobs import best_text
+from service.cli.text.numbers import duration, energy
+from service.client import SearchClient
+from service.schemas.jobs import JobView, PointView
+
+
+def followed(client: SearchClient, job_id: str, *, is_shown: bool) -> JobView:
+    """Wait for the end of a job: a bar moves in a notebook and on a terminal, lines tell of changes elsewhere."""
+    if not is_shown:
+        return client.wait(job_id)
+    if (display := _notebook_display()) is None:
+        return follow(client, job_id, Console(file=sys.stdout, highlight=False))
+    return client.wait(job_id, progress=lambda job: display.update(_Html(progress_html(job, client.url))))
+
+
+def progress_html(job: JobView, url: str) -> str:
+    """The progress of a job for a notebook, with a link to its page."""
+    progress = job.progress
+    left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
+    return (
+        f'<div><progress max="1" value="{progress.fraction:.4f}" style="width: 20em"></progress> '
+        f"{progress.done} of {progress.total} trials{html.escape(left)}, {html.escape(str(job.status))} "
+        f'(<a href="{_page(job, url)}" target="_blank" rel="noopener">dashboard</a>)<br>'
+        f"{html.escape(best_text(job).plain)}</div>"
+    )
+
+
+def result_html(job: JobView, front: Sequence[PointView], best: int, url: str) -> str:
+    """The Pareto front of a job as a table for a notebook; the best trial is marked."""
+    rows = "".join(
+        f"<tr{' style=font-weight:bold' if point.number == best else ''}><td>{point.number}</td>"
+        f"<td>{point.metric:.4f}</td><td>{html.escape(energy(point.energy_pj))}</td>"
+        f"<td>{point.bits:,}</td><td>{point.score:.4f}</td></tr>"
+        for point in front
+    )
+    return (
+        f"<table><caption>Pareto front of {html.escape(job.name or job.id)}; reference "
+        f"{html.escape(energy(job.reference_energy_pj))} "
+        f'(<a href="{_page(job, url)}" target="_blank" rel="noopener">dashboard</a>)</caption>'
+        f"<thead><tr><th>trial</th><th>{html.escape(job.metric_name)}</th><th>energy</th><th>bits</th><th>score</th>"
+        f"</tr></thead><tbody>{rows}</tbody></table>"
+    )
+
+
+def _page(job: JobView, url: str) -> str:
+    return html.escape(f"{url}/#/jobs/{job.id}")
+
+
+class _Html:
+    """HTML that a notebook shows."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def _repr_html_(self) -> str:
+        return self._text
+
+
+def _notebook_display() -> Any:
+    """A cell's output that can be updated; None outside of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    if shell is None or type(shell).__name__ != "ZMQInteractiveShell":
+        return None
+    from IPython.display import display
+
+    return display(_Html("starting"), display_id=True)
