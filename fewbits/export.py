@@ -1,6 +1,19 @@
-"""What leaves a quantized model: its integers, all its parameters, and the table of its quantizers."""
+"""What leaves a quantized model: files of a format, its integers, all its parameters, and the table of its quantizers."""
 
-from quantization.export import export_integers, export_parameters, quantizer_table
+from quantization.export.export import Export, export_model
+from quantization.export.integers import export_integers
+from quantization.export.parameters import export_parameters
+from quantization.export.proof import Proof, prove
+from quantization.export.table import quantizer_table
 from quantization.integer import integer_network
 
-__all__ = ["export_integers", "export_parameters", "integer_network", "quantizer_table"]
+__all__ = [
+    "Export",
+    "Proof",
+    "export_integers",
+    "export_model",
+    "export_parameters",
+    "integer_network",
+    "prove",
+    "quantizer_table",
+]
