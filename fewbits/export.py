@@ -1,4 +1,4 @@
-"""What leaves a quantized model: files of a format, its integers, all its parameters, and the table of its quantizers."""
+"""What leaves a quantized model: files of a format, integers, all parameters, and the table of its quantizers."""
 
 from quantization.export.export import Export, export_model
 from quantization.export.integers import export_integers
