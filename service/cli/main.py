@@ -21,6 +21,12 @@ COMMANDS: Final = tuple(
     for panel, name, target, summary in (
         (_SERVICE, "serve", "service:serve", "Run the API, the dashboard and a worker."),
         (_SERVICE, "worker", "service:worker", "Run a worker."),
+        (
+            _SERVICE,
+            "doctor",
+            "service:doctor",
+            "Check this machine and the parts of the service; exit with 1 if one of them cannot work.",
+        ),
         (_JOBS, "submit", "jobs:submit", "Submit a job."),
         (_JOBS, "import", "jobs:import_job", "Convert an AutoQKeras run_config to a job file."),
         (_JOBS, "validate", "jobs:validate", "Check a job and show what it would search; nothing is stored."),

@@ -24,13 +24,18 @@ def _versions() -> Traversable:
     return files(_SCRIPTS) / "versions"
 
 
-def is_current(engine: Engine) -> bool:
-    """True if the database is at the newest revision."""
+def stored_revision(engine: Engine) -> str | None:
+    """The revision that the database is at; None before the first migration."""
     with engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
-            return False
-        stored = connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return bool(stored == newest())
+            return None
+        revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def is_current(engine: Engine) -> bool:
+    """True if the database is at the newest revision."""
+    return stored_revision(engine) == newest()
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:

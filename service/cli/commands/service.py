@@ -1,4 +1,4 @@
-"""The commands of the service itself: serve, worker, migrate, version."""
+"""The commands of the service itself: serve, worker, doctor, migrate, version."""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ def worker(
         check_worker()
     else:
         become_worker(workers, beat=beat)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check this machine and the parts of the service; exit with 1 if one of them cannot work.
+
+    Versions, disk, memory, database, schema, broker, workers, service, clock and proxies, each with the remedy for what
+    is wrong. Nothing is started or changed.
+    """
+    from service.cli.examination import show_findings
+
+    show_findings(as_json=as_json)
 
 
 def migrate() -> None:
