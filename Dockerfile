@@ -14,6 +14,7 @@ COPY search search
 COPY service service
 COPY worker worker
 COPY migrations migrations
+COPY fewbits fewbits
 
 FROM build AS build-api
 RUN /opt/fewbits/bin/pip install --constraint requirements.lock .

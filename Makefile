@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor lint client bench figures fuzz audit clean
+.PHONY: help demo serve test tools vendor lint client bench figures fuzz audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,10 @@ tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn and Rockpool;
 vendor: ## fetch the dashboard's libraries anew, as their list says
 	@python3 tools/vendor.py
 
-lint: .venv/installed-dev ## ruff, mypy --strict, the import contract
+lint: .venv/installed-dev ## ruff, codespell, mypy --strict, the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -64,8 +65,11 @@ figures: .venv/installed-dev ## check the figures that the documentation quotes;
 fuzz: .venv/installed-dev ## schemathesis with all checks against a running service: 2,000 cases and more, a few minutes
 	@$(BIN)/python -m tests.security.fuzz --examples 40 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
 
+release: .venv/installed-dev ## build wheel and sdist into dist, try them in a clean environment; publishes nothing
+	@$(BIN)/python -m tests.packages.release
+
 audit: .venv/installed-dev ## known vulnerabilities of the locked versions (needs the public advisory service)
 	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean: ## remove what the targets made
-	rm -rf .venv demo-out var .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo-out var dist .coverage* .pytest_cache .mypy_cache .ruff_cache

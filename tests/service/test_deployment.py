@@ -103,4 +103,5 @@ def test_what_is_copied_into_the_images_is_not_ignored_and_exists() -> None:
         name for line in stage("build").splitlines() if line.startswith("COPY") for name in line.split()[1:-1]
     }
     assert copied == included
+    assert copied > {path.parent.name for path in ROOT.glob("*/py.typed")}
     assert all((ROOT / name).exists() for name in copied)

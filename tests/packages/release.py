@@ -1,0 +1,77 @@
+"""`make release`: build wheel and sdist into `dist`, install the wheel into a clean environment, and try it there.
+
+Publishes nothing. Needs the package index, from which the environment is filled.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[2]
+DIST: Final = ROOT / "dist"
+#: What a user of the plain installation runs first; each must end with 0.
+TRIALS: Final = (
+    ("-P", "-m", "fewbits", "version"),
+    ("-P", "-m", "fewbits", "cost", "digits_cnn"),
+    ("-P", "-m", "fewbits", "doctor", "--json"),
+    ("-c", "import fewbits; fewbits.SearchClient('http://127.0.0.1:9')"),
+)
+
+
+def main() -> int:
+    """Build and check; 0 if everything works."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)], check=True, cwd=ROOT)
+    (wheel,) = DIST.glob("*.whl")
+    faults = missing(wheel)
+    with tempfile.TemporaryDirectory(prefix="fewbits-release-") as folder:
+        python = Path(folder, "env", "bin", "python")
+        venv.create(python.parents[1], with_pip=True)
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--constraint",
+            str(ROOT / "requirements.lock"),
+        ]
+        subprocess.run([*install, str(wheel)], check=True, cwd=folder)
+        environment = {"PATH": str(python.parent), "HOME": folder, "FEWBITS_HOME": str(Path(folder, "home"))}
+        for trial in TRIALS:
+            done = subprocess.run(
+                [str(python), *trial], cwd=folder, env=environment, capture_output=True, text=True
+            )
+            print(f"{'ok' if done.returncode == 0 else 'FAILED'}: python {' '.join(trial)}")
+            if done.returncode:
+                faults.append(done.stderr[-2000:])
+    print("\n".join(faults) or f"checked: {', '.join(sorted(path.name for path in DIST.iterdir()))}")
+    return 1 if faults else 0
+
+
+def missing(wheel: Path) -> list[str]:
+    """What a wheel lacks of the sources, or has beyond them."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = expected_files()
+    return [f"the wheel lacks {name}" for name in sorted(expected - names)] + [
+        f"the wheel has {name}, which is no part of the product" for name in sorted(names - expected)
+    ]
+
+
+def expected_files() -> set[str]:
+    """The files of the product: every file that git knows in its packages."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    packages = ("fewbits", "service", "worker", "search", "quantization", "costmodel", "migrations")
+    return {name for name in listed.splitlines() if name.partition("/")[0] in packages and "/" in name}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
