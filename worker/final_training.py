@@ -21,6 +21,7 @@ from service.store import final_trainings, jobs, trials, workers
 from service.store.final_trainings import FinalTrainingClaim
 from service.store.models import now
 from worker import preparation
+from worker.float_model import float_model
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime, is_surely_dead
@@ -85,6 +86,7 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
     start = folder / "start" / MODEL_FILE
     start.parent.mkdir()
     shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), start)
+    distill = spec.training.distill
     done = record.epochs or spec.training.epochs
     request = TrainingRequest(
         record.assignment,
@@ -93,6 +95,7 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
         initial_epoch=done,
         start_from=start,
         rate_shares=learning_rate_shares(spec, plan.stages, record),
+        teacher=None if distill is None else float_model(runtime, job.id, plan, data, reporter).path,
     )
     measurement = run_trial(plan, request, data, reporter, folder)
     test = evaluate_file(folder / MODEL_FILE, data.x_test, data.y_test, plan.task)

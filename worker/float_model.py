@@ -16,11 +16,11 @@ from search.history import EpochReport
 from search.plan import Plan
 from search.spec.job import SearchSpec
 from search.spec.oracle import FloatBound
+from search.spec.training import Training
 from search.training.request import FLOAT, Reporter, TrainingRequest
 from search.trial_files import MODEL_FILE
 from service.store import jobs
 from worker import preparation
-from worker.recorder import TrialRecorder
 from worker.runtime import Runtime
 from worker.uploads import uploaded_weights, write_uploaded_float
 
@@ -39,12 +39,10 @@ class FloatModel:
 def is_needed(spec: SearchSpec) -> bool:
     """True if trials start from the float model, or are judged by its metric."""
     judged = isinstance(spec.bound, FloatBound) or spec.constraints.max_metric_drop is not None
-    return judged or spec.training.start != "scratch"
+    return judged or spec.training.start != "scratch" or spec.training.distill is not None
 
 
-def float_model(
-    runtime: Runtime, job_id: str, plan: Plan, data: Dataset, recorder: TrialRecorder
-) -> FloatModel:
+def float_model(runtime: Runtime, job_id: str, plan: Plan, data: Dataset, recorder: Reporter) -> FloatModel:
     """The job's float model; trained now if no worker of this machine has done so.
 
     Jobs of one recipe (model, data, training, seed, versions) share it. Two workers that begin at once train it twice,
@@ -74,9 +72,14 @@ def write_float(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) -> 
 
 
 def _recipe(spec: SearchSpec) -> str:
-    parts = [spec.model, spec.data, spec.objective, spec.training.model_copy(update={"start": "scratch"})]
+    parts = [spec.model, spec.data, spec.objective, _float_training(spec)]
     text = json.dumps([*(part.model_dump(mode="json") for part in parts), spec.seed, preparation.versions()])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _float_training(spec: SearchSpec) -> Training:
+    """Without what the float model does not depend on."""
+    return spec.training.model_copy(update={"start": "scratch", "distill": None})
 
 
 def _write_whole(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) -> None:
@@ -96,7 +99,7 @@ def _write_whole(plan: Plan, data: Dataset, reporter: Reporter, folder: Path) ->
 class _OnlyCancels:
     """A reporter for a training that is no trial: its epochs are not stored, but the user may end it."""
 
-    recorder: TrialRecorder
+    recorder: Reporter
 
     def batch(self) -> None:
         """Raise Cancelled or LeaseLost."""

@@ -87,13 +87,15 @@ def differences(recipe: Recipe) -> list[str]:
 
 def _run(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measurement:
     plan, data = _prepare(recipe, data_dir)
+    start = _start(recipe, plan, data, folder, place)
     request = TrainingRequest(
         recipe.assignment,
         recipe.seed,
         epochs=recipe.epochs,
         initial_epoch=recipe.initial_epoch,
-        start_from=_start(recipe, plan, data, folder, place),
+        start_from=start,
         rate_shares=recipe.shares,
+        teacher=_teacher(recipe, plan, data, start, place),
     )
     (place / "trial").mkdir()
     return trial_runner(recipe.spec).run(plan, request, data, PrintingReporter(), place / "trial")
@@ -112,6 +114,18 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
     else:
         raise NotRerun(f"trial {recipe.trial} continued trial {recipe.parent}, whose model is missing")
     return start
+
+
+def _teacher(recipe: Recipe, plan: Plan, data: Dataset, start: Path | None, place: Path) -> Path | None:
+    """The float model, where the job's trials learn from it."""
+    if recipe.spec.training.distill is None:
+        return None
+    if recipe.start == "float":
+        return start
+    teacher = place / "teacher" / MODEL_FILE
+    teacher.parent.mkdir()
+    write_float(plan, data, PrintingReporter(), teacher.parent)
+    return teacher
 
 
 def _prepare(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:

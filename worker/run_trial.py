@@ -68,6 +68,7 @@ def measure(
         initial_epoch=record.initial_epoch if start == "parent" else 0,
         start_from=path,
         rate_shares=learning_rate_shares(plan.spec, plan.stages, record),
+        teacher=None if whole is None or plan.spec.training.distill is None else whole.path,
     )
     measurement = _run_trial(run, request, start, recorder, folder)
     _write_documents(run, request, start, measurement, folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -13,27 +13,39 @@ from cachetools import LRUCache, cached
 
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
-from search.data.files import DataFault, Header, inside, read_range
+from search.data.files import DataFault, Header, read_range
 from search.data.preprocessing import CONTENTS, Preprocessing, Request, StoredExamples, decided
 from search.data.reading import input_reading
-from search.data.split import SplitFault, share, sizes
-from search.data.stored_parts import checked_headers, read_labels, stored_parts
+from search.data.sources import StoredFiles, part_files, pointer, test_fraction
+from search.data.split import SplitFault, held_out, share, sizes
+from search.data.stored_parts import (
+    PartArrays,
+    PartName,
+    StoredArray,
+    checked_headers,
+    is_one_hot,
+    read_labels,
+    read_weights,
+    stored_parts,
+)
 from search.data.targets import StoredTargets, array_names, fits, unfit
 from search.data.values import CENTERED, InputValues, input_values
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
-from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
-from search.spec.resolved import DataFile, ResolvedData
+from search.spec.job import Data, DiabetesData, DigitsData, SpikingDigitsData
+from search.spec.resolved import ResolvedData
 from search.task import Head, Task, classification
 
-MNIST_FILE: Final = "mnist.npz"
 #: Files whose ranges of examples are kept.
 _CACHED_RANGES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class DataInfo:
-    """The data as the model takes them: shape of one example, examples per part, classes."""
+    """The data as the model takes them: shape of one example, examples per part, classes.
+
+    `notes`: what is read of which files, and how, in words.
+    """
 
     input_shape: tuple[int, ...]
     train: int
@@ -42,6 +54,7 @@ class DataInfo:
     classes: int | None  #: of the judged output; None where its targets are numbers
     preprocessing: Preprocessing
     values: InputValues = CENTERED  #: what the network receives
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,7 @@ class _Source:
     test: int
     targets: tuple[StoredTargets, ...]
     validation: int | None = None  #: examples of a validation part of its own
+    notes: tuple[str, ...] = ()
 
 
 def describe(
@@ -75,8 +89,8 @@ def describe(
     task = classification(models.output(network)) if job_task is None else job_task
     try:
         source = _SOURCES[data.kind](data, data_dir, task.heads)
-    except DataFault as error:
-        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
+    except (DataFault, SplitFault) as error:
+        raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
     input_shape = models.input_shape(network)
     problems: list[Problem] = []
     if not fits(shape := source.examples.shape, input_shape):
@@ -101,41 +115,25 @@ def describe(
     try:
         values = input_values(preprocessing.method, source.examples, lambda: _stored_range(data, data_dir))
     except DataFault as error:
-        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
-    return DataInfo(input_shape, parts.train, parts.validation, source.test, classes, preprocessing, values)
+        raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
+    counts = (parts.train, parts.validation, source.test)
+    return DataInfo(input_shape, *counts, classes, preprocessing, values, source.notes)
 
 
 def _stored_range(data: ResolvedData, data_dir: Path) -> tuple[float, float]:
     """The smallest and the largest number of the examples as stored."""
-    if isinstance(data, MnistData | NpzData | DataFile):
-        path = data_file(data, data_dir)
-        stat = path.stat()
-        return _range_of(path, stat.st_mtime_ns, stat.st_size)
+    if isinstance(data, StoredFiles):
+        files = part_files(data, data_dir)
+        state = files.train.stat()
+        return _range_of(stored_parts(data, files, ())["train"].x, state.st_mtime_ns, state.st_size)
     assert isinstance(data, DiabetesData)  # the other data sets that ship with fewbits hold bytes
     return diabetes.RANGES[data.features]
 
 
 @cached(LRUCache[Any, tuple[float, float]](_CACHED_RANGES), lock=Lock())
-def _range_of(path: Path, _modified_ns: int, _size: int) -> tuple[float, float]:
+def _range_of(array: StoredArray, _modified_ns: int, _size: int) -> tuple[float, float]:
     """Of a file in this version; the same job is planned many times."""
-    return read_range(path, "x_train")
-
-
-def pointer(data: Data) -> str:
-    """JSON pointer to the field that names the data."""
-    return {"npz": "/data/file", "uploaded": "/data/id"}.get(data.kind, "/data/kind")
-
-
-def data_file(data: MnistData | NpzData | DataFile, data_dir: Path) -> Path:
-    """The file of the data. Raises `DataFault` if there is no such file, or its path leads out of the folder."""
-    if isinstance(data, DataFile):
-        return data.file
-    if isinstance(data, MnistData):
-        try:
-            return inside(data_dir, MNIST_FILE)
-        except DataFault as error:
-            raise DataFault(f"{error}; put the file that keras.datasets.mnist downloads there") from error
-    return inside(data_dir, data.file)
+    return read_range(array.path, array.name)
 
 
 # --- sources -------------------------------------------------------------------------------------------------
@@ -169,34 +167,80 @@ def _single_output(
     if data.targets == "inputs":
         return (StoredTargets(shape, None),) * len(heads)
     if len(heads) > 1:
-        names = ", ".join(array_names(heads, "train"))
+        names = ", ".join(array_names(heads, "_train"))
         raise DataFault(f"holds targets of one output, the model has {len(heads)}; a .npz may hold {names}")
     return (stored,)
 
 
-def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, heads: Sequence[Head]) -> _Source:
-    path = data_file(data, data_dir)
-    parts = stored_parts(data, path, heads)
-    headers = checked_headers(path, parts, heads)
+def _npz(data: StoredFiles, data_dir: Path, heads: Sequence[Head]) -> _Source:
+    parts = stored_parts(data, part_files(data, data_dir), heads)
+    headers = checked_headers(parts, heads)
     x_train = headers[parts["train"].x]
     if data.targets == "inputs":
         targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
     else:
         by_head = zip(*(part.y for part in parts.values()), strict=True)
-        targets = [_stored(path, headers, head, names) for head, names in zip(heads, by_head, strict=True)]
+        targets = [_stored(headers, head, arrays) for head, arrays in zip(heads, by_head, strict=True)]
     examples = StoredExamples(x_train.shape[1:], x_train.dtype, CONTENTS.get(data.kind))
-    validation = headers[parts["validation"].x].examples if "validation" in parts else None
-    return _Source(examples, x_train.examples, headers[parts["test"].x].examples, tuple(targets), validation)
+    counts = {name: headers[part.x].examples for name, part in parts.items()}
+    train, test = counts["train"], counts.get("test")
+    if test is None:
+        test = held_out(train, test_fraction(data))
+        train -= test
+    notes = (*_part_notes(data, parts), *_array_notes(parts, headers, heads))
+    return _Source(examples, train, test, tuple(targets), counts.get("validation"), notes)
 
 
-def _stored(path: Path, headers: Mapping[str, Header], head: Head, names: Sequence[str]) -> StoredTargets:
-    shapes = {headers[name].shape[1:]: name for name in names}
-    if len(shapes) > 1:
-        one, other = (f"{shape} ({name})" for shape, name in list(shapes.items())[:2])
-        raise DataFault(f"targets have the shape {one} and {other}")
+def _stored(
+    headers: Mapping[StoredArray, Header], head: Head, arrays: Sequence[StoredArray]
+) -> StoredTargets:
     if head.labels == "classes":
-        return StoredTargets((), 1 + max(int(read_labels(path, name).max()) for name in names))
+        return StoredTargets((), 1 + max(int(read_labels(array, head).max()) for array in arrays))
+    shapes = {headers[array].shape[1:]: array for array in arrays}
+    if len(shapes) > 1:
+        one, other = (f"{shape} ({array})" for shape, array in list(shapes.items())[:2])
+        raise DataFault(f"targets have the shape {one} and {other}")
     return StoredTargets(next(iter(shapes)), None)
+
+
+# --- notes ---------------------------------------------------------------------------------------------------
+
+
+def _part_notes(data: StoredFiles, parts: Mapping[PartName, PartArrays]) -> list[str]:
+    """Where each part comes from."""
+    by_class = " by class" if data.split == "stratified" and data.targets != "inputs" else ""
+    fractions: dict[PartName, float] = {
+        "validation": data.validation_fraction,
+        "test": 0.0 if "test" in parts else test_fraction(data),
+    }
+    notes = [f"training part: {_names(parts['train'])}"]
+    for name, fraction in fractions.items():
+        drawn = f"{fraction:g} of {parts['train'].x} ({name}_fraction), drawn{by_class} by the seed"
+        notes.append(f"{name} part: {_names(parts[name]) if name in parts else drawn}")
+    return notes
+
+
+def _names(part: PartArrays) -> str:
+    return ", ".join(map(str, part.arrays))
+
+
+def _array_notes(
+    parts: Mapping[PartName, PartArrays], headers: Mapping[StoredArray, Header], heads: Sequence[Head]
+) -> list[str]:
+    """How arrays are read where that is not plain."""
+    notes = [
+        f"{array} holds one-hot rows, read as class numbers"
+        for part in parts.values()
+        for array, head in zip(part.y, heads, strict=False)
+        if head.labels == "classes" and is_one_hot(headers[array].shape, head)
+    ]
+    weights = parts["train"].weights
+    if weights is not None:
+        numbers = read_weights(weights)
+        notes.append(
+            f"{weights} weighs the loss of training examples: {numbers.min():g} to {numbers.max():g}"
+        )
+    return notes
 
 
 _SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = {

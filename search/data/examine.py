@@ -5,7 +5,8 @@ A worker does not call this: what cannot be used at all, `load` refuses too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
@@ -15,14 +16,22 @@ from cachetools import LRUCache, cached
 from numpy.typing import NDArray
 
 from costmodel.network import Network
-from search.data.describe import DataInfo, data_file, pointer
-from search.data.files import DataFault, read_headers, stored_names
-from search.data.load import Parts, StoredData, read_stored, split
+from search.data.describe import DataInfo
+from search.data.files import DataFault, stored_names
+from search.data.load import Parts, StoredData, labels_alone, read_stored, split
 from search.data.reading import input_reading
-from search.data.stored_parts import names_of, read_labels, stored_parts
+from search.data.sources import PartFiles, StoredFiles, part_files, pointer
+from search.data.stored_parts import (
+    PartArrays,
+    PartName,
+    arrays_of,
+    checked_headers,
+    stored_parts,
+)
+from search.data.weights import label_counts
 from search.errors import InvalidSpec, Problem
-from search.spec.job import MnistData, NpzData
-from search.spec.resolved import DataFile, ResolvedData
+from search.spec.job import MnistData
+from search.spec.resolved import ResolvedData
 from search.task import Head, Task
 
 #: Bytes of examples, in the type that holds those of all parts, that are read for a dry run; and how many examples.
@@ -36,102 +45,121 @@ _MOSTLY_DISTINCT: Final = 0.5
 _Key = tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Warnings about the numbers of a job's data.
+
+    `label_counts`: labels of each class of the measured output in the training part; empty where it has none.
+    """
+
+    warnings: tuple[str, ...]
+    label_counts: tuple[int, ...] = ()
+
+
 def examined(
     data: ResolvedData, data_dir: Path, seed: int, network: Network, task: Task, info: DataInfo
-) -> tuple[str, ...]:
-    """Warnings about the numbers of a job's data.
+) -> Examination:
+    """What the numbers of a job's data are like.
 
     Raises `InvalidSpec` for numbers that are not finite and for tokens that an Embedding does not have.
     """
     try:
         return _examined(data, data_dir, seed, network, task, info)
     except DataFault as error:
-        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
+        raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
 
 
 def _key(data: ResolvedData, data_dir: Path, seed: int, network: Network, task: Task, info: DataInfo) -> _Key:
     # What is in a file may change under its name.
     stamp: _Key = ()
-    if isinstance(data, MnistData | NpzData | DataFile):
-        status = data_file(data, data_dir).stat()
-        stamp = (str(data_dir), status.st_mtime_ns, status.st_size, status.st_ino)
+    if isinstance(data, StoredFiles):
+        states = [path.stat() for path in part_files(data, data_dir).paths]
+        stamp = (str(data_dir), *((state.st_mtime_ns, state.st_size, state.st_ino) for state in states))
     tokens = [str(network.layer(name).config.get("input_dim")) for name in input_reading(network).tokens]
     return data.model_dump_json(), stamp, seed, repr(task), repr(info), *tokens
 
 
-@cached(LRUCache[_Key, tuple[str, ...]](64), key=_key, lock=Lock())
+@cached(LRUCache[_Key, Examination](64), key=_key, lock=Lock())
 def _examined(
     data: ResolvedData, data_dir: Path, seed: int, network: Network, task: Task, info: DataInfo
-) -> tuple[str, ...]:
+) -> Examination:
     warnings: list[str] = []
-    if isinstance(data, MnistData | NpzData | DataFile):
-        path = data_file(data, data_dir)
-        warnings += _unread(data, path, task.heads)
-        if _is_large(path):
-            alone = _labels_alone(data, path, task.heads)
-            return (
-                *warnings,
-                *_of_labels(split(data, alone, seed), alone, task.heads),
+    if isinstance(data, StoredFiles):
+        files = part_files(data, data_dir)
+        arrays = stored_parts(data, files, task.heads)
+        warnings += _unread(data, files, arrays)
+        if _is_large(arrays, task.heads):
+            alone = labels_alone(data, data_dir, seed, task.heads)
+            parts = split(data, alone, seed, task.heads)
+            warnings += _of_labels(parts, alone, task.heads)
+            warnings.append(
                 "the examples are too many to look for constant features, examples of the test part in the training"
-                " part, and numbers that are not finite: a worker refuses the latter",
+                " part, and numbers that are not finite: a worker refuses the latter"
             )
+            return Examination(tuple(warnings), _label_counts(parts, task))
     stored = read_stored(data, data_dir, seed, task.heads)
-    parts = split(data, stored, seed)
+    parts = split(data, stored, seed, task.heads)
     warnings += _of_labels(parts, stored, task.heads)
     _check_tokens(network, stored, info)
     if info.preprocessing.method == "standard":
         warnings += _constant(parts.x_train, info)
-    if isinstance(data, NpzData | DataFile):
+    if isinstance(data, StoredFiles) and not isinstance(data, MnistData):
         warnings += _repeated(stored.x_train, stored.x_test)
-    return tuple(warnings)
+    return Examination(tuple(warnings), _label_counts(parts, task))
+
+
+def _label_counts(parts: Parts, task: Task) -> tuple[int, ...]:
+    if task.head.labels != "classes" or not parts.y_train:
+        return ()
+    return tuple(label_counts(parts.y_train[task.judged], task).tolist())
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------
 
 
-def _unread(data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[Head]) -> list[str]:
-    """What the job reads of the file, where that may surprise: other arrays, or a field that has no effect."""
-    parts = stored_parts(data, path, heads)
-    read = names_of(parts)
-    unread = [name for name in stored_names(path) if name not in read]
-    if data.targets == "inputs":  # labels beside the examples of an autoencoder are left out on purpose
-        stems = tuple(f"y_{part.x.removeprefix('x_')}" for part in parts.values())
-        unread = [name for name in unread if not name.startswith(stems)]
+def _unread(data: StoredFiles, files: PartFiles, parts: Mapping[PartName, PartArrays]) -> list[str]:
+    """What the job reads of the files, where that may surprise: other arrays, or a field that has no effect."""
+    read = arrays_of(parts)
     warnings = []
-    if unread:
+    for path in files.paths:
+        names = [array.name for array in read if array.path == path]
+        unread = [name for name in stored_names(path) if name not in names]
+        if data.targets == "inputs":  # labels beside the examples of an autoencoder are left out on purpose
+            stems = tuple(f"y{part.x.name.removeprefix('x')}" for part in parts.values())
+            unread = [name for name in unread if not name.startswith(stems)]
+        if unread:
+            file = "the file" if path == files.train else path.name
+            reads = ", ".join(map(str, read))
+            warnings.append(f"nothing reads the arrays {_listed(unread)} of {file}; a job reads {reads}")
+    return warnings + _without_effect(data, files, parts)
+
+
+def _without_effect(data: StoredFiles, files: PartFiles, parts: Mapping[PartName, PartArrays]) -> list[str]:
+    """Shares that are not held out because the files have the part."""
+    warnings, fields = [], type(data).model_fields
+    if "validation" in parts and data.validation_fraction != fields["validation_fraction"].default:
+        x = parts["validation"].x
+        remedy = "set data.validation to split" if x.path == files.train else "leave data.validation_file out"
         warnings.append(
-            f"nothing reads the arrays {_listed(unread)} of the file; a job reads {', '.join(read)}"
+            f"data.validation_fraction has no effect: {x} is the validation part; {remedy} to hold out a share of"
+            f" {parts['train'].x} instead"
         )
-    default = type(data).model_fields["validation_fraction"].default
-    if "validation" in parts and data.validation_fraction != default:
-        warnings.append(
-            f"data.validation_fraction has no effect: {parts['validation'].x} is the validation part; set"
-            " data.validation to split to hold out a share of x_train instead"
-        )
+    if isinstance(data, MnistData) or "test" not in parts:
+        return warnings
+    if data.test_fraction != fields["test_fraction"].default:
+        warnings.append(f"data.test_fraction has no effect: {parts['test'].x} is the test part")
     return warnings
 
 
-def _is_large(path: Path) -> bool:
-    headers = read_headers(path, ("x_train", "x_test")).values()
-    width = np.result_type(*(header.dtype for header in headers)).itemsize
-    size = sum(int(np.prod(header.shape)) * width for header in headers)
-    return size > MAX_BYTES or sum(header.examples for header in headers) > MAX_EXAMPLES
+def _is_large(parts: Mapping[PartName, PartArrays], heads: Sequence[Head]) -> bool:
+    headers = checked_headers(parts, heads)
+    examples = [headers[part.x] for part in parts.values()]
+    width = np.result_type(*(header.dtype for header in examples)).itemsize
+    size = sum(int(np.prod(header.shape)) * width for header in examples)
+    return size > MAX_BYTES or sum(header.examples for header in examples) > MAX_EXAMPLES
 
 
 # --- labels ----------------------------------------------------------------------------------------------------
-
-
-def _labels_alone(data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[Head]) -> StoredData:
-    """The class numbers of all parts with examples of no numbers, and nothing for outputs that give numbers."""
-    arrays: dict[str, tuple[NDArray[Any], list[NDArray[Any]]]] = {}
-    for part, names in stored_parts(data, path, heads).items():
-        count = read_headers(path, (names.x,))[names.x].examples
-        labels = [
-            read_labels(path, name) if head.labels == "classes" else np.empty((count, 0))
-            for name, head in zip(names.y, heads, strict=bool(names.y))
-        ]
-        arrays[part] = np.empty((count, 0)), labels
-    return StoredData(*arrays["train"], *arrays["test"], None, *arrays.get("validation", (None, ())))
 
 
 def _of_labels(parts: Parts, stored: StoredData, heads: Sequence[Head]) -> list[str]:

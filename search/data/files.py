@@ -40,7 +40,11 @@ _UNREADABLE: Final = (
 
 
 class DataFault(ValueError):
-    """A data file cannot be used; the message tells its owner why."""
+    """A data file cannot be used; the message tells its owner why. `field`: of the data, where it is not the usual."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        self.field = field
+        super().__init__(message)
 
 
 @dataclass(frozen=True, slots=True)

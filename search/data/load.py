@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data import diabetes, digits, spiking_digits
-from search.data.describe import data_file, pointer
-from search.data.files import DataFault, read_array
+from search.data.files import DataFault, read_headers
 from search.data.preprocessing import (
     CONTENTS,
     Floats,
@@ -25,12 +24,19 @@ from search.data.preprocessing import (
     scaled,
 )
 from search.data.reading import InputReading
-from search.data.split import SplitFault, order, share, sizes
-from search.data.stored_parts import read_labels, stored_parts
+from search.data.sources import StoredFiles, part_files, pointer, test_fraction
+from search.data.split import SplitFault, held_out, order, sizes
+from search.data.stored_parts import (
+    StoredArray,
+    read_labels,
+    read_stored_array,
+    read_weights,
+    stored_parts,
+)
 from search.data.targets import CLASS_NUMBERS, TargetScaling, fits, scaled_targets, standardized
 from search.errors import InvalidSpec, Problem
-from search.spec.job import Data, DiabetesData, DigitsData, MnistData, NpzData, SpikingDigitsData
-from search.spec.resolved import DataFile, ResolvedData
+from search.spec.job import Data, DiabetesData, DigitsData, SpikingDigitsData
+from search.spec.resolved import ResolvedData
 from search.task import Head
 
 Targets = NDArray[Any] | tuple[NDArray[Any], ...]
@@ -43,7 +49,8 @@ _VALIDATION_SPLIT: Final = 1
 class Dataset:
     """Examples and targets of the three parts, as the model takes them. Targets of several outputs are tuples.
 
-    `target_scaling`: of each output; None where its targets are as they were stored.
+    `target_scaling`: of each output; None where its targets are as they were stored. `train_weights`: one for each
+    training example, if the data have any.
     """
 
     x_train: Floats
@@ -54,6 +61,7 @@ class Dataset:
     y_test: Targets
     scaling: InputScaling
     target_scaling: tuple[TargetScaling | None, ...] = (None,)
+    train_weights: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +78,7 @@ class StoredData:
     largest: float | None
     x_validation: NDArray[Any] | None = None  #: of a validation part of its own
     y_validation: Sequence[NDArray[Any]] = ()
+    train_weights: Floats | None = None  #: of the training examples
 
 
 def load(
@@ -92,10 +101,8 @@ def load(
             raise DataFault(f"examples have the shape {shape}; the model takes {input_shape}")
         chosen = preprocessing or _without_network(data, stored, input_shape)
         return _prepared(data, stored, seed, input_shape, chosen, heads)
-    except DataFault as error:
-        raise InvalidSpec([Problem(pointer(data), str(error))]) from error
-    except SplitFault as error:
-        raise InvalidSpec([Problem(f"/data/{error.field}".rstrip("/"), str(error))]) from error
+    except (DataFault, SplitFault) as error:
+        raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
 
 
 def read_stored(data: ResolvedData, data_dir: Path, seed: int, heads: Sequence[Head]) -> StoredData:
@@ -112,19 +119,32 @@ class Parts:
     y_train: Sequence[NDArray[Any]]
     x_validation: NDArray[Any]
     y_validation: Sequence[NDArray[Any]]
+    train_weights: Floats | None = None
 
 
-def split(data: Data, stored: StoredData, seed: int) -> Parts:
+def split(data: Data, stored: StoredData, seed: int, heads: Sequence[Head]) -> Parts:
     """The training and the validation part. Raises `SplitFault` if one of them would be empty."""
     x, y, count = stored.x_train, stored.y_train, len(stored.x_train)
-    places = order(count, seed, _VALIDATION_SPLIT)
-    if stored.x_validation is not None:
-        parts = sizes(count, data.validation_fraction, data.train_samples, len(stored.x_validation))
-        train = places[: parts.train]
-        return Parts(x[train], [one[train] for one in y], stored.x_validation, stored.y_validation)
-    parts = sizes(count, data.validation_fraction, data.train_samples)
-    train, held = places[parts.validation :][: parts.train], places[: parts.validation]
-    return Parts(x[train], [one[train] for one in y], x[held], [one[held] for one in y])
+    places = order(count, seed, _VALIDATION_SPLIT, _strata(data, y, heads))
+    separate = None if stored.x_validation is None else len(stored.x_validation)
+    parts = sizes(count, data.validation_fraction, data.train_samples, separate)
+    first = 0 if stored.x_validation is not None else parts.validation
+    train, validation = places[first:][: parts.train], places[:first]
+    return Parts(
+        x[train],
+        [one[train] for one in y],
+        x[validation] if stored.x_validation is None else stored.x_validation,
+        [one[validation] for one in y] if stored.x_validation is None else stored.y_validation,
+        None if stored.train_weights is None else stored.train_weights[train],
+    )
+
+
+def _strata(data: Data, y: Sequence[NDArray[Any]], heads: Sequence[Head]) -> NDArray[Any] | None:
+    """The class numbers that a stratified split goes by; None where the job's is random, or no output has any."""
+    if data.split == "random" or data.targets == "inputs":
+        return None
+    classes = (labels for labels, head in zip(y, heads, strict=False) if head.labels == "classes")
+    return next((labels for labels in classes if labels.ndim == 1 and labels.dtype.kind == "i"), None)
 
 
 def _without_network(data: Data, stored: StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
@@ -140,7 +160,7 @@ def _prepared(
     preprocessing: Preprocessing,
     heads: Sequence[Head],
 ) -> Dataset:
-    parts = split(data, stored, seed)
+    parts = split(data, stored, seed, heads)
     scaling = learned(preprocessing, parts.x_train, stored.largest)
 
     def ready(images: NDArray[Any]) -> Floats:
@@ -171,6 +191,7 @@ def _prepared(
         y_test=targets(y_test),
         scaling=scaling,
         target_scaling=scalings,
+        train_weights=parts.train_weights,
     )
 
 
@@ -178,52 +199,97 @@ def _prepared(
 
 
 def _digits(data: DigitsData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
-    return _parted(*digits.read_digits(), data.test_fraction, seed, digits.LARGEST)
+    x, y = digits.read_digits()
+    return _parted(data, _Whole(x, [y], digits.LARGEST), data.test_fraction, seed, heads)
 
 
 def _diabetes(data: DiabetesData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
-    return _parted(*diabetes.read_diabetes(data.features), data.test_fraction, seed, None)
+    x, y = diabetes.read_diabetes(data.features)
+    return _parted(data, _Whole(x, [y]), data.test_fraction, seed, heads)
 
 
 def _spiking_digits(data: SpikingDigitsData, _: Path, seed: int, heads: Sequence[Head]) -> StoredData:
     rates, labels = spiking_digits.unseen()
-    return _parted(spiking_digits.events_of(rates, data.steps), labels, data.test_fraction, seed, None)
+    events = spiking_digits.events_of(rates, data.steps)
+    return _parted(data, _Whole(events, [labels]), data.test_fraction, seed, heads)
 
 
-def _parted(
-    x: NDArray[Any], y: NDArray[Any], test_fraction: float, seed: int, largest: float | None
-) -> StoredData:
-    """A data set that comes without a test part."""
-    places = order(len(x), seed, _TEST_SPLIT)
-    count = share(len(x), test_fraction)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whole:
+    """Examples that come without a test part, as `StoredData` has them."""
+
+    x: NDArray[Any]
+    y: Sequence[NDArray[Any]]
+    largest: float | None = None
+    weights: Floats | None = None
+
+
+def _parted(data: Data, whole: _Whole, test_fraction: float, seed: int, heads: Sequence[Head]) -> StoredData:
+    """The data with a test part drawn from all examples. Raises `SplitFault` if a part would be empty."""
+    x, y, weights = whole.x, whole.y, whole.weights
+    count = held_out(len(x), test_fraction)
+    places = order(len(x), seed, _TEST_SPLIT, _strata(data, y, heads))
     test, train = places[:count], places[count:]
-    return StoredData(x[train], [y[train]], x[test], [y[test]], largest)
+    return StoredData(
+        x[train],
+        [one[train] for one in y],
+        x[test],
+        [one[test] for one in y],
+        whole.largest,
+        train_weights=None if weights is None else weights[train],
+    )
 
 
-def _npz(data: MnistData | NpzData | DataFile, data_dir: Path, _: int, heads: Sequence[Head]) -> StoredData:
-    path = data_file(data, data_dir)
-    arrays = {
-        part: (
-            _finite(read_array(path, names.x), names.x),
-            [_read_targets(path, name, head) for name, head in zip(names.y, heads, strict=bool(names.y))],
-        )
-        for part, names in stored_parts(data, path, heads).items()
-    }
+def labels_alone(data: StoredFiles, data_dir: Path, seed: int, heads: Sequence[Head]) -> StoredData:
+    """The class numbers of all parts with examples of no numbers, and nothing for outputs that give numbers."""
+
+    def examples(array: StoredArray) -> NDArray[Any]:
+        return np.empty((read_headers(array.path, (array.name,))[array.name].examples, 0))
+
+    return _read(data, data_dir, seed, heads, examples)
+
+
+def _npz(data: StoredFiles, data_dir: Path, seed: int, heads: Sequence[Head]) -> StoredData:
+    return _read(data, data_dir, seed, heads, lambda array: _finite(read_stored_array(array), array))
+
+
+def _read(
+    data: StoredFiles,
+    data_dir: Path,
+    seed: int,
+    heads: Sequence[Head],
+    numbers: Callable[[StoredArray], NDArray[Any]],
+) -> StoredData:
+    """The parts of files; `numbers` reads arrays that are not class numbers."""
+    parts = stored_parts(data, part_files(data, data_dir), heads)
+
+    def targets(array: StoredArray, head: Head) -> NDArray[Any]:
+        return read_labels(array, head) if head.labels == "classes" else numbers(array)
+
+    arrays = {part: (numbers(names.x), list(map(targets, names.y, heads))) for part, names in parts.items()}
     x_train, y_train = arrays["train"]
+    stored_weights = parts["train"].weights
+    weights = None if stored_weights is None else read_weights(stored_weights)
+    fits = weights is None or len(weights) == len(x_train)
     for x, y in arrays.values():
-        if len({len(x), *map(len, y)}) > 1 or x.shape[1:] != x_train.shape[1:]:
-            raise DataFault(
-                "its arrays no longer match each other: the file was changed after the job was accepted"
-            )
+        fits = fits and len({len(x), *map(len, y)}) == 1 and x.shape[1:] == x_train.shape[1:]
+    if not fits:
+        raise DataFault(
+            "its arrays no longer match each other: the file was changed after the job was accepted"
+        )
     largest = 255.0 if x_train.dtype == np.uint8 else None
-    return StoredData(x_train, y_train, *arrays["test"], largest, *arrays.get("validation", (None, ())))
+    if "test" in arrays:
+        stored = StoredData(x_train, y_train, *arrays["test"], largest, train_weights=weights)
+    else:
+        whole = _Whole(x_train, y_train, largest, weights)
+        stored = _parted(data, whole, test_fraction(data), seed, heads)
+    if "validation" not in arrays:
+        return stored
+    x_validation, y_validation = arrays["validation"]
+    return replace(stored, x_validation=x_validation, y_validation=y_validation)
 
 
-def _read_targets(path: Path, name: str, head: Head) -> NDArray[Any]:
-    return read_labels(path, name) if head.labels == "classes" else _finite(read_array(path, name), name)
-
-
-def _finite(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _finite(array: NDArray[Any], name: object) -> NDArray[Any]:
     if array.dtype.kind == "f":
         largest = max(-float(array.min()), float(array.max()))
         if not largest <= np.finfo(np.float32).max:

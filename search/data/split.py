@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,28 @@ def share(available: int, fraction: float) -> int:
     return min(max(round(available * fraction), 1), available - 1)
 
 
-def order(count: int, seed: int, purpose: int) -> NDArray[np.intp]:
-    """A permutation of `count` examples; other purposes get other permutations from one seed."""
-    return np.random.default_rng([seed, purpose]).permutation(count)
+def held_out(available: int, fraction: float) -> int:
+    """The number of examples held out for the test. Raises `SplitFault` if a part would be empty."""
+    if available < 2:
+        raise SplitFault("", f"{available} examples cannot be split; at least 2 are needed")
+    return share(available, fraction)
+
+
+def order(
+    count: int, seed: int, purpose: int, labels: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.intp]:
+    """A permutation of `count` examples; other purposes get other permutations from one seed.
+
+    With the class number of each example, every beginning of it has each class at its share: the k-th of the n examples
+    of a class comes after a share of (k + 1/2) / n of all.
+    """
+    places = np.random.default_rng([seed, purpose]).permutation(count)
+    if labels is None:
+        return places
+    classes = labels[places]
+    grouped = np.argsort(classes, kind="stable")
+    _, starts, counts = np.unique(classes[grouped], return_index=True, return_counts=True)
+    ranks = np.arange(count) - np.repeat(starts, counts)
+    shares = np.empty(count)
+    shares[grouped] = (ranks + 0.5) / np.repeat(counts, counts)
+    return places[np.argsort(shares, kind="stable")]

@@ -1,86 +1,188 @@
-"""Which arrays of a `.npz` file are which part of a job's data, checked by their headers. Plain."""
+"""Which arrays of which file are which part of a job's data, checked by their headers. Plain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from search.data.files import DataFault, Header, read_array, read_headers, stored_names
-from search.data.targets import array_names
-from search.spec.job import MnistData, NpzData
-from search.spec.resolved import DataFile
+from search.data.sources import PartFiles, StoredFiles
+from search.data.targets import CLASS_NUMBERS, array_names
+from search.spec.job import MnistData
 from search.task import Head
 
 PartName = Literal["train", "validation", "test"]
 
-#: What a file calls the validation part; the first one that it holds counts.
-_VALIDATION_NAMES: Final = ("val", "validation")
+#: What a file calls a part, after `x`; the first that it has counts.
+_SUFFIXES: Final[Mapping[PartName, tuple[str, ...]]] = {
+    "train": ("_train", ""),
+    "validation": ("_val", "_validation"),
+    "test": ("_test",),
+}
+#: What a file calls the weights of its training examples; the first that it has counts.
+_WEIGHTS: Final = ("sample_weight_train", "sample_weight")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """An array of a file. `file`: its name in messages; empty for the file that the job names first."""
+
+    path: Path
+    name: str
+    file: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.file}" if self.file else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class PartArrays:
-    """The names of a part's arrays. `y`: by output; empty where the inputs are the targets."""
+    """A part's arrays. `y`: by output; empty where the inputs are the targets. `weights`: of training examples."""
 
-    x: str
-    y: tuple[str, ...]
+    x: StoredArray
+    y: tuple[StoredArray, ...]
+    weights: StoredArray | None = None
+
+    @property
+    def arrays(self) -> tuple[StoredArray, ...]:
+        """All of them."""
+        return (self.x, *self.y, *(() if self.weights is None else (self.weights,)))
 
 
-def stored_parts(
-    data: MnistData | NpzData | DataFile, path: Path, heads: Sequence[Head]
-) -> dict[PartName, PartArrays]:
-    """The parts that a job reads from its file. `DataFault` where it must hold a validation part and does not."""
-    names: dict[PartName, str] = {"train": "train", "test": "test"}
-    present: tuple[str, ...] = ()
+Parts = Mapping[PartName, PartArrays]
+
+
+def stored_parts(data: StoredFiles, files: PartFiles, heads: Sequence[Head]) -> dict[PartName, PartArrays]:
+    """The parts that a job reads from its files; a part that they lack is held out of the training part.
+
+    Raises `DataFault` where they must hold a part, or its targets, and do not.
+    """
+    heads = () if data.targets == "inputs" else heads
+    parts: dict[PartName, PartArrays] = {"train": _part("train", files.train, heads)}
     if not isinstance(data, MnistData) and data.validation != "split":
-        present = stored_names(path)
-        part = next((name for name in _VALIDATION_NAMES if f"x_{name}" in present), None)
-        if part is not None:
-            names["validation"] = part
+        validation = _separate("validation", files.train, files.validation, heads)
+        if validation is not None:
+            parts["validation"] = validation
         elif data.validation == "stored":
             raise DataFault("lacks x_val: add it, or set data.validation to split")
-    without_targets = data.targets == "inputs"
-    parts = {
-        part: PartArrays(f"x_{name}", () if without_targets else tuple(array_names(heads, name)))
-        for part, name in names.items()
-    }
-    validation = parts.get("validation", PartArrays("", ()))
-    if missing := [name for name in validation.y if name not in present]:
-        reason = f"holds {validation.x}, but lacks {', '.join(missing)}"
-        raise DataFault(f"{reason}: add it, or set data.validation to split to hold out a share of x_train")
+    test = _separate("test", files.train, files.test, heads)
+    if test is not None:
+        parts["test"] = test
+    elif isinstance(data, MnistData):
+        raise DataFault("lacks x_test")
     return parts
 
 
-def checked_headers(
-    path: Path, parts: Mapping[PartName, PartArrays], heads: Sequence[Head]
-) -> Mapping[str, Header]:
+def _separate(part: PartName, train: Path, file: Path | None, heads: Sequence[Head]) -> PartArrays | None:
+    """A part with a file of its own, or with arrays in that of the training part; None if it has neither."""
+    if file is not None:
+        return _part(part, file, heads, separate=True)
+    return _part(part, train, heads) if _suffix(part, stored_names(train)) is not None else None
+
+
+def _part(part: PartName, path: Path, heads: Sequence[Head], *, separate: bool = False) -> PartArrays:
+    names = stored_names(path)
+    suffix = _suffix(part, names, alone=separate)
+    file = path.name if separate else ""
+    if suffix is None:
+        allowed = [f"x{one}" for one in (*_SUFFIXES[part], *(("",) if separate else ()))]
+        raise DataFault(_lacking(file, names, list(dict.fromkeys(allowed)), word="or"))
+    targets = array_names(heads, suffix) if heads else []
+    if missing := [name for name in targets if name not in names]:
+        if part == "validation" and not separate:
+            reason = f"holds x{suffix}, but lacks {', '.join(missing)}"
+            raise DataFault(
+                f"{reason}: add it, or set data.validation to split to hold out a share of x_train"
+            )
+        raise DataFault(_lacking(file, names, missing))
+    weights = next((name for name in _WEIGHTS if name in names), None) if part == "train" else None
+    return PartArrays(
+        StoredArray(path, f"x{suffix}", file),
+        tuple(StoredArray(path, name, file) for name in targets),
+        None if weights is None else StoredArray(path, weights, file),
+    )
+
+
+def _lacking(file: str, names: Sequence[str], missing: Sequence[str], word: str = "and") -> str:
+    holds = ", ".join(names[:20]) or "nothing"
+    return f"{file} lacks {f' {word} '.join(missing)}; it holds {holds}".strip()
+
+
+def _suffix(part: PartName, names: Sequence[str], *, alone: bool = False) -> str | None:
+    suffixes = (*_SUFFIXES[part], *(("",) if alone else ()))
+    return next((suffix for suffix in suffixes if f"x{suffix}" in names), None)
+
+
+def checked_headers(parts: Parts, heads: Sequence[Head]) -> Mapping[StoredArray, Header]:
     """The headers of all arrays of the parts. `DataFault` where they do not fit each other."""
-    headers = read_headers(path, names_of(parts))
+    headers: dict[StoredArray, Header] = {}
+    for array in arrays_of(parts):
+        header = read_headers(array.path, (array.name,))[array.name]
+        headers[array] = Header(str(array), header.shape, header.dtype)
     for part in parts.values():
         _check_examples(headers[part.x], headers[parts["train"].x])
     for part in parts.values():
-        for name, head in zip(part.y, heads, strict=bool(part.y)):
-            _check_targets(headers[part.x], headers[name], head)
+        for array, head in zip(part.y, heads, strict=bool(part.y)):
+            _check_targets(headers[part.x], headers[array], head)
+        if part.weights is not None:
+            _check_weights(headers[part.x], headers[part.weights])
     return headers
 
 
-def names_of(parts: Mapping[PartName, PartArrays]) -> list[str]:
-    """The names of all arrays of the parts."""
-    return [name for part in parts.values() for name in (part.x, *part.y)]
+def arrays_of(parts: Parts) -> list[StoredArray]:
+    """All arrays of the parts."""
+    return [array for part in parts.values() for array in part.arrays]
 
 
-def read_labels(path: Path, name: str) -> NDArray[np.int32]:
-    """The class numbers of a part, one per example. Raises `DataFault` if one is negative or too large."""
-    labels = read_array(path, name).reshape(-1)
+def read_stored_array(array: StoredArray) -> NDArray[Any]:
+    """The whole array. Raises `DataFault`."""
+    return read_array(array.path, array.name)
+
+
+def read_labels(array: StoredArray, head: Head = CLASS_NUMBERS[0]) -> NDArray[np.int32]:
+    """The class numbers of a part, one per example; rows of a class for each score are read as one-hot.
+
+    Raises `DataFault` for a number that is negative or too large, and for rows that are not one-hot.
+    """
+    labels = read_stored_array(array)
+    if is_one_hot(labels.shape, head):
+        return _of_one_hot(labels, array)
+    labels = labels.reshape(-1)
     if labels.size and int(labels.min()) < 0:
-        raise DataFault(f"{name} holds the label {labels.min()}; class numbers count from 0")
+        raise DataFault(f"{array} holds the label {labels.min()}; class numbers count from 0")
     if labels.size and int(labels.max()) >= 2**31 - 1:
-        raise DataFault(f"{name} holds the label {labels.max()}, which is not a class number")
+        raise DataFault(f"{array} holds the label {labels.max()}, which is not a class number")
     return labels.astype(np.int32)
+
+
+def is_one_hot(shape: tuple[int, ...], head: Head) -> bool:
+    """Whether an array of this shape must hold one-hot rows for the head: a number for each class."""
+    return len(shape) == 2 and shape[1] == head.output.classes
+
+
+def _of_one_hot(rows: NDArray[Any], array: StoredArray) -> NDArray[np.int32]:
+    single = (np.count_nonzero(rows, axis=1) == 1) & (rows.max(axis=1, initial=0) == 1)
+    if not single.all():
+        first = int(np.argmin(single))
+        raise DataFault(
+            f"{array} has a row for each example, but row {first} (counted from 0) is not one-hot: it needs one 1"
+            " and zeros; for shares or several classes at once set a loss such as kl_divergence or"
+            " binary_crossentropy in /training/loss"
+        )
+    return np.asarray(rows.argmax(axis=1), np.int32)
+
+
+def read_weights(array: StoredArray) -> NDArray[np.float32]:
+    """The weights of the training examples. Raises `DataFault` unless they are finite, at least 0, and not all 0."""
+    weights = read_stored_array(array).reshape(-1).astype(np.float64)
+    if not np.isfinite(weights).all() or weights.min(initial=0) < 0 or not weights.any():
+        raise DataFault(f"{array} holds weights of examples: they must be finite, at least 0, and not all 0")
+    return weights.astype(np.float32)
 
 
 def _check_examples(x: Header, train: Header) -> None:
@@ -95,14 +197,25 @@ def _check_examples(x: Header, train: Header) -> None:
 
 
 def _check_targets(x: Header, y: Header, head: Head) -> None:
-    if head.labels == "classes" and y.dtype.kind not in "biu":
+    classes = head.labels == "classes"
+    one_hot = classes and is_one_hot(y.shape, head)
+    if classes and y.dtype.kind not in "biu" and not one_hot:
         hint = "; for targets that are numbers set a metric such as mse in /objective"
         raise DataFault(
             f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers{hint}"
         )
-    if head.labels == "classes" and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
+    if classes and not one_hot and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
         raise DataFault(
-            f"{y.name} has the shape {y.shape}; it must hold one class number per example, not one-hot rows"
+            f"{y.name} has the shape {y.shape}; it must hold one class number per example, or one-hot rows of"
+            f" {head.output.classes} numbers, one for each class of the network"
         )
     if x.examples != y.examples:
         raise DataFault(f"{x.name} holds {x.examples} examples and {y.name} {y.examples} labels")
+
+
+def _check_weights(x: Header, weights: Header) -> None:
+    if weights.shape not in ((x.examples,), (x.examples, 1)):
+        raise DataFault(
+            f"{weights.name} has the shape {weights.shape}; it must hold one weight for each of the {x.examples}"
+            f" examples of {x.name}"
+        )

@@ -36,9 +36,9 @@ def fits(stored: tuple[int, ...], required: tuple[int, ...]) -> bool:
     return required in (stored, (*stored, 1), (int(np.prod(stored)),))
 
 
-def array_names(heads: Sequence[Head], part: str) -> list[str]:
+def array_names(heads: Sequence[Head], suffix: str) -> list[str]:
     """What a file calls the targets of each head: y_train, or y_train_NAME where there are several."""
-    return [f"y_{part}"] if len(heads) == 1 else [f"y_{part}_{head.name}" for head in heads]
+    return [f"y{suffix}"] if len(heads) == 1 else [f"y{suffix}_{head.name}" for head in heads]
 
 
 def unfit(head: Head, stored: StoredTargets) -> str | None:

@@ -17,6 +17,7 @@ from search.networks.architecture import network as network_of
 from search.networks.builder import INPUT_NAME
 from search.plan import Plan, plan_from, takes_uploaded_weights
 from search.plans.inputs import input_quantizers, input_warnings
+from search.plans.training_options import training_problems, training_warnings
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
 from search.space.normalization import trial_network
@@ -44,6 +45,8 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         if task is None
         else _collect(problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained))
     )
+    if task is not None:
+        problems += training_problems(spec.training, task)
     inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
@@ -51,7 +54,8 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
     if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
-    warnings = (*choices.warnings, *input_warnings(data, inputs), *_name_warnings(spec, unfolded(trials)))
+    names = _name_warnings(spec, unfolded(trials))
+    warnings = (*choices.warnings, *input_warnings(data, inputs), *names, *training_warnings(spec.training))
     return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
 
 

@@ -9,8 +9,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal
 
+import numpy as np
+
 from search.cost.pricing import Pricer
 from search.data.examine import examined
+from search.data.weights import class_weights
 from search.errors import Infeasible
 from search.history import Assignment, Cost
 from search.plan import Plan
@@ -18,14 +21,32 @@ from search.space.extremes import extremes
 
 #: Layers that a warning names.
 _NAMED: Final = 5
+#: Classes whose weight a note states.
+_NAMED_CLASSES: Final = 20
 
 
 def reviewed(plan: Plan, data_dir: Path) -> Plan:
     """The plan with warnings about data, constraints and widths. Reads the examples; InvalidSpec if unusable."""
-    data = examined(plan.job.data, data_dir, plan.spec.seed, plan.network, plan.task, plan.data)
-    return replace(
-        plan, warnings=(*plan.warnings, *data, *_constraint_warnings(plan), *_width_warnings(plan))
+    examination = examined(plan.job.data, data_dir, plan.spec.seed, plan.network, plan.task, plan.data)
+    notes = (*plan.data.notes, *_class_weight_notes(plan, examination.label_counts))
+    warnings = (
+        *plan.warnings,
+        *examination.warnings,
+        *_constraint_warnings(plan),
+        *_width_warnings(plan),
     )
+    return replace(plan, data=replace(plan.data, notes=notes), warnings=warnings)
+
+
+def _class_weight_notes(plan: Plan, label_counts: Sequence[int]) -> list[str]:
+    """The weights of classes that a job states, as they are used."""
+    stated = plan.spec.training.class_weight
+    if stated is None or not label_counts:
+        return []
+    weights = class_weights(stated, np.array(label_counts))
+    shown = ", ".join(f"{number}: {weight:.4g}" for number, weight in enumerate(weights[:_NAMED_CLASSES]))
+    more = f" and {len(weights) - _NAMED_CLASSES} more" if len(weights) > _NAMED_CLASSES else ""
+    return [f"weights of classes in the loss of training examples: {shown}{more}"]
 
 
 def _width_warnings(plan: Plan) -> list[str]:

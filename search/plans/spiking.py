@@ -11,7 +11,7 @@ import numpy as np
 from quantization.export.legality.xylo import size_faults
 from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import EVENTS, Dataset, describe, load
-from search.data.describe import pointer
+from search.data.sources import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.plan import Plan, plan_from
 from search.space.choices import Choices

@@ -106,6 +106,11 @@ class _DataOptions(Frozen):
         lt=1,
         description="share of the training part that is held out to measure trials; the search never trains on it",
     )
+    split: Literal["stratified", "random"] = Field(
+        "stratified",
+        description="how parts are held out. stratified: each class at its share in every part, where targets are class"
+        " numbers (of several outputs: the first that has them); random: without regard to classes",
+    )
     train_samples: int | None = Field(
         None, ge=1, description="number of examples to train on, not counting validation; null: all"
     )
@@ -179,10 +184,24 @@ _VALIDATION: Final = (
 )
 
 
-class NpzData(_DataOptions):
+class _FileOptions(_DataOptions):
+    """Options of data that lie in files."""
+
+    validation: _StoredValidation = Field("auto", description=_VALIDATION)
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description=f"{_TEST_FRACTION}, where the file has no x_test; held out before the validation part",
+    )
+
+
+class NpzData(_FileOptions):
     """A `.npz` file with x_train, y_train, x_test and y_test in the server's data folder (FEWBITS_DATA_DIR).
 
-    With x_val and y_val as well if the validation part is not to be held out of the training part.
+    With x_val and y_val as well if the validation part is not to be held out of the training part; without x_test (the
+    others may then be called x and y) `test_fraction` is held out for the test. sample_weight_train, one number for
+    each training example, weighs its loss. Class numbers may stand as one-hot rows.
 
     For a model with several outputs: y_train_NAME and y_test_NAME for each, where NAME is the layer of the output.
     Pickled arrays are refused.
@@ -190,10 +209,27 @@ class NpzData(_DataOptions):
 
     kind: Literal["npz"] = "npz"
     file: str = Field(min_length=1, max_length=500, description="path relative to the data folder")
-    validation: _StoredValidation = Field("auto", description=_VALIDATION)
+    validation_file: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="file of the validation part with x_val and y_val, or x and y; null: `validation` decides",
+    )
+    test_file: str | None = Field(
+        None,
+        min_length=1,
+        max_length=500,
+        description="file of the test part with x_test and y_test, or x and y; null: those of `file`",
+    )
+
+    @model_validator(mode="after")
+    def _uses_the_validation_file(self) -> NpzData:
+        if self.validation_file is not None and self.validation == "split":
+            raise ValueError("validation_file is not read with validation: split; leave one of them out")
+        return self
 
 
-class UploadedData(_DataOptions):
+class UploadedData(_FileOptions):
     """A `.npz` file that was uploaded before, with the arrays of `npz`; `fewbits upload` prints its id."""
 
     kind: Literal["uploaded"] = "uploaded"
@@ -201,7 +237,6 @@ class UploadedData(_DataOptions):
     sha256: str | None = Field(
         None, pattern=SHA256, description="SHA-256 of the file; filled in when the job is submitted"
     )
-    validation: _StoredValidation = Field("auto", description=_VALIDATION)
 
 
 #: A bare string selects that kind with its defaults.

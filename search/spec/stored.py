@@ -24,6 +24,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("normalization",): "float",
         ("quantizers", "normalization"): (),
         ("quantizers", "output"): (),
+        ("data", "split"): "random",
     }
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
@@ -70,6 +70,24 @@ class LearningRates(Frozen):
         return tuple(dict.fromkeys([self.min, *inner, self.max]))
 
 
+class Distillation(Frozen):
+    """Learning from the float model, whose outputs for the training examples are computed once."""
+
+    temperature: float = Field(
+        4.0,
+        gt=0,
+        le=100,
+        description="the log-probabilities of both models are divided by it: the larger, the more the unlikely classes"
+        " count; without effect on numeric targets",
+    )
+    share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="share of the distance to the float model in the loss; the targets have the rest",
+    )
+
+
 class Training(Frozen):
     """How each trial is trained."""
 
@@ -103,6 +121,60 @@ class Training(Frozen):
         " the same settings; a narrower layer takes the filters of largest magnitude. calibrated: as float, with the"
         " weights fitted to the quantizers on training data before the first step",
     )
+    class_weight: Literal["balanced"] | dict[int, Annotated[float, Field(ge=0, le=1e6)]] | None = Field(
+        None,
+        description="weights of the loss of training examples by their class. balanced: inversely proportional to the"
+        " examples that a class has in the training part; an object: class number -> weight, 1 if left out; null: all"
+        " classes count alike. Of several outputs that of `objective.output` is weighted",
+    )
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of each training label that is spread over all classes, for crossentropy",
+    )
+    focal_gamma: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="exponent of the focal loss: crossentropy is multiplied by (1 - probability) ** focal_gamma, so"
+        " that examples which are classified well count less; 0: plain crossentropy",
+    )
+    distill: Distillation | None = Field(
+        None,
+        description="trials learn from the float model as well as from the targets; {}: with the defaults; null: from"
+        " the targets alone",
+    )
+    warm_up: float = Field(
+        0.0, ge=0, le=1000, description="epochs at the start in which the learning rate grows linearly from 0"
+    )
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="share of all weights, times the learning rate, that every step takes away (decoupled, as AdamW);"
+        " null: 0.004 of adamw, none of the others",
+    )
+    clip_norm: float | None = Field(
+        None, gt=0, description="largest norm of the gradient of all weights together; a longer one is scaled"
+    )
+    clip_value: float | None = Field(
+        None, gt=0, description="largest magnitude of each number of the gradient"
+    )
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="momentum of an exponential moving average of the weights over the steps, which is measured and"
+        " stored in their place, such as 0.99; null: the weights themselves",
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="a training ends after this many epochs without a better metric on the validation data; null: it"
+        " has all its epochs",
+    )
     executions: int = Field(
         1,
         ge=1,
@@ -133,6 +205,12 @@ class Training(Frozen):
         if any(weight < 0 for weight in value.values()):
             raise ValueError("weights of losses must be at least 0")
         return value
+
+    @model_validator(mode="after")
+    def _clips_once(self) -> Training:
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm and clip_value exclude each other: leave one of them out")
+        return self
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -33,8 +33,9 @@ from quantization.spiking.specification import (
 )
 from search.cost.pricing import Pricer
 from search.data import spiking_digits
-from search.data.describe import data_file, pointer
 from search.data.files import DataFault, inside, read_array, read_headers
+from search.data.sources import part_files, pointer
+from search.data.stored_parts import stored_parts
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.space.choices import Label
@@ -98,7 +99,8 @@ def event_shape(data: ResolvedData, data_dir: Path) -> tuple[int, int]:
             [Problem("/data/kind", "a spiking network needs events: spiking_digits or a .npz file")]
         )
     try:
-        shape = read_headers(data_file(data, data_dir), ("x_train",))["x_train"].shape[1:]
+        x = stored_parts(data, part_files(data, data_dir), ())["train"].x
+        shape = read_headers(x.path, (x.name,))[x.name].shape[1:]
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error
     if len(shape) != 2:

@@ -20,6 +20,8 @@ from search.task import Task
 from search.training.kernel_rescaling import rescale_zero_kernels
 from search.training.losses import keras_loss
 from search.training.metrics import keras_metric
+from search.training.program.options import PLAIN, StepOptions
+from search.training.program.updates import keras_options
 
 OPTIMIZERS: Final[Mapping[str, Callable[..., Any]]] = {
     "adam": keras.optimizers.Adam,
@@ -67,11 +69,15 @@ def rate_of(training: Training, searched: float | None = None) -> float:
 
 
 def compile_model(
-    model: keras.Model, training: Training, task: Task, searched_rate: float | None = None
+    model: keras.Model,
+    training: Training,
+    task: Task,
+    searched_rate: float | None = None,
+    options: StepOptions = PLAIN,
 ) -> None:
     """Compile with Keras' own losses and metric, so that `evaluate` of the saved model gives the trial's metric.
 
-    `searched_rate`: as in `rate_of`.
+    `searched_rate`: as in `rate_of`. `options`: of the training step, as far as Keras' optimizer has them.
     """
     losses = [keras_loss(head) for head in task.heads]
     metric = keras_metric(task)
@@ -82,7 +88,7 @@ def compile_model(
     model.compile(
         # One name for all: for each new name of a variable TensorFlow keeps an object, and its memory, for good.
         optimizer=OPTIMIZERS[training.optimizer](
-            learning_rate=rate_of(training, searched_rate), name=training.optimizer
+            learning_rate=rate_of(training, searched_rate), name=training.optimizer, **keras_options(options)
         ),
         loss=losses[0] if is_single else losses,
         loss_weights=None if is_single else [head.weight for head in task.heads],

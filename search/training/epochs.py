@@ -76,9 +76,11 @@ def untrained_metric(run: TrainingRun, state: ProgramState) -> float:
 def train_epochs(run: TrainingRun, state: ProgramState, epochs: range, reported_before: int) -> Trained:
     """Train these epochs from a state and report each; its number counts those `reported_before`.
 
-    Raises `Diverged` at a loss or metric that is not finite, and what the reporter raises.
+    Ends earlier where `training.patience` is exhausted. Raises `Diverged` at a loss or metric that is not finite, and
+    what the reporter raises.
     """
-    factor, best_merit, best = factor_of(run.plan.spec), -math.inf, Trained(state, -1)
+    patience = run.plan.spec.training.patience
+    factor, best_merit, best = factor_of(run.plan.spec), -math.inf, Trained(state, epochs.start - 1)
     for epoch in epochs:
         began = time.perf_counter()
         state, metrics = _trained(run, state, epoch, epochs.stop)
@@ -88,6 +90,8 @@ def train_epochs(run: TrainingRun, state: ProgramState, epochs: range, reported_
         if merit > best_merit:
             best_merit, best = merit, Trained(state, epoch)
         run.reporter.epoch(EpochReport(reported_before + epoch, metrics, time.perf_counter() - began))
+        if patience is not None and epoch - best.epoch >= patience:
+            break
     return best
 
 

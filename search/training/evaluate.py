@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
@@ -40,6 +41,15 @@ def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, 
     return evaluate_model(keras.models.load_model(path), task, DeviceData.from_arrays(x, y))
 
 
+def scores_of_file(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+    """The scores that a saved model gives for these examples, output by output."""
+    model = keras.models.load_model(path)
+    size = _batch_size(x.shape[1:])
+    parts = [scores_of(model(x[start : start + size], training=False)) for start in range(0, len(x), size)]
+    outputs = zip(*parts, strict=True)
+    return tuple(np.concatenate([keras.ops.convert_to_numpy(part) for part in output]) for output in outputs)
+
+
 def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, float]:
     """`metric` and `loss` of a model as it is, without tracing. Raises `Diverged` if one is not finite."""
     totals = _totals(model, task, data)
@@ -57,10 +67,15 @@ def check_finite(metrics: Mapping[str, Any], where: str) -> None:
             )
 
 
+def _batch_size(shape: Sequence[int]) -> int:
+    """How many examples of this shape are evaluated at once."""
+    least, most = _EXAMPLES
+    return min(max(_NUMBERS // math.prod(shape), least), most)
+
+
 def _totals(model: keras.Model, task: Task, data: DeviceData) -> Totals:
     total = NO_BATCHES
-    least, most = _EXAMPLES
-    size = min(max(_NUMBERS // math.prod(data.x.shape[1:]), least), most)
+    size = _batch_size(data.x.shape[1:])
     for start in range(0, len(data), size):
         x, y = data.part(start, start + size)
         scores = scores_of(model(x, training=False))

@@ -1,14 +1,16 @@
-"""Losses by name, as functions of tensors: what Keras' losses of these names give."""
+"""Losses by name, as functions of tensors: what Keras' losses of these names give; and those of a training step."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 from keras import ops
 
+from search.spec.training import Distillation
 from search.task import Head, Task
+from search.training.program.options import StepOptions
 
 Tensor = Any
 
@@ -36,6 +38,96 @@ _CLASSES: Final[Mapping[str, Callable[[], Any]]] = {
     "kl_divergence": keras.losses.KLDivergence,
     "cosine_similarity": keras.losses.CosineSimilarity,
 }
+
+
+#: Probabilities below are taken as this, as Keras does.
+_EPSILON: Final = 1e-7
+
+
+class TrainingTargets(NamedTuple):
+    """Targets of examples to train on, with what else their loss needs; both are tuples of one tensor for each output.
+
+    `weights`: of examples; empty: all count alike. `teacher`: scores of the model to learn from; empty: there is none.
+    """
+
+    y: Any
+    weights: tuple[Tensor, ...] = ()
+    teacher: tuple[Tensor, ...] = ()
+
+
+def plain_targets(y: Any) -> Any:
+    """The targets alone."""
+    return y.y if isinstance(y, TrainingTargets) else y
+
+
+def training_loss(task: Task, y: Any, scores: Sequence[Tensor], options: StepOptions) -> Tensor:
+    """Mean loss of a batch to train on: weighted, smoothed, focal, in part the distance to a teacher.
+
+    With none of these it is `batch_loss`. A weighted mean is divided by the number of examples, as Keras does.
+    """
+    more = y if isinstance(y, TrainingTargets) else TrainingTargets(y)
+    total = None
+    for index, (head, targets) in enumerate(zip(task.heads, targets_of(task, more.y), strict=True)):
+        losses = _losses(head, targets, scores[index], options)
+        if more.teacher and options.distill is not None:
+            distance = _distance(head, more.teacher[index], scores[index], options.distill)
+            losses = losses * (1 - options.distill.share) + distance * options.distill.share
+        if more.weights:
+            losses = losses * _with_rank(more.weights[index], len(losses.shape))
+        loss = ops.mean(losses)
+        if head.weight != 1.0:
+            loss = loss * head.weight
+        total = loss if total is None else total + loss
+    return total
+
+
+def _with_rank(weights: Tensor, rank: int) -> Tensor:
+    """With axes of length 1 at the end."""
+    while len(weights.shape) < rank:
+        weights = ops.expand_dims(weights, -1)
+    return weights
+
+
+def _losses(head: Head, y: Tensor, scores: Tensor, options: StepOptions) -> Tensor:
+    """The loss of each example; one for each of its places where the output has several."""
+    if head.labels != "classes":
+        return of_values(head, y, scores)
+    if not options.label_smoothing and not options.focal_gamma:
+        return crossentropy(head, y, scores)
+    log = _log_probabilities(head, scores)
+    classes = head.output.classes
+    truth = ops.one_hot(ops.cast(y, "int32"), classes, dtype=log.dtype)
+    truth = truth * (1 - options.label_smoothing) + options.label_smoothing / classes
+    if options.focal_gamma:
+        truth = truth * ops.power(1 - ops.exp(log), options.focal_gamma)
+    return -ops.sum(truth * log, axis=-1, keepdims=head.output.scores == 1)
+
+
+def _distance(head: Head, teacher: Tensor, scores: Tensor, distill: Distillation) -> Tensor:
+    """What the teacher's outputs are missed by: of class probabilities T^2 KL(teacher || student), both softened.
+
+    Hinton, Vinyals and Dean, arXiv 1503.02531. Of numbers the head's loss, with the teacher's as targets.
+    """
+    if head.labels != "classes":
+        return of_values(head, teacher, scores)
+    temperature = distill.temperature
+    soft = ops.log_softmax(_log_probabilities(head, teacher) / temperature, axis=-1)
+    log = ops.log_softmax(_log_probabilities(head, scores) / temperature, axis=-1)
+    distance = ops.sum(ops.exp(soft) * (soft - log), axis=-1, keepdims=head.output.scores == 1)
+    return distance * temperature**2
+
+
+def _log_probabilities(head: Head, scores: Tensor) -> Tensor:
+    """Of every class along the last axis; of a single score, those of both classes."""
+    logits = head.output.kind == "linear"
+    if head.output.scores == 1:
+        if logits:
+            return ops.concatenate([ops.log_sigmoid(-scores), ops.log_sigmoid(scores)], axis=-1)
+        positive = ops.clip(scores, _EPSILON, 1 - _EPSILON)
+        return ops.log(ops.concatenate([1 - positive, positive], axis=-1))
+    if logits:
+        return ops.log_softmax(scores, axis=-1)
+    return ops.log(ops.clip(scores, _EPSILON, 1.0))
 
 
 def batch_loss(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:

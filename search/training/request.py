@@ -22,7 +22,7 @@ class TrainingRequest:
 
     `start_from`: the model.keras of an earlier training. Of the same assignment, the training continues with its
     weights and the state of its optimizer, as they were at its best epoch; of another one it takes over the weights
-    (`search.training.warm_start`).
+    (`search.training.warm_start`). `teacher`: the model.keras of the float model, where the job learns from it.
     """
 
     assignment: Assignment
@@ -31,6 +31,7 @@ class TrainingRequest:
     initial_epoch: int = 0
     start_from: Path | None = None  #: None: from new weights
     rate_shares: Mapping[str, float] = field(default_factory=dict)  #: layer -> share of the learning rate
+    teacher: Path | None = None
 
 
 class Reporter(Protocol):

@@ -15,6 +15,7 @@ import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of 
 from quantization.models.convert import caching_weights, plain_description, read_quantizers
 from quantization.models.fold import fold, folded_layers
 from search.data import Dataset
+from search.data.weights import example_weights
 from search.errors import OutOfMemory
 from search.history import Cost, Execution, Measurement
 from search.networks.architecture import architecture
@@ -25,10 +26,11 @@ from search.spec.cost import options_document
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model, rate_of, trial_description
 from search.training.epochs import Stopwatch, TrainingRun, train_epochs, untrained_metric
-from search.training.evaluate import evaluate_model
-from search.training.program.cache import ProgramSpec, on_device, program_for
+from search.training.evaluate import evaluate_model, scores_of_file
+from search.training.program.cache import ProgramSpec, on_device, program_for, training_part
+from search.training.program.options import PLAIN, StepOptions, step_options
 from search.training.program.program import Program
-from search.training.program.state import ProgramState
+from search.training.program.state import DeviceData, ProgramState
 from search.training.request import FLOAT, Reporter, TrainingRequest, UntrainedCheck
 from search.training.warm_start import CALIBRATION_EXAMPLES, adopt_weights, calibrate, is_alike
 
@@ -88,7 +90,7 @@ def execution_seeds(seed: int, count: int) -> list[int]:
     return [seed, *(state % (2**31 - 1) for state in later)]
 
 
-def program_spec(plan: Plan, config: Mapping[str, Any]) -> ProgramSpec:
+def program_spec(plan: Plan, config: Mapping[str, Any], options: StepOptions = PLAIN) -> ProgramSpec:
     """What the programs of a job's trials have in common. `config`: the float network as Keras writes it."""
     candidates: dict[str, dict[str, tuple[Any, ...]]] = {}
     for slot in plan.choices.slots:
@@ -100,6 +102,7 @@ def program_spec(plan: Plan, config: Mapping[str, Any]) -> ProgramSpec:
         optimizer=plan.spec.training.optimizer,
         candidates=candidates,
         tuned=tuple(name for width in plan.choices.widths for name in width.layers),
+        options=options,
     )
 
 
@@ -115,6 +118,8 @@ class _Trial:
         config = architecture(plan.job.model)
         self._config = config if request.assignment == FLOAT else trial_description(plan.spec, config)
         self._stopwatch = Stopwatch(STEPS)
+        weighted = data.train_weights is not None or plan.spec.training.class_weight is not None
+        self._options = step_options(plan, weighted=weighted, teacher=request.teacher is not None)
         self._weights = ExitStack()  # of trained models, quantized once to be measured and saved
 
     def run(self, folder: Path, on_untrained: UntrainedCheck | None) -> Measurement:
@@ -157,7 +162,7 @@ class _Trial:
         with self._stopwatch.timing("build"):
             model = assemble(self._request.assignment, self._config, seed)
             training, searched_rate = self._plan.spec.training, self._request.assignment.learning_rate
-            compile_model(model, training, self._plan.task, searched_rate)
+            compile_model(model, training, self._plan.task, searched_rate, self._options)
         self.model_bytes += _BYTES_A_WEIGHT * model.count_params()
         with self._stopwatch.timing("compile"):
             run, state = self._training_run(model, seed)
@@ -174,20 +179,29 @@ class _Trial:
     def _training_run(self, model: keras.Model, seed: int) -> tuple[TrainingRun, ProgramState]:
         """The run of a compiled model, and the state that it starts from."""
         assignment, training = self._request.assignment, self._plan.spec.training
-        program = program_for(program_spec(self._plan, self._config), assignment)
+        program = program_for(program_spec(self._plan, self._config, self._options), assignment)
         state = self._first_state(program, model)
         rate = rate_of(training, assignment.learning_rate)
         run = TrainingRun(
             plan=self._plan,
             program=program,
             arguments=program.arguments(model, rate, training.batch_size, self._request.rate_shares),
-            train=on_device(self._data, "train"),
+            train=self._training_part(),
             validation=on_device(self._data, "validation"),
             seed=seed,
             reporter=self._reporter,
             stopwatch=self._stopwatch,
         )
         return run, state
+
+    def _training_part(self) -> DeviceData:
+        stated, teacher = self._plan.spec.training.class_weight, self._request.teacher
+        return training_part(
+            self._data,
+            f"{stated} {self._plan.task} {teacher}",
+            lambda: example_weights(self._data, self._plan.task, stated),
+            lambda: () if teacher is None else scores_of_file(teacher, self._data.x_train),
+        )
 
     def _first_state(self, program: Program, model: keras.Model) -> ProgramState:
         """Of a new model; of an earlier one of this assignment its whole state, of another one the weights that fit."""

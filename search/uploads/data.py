@@ -49,7 +49,7 @@ class CheckedData:
 def check_data(path: Path) -> CheckedData:
     """The contents of a file after reading all of it: types, shapes, sizes, checksums, no NaN. Raises UploadFault.
 
-    Needs x_train and x_test. A job decides which targets (y_train, y_test, y_train_NAME, ...) it needs.
+    Needs x_train, or x. A job decides which other arrays (y_train, x_test, y_train_NAME, ...) it needs.
     """
     with open(path, "rb") as file:
         check_data_start(file.read(64))
@@ -60,10 +60,9 @@ def check_data(path: Path) -> CheckedData:
                 "", f"holds {shown(name)}; the name of a member is that of its array, followed by .npy"
             )
     names = sorted(name.removesuffix(".npy") for name in archive.members)
-    missing = [name for name in ("x_train", "x_test") if name not in names]
-    if missing:
+    if not {"x_train", "x"} & set(names):
         raise UploadFault(
-            "", f"lacks {' and '.join(missing)}; it must hold x_train, x_test, and usually targets"
+            "", "lacks x_train; it must hold x_train (or x), and usually y_train, x_test, y_test"
         )
     try:
         headers = {name: _header(archive, name) for name in names}
@@ -85,11 +84,16 @@ def check_data_start(start: bytes) -> None:
 
 def _check_counts(headers: Mapping[str, Header]) -> None:
     """Refuse a part whose arrays have different numbers of rows, or none."""
-    for part in ("train", "test"):
-        rows = {name: header.examples for name, header in headers.items() if f"_{part}" in name[1:]}
-        if len(set(rows.values())) != 1 or not min(rows.values()):
+    for part in ("_train", "_test", "_val", ""):
+        rows = {name: header.examples for name, header in headers.items() if _is_of(name, part)}
+        if rows and (len(set(rows.values())) != 1 or not min(rows.values())):
             counts = ", ".join(f"{name} {count}" for name, count in rows.items())
             raise DataFault(f"its arrays must have one row for each example: {counts}")
+
+
+def _is_of(name: str, part: str) -> bool:
+    """Whether an array belongs to a part, by its name; x and y alone are those of files without parts."""
+    return part in name[1:] if part else name in ("x", "y", "sample_weight")
 
 
 def _header(archive: Archive, name: str) -> Header:

@@ -38,6 +38,9 @@ class DataView(View):
         "", description="what is done to the examples: none, unit, centered or standard"
     )
     preprocessing_reason: str = Field("", description="why: named in the job, or what decided it")
+    notes: tuple[str, ...] = Field(
+        (), description="which arrays are read as what, how parts are held out, and what weighs examples"
+    )
 
 
 class NormalizationView(View):

@@ -62,6 +62,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             test_samples=plan.data.test,
             preprocessing=plan.data.preprocessing.method,
             preprocessing_reason=plan.data.preprocessing.reason,
+            notes=plan.data.notes,
         ),
         inputs=_inputs(plan),
         float_layers=float_views,

@@ -31,15 +31,20 @@ def test_a_completed_document_is_left_alone() -> None:
 
 def test_stored_jobs_go_on_to_hold_out_a_share_of_the_training_part() -> None:
     for kind in ("npz", "uploaded"):
-        assert completed({"data": {"kind": kind}})["data"] == {"kind": kind, "validation": "split"}
+        assert completed({"data": {"kind": kind}})["data"] == {
+            "kind": kind,
+            "validation": "split",
+            "split": "random",
+        }
 
 
 def test_stored_jobs_on_the_diabetes_data_keep_their_features_and_others_get_none() -> None:
     assert completed({"data": {"kind": "diabetes"}})["data"] == {
         "kind": "diabetes",
         "features": "scikit-learn",
+        "split": "random",
     }
-    assert completed({"data": {"kind": "digits"}})["data"] == {"kind": "digits"}
+    assert completed({"data": {"kind": "digits"}})["data"] == {"kind": "digits", "split": "random"}
 
 
 def test_stored_jobs_on_bundled_networks_keep_the_name_of_the_input() -> None:

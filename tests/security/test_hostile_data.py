@@ -168,7 +168,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
         "CRC",
     ),
     "bomb": (bomb, "times its size"),
-    "zip in a zip": (lambda _: zipped([Entry(b"x_train.npy", npz())]), "lacks"),
+    "zip in a zip": (lambda _: zipped([Entry(b"x_train.npy", npz())]), "not an array"),
     "appended": (lambda _: npz() + b"MZ", "appended"),
     "cut short": (lambda _: npz()[:-40], "truncated"),
     "cut shorter": (lambda _: by_numpy()[:900], "truncated"),

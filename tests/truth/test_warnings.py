@@ -62,8 +62,8 @@ LABELS = np.arange(60) % 3
     ("changes", "says"),
     [
         (
-            {"x_more": np.zeros((5, 4)), "sample_weight": np.ones(60)},
-            "the arrays sample_weight and x_more of the file",
+            {"x_more": np.zeros((5, 4)), "sample_weight_test": np.ones(12)},
+            "the arrays sample_weight_test and x_more of the file",
         ),
         (
             {"w_train": np.ones(60)},

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import keras
 from cachetools import LRUCache, cached
+from numpy.typing import NDArray
 
 from quantization.graph import input_shape
 from quantization.models.convert import quantize, width_of
@@ -22,6 +23,8 @@ from quantization.switching.quantizer import can_switch, switch
 from search.data import Dataset
 from search.history import Assignment
 from search.task import Task
+from search.training.losses import TrainingTargets
+from search.training.program.options import PLAIN, StepOptions
 from search.training.program.program import Program
 from search.training.program.state import DeviceData
 from search.training.program.variables import model_variables
@@ -35,6 +38,10 @@ MAX_PROGRAMS: Final = 8
 _MAX_DATA_SETS: Final = 2
 
 _programs: LRUCache[str, Program] = LRUCache(MAX_PROGRAMS)
+_weighted_parts: LRUCache[tuple[Dataset, str], DeviceData] = LRUCache(_MAX_DATA_SETS)
+
+#: Of each output.
+Arrays = tuple[NDArray[Any], ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class ProgramSpec:
     candidates: Specs  #: layer -> slot -> what may stand there
     tuned: tuple[str, ...] = ()  #: layers whose width is searched
     widths: tuple[tuple[str, int], ...] = ()  #: those that all trials of the program have
+    options: StepOptions = PLAIN  #: of the training step
 
 
 def program_for(spec: ProgramSpec, assignment: Assignment) -> Program:
@@ -87,9 +95,23 @@ def _parts_on_device(data: Dataset) -> dict[str, DeviceData]:
     }
 
 
+def training_part(
+    data: Dataset, key: str, weights: Callable[[], Arrays], teacher: Callable[[], Arrays]
+) -> DeviceData:
+    """The training part on the device with weights and the teacher's scores, one array an output; made once a key."""
+    parts = _weighted_parts.get((data, key))
+    if parts is None:
+        plain = on_device(data, "train")
+        more = [tuple(map(keras.ops.convert_to_tensor, arrays())) for arrays in (weights, teacher)]
+        parts = DeviceData(plain.x, TrainingTargets(plain.y, *more)) if any(more) else plain
+        _weighted_parts[data, key] = parts
+    return parts
+
+
 def clear() -> None:
     """Drop all programs and all data."""
     _programs.clear()
+    _weighted_parts.clear()
     _parts_on_device.cache_clear()
 
 
@@ -121,6 +143,7 @@ def _key(spec: ProgramSpec, candidates: Any, assignment: Assignment, switchable:
         quantizers,
         list(spec.tuned),
         spec.widths,
+        str(spec.options),
     ]
     return json.dumps(parts, sort_keys=True)
 
@@ -134,7 +157,7 @@ def _build(spec: ProgramSpec, candidates: Any, assignment: Assignment, switchabl
     model = quantize(spec.architecture, assignment.quantizers, assignment.widths)
     slots = switch(model, candidates) if switchable else {}
     shapes = _open_shapes(spec, model, assignment) if spec.tuned else None
-    return _program_class()(model, spec.task, spec.optimizer, slots, shapes)
+    return _program_class()(model, spec.task, spec.optimizer, slots, shapes, spec.options)
 
 
 def _program_class() -> type[Program]:

@@ -18,7 +18,7 @@ _BETA_1: Final = 0.9
 _BETA_2: Final = 0.999
 _RHO: Final = 0.9
 _EPSILON: Final = 1e-7
-_WEIGHT_DECAY: Final = 0.004  #: of AdamW
+_WEIGHT_DECAY: Final = 0.004  #: of AdamW, where a job states none
 _NADAM_DECAY: Final = 0.96
 
 
@@ -36,12 +36,13 @@ class FlatOptimizer:
 
     `step(weights, gradient, moments, scalar, count, rate)`: `count` is the number of steps before this one. `moments`
     names the attributes in which Keras' optimizer holds one variable per weight, `scalar` the attribute that holds a
-    single number.
+    single number. `weight_decay`: by default, before each step (`search.training.program.updates`).
     """
 
     step: Callable[..., Updated]
     moments: tuple[str, ...] = ()
     scalar: str | None = None
+    weight_decay: float = 0.0
 
 
 def _sgd(
@@ -64,12 +65,6 @@ def _adam(
     alpha = rate * ops.sqrt(1 - power_2) / (1 - power_1)
     mean, square = _averages(gradient, moments)
     return Updated(weights - (mean * alpha) / (ops.sqrt(square) + _EPSILON), (mean, square), scalar)
-
-
-def _adamw(
-    weights: Tensor, gradient: Tensor, moments: Any, scalar: Tensor, count: Tensor, rate: Tensor
-) -> Updated:
-    return _adam(weights - weights * _WEIGHT_DECAY * rate, gradient, moments, scalar, count, rate)
 
 
 def _nadam(
@@ -100,7 +95,7 @@ _ADAM_MOMENTS: Final = ("_momentums", "_velocities")
 
 OPTIMIZERS: Final[Mapping[str, FlatOptimizer]] = {
     "adam": FlatOptimizer(_adam, _ADAM_MOMENTS),
-    "adamw": FlatOptimizer(_adamw, _ADAM_MOMENTS),
+    "adamw": FlatOptimizer(_adam, _ADAM_MOMENTS, weight_decay=_WEIGHT_DECAY),
     "nadam": FlatOptimizer(_nadam, _ADAM_MOMENTS, scalar="_u_product"),
     "rmsprop": FlatOptimizer(_rmsprop, ("_velocities",)),
     "sgd": FlatOptimizer(_sgd),

@@ -25,10 +25,10 @@ from quantization.quantizers import BaseQuantizer
 from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task
 from search.training.evaluate import scores_of, tally_of
-from search.training.losses import batch_loss
+from search.training.losses import batch_loss, plain_targets, training_loss
 from search.training.metrics import no_tally
 from search.training.program.backend import compiled, value_and_gradients
-from search.training.program.optimizers import OPTIMIZERS, FlatOptimizer
+from search.training.program.options import PLAIN, StepOptions
 from search.training.program.state import (
     Arguments,
     BatchSums,
@@ -38,6 +38,7 @@ from search.training.program.state import (
     Totals,
     TrainedBatch,
 )
+from search.training.program.updates import Updates
 from search.training.program.variables import (
     FlatVariables,
     OpenShapeScope,
@@ -74,7 +75,7 @@ class Program:
     """A model's training and evaluation, traced at the first use.
 
     `slots`: the model's switched quantizers. `shapes`: shape of each trainable variable and each statistic, None
-    where a dimension varies from trial to trial; all fixed by default.
+    where a dimension varies from trial to trial; all fixed by default. `options`: of the training step.
     """
 
     #: Whether any number of batches can be run at a time; if not, it should be all.
@@ -87,9 +88,10 @@ class Program:
         optimizer: str,
         slots: SwitchedSlots | None = None,
         shapes: Sequence[tuple[int | None, ...]] | None = None,
+        options: StepOptions = PLAIN,
     ) -> None:
         self._model, self._task, self._slots = model, task, dict(slots or {})
-        self._optimizer: FlatOptimizer = OPTIMIZERS[optimizer]
+        self._options, self._updates = options, Updates(optimizer, options)
         variables = model_variables(model)
         shapes = list(shapes or [tuple(map(int, variable.shape)) for variable in variables.floats])
         count = len(variables.trainable)
@@ -139,7 +141,7 @@ class Program:
         weights = flat_values(variables.trainable)
         return ProgramState(
             weights=weights,
-            moments=tuple(ops.zeros_like(weights) for _ in self._optimizer.moments),
+            moments=self._updates.first_moments(weights),
             scalar=ops.convert_to_tensor(np.float32(1)),
             steps=ops.convert_to_tensor(np.int32(0)),
             statistics=flat_values(variables.statistics),
@@ -156,11 +158,11 @@ class Program:
         """
         variables = model_variables(model)
         steps = int(optimizer.iterations)
-        scalar = self._optimizer.scalar
+        weights, moments = self._updates.read(optimizer, flat_values(variables.trainable), flatten)
         return ProgramState(
-            weights=flat_values(variables.trainable),
-            moments=tuple(flatten(getattr(optimizer, name)) for name in self._optimizer.moments),
-            scalar=state.scalar if scalar is None else getattr(optimizer, scalar).value * 1,
+            weights=weights,
+            moments=moments,
+            scalar=self._updates.scalar(optimizer, state.scalar),
             steps=ops.convert_to_tensor(np.int32(steps)),
             statistics=flat_values(variables.statistics),
             integers=tuple(moved_on(integers, steps) for integers in state.integers),
@@ -181,14 +183,11 @@ class Program:
     def store(self, state: ProgramState, model: keras.Model, optimizer: Any = None) -> None:
         """Write a state into a plain model of the trial, and into its optimizer, which must be built."""
         variables = model_variables(model)
-        assign(variables.trainable, state.weights)
+        assign(variables.trainable, self._updates.evaluated(state.weights, state.moments))
         assign(variables.statistics, state.statistics)
         if optimizer is None:
             return
-        for name, moment in zip(self._optimizer.moments, state.moments, strict=True):
-            assign(getattr(optimizer, name), moment)
-        if self._optimizer.scalar is not None:
-            getattr(optimizer, self._optimizer.scalar).assign(state.scalar)
+        self._updates.write(optimizer, state.weights, state.moments, state.scalar, assign)
         optimizer.iterations.assign(int(state.steps))
 
     # ---- running ----
@@ -262,21 +261,23 @@ class Program:
 
         def loss_of(parts: Sequence[Tensor]) -> tuple[Tensor, _ModelCall]:
             call = self._call(arguments, parts, statistics, state.integers, x, training=True)
-            return self._loss(y, call), call
+            return _penalized(training_loss(self._task, y, call.scores, self._options), call), call
 
         loss, call, gradients = value_and_gradients(loss_of, parts)
-        updated = self._optimizer.step(
+        updated = self._updates.step(
             state.weights, flatten(gradients), state.moments, state.scalar, state.steps, arguments.rate
         )
+        constrained = self._constrained(updated.weights, arguments.dimensions)
+        updated = self._updates.averaged(updated._replace(weights=constrained), state.steps)
         after = ProgramState(
-            weights=self._constrained(updated.weights, arguments.dimensions),
+            weights=updated.weights,
             moments=updated.moments,
             scalar=updated.scalar,
             steps=state.steps + 1,
             statistics=flatten(call.statistics),
             integers=call.integers,
         )
-        return TrainedBatch(loss, tally_of(self._task, y, call.scores), after)
+        return TrainedBatch(loss, tally_of(self._task, plain_targets(y), call.scores), after)
 
     def _constrained(self, weights: Tensor, dimensions: Tensor) -> Tensor:
         variables = self._weights.variables
@@ -311,16 +312,12 @@ class Program:
 
     def evaluate_batch(self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any) -> EvaluatedBatch:
         """Loss and metric of one batch. A pure function of tensors."""
-        parts = self._weights.split(state.weights, arguments.dimensions)
+        weights = self._updates.evaluated(state.weights, state.moments)
+        parts = self._weights.split(weights, arguments.dimensions)
         statistics = self._statistics.split(state.statistics, arguments.dimensions)
         call = self._call(arguments, parts, statistics, state.integers, x, training=False)
-        return EvaluatedBatch(self._loss(y, call), tally_of(self._task, y, call.scores), call.integers)
-
-    def _loss(self, y: Any, call: _ModelCall) -> Tensor:
-        loss = batch_loss(self._task, y, call.scores)
-        for penalty in call.penalties:
-            loss = loss + penalty
-        return loss
+        loss = _penalized(batch_loss(self._task, y, call.scores), call)
+        return EvaluatedBatch(loss, tally_of(self._task, y, call.scores), call.integers)
 
     def _no_sums(self) -> BatchSums:
         return BatchSums(
@@ -374,6 +371,12 @@ class Program:
 
 
 # --- details -------------------------------------------------------------------------------------------------
+
+
+def _penalized(loss: Tensor, call: _ModelCall) -> Tensor:
+    for penalty in call.penalties:
+        loss = loss + penalty
+    return loss
 
 
 def _batch(x: Tensor, batch: Tensor, size: Any) -> Tensor:

@@ -120,7 +120,7 @@ class DeviceData:
     @classmethod
     def from_arrays(cls, x: NDArray[Any], y: Any) -> DeviceData:
         """Copies to the device: class numbers as int32, other targets as float32."""
-        return cls(ops.convert_to_tensor(x), tuple(map(_targets, y)) if isinstance(y, tuple) else _targets(y))
+        return cls(ops.convert_to_tensor(x), keras.tree.map_structure(_targets, y))
 
     def part(self, start: int, stop: int) -> tuple[Tensor, Any]:
         """The examples from `start` to `stop`, and their targets."""

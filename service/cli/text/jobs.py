@@ -123,6 +123,7 @@ def _summary(answer: DryRun) -> list[str]:
         f"{space_size(answer.space_size)} assignments, {answer.trials} trials",
         f"data: {data.train_samples} training, {data.validation_samples} validation, {data.test_samples} test "
         f"examples of shape {data.input_shape}, {targets}",
+        *(f"  {note}" for note in data.notes),
         *(
             [f"preprocessing: {data.preprocessing}, {data.preprocessing_reason}"]
             if data.preprocessing

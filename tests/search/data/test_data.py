@@ -161,6 +161,19 @@ def test_training_samples_are_exactly_as_many_as_asked_for(available: int, reque
         assert sizes(available, 0.2, requested).train == requested
 
 
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.integers(0, 2**31 - 2))
+def test_every_beginning_of_an_order_by_class_has_each_class_at_its_share(
+    labels: list[int], seed: int
+) -> None:
+    classes = np.array(labels)
+    places = order(len(classes), seed, 0, classes)
+    assert sorted(places) == list(range(len(classes)))
+    for length in range(len(classes) + 1):
+        for number in set(labels):
+            seen = np.count_nonzero(classes[places[:length]] == number)
+            assert abs(seen - length * np.mean(classes == number)) <= len(set(labels)) / 2
+
+
 @given(count=st.integers(1, 500), seed=st.integers(0, 2**31 - 2))
 def test_an_order_names_every_example_once(count: int, seed: int) -> None:
     assert sorted(order(count, seed, 0)) == list(range(count))

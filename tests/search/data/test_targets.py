@@ -104,7 +104,7 @@ def test_each_output_has_separate_targets(tmp_path: Path) -> None:
     [
         (
             {"y_test_size": None},
-            "lacks y_test_size; it must hold x_train, y_train_kind, y_train_size, x_test",
+            "lacks y_test_size; it holds x_test, x_train, y_test_kind",
         ),
         ({"y_train_kind": np.zeros(20)}, "y_train_kind holds float64; labels must be class numbers"),
         ({"y_train_kind": np.arange(20)}, "labels run to 19, but the model has 3 classes"),

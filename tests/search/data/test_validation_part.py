@@ -89,7 +89,7 @@ def test_numbers_of_a_validation_part_must_be_finite(tmp_path: Path) -> None:
 
 def warnings_of(data: NpzData, folder: Path) -> tuple[str, ...]:
     task = classification(output(network(ZooModel(name="digits_cnn"))))
-    return examined(data, folder, 1, DIGITS_NETWORK, task, described(data, folder))
+    return examined(data, folder, 1, DIGITS_NETWORK, task, described(data, folder)).warnings
 
 
 def test_a_fraction_without_effect_and_classes_that_it_lacks_are_warned_of(tmp_path: Path) -> None:

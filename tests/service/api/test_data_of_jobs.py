@@ -33,13 +33,14 @@ def jets(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_dry_run_says_how_examples_are_preprocessed_and_what_is_ignored(http: TestClient) -> None:
-    data = stored(http, **jets(sample_weight=np.ones(60)))
+    data = stored(http, **jets(sample_weight=np.ones(60), w_train=np.ones(60)))
     job = {"model": "jet_mlp", "data": data, "limits": {"by_class": {"Dense": 8}}}
     answer = http.post("/v1/jobs:validate", json=job).json()
     assert answer["data"]["preprocessing"] == "standard"
     assert answer["data"]["preprocessing_reason"] == "the examples are rows of a table"
-    ignored = [text for text in answer["warnings"] if "sample_weight" in text]
+    ignored = [text for text in answer["warnings"] if "w_train" in text]
     assert len(ignored) == 1
+    assert "sample_weight weighs the loss of training examples: 1 to 1" in answer["data"]["notes"]
     console = Console(width=200, file=io.StringIO(), record=True)
     console.print(dry_run(DryRun.model_validate(answer)))
     assert "preprocessing: standard, the examples are rows of a table" in console.export_text()

@@ -1,0 +1,60 @@
+"""What options of training need of a network's outputs, and which of them have no effect. Plain."""
+
+from __future__ import annotations
+
+from search.errors import Problem
+from search.spec.training import Training
+from search.task import Task
+
+
+def training_problems(training: Training, task: Task) -> list[Problem]:
+    """Options that the job's outputs do not allow."""
+    problems = _class_weight_problems(training, task)
+    if all(head.labels == "values" for head in task.heads):
+        for name in ("label_smoothing", "focal_gamma"):
+            if getattr(training, name):
+                problems.append(
+                    Problem(
+                        f"/training/{name}",
+                        "is for the loss crossentropy of class numbers, which no output has: leave it out",
+                    )
+                )
+    return problems
+
+
+def _class_weight_problems(training: Training, task: Task) -> list[Problem]:
+    stated, head = training.class_weight, task.head
+    pointer = "/training/class_weight"
+    if stated is None:
+        return []
+    if head.labels == "values":
+        reason = (
+            "the targets of the measured output are no class numbers: weigh examples by sample_weight_train"
+        )
+        return [Problem(pointer, f"{reason} in the data file instead")]
+    if stated == "balanced":
+        return []
+    classes = head.output.classes
+    problems = [
+        Problem(f"{pointer}/{number}", f"the network has {classes} classes, 0 to {classes - 1}")
+        for number in stated
+        if not 0 <= number < classes
+    ]
+    if not problems and len(stated) == classes and not any(stated.values()):
+        problems.append(Problem(pointer, "all classes have the weight 0: nothing would be learned"))
+    return problems
+
+
+def training_warnings(training: Training) -> list[str]:
+    """Options without effect, or with more effect than was likely meant."""
+    warnings = []
+    if training.patience is not None and training.patience >= training.epochs:
+        warnings.append(
+            f"training.patience ({training.patience}) has no effect with {training.epochs} training.epochs"
+        )
+    if training.warm_up and training.warm_up >= training.epochs:
+        warnings.append(
+            f"training.warm_up ({training.warm_up:g} epochs) lasts as long as the training"
+            f" ({training.epochs}): the learning rate only grows"
+        )
+    return warnings
