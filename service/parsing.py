@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from search.errors import InvalidSpec, Problem, pointer_token
 from search.spec.base import TOO_MANY_ITEMS
 from search.spec.cost import CostSpec
+from search.spec.field_names import unknown_field
 from search.spec.goals import refused
 from search.spec.job import SearchSpec
 from search.spec.limits import LayerLimits
@@ -44,6 +45,8 @@ _LAST: Final = 99
 
 #: Errors of pydantic that become problems; several of them can be about one place.
 _MAX_ERRORS: Final = 500
+#: Places whose messages list what is allowed there.
+_MAX_HINTS: Final = 20
 
 
 Spec = TypeVar("Spec", bound=BaseModel)
@@ -86,7 +89,7 @@ def validate(model: type[Spec], document: Any) -> Spec:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        raise InvalidRequest(problems(error.errors(include_url=False), document)) from None
+        raise InvalidRequest(problems(error.errors(include_url=False), document, model)) from None
 
 
 def invalid_request(error: InvalidSpec, document: Any) -> InvalidRequest:
@@ -113,8 +116,12 @@ def _document_pointer(pointer: str, document: Any) -> str:
     return "".join(f"/{pointer_token(part)}" for part in path)
 
 
-def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
+def problems(
+    errors: Sequence[ErrorDetails], document: Any, model: type[BaseModel] | None = None
+) -> list[Problem]:
     """One problem per place: alternatives of a union are joined, or left out where there are faults further inside.
+
+    `model`: what the document was to become; messages about unknown fields then list those that it has.
 
     Reads the first errors only: a body can have one at each of its values.
     """
@@ -126,6 +133,8 @@ def problems(errors: Sequence[ErrorDetails], document: Any) -> list[Problem]:
         if pointer not in messages_at:
             outer.update("".join(f"/{token}" for token in tokens[:depth]) for depth in range(len(tokens)))
         message = _message(error)
+        if model is not None and error["type"] == "extra_forbidden" and len(messages_at) <= _MAX_HINTS:
+            message = unknown_field(model, error["loc"])
         if message not in messages_at.setdefault(pointer, []):
             messages_at[pointer].append(message)
     type_messages = set(_TYPE_MESSAGES.values())

@@ -37,7 +37,12 @@ def main() -> None:
     if options.beat_only:
         app.Beat(loglevel=settings.log_level, scheduler_cls="celery.beat:Scheduler").run()
         return
-    arguments = ["worker", f"--concurrency={options.concurrency}", f"--loglevel={settings.log_level}"]
+    arguments = [
+        "--quiet",
+        "worker",
+        f"--concurrency={options.concurrency}",
+        f"--loglevel={settings.log_level}",
+    ]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     try:
         app.worker_main([*arguments, "--beat"] if options.beat else arguments)

@@ -190,13 +190,23 @@ def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return shape, dtype
 
 
+def _in_words(dtype: np.dtype[Any]) -> str:
+    """A type that is not read, in words of those who do not know numpy's."""
+    if dtype.kind == "U":
+        return f"text of up to {dtype.itemsize // 4} letters (number the classes from 0)"
+    if dtype.kind == "S":
+        return f"text of up to {dtype.itemsize} bytes (number the classes from 0)"
+    words = {"c": "complex numbers", "M": "dates", "m": "durations", "V": "records with named fields"}
+    return words.get(dtype.kind, dtype.name)
+
+
 def checked_header(header: Header, data_bytes: int) -> Header:
     """The header itself; raises `DataFault` if its type is not numeric or its size is not that of the data."""
     name, dtype = header.name, header.dtype
     if dtype.hasobject:
         raise DataFault(f"{name} holds Python objects (dtype object); only numbers are read")
     if dtype.kind not in "biuf":
-        raise DataFault(f"{name} holds {dtype.name}; only integers and floating-point numbers are read")
+        raise DataFault(f"{name} holds {_in_words(dtype)}; only integers and floating-point numbers are read")
     if not header.shape:
         raise DataFault(f"{name} is a single number; its first axis must count the examples")
     if header.examples > MAX_EXAMPLES:

@@ -68,7 +68,8 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         if workers != 0 and not _is_warned_of_a_plain_installation():
             # first: it takes seconds to start, and the application is imported meanwhile
-            stack.enter_context(Supervisor(worker_command(workers, beat=True)))
+            command = worker_command(workers, beat=True)
+            stack.enter_context(Supervisor(command, logs_output=logs.is_json(settings)))
         uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Self
 
 from search.installation import module_command
 
@@ -32,7 +32,11 @@ _HEALTHY_S: Final = 60.0
 
 
 class Supervisor:
-    """Keeps one child process running between enter and exit; a child that dies is restarted after a growing pause."""
+    """Keeps one child process running between enter and exit; a child that dies is restarted after a growing pause.
+
+    `logs_output`: what the child writes is passed on line by line, and lines that are not JSON are logged: libraries in
+    C++ write to standard error as they please.
+    """
 
     def __init__(
         self,
@@ -40,12 +44,14 @@ class Supervisor:
         *,
         environment: Mapping[str, str] | None = None,
         log_path: Path | None = None,
+        logs_output: bool = False,
         grace_s: float = 15.0,
         pause_s: float = 1.0,
     ) -> None:
         self._command = module_command("service.cli.supervisor", str(os.getpid()), *command)
         self._environment = dict(os.environ if environment is None else environment)
         self._log_path = log_path
+        self._logs_output = logs_output
         self._grace_s = grace_s
         self._pause_s = pause_s
         self._stopping = threading.Event()
@@ -81,16 +87,32 @@ class Supervisor:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with contextlib.ExitStack() as stack:
-            output = None if self._log_path is None else stack.enter_context(self._log_path.open("ab"))
+            output: IO[bytes] | int | None = subprocess.PIPE if self._logs_output else None
+            if self._log_path is not None:
+                output = stack.enter_context(self._log_path.open("ab"))
             # in a new session, Ctrl-C in the terminal reaches only the server, which then stops the worker
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 self._command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=output,
+                stderr=subprocess.STDOUT if self._logs_output else output,
                 start_new_session=True,
             )
+        if child.stdout is not None:
+            threading.Thread(target=_pass_on, args=(child.stdout,), name="worker output", daemon=True).start()
+        return child
+
+
+def _pass_on(output: IO[bytes]) -> None:
+    """Write the lines of a child that logs JSON to standard error; others become log records."""
+    with output:
+        for line in output:
+            if line.startswith(b"{"):
+                sys.stderr.buffer.write(line)
+                sys.stderr.buffer.flush()
+            elif text := line.decode(errors="replace").strip():
+                log.info("worker: %s", text)
 
 
 def stop(child: subprocess.Popen[bytes], grace_s: float) -> None:

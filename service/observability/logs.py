@@ -27,14 +27,19 @@ _NOISY: Final = (
 
 def configure(settings: Settings) -> None:
     """Log to standard error, in the format of the settings."""
-    as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     handler = logging.StreamHandler()
-    handler.setFormatter(formatter(as_json=as_json))
+    handler.setFormatter(formatter(as_json=is_json(settings)))
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def is_json(settings: Settings) -> bool:
+    """Whether each line of the log is JSON."""
+    return settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
 
 
 def formatter(*, as_json: bool) -> logging.Formatter:

@@ -31,7 +31,9 @@ def trials(
     from service.cli.text.trials import trial_table
 
     with connect(url) as client:
-        show(list(client.trials(job_id, sort=sort, filter=conditions)), trial_table, as_json=as_json)
+        trials = list(client.trials(job_id, sort=sort, filter=conditions))
+        unit = "" if as_json else client.job(job_id).cost_unit
+        show(trials, lambda listed: trial_table(listed, unit), as_json=as_json)
 
 
 def points(

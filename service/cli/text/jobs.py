@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.history import JobStatus, TrialStatus
-from service.cli.text.numbers import duration, energy, local_time, metric, space_size
+from service.cli.text.numbers import cost, cost_name, duration, energy, local_time, metric, space_size
 from service.cli.text.tables import new_table
 from service.schemas.dry_run import DryRun
 from service.schemas.jobs import JobSummary, JobView
@@ -65,8 +65,8 @@ def best_text(job: JobSummary) -> Text:
         return Text("; ".join(parts), style="dim")
     return Text(
         f"best score {job.best.score:.4f} (trial {job.best.number})   "
-        f"best {job.metric_name} {metric(job.best_metric, job)}   best energy {energy(job.least_energy_pj)}"
-        f" (reference {energy(job.reference_energy_pj)})"
+        f"best {job.metric_name} {metric(job.best_metric, job)}   least {cost_name(job.cost_unit)}"
+        f" {cost(job.least_cost, job.cost_unit)} (reference {cost(job.reference_cost, job.cost_unit)})"
     )
 
 
@@ -83,7 +83,7 @@ def job_table(items: Sequence[JobSummary]) -> RenderableType:
     """A table of jobs."""
     if not items:
         return Text("no jobs yet: fewbits submit JOB.yaml")
-    table = new_table("id", "name", "status", ">done", ">ETA", ">score", ">metric", ">energy", "created")
+    table = new_table("id", "name", "status", ">done", ">ETA", ">score", ">metric", ">cost", "created")
     for job in items:
         table.add_row(
             job.id,
@@ -93,7 +93,7 @@ def job_table(items: Sequence[JobSummary]) -> RenderableType:
             "" if job.progress.eta_s is None else duration(job.progress.eta_s),
             "-" if job.best is None else f"{job.best.score:.4f}",
             "-" if job.best is None else f"{job.metric_name} {metric(job.best.metric, job)}",
-            energy(job.best.energy_pj if job.best else None),
+            cost(job.best.cost if job.best else None, job.cost_unit),
             local_time(job.created_at),
         )
     return table

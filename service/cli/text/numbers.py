@@ -8,6 +8,8 @@ from typing import Final
 from service.schemas.jobs import JobSummary
 
 _ENERGY_UNITS: Final = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"))
+#: The cost unit of jobs whose goal is energy.
+ENERGY: Final = "energy_pj"
 #: Cost unit of a job -> what is written behind the number.
 _COST_UNITS: Final = {"macs": "MACs", "bops": "BOPs", "ebops": "EBOPs", "peak_activation_bits": "bits"}
 
@@ -25,7 +27,12 @@ def cost(value: float | None, unit: str) -> str:
     """A cost in the job's unit."""
     if value is None:
         return "-"
-    return energy(value) if unit == "energy_pj" else f"{value:,.0f} {_COST_UNITS.get(unit, unit)}"
+    return energy(value) if unit == ENERGY else f"{value:,.0f} {_COST_UNITS.get(unit, unit)}"
+
+
+def cost_name(unit: str) -> str:
+    """The heading of a column of costs."""
+    return "energy" if unit == ENERGY else unit.replace("_", " ")
 
 
 def percent(share: float | None) -> str:

@@ -59,7 +59,10 @@ def test_other_arrays_in_the_file_are_ignored(tmp_path: Path) -> None:
         ),
         ({"y_train": np.zeros((40, 10), int)}, "row 0 (counted from 0) is not one-hot"),
         ({"x_train": np.full((40, 8, 8), None)}, "x_train holds Python objects (dtype object)"),
-        ({"x_train": np.zeros((40, 8, 8), complex)}, "x_train holds complex128; only integers and floating"),
+        (
+            {"x_train": np.zeros((40, 8, 8), complex)},
+            "x_train holds complex numbers; only integers and floating",
+        ),
         ({"x_train": np.zeros((40, 8, 8), [("a", "f4")])}, "only integers and floating-point numbers"),
         ({"x_train": np.float32(1)}, "x_train is a single number"),
         ({"x_train": np.zeros(40)}, "x_train has the shape (40,); each example needs at least one axis"),

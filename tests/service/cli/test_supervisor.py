@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -96,3 +97,15 @@ def test_a_child_ends_when_its_parent_is_killed(tmp_path: Path, disposition: str
         parent.kill()
         parent.wait()
     until(lambda: not is_running(starts(path)[0]))
+
+
+def test_lines_that_are_not_json_become_log_records(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    program = 'import os; os.write(2, b\'{"event": "one"}\\n\\nplain words\\n\')'
+    with (
+        caplog.at_level(logging.INFO),
+        Supervisor([sys.executable, "-c", program], logs_output=True, pause_s=0.01),
+    ):
+        until(lambda: "worker: plain words" in caplog.text)
+        until(lambda: '{"event": "one"}' in capfd.readouterr().err)
