@@ -32,10 +32,10 @@ class NotSteps(ValueError):
 
 
 class Steps:
-    """A monotone quantizer as thresholds and levels. Raises `NotSteps`."""
+    """A monotone quantizer as thresholds and levels (`levels_of`). Raises `NotSteps`."""
 
-    def __init__(self, quantize: Callable[[Floats32], Floats32]) -> None:
-        self.thresholds, values = _steps(quantize)
+    def __init__(self, thresholds: Floats32, values: Floats32) -> None:
+        self.thresholds = thresholds
         try:
             levels = dyadic(np.ones((len(values), 1), np.int64), values[:, None])
         except IntegerOverflow as error:
@@ -69,6 +69,15 @@ class Steps:
 @functools.lru_cache(maxsize=256)
 def steps_of(spec: Any) -> Steps:
     """The steps of a specification at inference. Raises `NotSteps`."""
+    return Steps(*levels_of(spec))
+
+
+@functools.lru_cache(maxsize=256)
+def levels_of(spec: Any) -> tuple[Floats32, Floats32]:
+    """Thresholds and levels of a specification at inference: `levels[i + 1]` from `thresholds[i]` on, float32.
+
+    Raises `NotSteps` where it has more than `MOST_LEVELS`, or is not monotone.
+    """
     quantizer = build_quantizer(spec)
 
     def quantize(x: Floats32) -> Floats32:
@@ -77,7 +86,7 @@ def steps_of(spec: Any) -> Steps:
         codes, scale = quantizer.to_integers(padded)
         return np.asarray(codes.astype(np.float32) * scale, np.float32)[: len(x)]
 
-    return Steps(quantize)
+    return _steps(quantize)
 
 
 def _least_code(threshold: float, exponent: int) -> int:
