@@ -14,9 +14,12 @@ ExportError
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from quantization.errors import QuantizationError
-from quantization.export.legality.base import Refusal
+
+if TYPE_CHECKING:  # what runs an export may be an environment with numpy alone
+    from quantization.export.legality.base import Refusal
 
 
 class ExportError(QuantizationError):

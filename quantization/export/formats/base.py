@@ -6,6 +6,7 @@ What writes a format is the module `quantization.export.writers.NAME`, what runs
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -42,9 +43,10 @@ class ExportFormat:
     """A format that a trained model can leave in.
 
     `legality`: what it takes; a network with anything else is refused, by layer, before any work. `exact`: whether what
-    it computes must equal the model's outputs, layers aside that its writer names. `packages`: modules that writing and
-    running import, `extra`: the optional dependency of fewbits that brings them; `programs`: executables that running
-    needs. `options`: what a user may choose, by name.
+    it computes must equal the model's outputs, layers aside that its writer names. `packages`: modules that writing
+    imports; `runtime`: those that running imports, here or in the environment whose Python `python_variable` names;
+    `extra`: the optional dependency of fewbits that brings both; `programs`: executables that running needs. `options`:
+    what a user may choose, by name.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ExportFormat:
     legality: Legality = EVERYTHING
     exact: bool = False
     packages: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
     extra: str = ""
     programs: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
@@ -84,12 +87,24 @@ class ExportFormat:
     def missing(self) -> Iterator[str]:
         """The packages and programs that are not installed."""
         yield from (name for name in self.packages if importlib.util.find_spec(name) is None)
+        if not os.environ.get(self.python_variable):
+            yield from (name for name in self.runtime if importlib.util.find_spec(name) is None)
         yield from (name for name in self.programs if shutil.which(name) is None)
+
+    @property
+    def python_variable(self) -> str:
+        """The environment variable that names the interpreter of another environment, which has the runtime."""
+        return f"FEWBITS_{self.name.upper()}_PYTHON"
 
     @property
     def remedy(self) -> str:
         """What installs everything that the format needs."""
         steps = [f"pip install 'fewbits[{self.extra}]'"] if self.extra else []
+        if self.runtime:
+            steps[-1:] = [
+                *steps[-1:],
+                f"or set {self.python_variable} to a Python that has {', '.join(self.runtime)}",
+            ]
         if self.programs:
             steps.append(f"install the program{'s' * (len(self.programs) > 1)} {', '.join(self.programs)}")
         return "; ".join(steps) or "pip install 'fewbits[worker]'"

@@ -58,14 +58,13 @@ class QonnxGraph(OnnxGraph):
 
 
 class QdqGraph(OnnxGraph):
-    """Standard ONNX: integers of 4, 8, 16 or 32 bits between `QuantizeLinear` and `DequantizeLinear`."""
+    """Standard ONNX: weights as integers of 4 to 32 bits, activations as those of 8 or 16 between two nodes."""
 
     OPSET = 21
 
     #: Bits, sign -> element type; numpy lacks those of 4.
     _TYPES: Final = {
         (4, True): TensorProto.INT4,
-        (4, False): TensorProto.UINT4,
         (8, True): TensorProto.INT8,
         (8, False): TensorProto.UINT8,
         (16, True): TensorProto.INT16,
@@ -81,7 +80,8 @@ class QdqGraph(OnnxGraph):
             return self.constant(label, codes.astype(np.float32) * scale)
         integers = self.packed(f"{label}/codes", codes, element)
         axes = [axis for axis in range(scale.ndim) if scale.shape[axis] > 1]
-        if len(axes) > 1:
+        # of a matrix with a scale a channel onnxruntime makes one that rounds what it multiplies to 8 bits
+        if len(axes) > 1 or (axes and codes.ndim == 2):
             unit = self.add("DequantizeLinear", label, [integers, self.constant(label, 1.0)])
             return self.add("Mul", label, [unit, self.constant(f"{label}/scale", scale)])
         name = self.constant(f"{label}/scale", scale.reshape(-1) if axes else scale.reshape(()))
@@ -92,11 +92,10 @@ class QdqGraph(OnnxGraph):
         bits, signed, narrow = bits_of(low, high)
         if bits > 16:
             return self._rounded(label, x, step, low, high)
-        if narrow or not is_whole_range(low, high) or bits not in (4, 8, 16):
-            # onnxruntime joins the bounds with what follows, which it cannot for types of 4 bits
-            bits = max(bits, 5)
+        if narrow or not is_whole_range(low, high) or bits not in (8, 16):
             x = self.clipped(label, x, low * step, high * step)
-        element = self._element(bits, signed)
+        # onnxruntime moves poolings and bounds between the two nodes, which it cannot for types of 4 bits
+        element = self._element(max(bits, 8), signed)
         scale = self.constant(label, step)
         zero = self._zero(int(element or 0))
         codes = self.add("QuantizeLinear", label, [x, scale, zero])

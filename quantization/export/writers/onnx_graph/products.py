@@ -56,6 +56,7 @@ def _along_axes(scales: Floats) -> Floats:
 
 
 def dense(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """A product of matrices, and a bias."""
     x = graph.laid(inputs[0], channels_first=False)
     y = graph.add("MatMul", call.name, [x.name, weight_of(graph, call, "kernel")])
     if has_bias(call.layer):
