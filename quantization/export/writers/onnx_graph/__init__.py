@@ -1,0 +1,1 @@
+"""A quantized model as an ONNX graph, in either of two dialects."""

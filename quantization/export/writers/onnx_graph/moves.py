@@ -31,6 +31,7 @@ def reshaped(graph: OnnxGraph, call: Call, x: str, shape: Sequence[int]) -> str:
 
 
 def reshape(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Another shape; of a Flatten, too."""
     x = graph.laid(inputs[0], channels_first=False)
     shape = shape_of(call)
     sizes = [-1 if size is None else size for size in shape[1:]]
@@ -38,11 +39,13 @@ def reshape(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def permutation(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Axes in another order."""
     x = graph.laid(inputs[0], channels_first=False)
     return Tensor(graph.add("Transpose", call.name, [x.name], perm=[0, *call.layer.dims]), shape_of(call))
 
 
 def zero_padding(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Zeros around the places."""
     x = graph.laid(inputs[0], channels_first=False)
     places = [(0, 0), *pairs(call.layer.padding), (0, 0)]
     pads = [low for low, _ in places] + [high for _, high in places]
@@ -51,6 +54,7 @@ def zero_padding(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tens
 
 
 def cropping(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Without the outermost places."""
     x = graph.laid(inputs[0], channels_first=False)
     cuts = pairs(call.layer.cropping)
     ends = [-high if high else np.iinfo(np.int64).max for _, high in cuts]
@@ -60,6 +64,7 @@ def cropping(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def up_sampling(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Each place several times. Raises `NotInOnnx` unless the nearest is taken."""
     layer = call.layer
     if getattr(layer, "interpolation", "nearest") != "nearest":
         raise NotInOnnx(call.name, f"interpolation={layer.interpolation!r}; use 'nearest'")
@@ -78,6 +83,7 @@ def up_sampling(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tenso
 
 
 def repetition(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """A vector as a sequence of itself."""
     axis = graph.constant(call.name, [1], np.int64)
     wide = graph.add("Unsqueeze", call.name, [inputs[0].name, axis])
     times = graph.constant(f"{call.name}/times", [1, int(call.layer.n), 1], np.int64)
@@ -117,12 +123,14 @@ def _of_one_rank(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> list
 
 
 def average(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """The mean of several tensors."""
     total = merge("Add")(graph, call, inputs)
     count = graph.constant(call.name, float(len(inputs)))
     return replace(total, name=graph.add("Div", call.name, [total.name, count]))
 
 
 def concatenate(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """Tensors one after the other along an axis."""
     tensors = graph.alike(inputs)
     axis = tensors[0].axis(call.layer.axis)
     name = graph.add("Concat", call.name, [tensor.name for tensor in tensors], axis=axis)

@@ -99,6 +99,7 @@ def _padding(
 
 
 def convolution(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """A convolution, grouped or not."""
     layer = call.layer
     x = graph.laid(inputs[0], channels_first=True)
     kernel = weight_of(graph, call, "kernel", _filters_first)
@@ -107,6 +108,7 @@ def convolution(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tenso
 
 
 def depthwise(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """A depthwise convolution: one group a channel."""
     return _depthwise_part(graph, call, inputs, has_bias(call.layer))
 
 
@@ -117,6 +119,7 @@ def _depthwise_part(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor], bias
 
 
 def separable(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
+    """A depthwise convolution, and one of a single place."""
     between = _depthwise_part(graph, call, inputs, bias=False)
     kernel = weight_of(graph, call, "pointwise_kernel", _filters_first)
     parts = [between.name, kernel, *([weight_of(graph, call, "bias")] if has_bias(call.layer) else [])]
@@ -160,6 +163,8 @@ def normalization(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Ten
 
 
 def pooling(op_type: str, **attributes: Any) -> Builder:
+    """What writes a pooling by this operator."""
+
     def write(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
         layer = call.layer
         x = graph.laid(inputs[0], channels_first=True)
@@ -176,6 +181,8 @@ def pooling(op_type: str, **attributes: Any) -> Builder:
 
 
 def global_pooling(op_type: str) -> Builder:
+    """What writes a pooling of all places by this operator."""
+
     def write(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
         x = graph.laid(inputs[0], channels_first=True)
         y = graph.add(op_type, call.name, [x.name])
