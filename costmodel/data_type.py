@@ -26,7 +26,8 @@ class DataType:
     drawn at random while training; QTools, and so its bit-compatible accounting, prices a few gates of such a type
     differently. `distinct`: how many different values a trained power-of-two tensor holds, 0 if unknown. `exponents`:
     smallest and largest exponent of a power of two; None where only its width is known. `relu`: of a ReLU whose sign,
-    or whose zeros and ones, QTools reads off its name.
+    or whose zeros and ones, QTools reads off its name. `function`: the function that a quantizer in the slot of a
+    function computes in the layer's place; empty for a grid, onto which the values of the layer's own are rounded.
     """
 
     format: NumberFormat
@@ -38,6 +39,7 @@ class DataType:
     distinct: int = 0
     exponents: tuple[int, int] | None = None
     relu: bool = False
+    function: str = ""
 
     @property
     def fraction_bits(self) -> int:

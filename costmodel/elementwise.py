@@ -53,6 +53,9 @@ def shape_only(typed: TypedLayer) -> LayerWork:
     return layer_work(typed, [], moved_type(typed, typed.inputs[0]), typed.lowering.elements)
 
 
+#: Functions whose values are zero and numbers that they are given, and those that cut off at whole numbers.
+SELECTING: Final = frozenset({"relu", "hard_shrink"})
+CLIPPING: Final = frozenset({"relu6", "hard_tanh"})
 #: Functions that compare and select; every other one is looked up in a table.
 STRAIGHT: Final = frozenset(
     (
@@ -75,7 +78,8 @@ STRAIGHT: Final = frozenset(
 def activation(typed: TypedLayer) -> LayerWork:
     """A function of every number. QTools prices none."""
     lowering, x = typed.lowering, typed.inputs[0]
-    operations = [] if typed.qtools else function(_function_name(typed.layer), x, lowering.elements)
+    name = typed.function(_function_name(typed.layer))
+    operations = [] if typed.qtools else function(name, x, lowering.elements)
     return layer_work(
         typed, operations, typed.output(FIXED8 if typed.qtools else typed.internal), lowering.elements
     )
@@ -83,10 +87,18 @@ def activation(typed: TypedLayer) -> LayerWork:
 
 def in_layer(layer: Layer) -> str | None:
     """The function a layer with a kernel applies to its sums, None if it applies none."""
-    name = layer.config.get("activation", "linear")
-    if name in (None, "linear") or layer.class_name == "Activation":
-        return None
-    return name if isinstance(name, str) else "custom"
+    name = function_name(layer.config.get("activation", "linear"))
+    return None if name == "linear" or layer.class_name == "Activation" else name
+
+
+def handed_on(typed: TypedLayer, total: DataType) -> DataType:
+    """The output type of a layer with a kernel: its activation's, else what its function makes of the sums.
+
+    Without a quantizer a function that does not keep the sums' grid computes floats, as an Activation layer does.
+    """
+    name = in_layer(typed.layer)
+    keeps = name is None or name in SELECTING or (name in CLIPPING and total.fraction_bits >= 0)
+    return typed.output(total if keeps or typed.qtools else typed.internal)
 
 
 def function(name: str, x: DataType, count: int) -> list[Operation]:
@@ -103,8 +115,12 @@ def function(name: str, x: DataType, count: int) -> list[Operation]:
 def _function_name(layer: Layer) -> str:
     if layer.class_name != "Activation":
         return layer.class_name
-    name = layer.config.get("activation", "linear")
-    return name if isinstance(name, str) else "custom"
+    return function_name(layer.config.get("activation", "linear"))
+
+
+def function_name(value: object) -> str:
+    """The name of a function in a configuration: "custom" of one that has none."""
+    return "linear" if value is None else value if isinstance(value, str) else "custom"
 
 
 def look_up(x: DataType, count: int) -> list[Operation]:

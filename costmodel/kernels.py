@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costmodel.data_type import DataType, NumberFormat
-from costmodel.elementwise import function, in_layer
+from costmodel.elementwise import function, handed_on, in_layer
 from costmodel.foldable import UNFOLDED
 from costmodel.layer import elements
 from costmodel.lowering import Parameter
@@ -47,7 +47,7 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     )
     types |= {"multiplier": product, "accumulator": total}
     gates = {"multiplier": gate, "accumulator": adder(total)}
-    return LayerWork(operations, read, typed.output(total), lowering.macs, types, gates)
+    return LayerWork(operations, read, handed_on(typed, total), lowering.macs, types, gates)
 
 
 def _has_bias_of_sums(typed: TypedLayer) -> bool:
@@ -59,8 +59,9 @@ def _has_bias_of_sums(typed: TypedLayer) -> bool:
 
 def _applied(typed: TypedLayer, total: DataType) -> list[Operation]:
     """The function inside the layer, priced as the Activation layer it stands for; QTools prices none."""
-    name = in_layer(typed.layer)
-    return [] if name is None or typed.qtools else function(name, total, elements(typed.layer.output_shape))
+    name = typed.function(in_layer(typed.layer) or "linear")
+    unpriced = name == "linear" or typed.qtools
+    return [] if unpriced else function(name, total, elements(typed.layer.output_shape))
 
 
 def _read(typed: TypedLayer, parameter: Parameter) -> Parameter:
@@ -94,7 +95,7 @@ def separable(typed: TypedLayer) -> LayerWork:
     owned = {"kernel": depthwise, "pointwise_kernel": pointwise, "bias": types.get("bias", depthwise)}
     read = tuple((parameter, owned[parameter.slot]) for parameter in lowering.parameters)
     types |= {"pointwise_multiplier": product2, "accumulator": total}
-    return LayerWork(operations, read, typed.output(total), lowering.macs, types, {"multiplier": gate1})
+    return LayerWork(operations, read, handed_on(typed, total), lowering.macs, types, {"multiplier": gate1})
 
 
 def embedding(typed: TypedLayer) -> LayerWork:

@@ -187,8 +187,9 @@ def layer_norm(layer: Layer, config: Config) -> Lowering:
     return Lowering(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
 
 
-#: Gates of each recurrent class; elementwise products and sums, and functions applied, per unit and step.
-RECURRENT_WORK: Final = {"SimpleRNN": (1, 0, 1, 1), "LSTM": (4, 3, 5, 5), "GRU": (3, 3, 4, 3)}
+#: Gates of each recurrent class; elementwise products and sums, functions of values (`activation`) and of gates
+#: (`recurrent_activation`), per unit and step.
+RECURRENT_WORK: Final = {"SimpleRNN": (1, 0, 1, 1, 0), "LSTM": (4, 3, 5, 2, 3), "GRU": (3, 3, 4, 1, 2)}
 
 
 def recurrent(layer: Layer, config: Config) -> Lowering:
@@ -217,7 +218,7 @@ def _steps(layer: Layer, runs: Sequence[tuple[str, Config]]) -> Lowering:
 def _step(steps: int, features: int, class_name: str, config: Config) -> dict[str, int]:
     """Parameters, matrix products and elementwise work of one recurrent layer over all steps."""
     units = config.integer("units")
-    gates, products, sums, functions = RECURRENT_WORK[class_name]
+    gates, products, sums, functions, gate_functions = RECURRENT_WORK[class_name]
     biases = gates * units * (2 if class_name == "GRU" and config.flag("reset_after", True) else 1)
     kernel, recurrent = gates * features * units, gates * units * units
     return {
@@ -229,6 +230,7 @@ def _step(steps: int, features: int, class_name: str, config: Config) -> dict[st
         "products": steps * units * products,
         "sums": steps * units * sums,
         "functions": steps * units * functions,
+        "gate_functions": steps * units * gate_functions,
         "state_elements": steps * units * (2 if class_name == "LSTM" else 1),
     }
 

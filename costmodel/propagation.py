@@ -51,21 +51,26 @@ def reference_type(name: str) -> DataType:
 def canonical(data_type: DataType, inference: bool = False) -> DataType:
     """The type with the fields QTools fixes for its format: integer bits and signs of all but fixed point.
 
-    The number of distinct values counts at `inference` only, when the weights are known.
+    The number of distinct values counts at `inference` only, when the weights are known. How the numbers came about,
+    by which function, is no part of the type that the next layer reads.
     """
     match data_type.format:
         case NumberFormat.FIXED:
-            return data_type
+            return replace(data_type, function="") if data_type.function else data_type
         case NumberFormat.POWER_OF_TWO:
             bound = data_type.max_value or None
             distinct = data_type.distinct if inference else 0
-            return replace(data_type, int_bits=data_type.bits, max_value=bound, distinct=distinct)
+            return replace(
+                data_type, int_bits=data_type.bits, max_value=bound, distinct=distinct, function=""
+            )
         case NumberFormat.TERNARY:
             return DataType(NumberFormat.TERNARY, 2, 2, True, stochastic=data_type.stochastic)
         case NumberFormat.BINARY:
             return DataType(NumberFormat.BINARY, 1, 1, True, stochastic=data_type.stochastic)
         case NumberFormat.BINARY_01:
-            return replace(data_type, bits=1, int_bits=1, signed=False, max_value=None, distinct=0)
+            return replace(
+                data_type, bits=1, int_bits=1, signed=False, max_value=None, distinct=0, function=""
+            )
         case NumberFormat.FLOAT:
             return DataType(NumberFormat.FLOAT, data_type.bits, -1, True)
 

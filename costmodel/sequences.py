@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from costmodel.data_type import DataType
-from costmodel.elementwise import look_up, softmax
+from costmodel.elementwise import function, function_name, softmax
+from costmodel.gates import LogicGate
+from costmodel.layer_classes import unwrapped
 from costmodel.propagation import add, multiply
 from costmodel.typed_layer import LayerWork, Mode, Operation, TypedLayer, adder, layer_work, products
+
+#: Slots of a recurrent layer's functions: Keras' default, and what counts them.
+_FUNCTIONS: Final = (
+    ("activation", "tanh", "functions"),
+    ("recurrent_activation", "sigmoid", "gate_functions"),
+)
 
 
 def recurrent(typed: TypedLayer) -> LayerWork:
@@ -28,10 +38,22 @@ def recurrent(typed: TypedLayer) -> LayerWork:
         Operation("recurrent accumulate", extra["recurrent_macs"], adder(sum2)),
         Operation("elementwise multiply", extra["products"], elementwise),
         Operation("elementwise add", extra["sums"], adder(total)),
-        *look_up(total, extra["functions"]),
+        *_functions(typed, total),
     ]
     types = {"multiplier": product1, "recurrent_multiplier": product2, "accumulator": total, "state": state}
     return layer_work(typed, operations, state, lowering.macs, **types)
+
+
+def _functions(typed: TypedLayer, total: DataType) -> list[Operation]:
+    """What the functions of all steps take: those of the values, then those of the gates."""
+    _, config = unwrapped(typed.layer.class_name, typed.layer.config)
+    counts: dict[tuple[str, LogicGate], int] = {}
+    for slot, usual, counted in _FUNCTIONS:
+        name = typed.function(function_name(config.get(slot, usual)), slot)
+        for operation in [] if name == "linear" else function(name, total, typed.lowering.extra[counted]):
+            key = (operation.label, operation.gate)
+            counts[key] = counts.get(key, 0) + operation.count
+    return [Operation(label, count, gate) for (label, gate), count in counts.items() if count]
 
 
 def _state(typed: TypedLayer) -> DataType:

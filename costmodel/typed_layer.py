@@ -10,6 +10,7 @@ from typing import Final
 from costmodel.data_type import DataType, NumberFormat, SlotTypes
 from costmodel.gates import LogicGate
 from costmodel.layer import Layer
+from costmodel.layer_classes import OUTPUT_SLOT
 from costmodel.lowering import Lowering, Parameter
 from costmodel.powers_of_two import as_counted
 from costmodel.propagation import FIXED8, FLOAT32, accumulate, canonical, multiply
@@ -102,6 +103,11 @@ class TypedLayer:
             return self.accumulator if self.qtools else self.internal
         activation = self.slots.get("activation")
         return computed if activation is None else self.as_counted(activation)
+
+    def function(self, own: str, slot: str = OUTPUT_SLOT) -> str:
+        """The function that is computed in a slot: its quantizer's, if that is one itself, else the layer's own."""
+        data_type = self.slots.get(slot) if self.mode is Mode.QUANTIZED else None
+        return own if data_type is None else data_type.function or own
 
     def parameterless_output(self, computed: DataType) -> DataType:
         """The output type of a layer without parameters: only the reference network overwrites it."""

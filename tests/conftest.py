@@ -43,6 +43,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.no_cover)
 
 
+#: Names of files that end whatever imports them: our packages, those we stand on, and modules of Python itself.
+_SHADOWS = (
+    *("costmodel", "migrations", "quantization", "search", "service", "worker", "tests", "alembic", "celery"),
+    *(
+        "celeryconfig",
+        "fastapi",
+        "json",
+        "keras",
+        "kombu",
+        "logging",
+        "numpy",
+        "platform",
+        "pydantic",
+        "sqlalchemy",
+    ),
+    *("tensorflow", "typing", "uvicorn"),
+)
+
+
+@pytest.fixture
+def shadows(tmp_path: Path) -> Path:
+    """A user's folder with files that are called like modules of the product."""
+    folder = tmp_path / "a user's folder"
+    folder.mkdir()
+    for name in _SHADOWS:
+        (folder / f"{name}.py").write_text("raise SystemExit('a file of the current folder was imported')")
+    return folder
+
+
 def postgres_url() -> str | None:
     """The PostgreSQL server for tests: FEWBITS_TEST_DATABASE_URL, or one that answers on loopback."""
     url = os.environ.get("FEWBITS_TEST_DATABASE_URL", _LOCAL_POSTGRES)

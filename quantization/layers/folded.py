@@ -299,66 +299,48 @@ class FoldedSeparable(FoldedLayer):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedDenseBatchNormalization(FoldedLayer, keras.layers.Dense):
+class QuantizedDenseBatchNormalization(FoldedLayer, QuantizedDense):
     """`Dense` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = QuantizedDense.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedConv1DBatchNormalization(FoldedLayer, keras.layers.Conv1D):
+class QuantizedConv1DBatchNormalization(FoldedLayer, convolution.QuantizedConv1D):
     """`Conv1D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv1D.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedConv2DBatchNormalization(FoldedLayer, keras.layers.Conv2D):
+class QuantizedConv2DBatchNormalization(FoldedLayer, convolution.QuantizedConv2D):
     """`Conv2D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv2D.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedConv1DTransposeBatchNormalization(FoldedTransposed, keras.layers.Conv1DTranspose):
+class QuantizedConv1DTransposeBatchNormalization(FoldedTransposed, convolution.QuantizedConv1DTranspose):
     """`Conv1DTranspose` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv1DTranspose.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedConv2DTransposeBatchNormalization(FoldedTransposed, keras.layers.Conv2DTranspose):
+class QuantizedConv2DTransposeBatchNormalization(FoldedTransposed, convolution.QuantizedConv2DTranspose):
     """`Conv2DTranspose` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedConv2DTranspose.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedDepthwiseConv1DBatchNormalization(FoldedDepthwise, keras.layers.DepthwiseConv1D):
+class QuantizedDepthwiseConv1DBatchNormalization(FoldedDepthwise, convolution.QuantizedDepthwiseConv1D):
     """`DepthwiseConv1D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedDepthwiseConv1D.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedDepthwiseConv2DBatchNormalization(FoldedDepthwise, keras.layers.DepthwiseConv2D):
+class QuantizedDepthwiseConv2DBatchNormalization(FoldedDepthwise, convolution.QuantizedDepthwiseConv2D):
     """`DepthwiseConv2D` and `BatchNormalization` in one, folded before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedDepthwiseConv2D.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedSeparableConv1DBatchNormalization(FoldedSeparable, keras.layers.SeparableConv1D):
+class QuantizedSeparableConv1DBatchNormalization(FoldedSeparable, convolution.QuantizedSeparableConv1D):
     """`SeparableConv1D` and `BatchNormalization` in one, folded into the pointwise kernel before quantization."""
 
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedSeparableConv1D.SLOTS
-
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
-class QuantizedSeparableConv2DBatchNormalization(FoldedSeparable, keras.layers.SeparableConv2D):
+class QuantizedSeparableConv2DBatchNormalization(FoldedSeparable, convolution.QuantizedSeparableConv2D):
     """`SeparableConv2D` and `BatchNormalization` in one, folded into the pointwise kernel before quantization."""
-
-    SLOTS: ClassVar[Mapping[str, str]] = convolution.QuantizedSeparableConv2D.SLOTS
 
 
 #: Class with a batch normalization folded in -> its quantized layer.

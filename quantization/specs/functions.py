@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
+from costmodel.data_type import DataType
 from quantization.specs.parse import QuantizerSpec, parse_quantizer
 
 #: Functions whose values are read as probabilities: never quantized in a search.
@@ -220,6 +221,28 @@ _FUNCTION_KINDS: Final[Mapping[str, Callable[[Function, Any], Fit]]] = {
     "quantized_hswish": _hard_swish,
     "quantized_ulaw": _compression,
     **dict.fromkeys(("binary", "ternary", "stochastic_binary", "stochastic_ternary", "bernoulli"), _sign),
+}
+
+
+# --- what the cost model prices ---------------------------------------------------------------------------------------
+
+
+def slot_type(spec: QuantizerSpec) -> DataType:
+    """The data type of a slot, as the cost model prices it: with the function that the quantizer itself is, if any."""
+    replacement = _REPLACEMENTS.get(spec.kind)
+    data_type = spec.data_type()
+    return data_type if replacement is None else replace(data_type, function=replacement(spec))
+
+
+#: Kinds that take the place of a layer's function -> the function that is computed then. A sign is a comparison.
+_REPLACEMENTS: Final[Mapping[str, Callable[[Any], str]]] = {
+    **dict.fromkeys(("quantized_relu", "quantized_relu_po2", "discrete_relu"), lambda _: "relu"),
+    **dict.fromkeys(
+        ("binary", "ternary", "stochastic_binary", "stochastic_ternary", "bernoulli"), lambda _: "threshold"
+    ),
+    "quantized_tanh": lambda spec: "tanh" if spec.use_real_tanh else "hard_tanh",
+    "quantized_sigmoid": lambda spec: "sigmoid" if spec.use_real_sigmoid else "hard_sigmoid",
+    "quantized_hswish": lambda _: "hard_silu",
 }
 
 

@@ -17,6 +17,7 @@ from costmodel.fold import folded
 from costmodel.layer_classes import LAYER_CLASSES, priced_slots, width_field
 from costmodel.network import Network
 from costmodel.type_map import data_type_map
+from quantization.specs.functions import slot_type
 from search.errors import InvalidSpec, Problem, pointer_token
 from search.networks import architecture as models
 from search.spec.cost import CostSpec
@@ -234,7 +235,7 @@ def _types(spec: CostSpec) -> dict[str, SlotTypes] | None:
         return None
     return {
         layer: {
-            slot: replace(quantizer.data_type(), distinct=spec.distinct.get(layer, {}).get(slot, 0))
+            slot: replace(slot_type(quantizer), distinct=spec.distinct.get(layer, {}).get(slot, 0))
             for slot, quantizer in slots.items()
             if quantizer is not None
         }

@@ -16,6 +16,7 @@ from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many,
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.network import Network
 from costmodel.wide import wide_outputs
+from quantization.specs.functions import slot_type
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
@@ -180,7 +181,7 @@ def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | f
 def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
     """The data type of every slot, as the cost model reads them."""
     return {
-        layer: {slot: None if spec is None else spec.data_type() for slot, spec in slots.items()}
+        layer: {slot: None if spec is None else slot_type(spec) for slot, spec in slots.items()}
         for layer, slots in assignment.quantizers.items()
     }
 

@@ -13,6 +13,7 @@ from costmodel.data_type import SlotTypes
 from costmodel.energy import prepare, price
 from costmodel.network import read_network
 from quantization.models.convert import plain_description, quantize, read_quantizers
+from quantization.specs.functions import slot_type
 from search.cost.answer import price_network
 from search.cost.pricing import Pricer, cost_unit
 from search.history import Assignment, Cost
@@ -55,7 +56,7 @@ def model_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
     prepared = prepare(read_network(plain_description(model)))
     types: dict[str, SlotTypes] = {
         layer: {
-            slot: None if quantizer is None else quantizer.data_type() for slot, quantizer in slots.items()
+            slot: None if quantizer is None else slot_type(quantizer) for slot, quantizer in slots.items()
         }
         for layer, slots in read_quantizers(model).items()
     }

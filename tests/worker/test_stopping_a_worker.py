@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from search.history import TrialStatus
+from service.cli.serving import worker_command
 from service.queue import Queue, TaskName
 from service.store import jobs, trials
 from service.store.models import Trial
 from service.store.session import Database
 from tests.worker.conftest import Bench
+
+ROOT = Path(__file__).parents[2]
 
 
 def eventually(fact: Callable[[], bool], process: subprocess.Popen[bytes], within_s: float = 120.0) -> None:
@@ -33,18 +35,21 @@ def trial_of(database: Database, job_id: str) -> Trial | None:
     return rows[0] if rows else None
 
 
-def test_a_worker_that_is_told_to_stop_gives_its_trial_back(bench: Bench, tmp_path: Path) -> None:
+def test_a_worker_in_any_folder_that_is_told_to_stop_gives_its_trial_back(
+    bench: Bench, tmp_path: Path, shadows: Path
+) -> None:
     job_id = bench.submit(training={"epochs": 5000, "batch_size": 8}, budget={"trials": 1})
     settings = bench.settings
     queue = Queue(settings)
     queue.send(TaskName.ADVANCE_JOB, job_id)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("FEWBITS_")}
-    environment |= {"FEWBITS_HOME": str(settings.home), "FEWBITS_LOG_FORMAT": "json"}
+    environment |= {"FEWBITS_HOME": str(settings.home), "FEWBITS_LOG_FORMAT": "json", "PYTHONPATH": str(ROOT)}
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "worker", "--concurrency", "1"],
+            worker_command(1, beat=False),
             env=environment,
+            cwd=shadows,
             stdout=output,
             stderr=output,
             start_new_session=True,

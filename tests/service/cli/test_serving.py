@@ -23,18 +23,25 @@ from service.settings import Settings
 from service.store import workers
 from service.store.session import Database
 
+ROOT = Path(__file__).parents[3]
+#: The command as it is installed.
+FEWBITS = Path(sys.executable).parent / "fewbits"
+
 
 def environment(home: Path) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("FEWBITS_")}
-    return inherited | {"FEWBITS_HOME": str(home)}
+    return inherited | {"FEWBITS_HOME": str(home), "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager
-def serving(home: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A service without a worker; its address and process."""
+def serving(
+    home: Path, *options: str, folder: Path | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A service without a worker, run in a folder; its address and process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "service.cli", "serve", "--no-worker", "--port", "0", *options],
+        [str(FEWBITS), "serve", "--no-worker", "--port", "0", *options],
         env=environment(home),
+        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -54,8 +61,8 @@ def address(process: subprocess.Popen[str]) -> str:
     raise AssertionError("the service ended")
 
 
-def test_the_service_migrates_listens_and_ends_cleanly(tmp_path: Path) -> None:
-    with serving(tmp_path / "home") as (url, process):
+def test_the_service_migrates_listens_and_ends_cleanly_in_any_folder(tmp_path: Path, shadows: Path) -> None:
+    with serving(tmp_path / "home", folder=shadows) as (url, process):
         with httpx.Client(base_url=url, timeout=30) as http:
             assert http.get("/readyz").json()["migrations"] == "ok"
             assert http.get("/").text.startswith("<!doctype html>")

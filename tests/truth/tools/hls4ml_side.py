@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -28,8 +29,16 @@ import tensorflow as tf
 #: Share of the outputs' range by which they may differ: numbers have 16 fraction bits, so that a code may be the next.
 TOLERANCE = 0.1
 TIMEOUT = 300
-#: A compiler that does not optimize, so that a network takes seconds.
-_COMPILER = '#!/bin/sh\nexec {real} $(echo "$@" | sed "s/-O3/-O0/g")\n'
+#: A compiler that does not optimize and reads hls4ml's own types once for all networks, which then take seconds.
+_COMPILER = """#!/bin/sh
+case " $* " in
+*" -c "*) exec {real} $(echo "$@" | sed "s/-O3/-O0 -w/g") -include {home}/types.h ;;
+*) exec {real} "$@" ;;
+esac
+"""
+_FLAGS_OF_TYPES = ("-O0", "-w", "-fPIC", "-std=c++23", "-fno-gnu-unique")
+_TYPES = ("map", "string", "sstream", "fstream", "iostream", "algorithm", "vector", "cmath", "array")
+_TYPES += ("ap_fixed.h", "ap_int.h", "hls_stream.h")
 _SLOTS = {"kernel": "kernel_quantizer", "bias": "bias_quantizer", "recurrent_kernel": "recurrent_quantizer"}
 _SLOTS |= {"pointwise_kernel": "pointwise_quantizer", "activation": "activation"}
 _FLAGS = re.compile(r"(use_01|use_real_tanh|use_real_sigmoid|is_quantized_clip|use_sigmoid)=([01])")
@@ -135,14 +144,25 @@ def isolated(net: dict[str, Any], only_convert: bool) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def install_compiler(home: Path) -> None:
+    """Put the compiler, and the types that it has read before, into a folder in front of all others."""
+    real = str(shutil.which("g++"))
+    (home / "types.h").write_text("".join(f"#include <{name}>\n" for name in _TYPES))
+    types = Path(hls4ml.__file__).parent / "templates/vivado/ap_types"
+    command = [real, *_FLAGS_OF_TYPES, f"-I{types}", "-x", "c++-header", "types.h", "-o", "types.h.gch"]
+    subprocess.run(command, cwd=home, check=True)
+    compiler = home / "g++"
+    compiler.write_text(_COMPILER.format(real=real, home=home))
+    compiler.chmod(0o755)
+    os.environ["PATH"] = f"{home}:{os.environ['PATH']}"
+
+
 def main() -> None:
     """A line for every network, the versions first."""
     nets = json.load(sys.stdin)
     home = tempfile.mkdtemp()
-    compiler = Path(home) / "g++"
-    compiler.write_text(_COMPILER.format(real=shutil.which("g++")))
-    compiler.chmod(0o755)
-    os.environ["PATH"] = f"{home}:{os.environ['PATH']}"
+    if "--convert" not in sys.argv:
+        install_compiler(Path(home))
     versions = {
         "hls4ml": hls4ml.__version__,
         "tensorflow": tf.__version__,
