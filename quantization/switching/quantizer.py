@@ -380,7 +380,7 @@ def switch(
     switched: dict[tuple[str, str], SwitchedQuantizer] = {}
     for name, slots in candidates.items():
         layer: Any = model.get_layer(name)
-        if isinstance(layer, QuantizedInput):
+        if isinstance(layer, QuantizedInput) and all(len(specs) == 1 for specs in slots.values()):
             continue  # the same in all trials: its plain quantizer is faster
         new = {
             slot: SwitchedQuantizer(specs, slot, layer.slot_function(slot), layer.channel_axes(slot))

@@ -30,15 +30,27 @@ InputQuantizers = Mapping[str, Mapping[str, QuantizerSpec]]
 
 
 def input_quantizers(spec: SearchSpec, network: Network, data: DataInfo) -> InputQuantizers:
-    """Input layer -> slot -> quantizer; empty where inputs stay float.
+    """Input layer -> slot -> the quantizer of all trials; empty where inputs stay float, or are searched.
 
-    Raises `InvalidSpec` for a source of half precision, which no layer does.
+    Raises `InvalidSpec` for a source of half precision, which no layer does, and for inputs of which a job says twice
+    what they are.
     """
-    if spec.inputs == "priced":
-        return {}
     stated = spec.goal.source_quantizers if isinstance(spec.goal, EnergyGoal) else None
+    if spec.quantizers.input:
+        _check_candidates(spec, stated is not None)
+    if spec.inputs == "priced" or spec.quantizers.input:
+        return {}
     quantizer = _automatic(spec, network, data) if stated is None else _stated(stated)
     return {} if quantizer is None else {name: {OUTPUT_SLOT: quantizer} for name in network.inputs}
+
+
+def _check_candidates(spec: SearchSpec, is_stated: bool) -> None:
+    """Raises `InvalidSpec` for candidates of an input that stays float, or has a stated type."""
+    other = "inputs: priced, which leaves inputs float" if spec.inputs == "priced" else ""
+    other = "goal.source_quantizers, which states one for all trials" if is_stated else other
+    if other:
+        reason = f"the job lists candidates for the input and has {other}: leave out one of the two"
+        raise InvalidSpec([Problem("/quantizers/input", reason)])
 
 
 def _automatic(spec: SearchSpec, network: Network, data: DataInfo) -> QuantizerSpec | None:
@@ -80,12 +92,13 @@ def _stated(source: NamedType | QuantizerSpec) -> QuantizerSpec | None:
     return QuantizedBits(bits=data_type.bits, integer=data_type.int_bits, symmetric=True)
 
 
-def input_warnings(data: DataInfo, quantizers: InputQuantizers) -> list[str]:
-    """Stated quantizers that clip the inputs."""
+def input_warnings(spec: SearchSpec, data: DataInfo, quantizers: InputQuantizers) -> list[str]:
+    """Stated quantizers, and candidates, that clip the inputs."""
+    stated = [quantizer for slots in quantizers.values() for quantizer in slots.values()]
+    where = "goal.source_quantizers" if stated else "it"
     return [
-        f"the input {name!r} has values up to {data.values.reach:.4g}, which {quantizer} clips: leave"
-        " goal.source_quantizers out, or give it more integer bits"
-        for name, slots in quantizers.items()
-        for quantizer in slots.values()
+        f"the input has values up to {data.values.reach:.4g}, which {quantizer} clips: leave {where} out, or give it"
+        " more integer bits"
+        for quantizer in (*stated, *(candidate.quantizer for candidate in spec.quantizers.input))
         if isinstance(quantizer, QuantizedBits) and 2.0**quantizer.integer < data.values.reach
     ]

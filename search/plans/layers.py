@@ -54,8 +54,12 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
     if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
-    names = _name_warnings(spec, unfolded(trials))
-    warnings = (*choices.warnings, *input_warnings(data, inputs), *names, *training_warnings(spec.training))
+    warnings = (
+        *choices.warnings,
+        *input_warnings(spec, data, inputs),
+        *_name_warnings(spec, unfolded(trials)),
+        *training_warnings(spec.training),
+    )
     return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
 
 

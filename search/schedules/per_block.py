@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from search.errors import InvalidSpec, Problem
 from search.history import Cost
 from search.schedules.base import Stage, shares
-from search.space.choices import Choices
+from search.space.choices import INPUT_FIELD, Choices
 from search.spec.job import SearchSpec
 from search.spec.patterns import matches
 from search.spec.schedule import PerBlockSchedule
@@ -60,8 +60,9 @@ def _parts(choices: Choices, blocks: Sequence[tuple[str, Sequence[str]]]) -> dic
     parts: dict[str, Choices] = {}
     settled: set[str] = set()
     searched = {layer for _, layers in blocks for layer in layers}
+    inputs = [layer for s in choices.slots if s.field == INPUT_FIELD for layer in s.layers]
     for name, layers in blocks:
-        block = set(layers)
+        block = {*layers, *inputs}  # no block has the input: the first one chooses its quantizer
         slots = tuple(s for s in choices.slots if s.name not in settled and block.intersection(s.layers))
         widths = tuple(w for w in choices.widths if w.name not in settled and block.intersection(w.layers))
         settled |= {slot.name for slot in slots} | {width.name for width in widths}

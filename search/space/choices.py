@@ -26,6 +26,8 @@ from search.spec.training import LearningRates
 
 Label = str | float
 
+#: The part of the space that the candidates of the network's input come from.
+INPUT_FIELD: Final = "input"
 #: Name of the choice of a learning rate; the names of choices of layers contain a dot.
 LEARNING_RATE: Final = "learning_rate"
 
@@ -92,7 +94,7 @@ class Choices:
         for slot in self.slots:
             chosen = self._by_label[slot.name][values[slot.name]]
             for layer in slot.layers:
-                quantizers[layer][slot.slot] = chosen
+                quantizers.setdefault(layer, {})[slot.slot] = chosen
         changed: dict[str, int] = {}
         for width in self.widths:
             for layer in width.layers:
@@ -107,7 +109,7 @@ class Choices:
         self, *, slots: tuple[Slot, ...], widths: tuple[Width, ...], quantized: Sequence[str]
     ) -> Choices:
         """A part of the space: these choices, restricted to `quantized` layers."""
-        part = set(quantized)
+        part = {*quantized, *(layer for slot in slots if slot.field == INPUT_FIELD for layer in slot.layers)}
         return replace(
             self,
             slots=tuple(
@@ -137,7 +139,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     if problems:
         raise InvalidSpec(problems)
     return Choices(
-        slots=tuple(slots.slots.values()),
+        slots=(*_input_slots(spec, network), *slots.slots.values()),
         widths=tuned,
         quantized=tuple(chosen.rules),
         base_widths=widths.widths_of(network),
@@ -149,6 +151,17 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
         ),
         learning_rates=spec.training.rates if isinstance(spec.training.learning_rate, LearningRates) else (),
         normalizations=chosen.normalizations,
+    )
+
+
+def _input_slots(spec: SearchSpec, network: Network) -> tuple[Slot, ...]:
+    """The choice of the input's quantizer, where a job lists candidates for it."""
+    candidates = tuple(candidate.quantizer for candidate in spec.quantizers.input)
+    if not candidates or spec.inputs == "priced":
+        return ()
+    return tuple(
+        Slot(f"{name}.{INPUT_FIELD}", (name,), OUTPUT_SLOT, INPUT_FIELD, candidates)
+        for name in network.inputs
     )
 
 

@@ -91,6 +91,10 @@ class QuantizationSpace(Frozen):
         description="outputs of layers without a function: linear sums that a layer with weights or a merge reads, and"
         " the merges, poolings and upsamplings that limits name; empty: none is quantized",
     )
+    input: Candidates = Field(
+        (),
+        description="the network's input; empty: it has one quantizer in all trials, that of `inputs`",
+    )
     state: Candidates = Field((), description="states of recurrent layers; empty: states are not quantized")
     functions: dict[str, Candidates] = Field(
         default_factory=dict,

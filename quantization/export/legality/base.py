@@ -229,11 +229,13 @@ def is_input(network: Network, name: str) -> bool:
 
 
 def _group(field_name: str) -> str:
-    """kernel, bias, activation or normalization: what a field of the space or a slot of a layer is a case of."""
+    """kernel, bias, activation, normalization or input: what a field of the space or a slot of a layer is a case of."""
     if field_name.endswith("kernel") or field_name == "embeddings":
         return "kernel"
     if field_name in _NORMALIZATION:
         return "normalization"
+    if field_name == "input":  # of the network: targets have no rules for it
+        return field_name
     return "bias" if field_name.endswith("bias") else "activation"
 
 
