@@ -53,7 +53,7 @@ def fill(database: Database) -> dict[str, str]:
                     cost_unit="energy_pj",
                     reference_cost=planned.reference.value,
                     reference=asdict(planned.reference),
-                    space_size=planned.choices.size(),
+                    space_size=str(planned.choices.size()),
                     warnings=(),
                 ),
             )

@@ -32,7 +32,7 @@ from service.api import (
     validation,
 )
 from service.api.compression import Compression
-from service.api.compute import ComputeSlots
+from service.api.compute import ComputeProcesses, ComputeSlots
 from service.api.event_hub import EventHub
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
@@ -60,7 +60,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.blobs = BlobStore(settings.blob_folder)
     app.state.buckets = make_buckets(settings.broker_url)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
-    app.state.compute = ComputeSlots()
+    app.state.compute_slots = ComputeSlots(settings.compute_processes or 2)
+    app.state.compute = ComputeProcesses(settings)
     app.state.events = EventHub(app.state.database)
     app.state.metrics = Metrics(app.state.database)
     _mount(
@@ -92,7 +93,9 @@ def _mount(app: FastAPI, *routers: APIRouter) -> None:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.compute.start()
     yield
+    app.state.compute.close()
     app.state.database.dispose()
     app.state.queue.close()
     app.state.buckets.close()

@@ -39,9 +39,34 @@ docstring, `detail` is for people, `errors` are the faults.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from search.errors import Problem, first_problems
+
+
+def as_document(error: ServiceError) -> dict[str, Any]:
+    """An error as JSON, to be raised in another process by `from_document`."""
+    values = {name: value for name, value in vars(error).items() if name != "problems"}
+    problems = [[problem.pointer, problem.message] for problem in error.problems]
+    return {"class": type(error).__name__, "values": values, "problems": problems}
+
+
+def from_document(document: Mapping[str, Any]) -> ServiceError:
+    """The error that `as_document` wrote."""
+    error_class = _classes(ServiceError)[document["class"]]
+    error = error_class.__new__(error_class)
+    Exception.__init__(error, document["values"]["detail"])
+    vars(error).update(document["values"])
+    if document["problems"]:
+        error.problems = tuple(Problem(*problem) for problem in document["problems"])
+    return error
+
+
+def _classes(error_class: type[ServiceError]) -> dict[str, type[ServiceError]]:
+    classes = {error_class.__name__: error_class}
+    for subclass in error_class.__subclasses__():
+        classes |= _classes(subclass)
+    return classes
 
 
 class ServiceError(Exception):

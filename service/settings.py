@@ -56,6 +56,21 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(4 << 20, ge=1024, description="largest accepted request body, in bytes")
 
+    compute_processes: int = Field(
+        2,
+        ge=0,
+        description="processes in which the API plans jobs and prices networks; 0: in its own, without limits",
+    )
+    request_cpu: Duration = Field(
+        timedelta(seconds=60),
+        gt=timedelta(0),
+        description="processor time that a request may take to be computed; one that takes more is answered 413",
+    )
+    request_memory_mb: int = Field(
+        1500,
+        ge=300,
+        description="memory that a request may take to be computed; one that takes more is answered 413",
+    )
     max_connections: int = Field(
         1000, ge=10, description="connections at once, event streams included; more are answered 503"
     )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from search.cost import profiles
-from search.cost.answer import price_network
-from search.errors import InvalidSpec
-from service.api.compute import COMPUTES
-from service.api.deps import READS, BlobsDep, CostDep
+from service.api.compute import COMPUTES, ComputeDep
+from service.api.deps import READS, BodyDep
 from service.api.responses import problem_responses
-from service.parsing import invalid_request
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
-from service.store.references import BlobLookup
 
 router = APIRouter(prefix="/v1", tags=["cost"], dependencies=[READS])
 
@@ -30,14 +26,16 @@ _REFUSED = problem_responses(
 )
 
 
-@router.post("/cost", dependencies=[COMPUTES], openapi_extra=_BODY, responses=_REFUSED)
-def cost(request: CostDep, blobs: BlobsDep) -> NetworkCostView:
+@router.post(
+    "/cost",
+    dependencies=[COMPUTES],
+    openapi_extra=_BODY,
+    responses=_REFUSED,
+    response_model=NetworkCostView,
+)
+def cost(body: BodyDep, compute: ComputeDep) -> Response:
     """The cost of one inference of a network, as it is or with the given quantizers. Nothing is stored or trained."""
-    try:
-        answer = price_network(request.spec, BlobLookup(blobs)).answer()
-    except InvalidSpec as error:
-        raise invalid_request(error, request.document) from None
-    return NetworkCostView.model_validate(answer)
+    return Response(compute("cost", body), media_type="application/json")
 
 
 @router.get("/profiles")

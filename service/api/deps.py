@@ -7,7 +7,6 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import replace
 from typing import Annotated, Any, Final
 
 import structlog
@@ -18,11 +17,9 @@ from sqlalchemy.orm import Session
 from service.auth.authenticator import Authenticator, Credentials
 from service.auth.scopes import Caller, KeyScope
 from service.errors import InsufficientScope, InvalidParameter, JobNotFound, NotJson, RateLimited
-from service.parsing import CostRequest, Submission, parse_cost_request, parse_submission
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
-from service.store.references import pinned
 from service.store.session import Database
 from service.store.tenancy import LOCAL
 from service.store.upload_parts import UploadParts
@@ -164,23 +161,6 @@ async def _body(request: Request) -> bytes:
 
 #: The bytes of a JSON body.
 BodyDep = Annotated[bytes, Depends(_body)]
-
-
-def _submission(body: BodyDep) -> Submission:
-    return parse_submission(body)
-
-
-#: The search in the request's body.
-SubmissionDep = Annotated[Submission, Depends(_submission)]
-
-
-def _cost_request(body: BodyDep, database: DatabaseDep) -> CostRequest:
-    request = parse_cost_request(body)
-    return replace(request, spec=pinned(request.spec, database))
-
-
-#: The cost request in the request's body.
-CostDep = Annotated[CostRequest, Depends(_cost_request)]
 
 
 async def _job_id(job_id: Annotated[str, Path(description="id of a job")]) -> str:

@@ -5,6 +5,7 @@ Which of them a status allows is in `service.store.lifecycle`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
@@ -16,6 +17,7 @@ from search.errors import Problem
 from search.history import JOB_ENDED
 from search.spec.base import Frozen
 from search.spec.job import SearchSpec
+from service.api.compute import COMPUTES
 from service.api.deps import ADMINISTERS, READS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
 from service.api.merge_patch import merged
 from service.api.responses import problem_responses
@@ -23,7 +25,7 @@ from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.auth.scopes import Caller
 from service.errors import InvalidRequest, NotJson
 from service.json_document import parse_json
-from service.parsing import Parsed, validate
+from service.parsing import validate
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings
@@ -299,6 +301,7 @@ _CLONE = (
 @router.post(
     "/{job_id}:clone",
     status_code=202,
+    dependencies=[COMPUTES],
     openapi_extra=_body_of(_PATCH, required=False),
     responses=_CLONE,
 )
@@ -316,9 +319,8 @@ def clone_job(
     with intake.database.reading() as session:
         spec = jobs.get(session, job_id).spec
     changed = merged(spec, document)
-    submission = Parsed(validate(SearchSpec, changed), changed)
-    request = intake.request(f"POST /v1/jobs/{job_id}:clone", idempotency_key, document)
-    return intake.start(submission, response, request, cloned_from=job_id)
+    request = intake.request(f"POST /v1/jobs/{job_id}:clone", idempotency_key, json.dumps(document).encode())
+    return intake.start(json.dumps(changed).encode(), response, request, cloned_from=job_id)
 
 
 @router.delete("/{job_id}", status_code=204, dependencies=[ADMINISTERS], responses=_ILLEGAL)

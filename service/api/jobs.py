@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from search.history import JobStatus
 from service.api import pagination
 from service.api.compute import COMPUTES
-from service.api.deps import READS, SUBMITS, Cursor, JobId, Limit, SessionDep, SubmissionDep
+from service.api.deps import READS, SUBMITS, BodyDep, Cursor, JobId, Limit, SessionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.schemas.jobs import BestView, JobSummary, JobView, Page, ParetoView, SparsePage
@@ -45,11 +45,11 @@ _MISSING = problem_responses(_404="No such job")
     | STARTED,
 )
 def submit(
-    submission: SubmissionDep, response: Response, intake: IntakeDep, idempotency_key: IdempotencyKey = None
+    body: BodyDep, response: Response, intake: IntakeDep, idempotency_key: IdempotencyKey = None
 ) -> JobView:
     """Validate a job, store it, and start it."""
-    request = intake.request("POST /v1/jobs", idempotency_key, submission.document)
-    return intake.start(submission, response, request)
+    request = intake.request("POST /v1/jobs", idempotency_key, body)
+    return intake.start(body, response, request)
 
 
 @router.get("", response_model=Page[JobSummary] | SparsePage)

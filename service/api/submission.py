@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Response
 
-from search.cost.pricing import cost_unit
-from search.plan import Plan
-from service.api.deps import BlobsDep, CallerDep, DatabaseDep, QueueDep, SettingsDep
-from service.api.planning import plan_of
-from service.parsing import Submission
+from service.api.compute import Compute, ComputeDep
+from service.api.deps import CallerDep, DatabaseDep, QueueDep, SettingsDep
 from service.queue import Queue, TaskName
 from service.schemas.jobs import JobView
 from service.settings import Settings
 from service.store import idempotency, jobs, quotas, uploads
-from service.store.blobs import BlobStore
 from service.store.idempotency import KeyClaim, KeyedRequest
-from service.store.references import BlobLookup, pinned
+from service.store.jobs import NewJob
 from service.store.session import Database
 from service.views import jobs as job_views
 
@@ -59,19 +54,16 @@ class Intake:
     settings: Settings
     database: Database
     queue: Queue
-    blobs: BlobStore
+    compute: Compute
     tenant: str
 
-    def request(self, route: str, key: str | None, document: Any) -> KeyedRequest | None:
+    def request(self, route: str, key: str | None, body: bytes) -> KeyedRequest | None:
         """The record of a request that has a key; None without one."""
-        if key is None:
-            return None
-        text = json.dumps(document, sort_keys=True)
-        return KeyedRequest(route, key, hashlib.sha256(text.encode()).hexdigest())
+        return None if key is None else KeyedRequest(route, key, json.loads(self.compute("digest", body)))
 
     def start(
         self,
-        submission: Submission,
+        body: bytes,
         response: Response,
         request: KeyedRequest | None,
         *,
@@ -79,17 +71,16 @@ class Intake:
     ) -> JobView:
         """Store the job and wake a worker; the job of an earlier request if there was one with the same key.
 
-        InvalidRequest for faults that model and data reveal; IdempotencyKeyReused, IdempotencyKeyInUse; QuotaReached,
-        QuotaExhausted.
+        InvalidRequest for every fault; IdempotencyKeyReused, IdempotencyKeyInUse; QuotaReached, QuotaExhausted; what
+        `Compute` raises.
         """
         with self._once(request) as claim:
             if isinstance(claim, str):
                 response.headers["Idempotency-Replayed"] = "true"
                 return self._view(claim, response)
-            pinned_job = replace(submission, spec=pinned(submission.spec, self.database))
-            new = _new_job(plan_of(pinned_job, self.settings.data_folder, BlobLookup(self.blobs)))
+            new = NewJob(**json.loads(self.compute("new_job", body)))
             with self.database.transaction() as session:
-                trials = submission.spec.budget.trials
+                trials = new.spec["budget"]["trials"]
                 quotas.check_submission(session, self.settings, self.tenant, trials)
                 uploads.lock_inputs(session, new.spec)
                 job = jobs.create(session, new, cloned_from=cloned_from)
@@ -119,22 +110,10 @@ class Intake:
             return job_views.job_view(session, jobs.get(session, job_id))
 
 
-def _new_job(plan: Plan) -> jobs.NewJob:
-    return jobs.NewJob(
-        name=plan.spec.name,
-        spec=plan.spec.model_dump(mode="json"),
-        cost_unit=cost_unit(plan.spec.goal),
-        reference_cost=plan.reference.value,
-        reference=asdict(plan.reference),
-        space_size=plan.choices.size(),
-        warnings=plan.warnings,
-    )
-
-
 async def _intake(
-    settings: SettingsDep, database: DatabaseDep, queue: QueueDep, blobs: BlobsDep, caller: CallerDep
+    settings: SettingsDep, database: DatabaseDep, queue: QueueDep, compute: ComputeDep, caller: CallerDep
 ) -> Intake:
-    return Intake(settings, database, queue, blobs, caller.tenant)
+    return Intake(settings, database, queue, compute, caller.tenant)
 
 
 IntakeDep = Annotated[Intake, Depends(_intake)]

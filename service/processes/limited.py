@@ -39,6 +39,10 @@ class ExceededTime(ProcessEnded):
     """The process was ended because it took more time than its limit."""
 
 
+class ExceededCpu(ExceededTime):
+    """The process was ended because it took more processor time than its limit."""
+
+
 class ProcessDied(ProcessEnded):
     """The process ended by itself, or something else ended it; the text says how."""
 
@@ -183,7 +187,7 @@ class LimitedProcess:
             raise ExceededTime(f"took longer than {limits.wall_s:g} s")
         if limits.cpu_s is not None and self._cpu_s() - began_cpu_s > limits.cpu_s:
             self.end()
-            raise ExceededTime(f"took more than {limits.cpu_s:g} s of processor time")
+            raise ExceededCpu(f"took more than {limits.cpu_s:g} s of processor time")
 
     def _cpu_s(self) -> float:
         try:

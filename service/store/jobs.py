@@ -31,7 +31,7 @@ class NewJob:
     cost_unit: str
     reference_cost: float
     reference: dict[str, Any]
-    space_size: int
+    space_size: str  #: a number, maybe of hundreds of digits
     warnings: Sequence[str]
 
 
@@ -55,7 +55,7 @@ def create(session: Session, new: NewJob, *, cloned_from: str | None = None) -> 
         cost_unit=new.cost_unit,
         reference_cost=new.reference_cost,
         reference=new.reference,
-        space_size=str(new.space_size),
+        space_size=new.space_size,
         warnings=list(new.warnings),
         created_at=moment,
         checked_at=moment,

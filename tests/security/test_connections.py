@@ -1,30 +1,18 @@
-"""Connections and computing requests: what never ends, or is too much, is refused and hinders nobody."""
+"""Connections: what never ends, or is too much, is closed."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from service.api import compute, connection
-from service.api.compute import ComputeSlots
+from service.api import connection
 from service.api.connection import MAX_HEAD_BYTES, LimitedConnection
-from service.errors import Unavailable
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """A test that is a coroutine, run in an event loop of its own."""
-
-    @functools.wraps(test)
-    def run(*args: Any, **named: Any) -> None:
-        asyncio.run(test(*args, **named))
-
-    return run
+from tests.security.loops import in_loop
 
 
 class Wire(asyncio.Transport):
@@ -137,45 +125,3 @@ async def test_a_body_that_goes_on_has_its_time_again() -> None:
     (after,) = timers.pending
     assert before is not after
     assert timers.pending[after][0] == connection.BODY_PAUSE_S
-
-
-# --- turns -------------------------------------------------------------------------------------------------------
-
-
-@in_loop
-async def test_two_requests_compute_at_once_and_the_next_takes_over() -> None:
-    slots = ComputeSlots()
-    leave = [await slots.turn("a"), await slots.turn("b")]
-    third = asyncio.create_task(slots.turn("c"))
-    await asyncio.sleep(0)
-    assert not third.done()
-    leave[0]()
-    assert await third
-
-
-@in_loop
-async def test_a_tenant_cannot_fill_the_queue_for_others() -> None:
-    slots = ComputeSlots()
-    waiting = [asyncio.create_task(slots.turn("a")) for _ in range(compute.MAX_OF_TENANT)]
-    await asyncio.sleep(0)
-    with pytest.raises(Unavailable) as refused:
-        await slots.turn("a")
-    assert refused.value.headers["Retry-After"]
-    other = asyncio.create_task(slots.turn("b"))
-    while not other.done():  # turns come in the order of arrival
-        done = [task for task in waiting if task.done()]
-        waiting = [task for task in waiting if not task.done()]
-        for task in done:
-            task.result()()
-        await asyncio.sleep(0)
-    other.result()()
-
-
-@in_loop
-async def test_who_waits_in_vain_is_told_when_to_come_again() -> None:
-    slots = ComputeSlots(slots=1, patience_s=0.0)
-    leave = await slots.turn("a")
-    with pytest.raises(Unavailable):
-        await slots.turn("b")
-    leave()
-    (await slots.turn("b"))()

@@ -32,7 +32,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The reference of an application with jobs and uploads."""
     home: Path = tmp_path_factory.mktemp("fuzz")
     key = prepare(home)
-    app = create_app(Settings(home=home, requests_per_minute=0, allowed_hosts="testserver"))
+    app = create_app(
+        Settings(home=home, requests_per_minute=0, allowed_hosts="testserver", compute_processes=0)
+    )
     config = home / "schemathesis.toml"
     # it takes the key for one of its own making where it makes other headers; test_authorization.py asks every route
     settings_text = config.read_text().replace("[checks]", "[checks]\nignored_auth.enabled = false")

@@ -44,9 +44,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(tmp_path: Path, migrated: Path) -> Settings:
-    """Embedded settings whose database is migrated."""
+    """Embedded settings whose database is migrated; requests are computed in this process."""
     shutil.copy(migrated, tmp_path / "fewbits.db")
-    return Settings(home=tmp_path)
+    return Settings(home=tmp_path, compute_processes=0)
 
 
 @pytest.fixture

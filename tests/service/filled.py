@@ -66,7 +66,7 @@ class Filler:
             cost_unit="energy_pj",
             reference_cost=planned.reference.value,
             reference=asdict(planned.reference),
-            space_size=planned.choices.size(),
+            space_size=str(planned.choices.size()),
             warnings=planned.warnings,
         )
         with self.database.transaction() as session:

@@ -79,7 +79,7 @@ class Bench:
                     cost_unit="energy_pj",
                     reference_cost=checked.reference.value,
                     reference={"energy_pj": checked.reference.energy_pj},
-                    space_size=checked.choices.size(),
+                    space_size=str(checked.choices.size()),
                     warnings=checked.warnings,
                 ),
             )

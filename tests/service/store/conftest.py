@@ -25,7 +25,7 @@ def new_job(name: str = "a job") -> NewJob:
         cost_unit="energy_pj",
         reference_cost=1000.0,
         reference={"energy_pj": 1000.0},
-        space_size=10**30,
+        space_size=str(10**30),
         warnings=["a warning"],
     )
 

@@ -18,7 +18,7 @@ NEW = NewJob(
     cost_unit="energy_pj",
     reference_cost=1.0,
     reference={},
-    space_size=1,
+    space_size="1",
     warnings=(),
 )
 

@@ -33,7 +33,7 @@ def add(
 def job(database: Database, **named: Any) -> str:
     with database.transaction() as session:
         spec = {"model": {"kind": "zoo", "name": "jet_mlp"}, "data": {"kind": "digits"}} | named
-        new = NewJob("", spec, "energy_pj", 1.0, {"energy_pj": 1.0}, 1, ())
+        new = NewJob("", spec, "energy_pj", 1.0, {"energy_pj": 1.0}, "1", ())
         return jobs.create(session, new).id
 
 
