@@ -33,7 +33,7 @@ from service.api import (
 )
 from service.api.compression import Compression
 from service.api.compute import ComputeProcesses, ComputeSlots
-from service.api.event_hub import EventHub
+from service.api.event_hub import EventHub, Listeners
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
 from service.observability.metrics import Metrics
@@ -63,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.compute_slots = ComputeSlots(settings.compute_processes or 2)
     app.state.compute = ComputeProcesses(settings)
     app.state.events = EventHub(app.state.database)
+    app.state.listeners = Listeners(settings.streams_per_key)
     app.state.metrics = Metrics(app.state.database)
     _mount(
         app,

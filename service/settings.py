@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     max_connections: int = Field(
         1000, ge=10, description="connections at once, event streams included; more are answered 503"
     )
+    streams_per_key: int = Field(
+        100, ge=1, description="event streams and requests that wait for events that a key may have at once"
+    )
     max_upload_bytes: int = Field(
         2 << 30, ge=1, le=(4 << 30) - 1, description="largest accepted upload, in bytes"
     )

@@ -27,7 +27,7 @@ class PowerOfTwo(QuantizerBase):
     shown = 1
 
     bits: Bits = 8
-    max_value: Positive | None = None
+    max_value: Annotated[Positive, Field(lt=1e30)] | None = None
     reference_exponents: Flag = Field(
         default=False,
         description="the exponents of QKeras: with zero, a slope or a bound of at most 1 more values than the bits "
@@ -115,7 +115,7 @@ class QuantizedPo2(PowerOfTwo):
 
     kind: Literal["quantized_po2"] = "quantized_po2"
     bits: Annotated[Bits, Field(ge=2)] = 8
-    max_value: Positive | None = None
+    max_value: Annotated[Positive, Field(lt=1e30)] | None = None
     use_stochastic_rounding: Flag = False
     quadratic_approximation: Flag = False
     log2_rounding: Log2Rounding = "rnd"
@@ -136,7 +136,7 @@ class QuantizedReluPo2(PowerOfTwo):
 
     kind: Literal["quantized_relu_po2"] = "quantized_relu_po2"
     bits: Bits = 8
-    max_value: Positive | None = None
+    max_value: Annotated[Positive, Field(lt=1e30)] | None = None
     negative_slope: Slope = 0.0
     use_stochastic_rounding: Flag = False
     quadratic_approximation: Flag = False

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from search.errors import Infeasible
 from search.history import Assignment, Cost
 from search.space.choices import Choices
 
@@ -79,7 +80,10 @@ def _extremes(
         if end is None:
             return None
         assignment = choices.assignment(end[0])
-        priced.append(Extreme(assignment, pricer.price(assignment), exact))
+        try:
+            priced.append(Extreme(assignment, pricer.price(assignment), exact))
+        except Infeasible:
+            return None
     return Extremes(*priced)
 
 

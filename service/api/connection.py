@@ -13,6 +13,8 @@ MAX_HEAD_BYTES: Final = 64 << 10
 HEAD_S: Final = 20.0
 #: Seconds that a body may pause.
 BODY_PAUSE_S: Final = 60.0
+#: Bytes a second that a body brings at least, on average, once it has arrived for so many seconds.
+BODY_RATE, BODY_GRACE_S = 500.0, 60.0
 
 _TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -30,6 +32,7 @@ class LimitedConnection(HttpToolsProtocol):
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
+        self._body_bytes, self._body_began = 0, 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,6 +52,11 @@ class LimitedConnection(HttpToolsProtocol):
             if self._timer is None:  # the first bytes after a pause between requests
                 self._wait(HEAD_S)
         elif self._in_body:
+            self._body_bytes += len(data)
+            if self._is_dripping():
+                self._stop_waiting()
+                self._give_up()
+                return
             self._wait(BODY_PAUSE_S)
         super().data_received(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
@@ -58,6 +66,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is there: the body may begin."""
         self._in_head, self._in_body = False, True
+        self._body_bytes, self._body_began = 0, self.loop.time()
         self._wait(BODY_PAUSE_S)
         super().on_headers_complete()
 
@@ -66,6 +75,11 @@ class LimitedConnection(HttpToolsProtocol):
         self._in_head, self._in_body, self._head_bytes = True, False, 0
         self._stop_waiting()
         super().on_message_complete()
+
+    def _is_dripping(self) -> bool:
+        """Whether the body arrives so slowly that it only keeps the connection."""
+        elapsed_s = self.loop.time() - self._body_began
+        return elapsed_s > BODY_GRACE_S and self._body_bytes < BODY_RATE * elapsed_s
 
     def _wait(self, seconds: float) -> None:
         self._stop_waiting()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from search.history import JOB_ENDED, JobStatus
+from service.errors import TooMany
 from service.schemas.jobs import EventView
 from service.store import events
 from service.store.session import Database
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 #: Interval of the poll, and so the largest delay of an event.
 INTERVAL_S: Final = 0.25
+
+_RETRY: Final = {"Retry-After": "5"}
 
 #: Jobs in one statement.
 _BATCH: Final = 500
@@ -70,6 +74,27 @@ class WatchedJob:
         except TimeoutError:
             return False
         return True
+
+
+class Listeners:
+    """Counts the clients of each key that wait for events. Used in one event loop only."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._present: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, key: str) -> Iterator[None]:
+        """A place for one more client with this key. TooMany if it has as many as it may."""
+        if self._present[key] >= self._most:
+            raise TooMany(f"a key may have {self._most} streams and waiting requests at once", _RETRY)
+        self._present[key] += 1
+        try:
+            yield
+        finally:
+            self._present[key] -= 1
+            if not self._present[key]:
+                del self._present[key]
 
 
 class EventHub:

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from service.api.deps import READS, DatabaseDep, JobId
-from service.api.event_hub import EventHub, to_json
+from service.api.deps import READS, CallerDep, DatabaseDep, JobId
+from service.api.event_hub import EventHub, Listeners, to_json
 from service.api.negotiation import negotiated
 from service.api.responses import problem_responses
 from service.errors import InvalidParameter
@@ -45,8 +45,16 @@ async def _hub(request: Request) -> EventHub:
 HubDep = Annotated[EventHub, Depends(_hub)]
 
 
+async def _place(request: Request, caller: CallerDep) -> AsyncIterator[None]:
+    """A place among the clients with the caller's key that wait for events, until the response has ended."""
+    listeners: Listeners = request.app.state.listeners
+    with listeners.place(caller.key_id or caller.tenant):
+        yield
+
+
 @router.get(
     "",
+    dependencies=[Depends(_place)],
     response_model=EventList,
     responses={
         200: {
@@ -55,7 +63,11 @@ HubDep = Annotated[EventHub, Depends(_hub)]
             " document as data, until the job has ended",
         },
         204: {"description": "The job has ended, and there are no events after Last-Event-ID"},
-        **problem_responses(_404="No such job", _406="None of the requested formats is available"),
+        **problem_responses(
+            _404="No such job",
+            _406="None of the requested formats is available",
+            _429="The key has too many streams and waiting requests, or sends too many requests",
+        ),
     },
 )
 async def read_events(

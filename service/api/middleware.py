@@ -21,6 +21,9 @@ _OWN_PAGES: Final = frozenset({"same-origin", "none"})
 _CONTENT: Final = re.compile(r"/v1/(models|datasets)/[0-9a-f]{16}/content")
 #: Bytes of a body with a key: it is read before anybody is known.
 _SESSION_LIMIT: Final = 1024
+#: What describes networks; no other body has reason to be large.
+_DESCRIPTION: Final = re.compile(r"/v1/(jobs|jobs:validate|cost|jobs/[0-9a-f]+:(clone|rescore))")
+_SMALL_LIMIT: Final = 64 << 10
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 SECURITY_HEADERS: Final = {
@@ -91,7 +94,10 @@ class RequestGuard:
         """Bytes that a request may send: a whole file, a job, or, before anybody is known, a key."""
         if _is_upload(scope):
             return self._upload_limit
-        return min(_SESSION_LIMIT, self._limit) if scope["path"] == "/v1/session" else self._limit
+        if scope["path"] == "/v1/session":
+            return min(_SESSION_LIMIT, self._limit)
+        is_description = _DESCRIPTION.fullmatch(scope["path"]) is not None
+        return self._limit if is_description else min(_SMALL_LIMIT, self._limit)
 
     def _refusal(self, method: str, headers: Headers, limit: int) -> ServiceError | None:
         host = headers.get("host", "")

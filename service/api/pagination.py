@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Query, Response
@@ -85,22 +85,27 @@ def _page_end(cursor: str, sort: Sort, fields: Fields, unique: str) -> PageEnd:
         if isinstance(stored, int) and not -(2**63) <= stored < 2**63:
             raise InvalidParameter("cursor", _BAD_CURSOR)
     if fields[sort.field] is FieldType.TIME and value is not None:
-        return _time(value), _without_nul(last)
-    return _without_nul(value), _without_nul(last)
+        return _time(value), _storable(last)
+    return _storable(value), _storable(last)
 
 
 def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidParameter("cursor", _BAD_CURSOR) from None
-    if time.tzinfo is None:
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidParameter("cursor", _BAD_CURSOR)
+
+
+def _storable(value: Any) -> Any:
+    """The value, if a row can have it: no text with NUL or with half of a surrogate pair."""
+    if isinstance(value, str) and (
+        "\0" in value or any("\ud800" <= character <= "\udfff" for character in value)
+    ):
         raise InvalidParameter("cursor", _BAD_CURSOR)
-    return time
-
-
-def _without_nul(value: Any) -> Any:
-    return value.replace("\0", "") if isinstance(value, str) else value
+    return value
 
 
 def with_condition(conditions: str | None, field: str, value: str | None) -> str | None:

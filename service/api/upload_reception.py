@@ -127,9 +127,12 @@ class UploadReceiver:
         sha256 = writer.finish()
         if upload.sha256 not in (None, sha256):
             raise RefusedUpload(f"the SHA-256 of the received file is {sha256}; {upload.sha256} was declared")
-        with _refusals():
-            form, details = self.resource.check(self.incoming.path(upload.id))
-        blob = self.incoming.move_to_blobs(upload.id, sha256)
+        try:
+            with _refusals():
+                form, details = self.resource.check(self.incoming.path(upload.id))
+            blob = self.incoming.move_to_blobs(upload.id, sha256)
+        except FileNotFoundError:  # deleted meanwhile
+            raise UploadNotFound(f"the upload {upload.id} was deleted while it was received") from None
         with self.database.transaction() as session:
             return uploads.complete(session, self.resource.kind, upload.id, blob.sha256, form, details)
 

@@ -18,6 +18,7 @@ from search.networks.zoo import ZOO
 from search.spec.cost import goal_options, is_quantizer_document, written_options
 from search.spec.job import UploadedModel
 from search.uploads import UploadFault, read_architecture
+from service.cli.yaml_file import parse_yaml
 from service.parsing import CostRequest, parse_cost_request, parse_submission
 
 #: A larger file cannot be the description of a network.
@@ -127,7 +128,7 @@ def read(path: Path) -> Any:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise Unusable(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB")
         text = path.read_text("utf-8")
-        return json.loads(text) if text.lstrip().startswith(("{", "[")) else yaml.safe_load(text)
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else parse_yaml(text)
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}") from None
     except (ValueError, yaml.YAMLError, RecursionError) as error:  # UnicodeDecodeError is a ValueError

@@ -13,6 +13,7 @@ import typer
 from service.cli.output import FAILED, print_json, show_error, usage_error
 from service.cli.text.numbers import file_size
 from service.client import SearchClient
+from service.client.files import plain_name
 from service.schemas.jobs import ArtifactView
 
 
@@ -47,6 +48,8 @@ def fetch(
         show_error(f"trial {number} is {trial.status} and has no files")
         raise typer.Exit(FAILED)
     written = []
+    for artifact in trial.artifacts:
+        plain_name(artifact.name)
     with writing(folder):
         present = {
             artifact.name for artifact in trial.artifacts if _is_there(folder / artifact.name, artifact)
@@ -57,7 +60,7 @@ def fetch(
         for artifact in trial.artifacts:
             path = folder / artifact.name
             if artifact.name not in present:
-                path = client.download(job_id, number, artifact.name, folder)
+                path = client.download(job_id, number, artifact.name, folder, size_bytes=artifact.size_bytes)
             written.append(
                 {"file": os.fspath(path), "size_bytes": artifact.size_bytes, "sha256": artifact.sha256}
             )

@@ -10,13 +10,14 @@ from typing import Any
 import yaml
 
 from service.cli.output import usage_error
+from service.cli.yaml_file import parse_yaml
 
 
 def read_job(path: Path) -> dict[str, Any]:
     """The fields in a YAML or JSON file; "-" is standard input. Exit code 2 if it cannot be read."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
-        document = yaml.safe_load(text)
+        document = parse_yaml(text)
         json.dumps(document, allow_nan=False)
     except OSError as error:
         usage_error(f"{path}: {error.strerror}")

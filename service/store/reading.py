@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, and_, false, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
@@ -145,10 +145,11 @@ def _ordering(key: Any, sort: Sort) -> Any:
 def _follows(key: Any, unique: Any, query: PageQuery, *, descending_ids: bool = False) -> ColumnElement[bool]:
     if query.after is None:
         return true()
-    value, last = query.after
+    value, last = query.after[0], _bound(query.after[1])
     later = unique < last if descending_ids else unique > last
     if value is None:
         return and_(key.is_(None), later)
+    value = _bound(value)
     if key is unique:
         return or_(unique < last if query.sort.descending else unique > last)
     beyond: ColumnElement[bool] = key < value if query.sort.descending else key > value
@@ -156,17 +157,22 @@ def _follows(key: Any, unique: Any, query: PageQuery, *, descending_ids: bool = 
     return or_(following, key.is_(None)) if getattr(key, "nullable", True) else following
 
 
+def _bound(value: Any) -> Any:
+    """A value to compare with: PostgreSQL refuses integers that the column could not hold unless they have a type."""
+    return literal(value, BigInteger) if type(value) is int else value
+
+
 def _matches(column: Any, condition: Condition) -> ColumnElement[bool]:
-    operator, values = condition.operator, condition.values
+    operator, values = condition.operator, [_bound(value) for value in condition.values]
     value = values[0]
     if operator == ":":
         present = [value for value in values if value is not None]
-        missing = column.is_(None) if None in values else false()
+        missing = column.is_(None) if len(present) < len(values) else false()
         return or_(column.in_(present), missing) if present else or_(missing)
     if operator == "!=":
         return or_(column.is_not(None)) if value is None else or_(column != value, column.is_(None))
     if operator == "~":
-        return or_(func.lower(column).contains(str(value).lower(), autoescape=True))
+        return or_(func.lower(column).contains(str(condition.values[0]).lower(), autoescape=True))
     comparisons: dict[str, ColumnElement[bool]] = {
         "<": column < value,
         "<=": column <= value,

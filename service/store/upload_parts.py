@@ -86,6 +86,8 @@ class UploadParts:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise BusyUpload from None
+            if not self._is_at(upload_id, descriptor):
+                raise BusyUpload  # whoever had the lock has moved the file to the blobs, or removed it
             size = os.fstat(descriptor).st_size
             if offset is None:
                 os.ftruncate(descriptor, 0)
@@ -94,6 +96,13 @@ class UploadParts:
             yield PartWriter(descriptor, offset or 0)
         finally:
             os.close(descriptor)
+
+    def _is_at(self, upload_id: str, descriptor: int) -> bool:
+        """Whether an open file still is the upload's: it was opened before its lock was acquired."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.path(upload_id).stat())
+        except FileNotFoundError:
+            return False
 
     def move_to_blobs(self, upload_id: str, sha256: str) -> Blob:
         """Move the content, which `finish` has flushed, into the blob store. Equal content is stored once."""

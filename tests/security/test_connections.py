@@ -7,12 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api import connection
 from service.api.connection import MAX_HEAD_BYTES, LimitedConnection
+from service.api.event_hub import Listeners
+from service.errors import TooMany
+from service.settings import Settings
 from tests.security.loops import in_loop
+from tests.service.conftest import TestClient
 
 
 class Wire(asyncio.Transport):
@@ -125,3 +130,56 @@ async def test_a_body_that_goes_on_has_its_time_again() -> None:
     (after,) = timers.pending
     assert before is not after
     assert timers.pending[after][0] == connection.BODY_PAUSE_S
+
+
+@in_loop
+async def test_a_body_that_drips_is_closed() -> None:
+    protocol, wire, timers = connected()
+    protocol.data_received(b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\nabc")
+    protocol._body_began -= connection.BODY_GRACE_S - 1  # nearly as long ago
+    protocol.data_received(b"d")
+    assert not wire.closed
+    protocol._body_began -= 2
+    protocol.data_received(b"e" * int(2 * connection.BODY_GRACE_S * connection.BODY_RATE))
+    assert not wire.closed, "it is fast on average"
+    protocol._body_began -= 3 * connection.BODY_GRACE_S
+    protocol.data_received(b"f")
+    assert wire.closed
+    assert not timers.pending
+
+
+def test_only_what_describes_networks_may_have_a_large_body(http: TestClient, job: dict[str, Any]) -> None:
+    body = b" " * (64 << 10) + b"{}"
+    head = {"content-type": "application/json"}
+    for path in (
+        "/v1/models",
+        "/v1/jobs/0123456789abcdef:extend",
+        "/v1/jobs/0123456789abcdef/trials/0:finalize",
+    ):
+        assert http.post(path, content=body, headers=head).status_code == 413
+    for path in ("/v1/jobs:validate", "/v1/jobs", "/v1/cost", "/v1/jobs/0123456789abcdef:clone"):
+        assert http.post(path, content=body, headers=head).status_code in (404, 422)
+
+
+def test_a_key_has_a_number_of_streams(settings: Settings) -> None:
+    listeners = Listeners(2)
+    with listeners.place("a"), listeners.place("b"), listeners.place("a"):
+        with pytest.raises(TooMany) as refused, listeners.place("a"):
+            pass
+        assert refused.value.headers["Retry-After"]
+    with listeners.place("a"), listeners.place("a"):
+        pass
+    assert not listeners._present
+
+
+def test_a_stream_takes_and_leaves_its_place(app: FastAPI, http: TestClient, job: dict[str, Any]) -> None:
+    app.state.listeners = Listeners(1)
+    path = http.post("/v1/jobs", json=job).headers["location"] + "/events"
+    for _ in range(3):  # one after another is one at once
+        assert http.get(path).status_code == 200
+        assert http.get("/v1/jobs/0123456789abcdef/events").status_code == 404
+    with app.state.listeners.place("local"):
+        assert http.get(path).status_code == 429
+    http.post(path.removesuffix("/events") + ":cancel")
+    assert http.get(path, headers={"accept": "text/event-stream"}).status_code == 200
+    assert not app.state.listeners._present

@@ -349,7 +349,7 @@ spec.loader.exec_module(child)
 folder, port, mine = pathlib.Path(sys.argv[2]), int(sys.argv[3]), pathlib.Path(sys.argv[2]) / "mine"
 notes = child.confine({"AS": 1 << 30, "FSIZE": 1 << 20, "NPROC": 0, "CORE": 0})
 child._load_all()
-notes += child.confine_files(folder)
+notes += child.confine_files(folder) + child.confine_calls()
 def outcome(action):
     try:
         action()
@@ -364,6 +364,13 @@ outcomes = {
     "list": outcome(lambda: os.listdir("/")),
     "own folder": outcome(lambda: mine.write_bytes(b"x")),
     "memory": outcome(lambda: bytearray(2 << 30)),
+    "unix socket": outcome(lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM).connect("/run/x")),
+    "pair": outcome(socket.socketpair),
+    "chmod": outcome(lambda: os.chmod(folder, 0o777)),
+    "chown": outcome(lambda: os.chown(folder, os.getuid(), os.getgid())),
+    "times": outcome(lambda: os.utime(folder)),
+    "exec": outcome(lambda: os.execv("/bin/true", ["true"])),
+    "signal": outcome(lambda: os.kill(os.getppid(), 0)),
     "fork": outcome(lambda: os.fork() or os._exit(0)),
 }
 print(json.dumps(outcomes))
@@ -384,5 +391,8 @@ def test_the_reader_has_no_network_no_files_and_little_memory(folder: Path) -> N
         assert outcomes["connect"] != "worked"
     if not any("folders" in note for note in outcomes["notes"]):
         assert {outcomes[action] for action in ("read", "write", "list")} == {"PermissionError"}
+    if not any("calls" in note for note in outcomes["notes"]):
+        refused = ("unix socket", "pair", "chmod", "chown", "times", "exec", "signal")
+        assert {outcomes[action] for action in refused} == {"PermissionError"}
     if os.geteuid() != 0:
         assert outcomes["fork"] == "BlockingIOError"

@@ -256,13 +256,15 @@ class AsyncSearchClient(AsyncUploads):
         """All trials as a pandas data frame, indexed by number. ImportError without pandas."""
         return frame.to_dataframe(await self.points(job_id, frame.FIELDS))
 
-    async def download(self, job_id: str, number: int, name: str, folder: StrPath) -> Path:
+    async def download(
+        self, job_id: str, number: int, name: str, folder: StrPath, *, size_bytes: int | None = None
+    ) -> Path:
         """Download a file of a trial to `folder`; a file under its own name is always complete.
 
         An interrupted download is kept in `folder` under another name, and the next call continues it. Damaged if
-        the checksum is wrong.
+        the checksum is wrong, or if there are more bytes than `size_bytes` or than the answer declares.
         """
-        download = Download(Path(folder), name)
+        download = Download(Path(folder), name, size_bytes)
         call = Call("GET", calls.artifact(job_id, number, name), lambda _: None)
         await self._attempts(call, lambda: self._receive(call.path, download))
         return download.finish()
