@@ -5,8 +5,10 @@ numpy only, once they are made.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,6 +28,64 @@ class NotInIntegers(ValueError):
         self.layer = layer
         self.reason = reason
         super().__init__(f"layer {layer!r} cannot run in integers: {reason}")
+
+
+@dataclass(frozen=True)
+class Rounded:
+    """clip(round(x / 2**exponent), low, high), half to even, times a scale."""
+
+    exponent: int
+    low: int
+    high: int
+    scale: IntegerTensor | None = None
+
+    def __call__(self, x: IntegerTensor) -> IntegerTensor:
+        """The codes of the grid, and their exponent."""
+        codes = x.rounded(self.exponent, self.low, self.high)
+        result = IntegerTensor(codes, np.array(self.exponent, np.int64))
+        return result if self.scale is None else result.times(self.scale)
+
+
+@dataclass(frozen=True)
+class Bent:
+    """Keras' ReLU: x above the threshold, at most `top`, and slope * (x - threshold) below."""
+
+    slope: float = 0.0
+    top: float | None = None
+    threshold: float = 0.0
+
+    @functools.cached_property
+    def border(self) -> IntegerTensor:
+        """The threshold."""
+        return dyadic(1, np.float32(self.threshold))
+
+    @functools.cached_property
+    def steepness(self) -> IntegerTensor:
+        """The slope's negative: what lies below the border is taken as its distance."""
+        return dyadic(1, np.float32(-self.slope))
+
+    @functools.cached_property
+    def most(self) -> IntegerTensor | None:
+        """The largest value."""
+        return None if self.top is None else dyadic(1, np.float32(self.top))
+
+    @functools.cached_property
+    def finest(self) -> Any:
+        """An exponent at which border and largest value are integers."""
+        most = self.most
+        return self.border.exponent if most is None else np.minimum(self.border.exponent, most.exponent)
+
+    def __call__(self, x: IntegerTensor) -> IntegerTensor:
+        """The function of every value."""
+        fine = x.at(np.minimum(x.exponent, self.finest))
+        border = self.border.at(fine.exponent).codes
+        above = np.where(fine.codes > border, fine.codes, 0)
+        if self.most is not None:
+            above = np.clip(above, 0, self.most.at(fine.exponent).codes)
+        if not self.slope:
+            return fine.with_codes(above)
+        below = fine.with_codes(np.maximum(border - fine.codes, 0))
+        return fine.with_codes(above).plus(below.times(self.steepness))
 
 
 def integer_quantizer(spec: Any, layer: str) -> Function:
@@ -73,41 +133,16 @@ def rounds(spec: Any) -> bool:
     return spec.kind == "quantized_ulaw" or (real and spec.kind in ("quantized_tanh", "quantized_sigmoid"))
 
 
-def relu(x: IntegerTensor) -> IntegerTensor:
-    """Negative codes to zero."""
-    return x.with_codes(np.maximum(x.codes, 0))
-
-
 def identity(x: IntegerTensor) -> IntegerTensor:
     """x."""
     return x
-
-
-def bent_relu(slope: float = 0.0, top: float | None = None, threshold: float = 0.0) -> Function:
-    """Keras' ReLU: x above the threshold, at most `top`, and slope * (x - threshold) below."""
-    start, steepness = dyadic(1, np.float32(threshold)), dyadic(1, np.float32(-slope))
-    most = None if top is None else dyadic(1, np.float32(top))
-    finest = start.exponent if most is None else np.minimum(start.exponent, most.exponent)
-
-    def function(x: IntegerTensor) -> IntegerTensor:
-        fine = x.at(np.minimum(x.exponent, finest))
-        border = start.at(fine.exponent).codes
-        above = np.where(fine.codes > border, fine.codes, 0)
-        if most is not None:
-            above = np.clip(above, 0, most.at(fine.exponent).codes)
-        if not slope:
-            return fine.with_codes(above)
-        below = fine.with_codes(np.maximum(border - fine.codes, 0))
-        return fine.with_codes(above).plus(below.times(steepness))
-
-    return function
 
 
 def _graded(spec: Any, step: float, low: float, high: float, layer: str) -> Function:
     """Codes within [low, high] of steps of a power of two; their value is scaled by alpha."""
     exponent = _power(step, spec, layer)
     scale = dyadic(1, np.float32(1.0 if getattr(spec, "alpha", None) is None else spec.alpha))
-    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64)).times(scale)
+    return Rounded(exponent, int(low), int(high), scale)
 
 
 def _sign(scale: float, zero: bool = False) -> Function:
@@ -138,7 +173,7 @@ def _linear(spec: Any, layer: str) -> Function:
         return _sign(step / 2)
     half = 2.0 ** (spec.bits - spec.keep_negative)
     low, high = (spec.symmetric - half if spec.keep_negative else 0.0), half - 1
-    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64))
+    return Rounded(exponent, int(low), int(high))
 
 
 def _relu(spec: Any, layer: str) -> Function:
@@ -147,6 +182,8 @@ def _relu(spec: Any, layer: str) -> Function:
     exponent = _power(2.0**spec.integer / count, spec, layer)
     top = _relu_top(spec, count, layer)
     below = 0 if slope == 0 else _power(slope, spec, layer)
+    if not slope and not spec.use_sigmoid:
+        return Rounded(exponent, 0, min(int(count) - 1, top))
 
     def codes_of(x: IntegerTensor, low: float, high: float) -> Any:
         if not spec.use_sigmoid:
@@ -199,7 +236,7 @@ def _tanh(spec: Any, layer: str) -> Function:
     count = 2.0 ** (spec.bits - 1)
     exponent = _power(1.0 / count, spec, layer)
     low, high = spec.symmetric - count, count - 1
-    return lambda x: IntegerTensor(x.rounded(exponent, low, high), np.array(exponent, np.int64))
+    return Rounded(exponent, int(low), int(high))
 
 
 def _sigmoid(spec: Any, layer: str) -> Function:

@@ -12,12 +12,11 @@ import keras
 from costmodel.layer_classes import TRAINING_ONLY
 from quantization.graph import Call, ModelGraph, NoGraph
 from quantization.integer.activations import (
+    Bent,
     Function,
     NotInIntegers,
-    bent_relu,
     identity,
     integer_quantizer,
-    relu,
     rounds,
 )
 from quantization.integer.layers import LAYERS, alone, class_of, specs_of
@@ -118,5 +117,5 @@ def _activation(layer: Any, is_output: bool) -> tuple[IntegerOperation, ...]:
 
 
 _FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
-    {"linear": identity, "relu": relu, "relu6": bent_relu(top=6.0)}
+    {"linear": identity, "relu": Bent(), "relu6": Bent(top=6.0)}
 )

@@ -14,9 +14,9 @@ import numpy as np
 from costmodel.layer_classes import TRAINING_ONLY
 from quantization.graph import Call
 from quantization.integer import operations
-from quantization.integer.activations import Function, NotInIntegers, bent_relu
+from quantization.integer.activations import Bent, Function, NotInIntegers
 from quantization.integer.network import IntegerOperation
-from quantization.integer.operations import Affine, Average, Largest, Product, Windows
+from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift, Windows
 from quantization.integer.tensor import IntegerTensor, dyadic
 
 _LOWEST: Final = -(1 << 62)
@@ -36,7 +36,7 @@ def specs_of(layer: Any) -> dict[str, Any]:
 
 def alone(function: Function) -> IntegerOperation:
     """A function of one tensor as the operation of a layer."""
-    return lambda tensors: function(tensors[0])
+    return Alone(function)
 
 
 # ---- layers with weights ---------------------------------------------------------------------------------------
@@ -136,12 +136,9 @@ def _normalization(call: Call) -> tuple[IntegerOperation, ...]:
     negative = mean.with_codes(-mean.codes)
     inverse = dyadic(*_weights(layer, "inverse"))
     beta = dyadic(*_weights(layer, "beta")) if layer.center else None
-    steps: list[IntegerOperation] = [
-        lambda tensors: tensors[0].plus(negative),
-        lambda tensors: tensors[0].times(inverse),
-    ]
+    steps: list[IntegerOperation] = [Shift(negative), Scale(inverse, rounds=False)]
     if beta is not None:
-        steps.append(lambda tensors: tensors[0].plus(beta))
+        steps.append(Shift(beta))
     return tuple(steps)
 
 
@@ -207,9 +204,7 @@ def _kept_axes(call: Call) -> tuple[IntegerOperation, ...]:
     if not call.layer.keepdims:
         return ()
     rank = len(call.input_shape) - 2
-    return (
-        lambda tensors: tensors[0].with_codes(np.expand_dims(tensors[0].codes, tuple(range(1, rank + 1)))),
-    )
+    return (functools.partial(operations.reshaped, shape=(*(1,) * rank, int(call.input_shape[-1] or 1))),)
 
 
 def _flatten(call: Call) -> tuple[IntegerOperation, ...]:
@@ -256,13 +251,11 @@ def _concatenate(call: Call) -> tuple[IntegerOperation, ...]:
 
 def _mean_of_branches(call: Call) -> tuple[IntegerOperation, ...]:
     count = len(call.sources)
-    return operations.added, operations.Scale(
-        operations.factor_of(1.0 / count), rounds=count & (count - 1) != 0
-    )
+    return operations.added, Scale(operations.factor_of(1.0 / count), rounds=count & (count - 1) != 0)
 
 
 def _unchanged(call: Call) -> tuple[IntegerOperation, ...]:
-    return (lambda tensors: tensors[0],)
+    return (operations.unchanged,)
 
 
 def _is_replaced(layer: Any) -> bool:
@@ -275,13 +268,13 @@ def _relu_layer(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
     if _is_replaced(layer):
         return _unchanged(call)
-    return (alone(bent_relu(layer.negative_slope, layer.max_value, layer.threshold)),)
+    return (alone(Bent(layer.negative_slope, layer.max_value, layer.threshold)),)
 
 
 def _leaky_relu(call: Call) -> tuple[IntegerOperation, ...]:
     if _is_replaced(call.layer):
         return _unchanged(call)
-    return (alone(bent_relu(call.layer.negative_slope)),)
+    return (alone(Bent(call.layer.negative_slope)),)
 
 
 def _merge(operation: IntegerOperation) -> Builder:

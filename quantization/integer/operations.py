@@ -133,6 +133,28 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
+class Shift:
+    """value + offset."""
+
+    offset: IntegerTensor
+
+    def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+        """The sums."""
+        return tensors[0].plus(self.offset)
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A function of one tensor as the operation of a layer."""
+
+    function: Callable[[IntegerTensor], IntegerTensor]
+
+    def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+        """The function of every value."""
+        return self.function(tensors[0])
+
+
+@dataclass(frozen=True, eq=False)
 class Average:
     """The sum of a window times a factor for 1 / window."""
 
@@ -188,6 +210,11 @@ def merged(tensors: Sequence[IntegerTensor], combine: Callable[[list[Integers]],
     on_grid = on_one_grid(aligned(tensors))
     guard(sum(peak(tensor.codes) for tensor in on_grid))
     return IntegerTensor(combine([tensor.codes for tensor in on_grid]), on_grid[0].exponent)
+
+
+def unchanged(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+    """The tensor itself."""
+    return tensors[0]
 
 
 def added(tensors: Sequence[IntegerTensor]) -> IntegerTensor:
