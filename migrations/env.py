@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import text
 
-from service.store import final_training_models, key_models, upload_models  # noqa: F401 -- tables
+from service.store import export_models, final_training_models, key_models, upload_models  # noqa: F401 -- tables
 from service.store.models import Base
 
 #: Any number, the same in all processes: those that start together migrate one after the other (PostgreSQL).

@@ -15,6 +15,7 @@ from service.api import (
     event_stream,
     events,
     export,
+    exports,
     final_trainings,
     health,
     history,
@@ -68,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     _mount(
         app,
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
-        *(part.router for part in (rescoring, final_trainings, export, cost, uploads)),
+        *(part.router for part in (rescoring, final_trainings, export, exports, cost, uploads)),
         *(event_stream.router, history.router, history.queue_router),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),

@@ -28,7 +28,21 @@ class TaskName(StrEnum):
         "fewbits.finalize_job"  #: (job id) measure the best trial on the test data, and end the job
     )
     RUN_FINAL_TRAINING = "fewbits.train_finally"  #: (trial id) train a chosen trial on
+    MAKE_EXPORT = "fewbits.make_export"  #: (export id) write a trial in a format, run it and compare
     SWEEP = "fewbits.sweep"  #: () return what dead workers had claimed, send lost messages again
+
+
+#: What the id in a message is, where it is not that of a trial.
+_ARGUMENTS: Final = {
+    TaskName.ADVANCE_JOB: "job",
+    TaskName.WRITE_REPORT: "job",
+    TaskName.MAKE_EXPORT: "export_id",
+}
+
+
+def argument_of(task: TaskName) -> str:
+    """What the id in a message of a task is called in logs."""
+    return _ARGUMENTS.get(task, "trial_id")
 
 
 #: Seconds between polls of the file broker's folder; kombu's default of 1 s delays each message by as much.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.history import AttemptOutcome, JobStatus, TrialStatus
 from service.queue import TaskName
-from service.store import claims, final_reports, final_trainings, jobs
+from service.store import claims, exports, final_reports, final_trainings, jobs
 from service.store.leases import Claim
 from service.store.session import Database
 from worker.runtime import Runtime
@@ -21,13 +21,16 @@ def settle(runtime: Runtime, task: TaskName, job_id: str, reason: str, *, is_ove
         trials = claims.of_worker(session, worker)
         trainings = final_trainings.of_worker(session, worker)
         reports = final_reports.of_worker(session, worker)
+        exporting = exports.of_worker(session, worker)
     for trial in trials:
         _settle_trial(runtime, trial, reason, is_over)
     for training in trainings:
         _settle_training(runtime, training, reason, is_over)
+    for export in exporting:
+        _settle_export(runtime, export, reason, is_over)
     for job, attempt in reports:
         _settle_report(database, job, attempt, reason, is_over or attempt >= runtime.settings.max_attempts)
-    if not (trials or trainings or reports) and task is TaskName.ADVANCE_JOB:
+    if not (trials or trainings or reports or exporting) and task is TaskName.ADVANCE_JOB:
         with database.transaction() as session:
             jobs.note_failure(session, job_id, reason, limit=runtime.settings.max_attempts)
 
@@ -57,6 +60,15 @@ def _settle_training(
         else:
             final_trainings.release(session, claim, reason, max_attempts=runtime.settings.max_attempts)
             runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
+
+
+def _settle_export(runtime: Runtime, claim: exports.ExportClaim, reason: str, is_over: bool) -> None:
+    with runtime.database.transaction() as session:
+        if is_over:
+            exports.fail(session, claim, reason)
+        else:
+            exports.release(session, claim, reason, max_attempts=runtime.settings.max_attempts)
+            runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
 
 
 def _settle_report(database: Database, job_id: str, attempt: int, reason: str, is_over: bool) -> None:

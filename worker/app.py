@@ -18,9 +18,9 @@ from celery.signals import worker_process_init, worker_ready, worker_shutting_do
 
 from service.observability import tracing
 from service.processes.limited import Template
-from service.queue import TaskName, make_celery
+from service.queue import TaskName, argument_of, make_celery
 from service.settings import Settings
-from worker import final_training, tasks
+from worker import export, final_training, tasks
 from worker.job_processes import MODULE, JobProcesses, limits_of
 from worker.runtime import Runtime, make_runtime
 
@@ -30,16 +30,13 @@ log = logging.getLogger(__name__)
 #: Seconds a running trial may go on after SIGTERM, and seconds that Celery's own shutdown may then take.
 SOFT_SHUTDOWN_S, _SHUTDOWN_S = 5, 10
 
-#: Tasks whose argument is the id of a job; the others have the id of a trial.
-_OF_JOBS = frozenset({TaskName.ADVANCE_JOB, TaskName.WRITE_REPORT})
-
 
 class TracedTask(Task):
     """A task that continues the trace of the request it follows from; its log lines name trace, task and job."""
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         """Run the task."""
-        about = {"job" if self.name in _OF_JOBS else "trial_id": arguments[0]} if arguments else {}
+        about = {argument_of(TaskName(self.name)): arguments[0]} if arguments else {}
         with (
             tracing.span(str(self.name), self.request.headers or {}),
             structlog.contextvars.bound_contextvars(task=self.name, **about),
@@ -103,10 +100,15 @@ def _register(app: Celery, settings: Settings, concurrency: int) -> None:
     def run_final_training(trial_id: int) -> None:
         processes().run(runtime(), TaskName.RUN_FINAL_TRAINING, trial_id)
 
+    @app.task(name=TaskName.MAKE_EXPORT.value)
+    def make_export(export_id: int) -> None:
+        processes().run(runtime(), TaskName.MAKE_EXPORT, export_id)
+
     @app.task(name=TaskName.SWEEP.value)
     def sweep() -> None:
         tasks.sweep(runtime())
         final_training.sweep(runtime())
+        export.sweep(runtime())
 
 
 @worker_process_init.connect(weak=False)

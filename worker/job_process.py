@@ -18,7 +18,7 @@ from service.observability import logs, tracing
 from service.processes.limited import receive_message, send_message
 from service.queue import TaskName
 from service.settings import Settings
-from worker import final_training, loop
+from worker import export, final_training, loop
 from worker.runtime import Runtime, make_runtime
 
 
@@ -67,5 +67,8 @@ def _do(runtime: Runtime, message: dict[str, Any]) -> None:
         if task is TaskName.RUN_FINAL_TRAINING:
             runtime.on_step()
             final_training.run_final_training(runtime, int(ids[0]))
+        elif task is TaskName.MAKE_EXPORT:
+            runtime.on_step()
+            export.make_export(runtime, int(ids[0]))
         else:
             loop.run(runtime, task, *ids)

@@ -15,9 +15,9 @@ from typing import Final
 from service.observability import tracing
 from service.processes.limited import ExceededMemory, ExceededTime, LimitedProcess, ProcessEnded, Template
 from service.processes.limits import Limits, machine_bytes
-from service.queue import TaskName
+from service.queue import TaskName, argument_of
 from service.settings import Settings
-from service.store import claims, final_trainings
+from service.store import claims, exports, final_trainings
 from worker import abandoned
 from worker.runtime import Runtime
 
@@ -64,7 +64,7 @@ class JobProcesses:
         job_id = _job_of(runtime, task, *ids)
         if job_id is None:
             return
-        about = {"job": job_id} if ids[0] == job_id else {"trial_id": ids[0]}
+        about = {argument_of(task): ids[0]}
         message = {"task": task, "ids": ids, "job": job_id, "worker": runtime.worker, "about": about}
         try:
             running = self._process(runtime.settings, job_id)
@@ -113,6 +113,8 @@ def _job_of(runtime: Runtime, task: TaskName, *ids: str | int) -> str | None:
     with runtime.database.reading() as session:
         if task is TaskName.RUN_TRIAL:
             return claims.next_job(session, int(ids[0]))
+        if task is TaskName.MAKE_EXPORT:
+            return exports.job_of(session, int(ids[0]))
         return final_trainings.job_of(session, int(ids[0]))
 
 

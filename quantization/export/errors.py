@@ -34,7 +34,11 @@ class UnknownFormat(ExportError):
 
 
 class InvalidOption(ExportError):
-    """An option of a format that does not exist, or a value that it does not take."""
+    """An option of a format that does not exist, or a value that it does not take: `option`."""
+
+    def __init__(self, option: str, reason: str) -> None:
+        self.option = option
+        super().__init__(reason)
 
 
 class ExportRefused(ExportError):

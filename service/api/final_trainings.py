@@ -76,7 +76,7 @@ def finalize_trial(
     with database.transaction() as session:
         row, is_new = final_trainings.request(session, job_id, number, spec.epochs)
         if is_new:
-            quotas.check_final_training(session, settings, caller.tenant)
+            quotas.check_work_on_trial(session, settings, caller.tenant)
             queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
         view = final_view(session, job_id, number, row)
     response.headers["Location"] = f"/v1/jobs/{job_id}/trials/{number}/final"

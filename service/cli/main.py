@@ -66,7 +66,12 @@ COMMANDS: Final = tuple(
             "Show the Pareto front: the trials that no other trial dominates.",
         ),
         (_TRIALS, "fetch", "trials:fetch", "Download the files of a trial."),
-        (_TRIALS, "export", "trials:export", "Write all trials of a job with their quantizers to one file."),
+        (
+            _TRIALS,
+            "export",
+            "exports:export",
+            "Write a trial in a format of a device or tool, or all trials to one file.",
+        ),
         (_TRIALS, "diff", "trials:diff", "Compare two trials, layer by layer."),
         (_TRIALS, "report", "trials:report", "Write plots and tables of a job to one HTML file."),
         (_TRIALS, "analysis", "results:analysis", "Show what a search has learned about its choices."),

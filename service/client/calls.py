@@ -15,6 +15,7 @@ from service.client.errors import Unreachable
 from service.schemas.analysis import AnalysisView
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 from service.schemas.dry_run import DryRun
+from service.schemas.exports import ExportList, ExportView, FormatList, FormatView
 from service.schemas.final_training import FinalView
 from service.schemas.jobs import (
     BestView,
@@ -200,6 +201,46 @@ def finalize(job_id: str, number: int, epochs: int) -> Call[FinalView]:
 def final(job_id: str, number: int) -> Call[FinalView]:
     """Read a trial's final training."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}/final", viewed(FinalView))
+
+
+def create_export(
+    job_id: str, number: int, name: str, options: Mapping[str, Any], model: str
+) -> Call[ExportView]:
+    """Request an export of a trial; an equal request gives the same export."""
+    body = {"format": name, "options": dict(options), "model": model}
+    return Call("POST", f"{_trial(job_id, number)}/exports", viewed(ExportView), body=body)
+
+
+def exports(job_id: str, number: int) -> Call[tuple[ExportView, ...]]:
+    """List the exports of a trial."""
+    read = viewed(ExportList)
+    return Call("GET", f"{_trial(job_id, number)}/exports", lambda answer: read(answer).items)
+
+
+def read_export(job_id: str, number: int, name: str) -> Call[ExportView]:
+    """Read an export of a trial."""
+    return Call("GET", f"{_trial(job_id, number)}/exports/{_word(name)}", viewed(ExportView))
+
+
+def delete_export(job_id: str, number: int, name: str) -> Call[None]:
+    """Delete an export of a trial."""
+    path = f"{_trial(job_id, number)}/exports/{_word(name)}"
+    return Call("DELETE", path, _nothing, is_repeatable=False)
+
+
+def export_file(job_id: str, number: int, name: str) -> str:
+    """The path of an export's zip."""
+    return f"{_trial(job_id, number)}/exports/{_word(name)}/file"
+
+
+def formats(job_id: str, number: int) -> Call[tuple[FormatView, ...]]:
+    """List the formats, and what each cannot express of a trial."""
+    read = viewed(FormatList)
+    return Call("GET", f"{_trial(job_id, number)}/formats", lambda answer: read(answer).items)
+
+
+def _trial(job_id: str, number: int) -> str:
+    return f"/v1/jobs/{_word(job_id)}/trials/{number}"
 
 
 def points(job_id: str, fields: Sequence[str] | None) -> Call[PointsView]:

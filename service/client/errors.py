@@ -3,6 +3,7 @@
 ClientError
 ├── Unreachable            the service does not answer, or is not a fewbits service
 ├── Damaged                a download has the wrong checksum
+├── ExportFailed           an export was not made; the message says why
 └── Refused                the service refused; `problem` says why
     ├── Unauthorized       it needs an API key (FEWBITS_API_KEY)
     ├── Forbidden          the key may not do this, or a quota is used up
@@ -38,6 +39,10 @@ class Unreachable(ClientError):
 
 class Damaged(ClientError):
     """A download has the wrong checksum."""
+
+
+class ExportFailed(ClientError):
+    """An export was not made; the message says why."""
 
 
 class Refused(ClientError):

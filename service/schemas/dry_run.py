@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, computed_field
 
+from service.schemas.exports import FormatView
 from service.schemas.jobs import DEPRECATED, CostView, View
 
 
@@ -107,6 +108,9 @@ class DryRun(View):
     most_expensive: ExtremeView | None = Field(None, description="the network with the highest cost")
     estimate: EstimateView | None = Field(None, description="None if no trial of the model was measured yet")
     data: DataView
+    exports: tuple[FormatView, ...] = Field(
+        (), description="the formats that every trial can leave in, and which layers others refuse"
+    )
     warnings: tuple[str, ...]
 
     @computed_field(description="as `most_expensive`", json_schema_extra=DEPRECATED)  # type: ignore[prop-decorator]

@@ -21,6 +21,7 @@ The work of workers
     claims              trials: claimed, renewed, finished, returned to the queue
     final_reports       the report of a job whose search is over
     final_trainings     a chosen trial trained on; its table is in final_training_models
+    exports             a trial in a device's or tool's format; its table is in export_models
     test_looks          how often the test data of a job were looked at
     workers             which worker processes are alive
 

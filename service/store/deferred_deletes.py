@@ -12,12 +12,13 @@ from sqlalchemy import Select, delete, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.store.blobs import BlobStore
+from service.store.export_models import Export
 from service.store.models import Artifact, DiscardedBlob, now
 from service.store.session import dialect_insert
 from service.store.upload_models import Upload
 
 #: Every column that references content.
-REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (Artifact.sha256, Upload.sha256)
+REFERENCES: Final[tuple[InstrumentedAttribute[Any], ...]] = (Artifact.sha256, Export.sha256, Upload.sha256)
 
 #: Addresses checked in one sweep.
 _BATCH: Final = 500

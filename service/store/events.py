@@ -27,6 +27,9 @@ class EventType(StrEnum):
     TRIAL_CLAIMED = "trial.claimed"  #: a worker has it: attempt, worker
     TRIAL_EPOCH = "trial.epoch"  #: attempt, epoch, metrics, duration_s
     TRIAL_ENDED = "trial.ended"  #: attempt, status, reason, metric, cost, energy_pj, bits
+    TRIAL_EXPORT = (
+        "trial.export"  #: an export: name, status, format, attempt, reason, size_bytes, equal_classes, exact
+    )
     TRIAL_FINAL = "trial.final"  #: a final training: status, epochs, attempt, metric, test_metric, reason
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from search.history import JOB_ENDED, Cause, JobStatus, TrialStatus
 from service.store import deferred_deletes, events, jobs, lifecycle
 from service.store.events import Entry, EventType
+from service.store.export_models import Export
 from service.store.lifecycle import JobAction
 from service.store.models import Artifact, Job, Trial, now
 
@@ -118,6 +119,8 @@ def delete(session: Session, job_id: str) -> None:
     job, _ = check(session, job_id, JobAction.DELETE)
     trials = select(Trial.id).where(Trial.job_id == job.id)
     deferred_deletes.discard(session, select(Artifact.sha256).where(Artifact.trial_id.in_(trials)))
+    exported = select(Export.sha256).where(Export.trial_id.in_(trials), Export.sha256.is_not(None))
+    deferred_deletes.discard(session, exported)
     session.execute(delete_rows(Job).where(Job.id == job.id).execution_options(synchronize_session=False))
     session.expunge(job)
 

@@ -1,11 +1,11 @@
 """Leases: one worker at a time works on a row, and another one takes over when it dies.
 
-Trials, final trainings and the final reports of jobs are leased (`models.Leased`). A claim is a conditional UPDATE that
-raises `attempt`. Every later write names the attempt of its claim and is refused if a newer one exists, so that a
-worker that was thought dead cannot overwrite what its successor stored. The sweep returns rows to the queue whose
-lease has expired, or whose worker is known to be dead.
+Trials, final trainings, exports and the final reports of jobs are leased (`models.Leased`). A claim is a conditional
+UPDATE that raises `attempt`. Every later write names the attempt of its claim and is refused if a newer one exists, so
+that a worker that was thought dead cannot overwrite what its successor stored. The sweep returns rows to the queue
+whose lease has expired, or whose worker is known to be dead.
 
-This module has what trials and final trainings share; `key` is the column that a claim names their row by.
+This module has what trials, final trainings and exports share; `key` is the column that a claim names their row by.
 """
 
 from __future__ import annotations
@@ -33,12 +33,17 @@ class LeaseStatus(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A trial, or its final training, claimed by one worker."""
+    """A trial, its final training or an export of it, claimed by one worker."""
 
     trial_id: int
     job_id: str
     number: int
     attempt: int
+
+    @property
+    def row_id(self) -> int:
+        """The key of the claimed row."""
+        return self.trial_id
 
 
 def claim_statement(key: InstrumentedAttribute[int]) -> Update:
@@ -59,10 +64,10 @@ def claim_statement(key: InstrumentedAttribute[int]) -> Update:
     )
 
 
-def claim_parameters(trial_id: int, worker: str, lease: timedelta) -> dict[str, Any]:
+def claim_parameters(row_id: int, worker: str, lease: timedelta) -> dict[str, Any]:
     """The parameters of a `claim_statement`: the lease begins now."""
     moment = now()
-    return {"claimed": trial_id, "until": moment + lease, "by": worker, "at": moment}
+    return {"claimed": row_id, "until": moment + lease, "by": worker, "at": moment}
 
 
 def update_claimed(session: Session, key: InstrumentedAttribute[int], claim: Claim, **values: Any) -> bool:
@@ -70,7 +75,7 @@ def update_claimed(session: Session, key: InstrumentedAttribute[int], claim: Cla
     row = key.class_
     changed = session.execute(
         update(row)
-        .where(key == claim.trial_id, row.attempt == claim.attempt, row.status == TrialStatus.RUNNING)
+        .where(key == claim.row_id, row.attempt == claim.attempt, row.status == TrialStatus.RUNNING)
         .values(**values)
         .execution_options(synchronize_session=False)
     )

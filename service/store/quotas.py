@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from search.history import JOB_ENDED
 from service.errors import QuotaExhausted, QuotaReached
 from service.settings import Settings
+from service.store.export_models import Export
 from service.store.final_training_models import FinalTraining
 from service.store.key_models import Tenant
 from service.store.models import Artifact, Attempt, Job, Trial, now
@@ -84,8 +85,8 @@ def check_submission(session: Session, settings: Settings, tenant: str, trials: 
     check_bytes(session, settings, tenant, 0)
 
 
-def check_final_training(session: Session, settings: Settings, tenant: str) -> None:
-    """QuotaExhausted unless the tenant may train a model to its end: that takes compute time and bytes."""
+def check_work_on_trial(session: Session, settings: Settings, tenant: str) -> None:
+    """QuotaExhausted unless the tenant may train a model to its end, or export it: both take compute time and bytes."""
     check_compute(session, settings, tenant)
     check_bytes(session, settings, tenant, 0)
 
@@ -148,7 +149,7 @@ def _trials(session: Session, tenant: str) -> int:
 
 
 def _compute_s(session: Session, tenant: str) -> float:
-    """Seconds from start to end of the attempts at the tenant's trials, and of its final trainings."""
+    """Seconds from start to end of the attempts at the tenant's trials, of its final trainings and its exports."""
     spent: Any = extract("epoch", Attempt.ended_at) - extract("epoch", Attempt.started_at)
     trials = session.scalar(
         select(func.sum(spent))
@@ -157,32 +158,38 @@ def _compute_s(session: Session, tenant: str) -> float:
         .join(Job, Job.id == Trial.job_id)
         .where(Job.tenant == tenant, Attempt.ended_at.is_not(None))
     )
-    trained: Any = extract("epoch", FinalTraining.finished_at) - extract("epoch", FinalTraining.started_at)
-    final = session.scalar(
-        select(func.sum(trained))
-        .select_from(FinalTraining)
-        .join(Trial, Trial.id == FinalTraining.trial_id)
+    later = sum(_seconds(session, tenant, row) for row in (FinalTraining, Export))
+    return float(trials or 0.0) + later
+
+
+def _seconds(session: Session, tenant: str, row: type[FinalTraining | Export]) -> float:
+    """Seconds from start to end of what was done with trials of the tenant after their jobs."""
+    spent: Any = extract("epoch", row.finished_at) - extract("epoch", row.started_at)
+    total = session.scalar(
+        select(func.sum(spent))
+        .select_from(row)
+        .join(Trial, Trial.id == row.trial_id)
         .join(Job, Job.id == Trial.job_id)
-        .where(
-            Job.tenant == tenant,
-            FinalTraining.started_at.is_not(None),
-            FinalTraining.finished_at.is_not(None),
-        )
+        .where(Job.tenant == tenant, row.started_at.is_not(None), row.finished_at.is_not(None))
     )
-    return float(trials or 0.0) + float(final or 0.0)
+    return float(total or 0.0)
 
 
 def _stored_bytes(session: Session, tenant: str) -> int:
-    """Bytes of the files of the tenant's trials, and of its uploads, declared ones included."""
-    files = session.scalar(
-        select(func.sum(Artifact.size_bytes))
-        .select_from(Artifact)
-        .join(Trial, Trial.id == Artifact.trial_id)
-        .join(Job, Job.id == Trial.job_id)
-        .where(Job.tenant == tenant)
+    """Bytes of the files and exports of the tenant's trials, and of its uploads, declared ones included."""
+    files = sum(
+        session.scalar(
+            select(func.sum(row.size_bytes))
+            .select_from(row)
+            .join(Trial, Trial.id == row.trial_id)
+            .join(Job, Job.id == Trial.job_id)
+            .where(Job.tenant == tenant)
+        )
+        or 0
+        for row in (Artifact, Export)
     )
     uploads = session.scalar(select(func.sum(Upload.size_bytes)).where(Upload.tenant == tenant))
-    return int(files or 0) + int(uploads or 0)
+    return int(files) + int(uploads or 0)
 
 
 _USED: Final = {

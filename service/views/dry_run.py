@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from search.cost.pricing import cost_unit
 from search.cost.unquantized import cost_warnings, float_layers
+from search.exports import search_refusals
 from search.history import Cost
 from search.plan import Plan
 from search.space.extremes import Extreme, Extremes, extremes
@@ -22,6 +23,7 @@ from service.schemas.dry_run import (
 )
 from service.schemas.jobs import CostView
 from service.store import pace
+from service.views.exports import format_views
 from service.views.progress import trials_allowed
 
 
@@ -65,6 +67,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             notes=plan.data.notes,
         ),
         inputs=_inputs(plan),
+        exports=() if plan.choices.settings else format_views(search_refusals(plan)),
         float_layers=float_views,
         warnings=(*plan.warnings, *warnings),
     )

@@ -23,7 +23,7 @@ from service.store.jobs import NewJob
 from service.store.migrate import upgrade
 from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
-from worker import advance, final_report, final_training, preparation, tasks
+from worker import advance, export, final_report, final_training, preparation, tasks
 from worker.job_processes import JobProcesses
 from worker.runtime import Runtime, worker_name
 
@@ -106,6 +106,7 @@ DO: dict[TaskName, Any] = {
     TaskName.RUN_TRIAL: tasks.run_trial,
     TaskName.WRITE_REPORT: final_report.write_report,
     TaskName.RUN_FINAL_TRAINING: final_training.run_final_training,
+    TaskName.MAKE_EXPORT: export.make_export,
     TaskName.SWEEP: tasks.sweep,
 }
 

@@ -46,7 +46,8 @@ class ExportFormat:
     it computes must equal the model's outputs, layers aside that its writer names. `packages`: modules that writing
     imports; `runtime`: those that running imports, here or in the environment whose Python `python_variable` names;
     `extra`: the optional dependency of fewbits that brings both; `programs`: executables that running needs. `options`:
-    what a user may choose, by name.
+    what a user may choose, by name. `examples`: how many a proof runs at most, of test and of validation data each;
+    fewer where the runtime is slow.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ExportFormat:
     extra: str = ""
     programs: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
+    examples: int = 500
 
     def refusals(self, network: Network, quantizers: Quantizers) -> list[Refusal]:
         """Every layer, and every quantizer, that the format cannot express; empty: it takes the network.
@@ -72,10 +74,12 @@ class ExportFormat:
             option = self.options.get(name)
             if option is None:
                 listed = ", ".join(self.options) or "none"
-                raise InvalidOption(f"format {self.name!r} has no option {name!r}; its options: {listed}")
+                raise InvalidOption(
+                    name, f"format {self.name!r} has no option {name!r}; its options: {listed}"
+                )
             fault = option.fault(value)
             if fault is not None:
-                raise InvalidOption(f"option {name!r} of format {self.name!r} {fault}, not {value!r}")
+                raise InvalidOption(name, f"option {name!r} of format {self.name!r} {fault}, not {value!r}")
         return {name: options.get(name, option.default) for name, option in self.options.items()}
 
     def check_installed(self) -> None:

@@ -128,26 +128,6 @@ def fetch(
         files.fetch(client, job_id, trial, output, as_json=as_json, force=force)
 
 
-def export(
-    job_id: JobId,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="File to write: .csv or .parquet.")
-    ],
-    url: Url = "",
-    as_json: AsJson = False,
-) -> None:
-    """Write all trials of a job with their quantizers to one file."""
-    from service.cli.connection import connect
-    from service.cli.files import show_written, writing
-    from service.cli.output import usage_error
-
-    if output.suffix.lower() not in (".csv", ".parquet"):
-        usage_error(f"{output} must end in .csv or .parquet")
-    with connect(url) as client, writing(output):
-        client.export(job_id, output)
-    show_written(output, as_json=as_json)
-
-
 def diff(
     job_id: JobId,
     a: Annotated[int, typer.Argument(metavar="A", min=0, help="Number of a trial.")],

@@ -131,8 +131,18 @@ def _summary(answer: DryRun) -> list[str]:
         ),
         *(f"input {name}: {quantizer}" for name, quantizer in answer.inputs.items()),
         f"reference: {energy(reference.energy_pj)}, {reference.bits:,} bits",
+        *_exports(answer),
     ]
     return [*lines, f"untouched: {', '.join(answer.untouched)}"] if answer.untouched else lines
+
+
+def _exports(answer: DryRun) -> list[str]:
+    """The formats that take every trial, and those that do not."""
+    taken = [entry.name for entry in answer.exports if entry.possible]
+    refused = [entry.name for entry in answer.exports if not entry.possible]
+    lines = [f"every trial can leave as {', '.join(taken)}"] if taken else []
+    hint = f"not every trial can leave as {', '.join(refused)}: `fewbits export --check JOB` says why"
+    return [*lines, hint] if refused else lines
 
 
 def _choices(answer: DryRun) -> Table:

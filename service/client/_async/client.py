@@ -12,6 +12,7 @@ import httpx
 
 from search.history import JobStatus, TrialStatus
 from service.client import calls, frame
+from service.client._async.exports import AsyncExports
 from service.client._async.uploads import AsyncUploads
 from service.client.calls import Call
 from service.client.errors import NotReady, Refused, Unreachable, refusal
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-class AsyncSearchClient(AsyncUploads):
+class AsyncSearchClient(AsyncUploads, AsyncExports):
     """A client of a fewbits service. Usable as a context manager; safe to share between threads, or between the tasks
     of an event loop (asyncio or Trio).
 

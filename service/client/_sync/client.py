@@ -13,6 +13,7 @@ import httpx
 
 from search.history import JobStatus, TrialStatus
 from service.client import calls, frame
+from service.client._sync.exports import Exports
 from service.client._sync.uploads import Uploads
 from service.client.calls import Call
 from service.client.errors import NotReady, Refused, Unreachable, refusal
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 
-class SearchClient(Uploads):
+class SearchClient(Uploads, Exports):
     """A client of a fewbits service. Usable as a context manager; safe to share between threads, or between the tasks
     of an event loop (asyncio or Trio).
 

@@ -1,0 +1,37 @@
+"""Exports and formats as responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from quantization.export.formats import FORMATS
+from quantization.export.legality.base import Refusal
+from service.schemas.exports import ExportView, FormatView, OptionView, RefusalView
+from service.store.export_models import Export
+
+
+def export_view(job_id: str, number: int, row: Export) -> ExportView:
+    """The row as a response."""
+    fields: dict[str, Any] = {"job_id": job_id, "number": number}
+    for name in ExportView.model_fields.keys() - fields.keys():
+        fields[name] = getattr(row, name)
+    return ExportView(**fields | {name: fields[name] or () for name in ("files", "notes")})
+
+
+def format_views(refusals: Mapping[str, Sequence[Refusal]]) -> tuple[FormatView, ...]:
+    """Every format, with what it cannot express."""
+    return tuple(
+        FormatView(
+            name=name,
+            title=FORMATS[name].title,
+            exact=FORMATS[name].exact,
+            possible=not refused,
+            refusals=tuple(RefusalView.model_validate(refusal, from_attributes=True) for refusal in refused),
+            options={
+                key: OptionView.model_validate(option, from_attributes=True)
+                for key, option in FORMATS[name].options.items()
+            },
+        )
+        for name, refused in refusals.items()
+    )

@@ -1,0 +1,132 @@
+"""The export of a trial: its model written in a format, run by the format's own runtime, compared, and packed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any, Final
+
+from quantization.errors import QuantizationError
+from search.errors import Fatal, InvalidSpec, OutOfMemory, Retryable
+from search.trial_files import MODEL_FILE, PREPROCESSING_FILE
+from service.errors import Conflict
+from service.queue import TaskName
+from service.store import exports, jobs, workers
+from service.store.exports import ExportClaim
+from service.store.models import now
+from worker import preparation
+from worker.heartbeat import Heartbeat
+from worker.recorder import LeaseLost
+from worker.runtime import Runtime, is_surely_dead
+from worker.scratch import scratch
+
+log = logging.getLogger(__name__)
+
+#: The time of every file in a zip: equal contents make equal zips.
+_MOMENT: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def make_export(runtime: Runtime, export_id: int) -> None:
+    """Claim an export, make and prove it, store the outcome. Does nothing if it is not queued."""
+    with runtime.database.transaction() as session:
+        claim = exports.claim(session, export_id, worker=runtime.worker, lease=runtime.settings.lease)
+        workers.heartbeat(session, runtime.worker)
+    if claim is None:
+        return
+    every_s = runtime.settings.heartbeat.total_seconds()
+    with scratch() as folder, Heartbeat(lambda: _renew(runtime, claim), every_s, f"export {export_id}"):
+        _attempt(runtime, claim, folder)
+
+
+def sweep(runtime: Runtime) -> None:
+    """Requeue the claims of dead workers, and resend the messages that may have been lost."""
+    settings = runtime.settings
+    with runtime.database.transaction() as session:
+        for claim in exports.expired(session, is_surely_dead):
+            exports.release(session, claim, "the worker died", max_attempts=settings.max_attempts)
+            runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
+        for export_id in exports.resend(session, now() - settings.resend):
+            runtime.queue.enqueue(TaskName.MAKE_EXPORT, export_id)
+
+
+def _renew(runtime: Runtime, claim: ExportClaim) -> None:
+    with runtime.database.transaction() as session:
+        exports.renew(session, claim, runtime.settings.lease)
+        workers.heartbeat(session, runtime.worker)
+
+
+def _attempt(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
+    try:
+        _export(runtime, claim, folder)
+    except LeaseLost:
+        log.warning("export %s: another worker has it, or it was deleted; nothing is stored", claim.export_id)
+    except (QuantizationError, Conflict, Fatal, InvalidSpec, OutOfMemory) as error:
+        with runtime.database.transaction() as session:
+            exports.fail(session, claim, str(error))
+    except (Retryable, OSError) as error:
+        log.warning("export %s goes back to the queue", claim.export_id, exc_info=True)
+        with runtime.database.transaction() as session:
+            exports.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
+            runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
+    except Exception as error:
+        log.exception("export %s failed", claim.export_id)
+        with runtime.database.transaction() as session:
+            exports.fail(session, claim, f"{type(error).__name__}: {error}")
+
+
+def _export(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
+    from search.training.exporting import export_trial  # loads Keras
+
+    with runtime.database.reading() as session:
+        files = exports.source_files(session, claim.job_id, claim.number, claim.model)
+        job = jobs.get(session, claim.job_id)
+    plan = preparation.plan(runtime, job.id, preparation.specification(job))
+    model = folder / MODEL_FILE
+    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), model)  # Keras tells the format by the name
+    proven = export_trial(
+        model,
+        preparation.dataset(runtime, plan),
+        plan.task,
+        name=claim.format,
+        options=claim.options,
+        preprocessing=json.loads(runtime.blobs.path(files[PREPROCESSING_FILE]).read_text()),
+        folder=folder / "export",
+    )
+    written = proven.export.written
+    packed = pack(proven.export.folder, proven.export.files, folder / "export.zip")
+    blob = runtime.blobs.put(packed)
+    sizes = [
+        {"name": name, "size_bytes": (proven.export.folder / name).stat().st_size}
+        for name in proven.export.files
+    ]
+    with runtime.database.transaction() as session:
+        is_stored = exports.finish(
+            session,
+            claim,
+            blob,
+            files=sizes,
+            proof=proven.document(),
+            figures=None if written.figures is None else _figures(written.figures),
+            notes=written.notes,
+        )
+        if not is_stored:
+            raise LeaseLost
+
+
+def _figures(figures: Any) -> dict[str, int | None]:
+    names = ("flash_bytes", "ram_bytes", "packed_bytes", "macs")
+    return {name: getattr(figures, name) for name in names}
+
+
+def pack(folder: Path, files: tuple[str, ...], target: Path) -> Path:
+    """The files of a folder as a zip: the same files make the same bytes."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in files:
+            entry = zipfile.ZipInfo(name, _MOMENT)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, (folder / name).read_bytes())
+    return target
