@@ -11,10 +11,11 @@ import numpy as np
 from quantization.integer import operations
 from quantization.integer.activations import Bent, NotInIntegers, Rounded, encode_floats, identity
 from quantization.integer.lower_steps import thresholds_of
+from quantization.integer.lower_windows import places, pool_places, sum_bounds
 from quantization.integer.network import IntegerLayer, IntegerNetwork
-from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift, Windows
+from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift
 from quantization.integer.program import Program, ProgramTensor, Step
-from quantization.integer.tensor import Integers, IntegerTensor, shift_left
+from quantization.integer.tensor import IntegerTensor, shift_left
 
 #: Codes and sums of a program fit a signed integer of 64 bits.
 _LARGEST: Final = (1 << 62) - 1
@@ -209,7 +210,7 @@ class _Lowering:
 def _product(self: _Lowering, operation: Product, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
     x = self.uniform(inputs[0], layer)
     windows = getattr(operation.patches, "__self__", None)
-    shape, numbers = _places(windows, x)
+    shape, numbers = places(windows, x)
     kernel = operation.weights
     filters = int(np.prod(kernel.shape[1:]))
     exponent = np.broadcast_to(x.exponent + operation.exponent, (filters,))
@@ -219,7 +220,7 @@ def _product(self: _Lowering, operation: Product, inputs: list[ProgramTensor], l
         bias = np.broadcast_to(operation.bias.at(finest).codes, (filters,))
         shift, exponent = exponent - finest, finest
     flat = kernel.reshape(kernel.shape[0], filters) if operation.depthwise else kernel
-    low, high, peak = _sum_bounds(flat, (x.low, x.high), shift, bias, padded=windows is not None)
+    low, high, peak = sum_bounds(flat, (x.low, x.high), shift, bias, padded=windows is not None)
     if np.all(exponent == exponent[0]):
         exponent = exponent[0]
     return self.add(
@@ -235,53 +236,9 @@ def _product(self: _Lowering, operation: Product, inputs: list[ProgramTensor], l
     )
 
 
-def _sum_bounds(
-    kernel: Integers, bounds: tuple[int, int], shift: Integers, bias: Integers, *, padded: bool
-) -> tuple[int, int, int]:
-    """Least and largest sum, and the largest magnitude of a part of one: exact, in Python's integers."""
-    least, most = (min(bounds[0], 0), max(bounds[1], 0)) if padded else bounds
-    up, down = np.maximum(kernel, 0).sum(axis=0), np.minimum(kernel, 0).sum(axis=0)
-    reach = max(-bounds[0], bounds[1])
-    lows, highs, peaks = [], [], []
-    for positive, negative, left, offset in zip(*(a.tolist() for a in (up, down, shift, bias)), strict=True):
-        lows.append(((positive * least + negative * most) << left) + offset)
-        highs.append(((positive * most + negative * least) << left) + offset)
-        peaks.append(((positive - negative) * reach << left) + abs(offset))
-    return min(lows), max(highs), max(peaks)
-
-
-def _places(windows: Windows | None, x: ProgramTensor) -> tuple[tuple[int, ...], dict[str, Any]]:
-    """The shape of what windows give but for the channels, and the numbers that describe them."""
-    if windows is None:
-        return x.shape[:-1], {}
-    lengths = x.shape[:-1]
-    pads = windows.padded(lengths)
-    shape = tuple(
-        (length + sum(pad) - (size - 1) * rate - 1) // stride + 1
-        for length, pad, size, rate, stride in zip(
-            lengths, pads, windows.size, windows.dilation, windows.strides, strict=True
-        )
-    )
-    return shape, {
-        "window": list(windows.size),
-        "strides": list(windows.strides),
-        "dilation": list(windows.dilation),
-        "pads": [list(pad) for pad in pads],
-    }
-
-
-def _pool_places(windows: Any, x: ProgramTensor) -> tuple[tuple[int, ...], dict[str, Any], int]:
-    """As `_places`, of a pooling, whose window may be all places; and how many numbers a window has."""
-    if windows is operations.whole_window:
-        return (), {}, int(np.prod(x.shape[:-1]))
-    method: Any = windows.func if isinstance(windows, functools.partial) else windows
-    shape, numbers = _places(method.__self__, x)
-    return shape, numbers, int(np.prod(numbers["window"]))
-
-
 def _average(self: _Lowering, operation: Average, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
     x = inputs[0]
-    shape, numbers, count = _pool_places(operation.windows, x)
+    shape, numbers, count = pool_places(operation.windows, x)
     bounds = min(x.low * count, x.low), max(x.high * count, x.high)
     total = self.add("sum_pool", layer, [x], (*shape, x.shape[-1]), x.exponent, bounds, numbers=numbers)
     return _scaled(self, total, operation.factor, layer)
@@ -289,7 +246,7 @@ def _average(self: _Lowering, operation: Average, inputs: list[ProgramTensor], l
 
 def _largest(self: _Lowering, operation: Largest, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
     x = inputs[0]
-    shape, numbers, _ = _pool_places(operation.windows, x)
+    shape, numbers, _ = pool_places(operation.windows, x)
     return self.add(
         "max_pool", layer, [x], (*shape, x.shape[-1]), x.exponent, (x.low, x.high), numbers=numbers
     )
@@ -322,10 +279,10 @@ def _linear(
 def _affine(self: _Lowering, operation: Affine, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
     x, factor = inputs[0], operation.factor
     exponent = x.exponent + factor.exponent
-    places = np.rint(np.ldexp(np.asarray(operation.offset, np.float64), -exponent))
-    if np.abs(places).max() > _LARGEST:
+    offsets = np.rint(np.ldexp(np.asarray(operation.offset, np.float64), -exponent))
+    if np.abs(offsets).max() > _LARGEST:
         raise NotInIntegers(layer, "its offsets are too large for the grid of its products")
-    return _linear(self, x, factor.codes, np.int64(0), places.astype(np.int64), exponent, layer)
+    return _linear(self, x, factor.codes, np.int64(0), offsets.astype(np.int64), exponent, layer)
 
 
 def _scale(self: _Lowering, operation: Scale, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
