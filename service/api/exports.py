@@ -15,6 +15,7 @@ from search.errors import Problem, pointer_token
 from search.results.exports import ExportSpec, ExportStatus, export_name
 from search.trial_files import QUANTIZERS_FILE
 from service.api.deps import (
+    ADMINISTERS,
     READS,
     SUBMITS,
     BlobsDep,
@@ -184,7 +185,7 @@ def download_export(
     )
 
 
-@router.delete("/exports/{name}", status_code=204, dependencies=[SUBMITS], responses=_MISSING)
+@router.delete("/exports/{name}", status_code=204, dependencies=[ADMINISTERS], responses=_MISSING)
 def delete_export(job_id: JobId, number: TrialNumber, name: ExportName, database: DatabaseDep) -> Response:
     """Delete an export and its file; the trial and its model stay. One that is being made is given up."""
     with database.transaction() as session:
