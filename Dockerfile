@@ -17,7 +17,7 @@ COPY migrations migrations
 COPY fewbits fewbits
 
 FROM build AS build-api
-RUN /opt/fewbits/bin/pip install --constraint requirements.lock .
+RUN /opt/fewbits/bin/pip install --constraint requirements.lock '.[uploads]'
 
 FROM build-api AS build-worker
 RUN /opt/fewbits/bin/pip install --constraint requirements.lock '.[worker]'

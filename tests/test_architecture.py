@@ -55,6 +55,17 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fewbits/__init__.py": ("importlib.metadata",),
     "fewbits/model_search.py": ("fewbits.layers", "keras"),
     "fewbits/progress.py": ("IPython.display",),
+    # packages that a server may lack, and that only the process in the sandbox loads
+    "search/uploads/sandbox/images.py": ("PIL",),
+    "search/uploads/sandbox/reader.py": (
+        "PIL.BmpImagePlugin",
+        "PIL.JpegImagePlugin",
+        "PIL.PngImagePlugin",
+        "PIL.WebPImagePlugin",
+        "pyarrow.csv",
+        "pyarrow.parquet",
+    ),
+    "search/uploads/sandbox/tables.py": ("pyarrow",),
     # loads scikit-learn, which no other oracle needs
     "search/oracles/__init__.py": ("search.oracles.bayesian",),
     # loads Keras, which the module's other callers do without

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,13 +14,23 @@ from anyio.lowlevel import RunVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from search.uploads import UploadFault, check_data, check_data_start, check_model, check_model_start
+from search.uploads import (
+    Conversion,
+    Converted,
+    UploadFault,
+    check_data,
+    check_data_start,
+    check_model,
+    check_model_start,
+    convert,
+    is_converted,
+)
 from service.errors import RefusedUpload, TooLarge, UploadNotFound
 from service.store import uploads
 from service.store.session import Database
 from service.store.upload_models import Upload
 from service.store.upload_parts import PartWriter, UploadParts
-from service.store.uploads import UploadKind
+from service.store.uploads import Content, UploadKind
 
 #: Bytes that are written and hashed at once.
 _BLOCK: Final = 1 << 20
@@ -35,12 +46,16 @@ Details = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class UploadResource:
-    """What differs between models and data sets. `check` reads a file; its format and details."""
+    """What differs between models and data sets. `check` reads a file; its format and details.
+
+    `convert` makes what `check` reads of a file, in an empty folder; None where that is the file itself.
+    """
 
     kind: UploadKind
     path: str
     check_start: Callable[[bytes], None]
     check: Callable[[Path], Details]
+    convert: Callable[[Path, Mapping[str, Any], Path], Converted | None] = lambda *_: None
 
 
 def _model(path: Path) -> Details:
@@ -52,8 +67,17 @@ def _data(path: Path) -> Details:
     return "npz", asdict(check_data(path))
 
 
+def _converted(path: Path, stated: Mapping[str, Any], folder: Path) -> Converted | None:
+    """A table or an archive of images as arrays. UploadFault for options that would have no effect."""
+    if is_converted(path):
+        return convert(path, Conversion.from_json(stated), folder)
+    if stated:
+        raise UploadFault("", "is a .npz file, which is stored as it is: leave the conversion out")
+    return None
+
+
 MODELS: Final = UploadResource(UploadKind.MODEL, "/v1/models", check_model_start, _model)
-DATASETS: Final = UploadResource(UploadKind.DATA, "/v1/datasets", check_data_start, _data)
+DATASETS: Final = UploadResource(UploadKind.DATA, "/v1/datasets", check_data_start, _data, _converted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +152,24 @@ class UploadReceiver:
         if upload.sha256 not in (None, sha256):
             raise RefusedUpload(f"the SHA-256 of the received file is {sha256}; {upload.sha256} was declared")
         try:
-            with _refusals():
-                form, details = self.resource.check(self.incoming.path(upload.id))
-            blob = self.incoming.move_to_blobs(upload.id, sha256)
+            content = self._read(upload, sha256)
         except FileNotFoundError:  # deleted meanwhile
             raise UploadNotFound(f"the upload {upload.id} was deleted while it was received") from None
         with self.database.transaction() as session:
-            return uploads.complete(session, self.resource.kind, upload.id, blob.sha256, form, details)
+            return uploads.complete(session, self.resource.kind, upload.id, content)
+
+    def _read(self, upload: Upload, sha256: str) -> Content:
+        """Check the file, converted where it is a table or images, and move it into the blob store."""
+        path, stated = self.incoming.path(upload.id), upload.details or {}
+        with tempfile.TemporaryDirectory(prefix="fewbits-upload-") as folder, _refusals():
+            converted = self.resource.convert(path, stated.get("conversion", {}), Path(folder))
+            form, details = self.resource.check(path if converted is None else converted.path)
+            if converted is not None:
+                form = converted.format
+                details |= {"columns": list(converted.columns), "classes": list(converted.classes)}
+                sha256 = self.incoming.replace(upload.id, converted.path)
+        blob = self.incoming.move_to_blobs(upload.id, sha256)
+        return Content(blob.sha256, blob.size_bytes, form, stated | details)
 
     def _discard(self, upload_id: str) -> None:
         try:

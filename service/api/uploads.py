@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Depends, Header, Path, Request, Response
 
+from search.errors import Problem
 from search.networks.zoo import ZOO
 from service.api.deps import (
     ADMINISTERS,
@@ -31,7 +32,7 @@ from service.api.deps import (
 )
 from service.api.responses import problem_responses
 from service.api.upload_reception import DATASETS, MODELS, UploadReceiver, UploadResource
-from service.errors import InvalidParameter, TooLarge, UploadNotFound
+from service.errors import InvalidParameter, InvalidRequest, TooLarge, UploadNotFound
 from service.parsing import parse
 from service.schemas.jobs import Page
 from service.schemas.uploads import (
@@ -161,7 +162,10 @@ def _add_declaring(part: APIRouter, resource: UploadResource, view: type[View], 
             raise TooLarge(
                 f"the file is larger than the limit of {settings.max_upload_bytes} bytes (FEWBITS_MAX_UPLOAD_BYTES)"
             )
-        new = NewUpload(resource.kind, declared.name, declared.size_bytes, declared.sha256)
+        conversion = None if declared.conversion is None else declared.conversion.model_dump(mode="json")
+        if conversion is not None and resource.kind is UploadKind.MODEL:
+            raise InvalidRequest([Problem("/conversion", "is for data sets, not for models: leave it out")])
+        new = NewUpload(resource.kind, declared.name, declared.size_bytes, declared.sha256, conversion)
         with receiver.database.transaction() as session:
             upload = uploads.find_complete(session, new)
             response.status_code = 201 if upload is None else 200

@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio.to_thread
 import httpx
 
-from search.uploads import UploadFault, check_data_start, check_model_start
+from search.uploads import Conversion, UploadFault, check_data_start, check_model_start
 from service.client.calls import Call, viewed
 from service.client.errors import ClientError, Conflict, NotReady, refusal
 from service.client.files import StrPath
@@ -33,7 +33,14 @@ class NotUploadable(ClientError):
 class Outgoing(Generic[Seen]):
     """A file to upload. NotUploadable if it is not of the format of `resource`, or cannot be read."""
 
-    def __init__(self, resource: str, view: type[Seen], path: StrPath, name: str | None) -> None:
+    def __init__(
+        self,
+        resource: str,
+        view: type[Seen],
+        path: StrPath,
+        name: str | None,
+        conversion: Conversion | None = None,
+    ) -> None:
         self.path = Path(path)
         self.resource = resource
         self.read = viewed(view)
@@ -50,11 +57,13 @@ class Outgoing(Generic[Seen]):
             raise NotUploadable(f"{path} cannot be read: {error.strerror}") from error
         except UploadFault as error:
             raise NotUploadable(f"{path} is not sent: {error}") from error
-        self._body = {
+        self._body: dict[str, Any] = {
             "name": (name or self.path.name)[:MAX_NAME],
             "size_bytes": self.size_bytes,
             "sha256": digest.hexdigest(),
         }
+        if conversion is not None:
+            self._body["conversion"] = conversion.to_json()
 
     def declaration(self) -> Call[Seen]:
         """The request that declares the file; its answer says if the service already has it."""
@@ -129,11 +138,15 @@ def checking_timeout(timeout: httpx.Timeout) -> httpx.Timeout:
     return httpx.Timeout(connect=timeout.connect, read=_CHECKING_S, write=timeout.write, pool=timeout.pool)
 
 
-def open_file(resource: str, view: type[Seen], path: StrPath, name: str | None) -> Outgoing[Seen]:
+def open_file(
+    resource: str, view: type[Seen], path: StrPath, name: str | None, conversion: Conversion | None = None
+) -> Outgoing[Seen]:
     """The file, read once for its checksum."""
-    return Outgoing(resource, view, path, name)
+    return Outgoing(resource, view, path, name, conversion)
 
 
-async def open_file_async(resource: str, view: type[Seen], path: StrPath, name: str | None) -> Outgoing[Seen]:
+async def open_file_async(
+    resource: str, view: type[Seen], path: StrPath, name: str | None, conversion: Conversion | None = None
+) -> Outgoing[Seen]:
     """The file, read once for its checksum, in a thread."""
-    return await anyio.to_thread.run_sync(Outgoing, resource, view, path, name)
+    return await anyio.to_thread.run_sync(Outgoing, resource, view, path, name, conversion)

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from service.schemas.jobs import DEPRECATED, View
 
 MAX_NAME = 200
+
+
+class ConversionBody(BaseModel):
+    """How a table or an archive of images is read; left out: as the defaults say."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target: str | None = Field(
+        None,
+        max_length=MAX_NAME,
+        description="column of the targets; null: the one called target, label, class or y",
+    )
+    ignore: tuple[str, ...] = Field((), max_length=500, description="columns that are left out")
+    task: Literal["auto", "classes", "values"] = Field(
+        "auto",
+        description="auto: texts become class numbers, in alphabetic order, numbers stay as they are; classes: every"
+        " distinct value becomes a class number; values: targets are numbers",
+    )
+    image_size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]] | None = (
+        Field(
+            None, description="height and width that images are resized to; null: they must all have one size"
+        )
+    )
 
 
 class NewUploadBody(BaseModel):
@@ -25,6 +48,9 @@ class NewUploadBody(BaseModel):
         None,
         pattern="^[0-9a-f]{64}$",
         description="of the content; it is checked, and content that was uploaded before need not be sent again",
+    )
+    conversion: ConversionBody | None = Field(
+        None, description="of a data set that is CSV, Parquet, or a zip archive of tables or images"
     )
 
 
@@ -83,9 +109,16 @@ class ArrayView(View):
 
 
 class DatasetView(UploadView):
-    """An uploaded data set."""
+    """An uploaded data set. Of a table or images, `size_bytes` and `sha256` are those of the arrays made of them."""
 
     arrays: tuple[ArrayView, ...] = ()
+    columns: tuple[str, ...] = Field(
+        (), description="of a table: what each number of an example is; at most 1,000"
+    )
+    classes: tuple[str, ...] = Field(
+        (), description="of texts or class folders: the name of each class number"
+    )
+    conversion: ConversionBody | None = None
 
 
 class ModelItem(View):

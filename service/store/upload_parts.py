@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -117,6 +118,14 @@ class UploadParts:
         finally:
             os.close(directory)
         return Blob(sha256, size)
+
+    def replace(self, upload_id: str, path: Path) -> str:
+        """Put the content of a file in the place of what was received; its SHA-256. To be called within `writing`."""
+        target = self.path(upload_id)
+        shutil.move(path, target)
+        with open(target, "rb") as file:
+            os.fsync(file.fileno())
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def remove(self, upload_id: str) -> None:
         """Remove the bytes, if there are any."""

@@ -40,6 +40,17 @@ class NewUpload:
     name: str
     size_bytes: int
     sha256: str | None
+    conversion: Mapping[str, Any] | None = None  #: how a table or images are read
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an upload holds once it is complete; converted, it is not what was sent."""
+
+    sha256: str
+    size_bytes: int
+    format: str
+    details: Mapping[str, Any]
 
 
 def create(session: Session, new: NewUpload) -> Upload:
@@ -50,6 +61,7 @@ def create(session: Session, new: NewUpload) -> Upload:
         name=new.name,
         size_bytes=new.size_bytes,
         sha256=new.sha256,
+        details=None if new.conversion is None else {"conversion": dict(new.conversion)},
         created_at=now(),
         touched_at=now(),
     )
@@ -105,12 +117,11 @@ def touch(session: Session, kind: UploadKind, upload_id: str) -> Upload:
     return upload
 
 
-def complete(
-    session: Session, kind: UploadKind, upload_id: str, sha256: str, format_: str, details: Mapping[str, Any]
-) -> Upload:
+def complete(session: Session, kind: UploadKind, upload_id: str, content: Content) -> Upload:
     """Complete an upload whose content is stored. Conflict and UploadNotFound as `touch`."""
     upload = touch(session, kind, upload_id)
-    upload.sha256, upload.format, upload.details = sha256, format_, dict(details)
+    upload.sha256, upload.format, upload.details = content.sha256, content.format, dict(content.details)
+    upload.size_bytes = content.size_bytes
     upload.completed_at = now()
     return upload
 

@@ -105,7 +105,7 @@ def code(canary: Path) -> bytes:
 
 CORPUS: dict[str, tuple[Make, str]] = {
     "pickle": (lambda canary: pickle.dumps(Bomb(canary)), "pickle"),
-    "text": (lambda _: b"1,2,3\n" * 30, "not an .npz"),
+    "text": (lambda _: b"1,2,3\n" * 30, "which column has the targets"),
     "one array": (lambda _: member(arrays()["x_train"]), "not an .npz"),
     "model": (lambda _: keras_file(), "metadata.json"),
     "objects": (objects, "objects"),

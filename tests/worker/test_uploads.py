@@ -23,7 +23,7 @@ from service.api.upload_reception import DATASETS, MODELS, UploadResource
 from service.store import jobs, trials, uploads
 from service.store.models import Job, now
 from service.store.upload_parts import UploadParts
-from service.store.uploads import NewUpload, UploadKind
+from service.store.uploads import Content, NewUpload, UploadKind
 from tests.worker.conftest import Bench, tiny_job
 from worker import float_model, preparation, tasks
 from worker.advance import advance_job
@@ -63,7 +63,8 @@ def put(bench: Bench, resource: UploadResource, data: bytes) -> str:
         form, details = resource.check(incoming.path(upload.id))
         incoming.move_to_blobs(upload.id, sha256)
     with bench.database.transaction() as session:
-        uploads.complete(session, resource.kind, upload.id, sha256, form, json.loads(json.dumps(details)))
+        content = Content(sha256, len(data), form, json.loads(json.dumps(details)))
+        uploads.complete(session, resource.kind, upload.id, content)
     return upload.id
 
 

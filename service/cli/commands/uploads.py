@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,17 +14,37 @@ _Delete = Annotated[
 ]
 
 
+#: Endings of the files of data sets.
+_DATA = (".npz", ".npy", ".csv", ".tsv", ".parquet", ".zip")
+
+
 def upload(
-    file: Annotated[
-        Path,
+    files: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="FILE",
-            help="Model: .keras, or an architecture as JSON. Data set: .npz.",
+            metavar="FILE...",
+            help="Model: .keras, or an architecture as JSON. Data set: .npz, .csv, .parquet, or .zip of class folders"
+            " with images; or several: .npy by array, or train.csv, val.csv and test.csv.",
             dir_okay=False,
         ),
     ],
     name: Annotated[
         str | None, typer.Option("--name", help="Name of the upload; default: that of the file.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="COLUMN", help="Of a table: the column of the targets.")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option("--ignore", metavar="COLUMN", help="Leave this column out; repeatable."),
+    ] = None,
+    task: Annotated[
+        Literal["auto", "classes", "values"],
+        typer.Option("--task", help="Of a table: whether targets are classes or numbers."),
+    ] = "auto",
+    image_size: Annotated[
+        str | None,
+        typer.Option("--image-size", metavar="HEIGHTxWIDTH", help="Resize images, to 32x32 for example."),
     ] = None,
     url: Url = "",
     as_json: AsJson = False,
@@ -33,14 +53,37 @@ def upload(
 
     Prints the line that a job needs to use it.
     """
+    from search.uploads import Conversion
     from service.cli.connection import connect
     from service.cli.output import show
     from service.cli.text.uploads import upload_text
+    from service.client.packing import packed
 
+    is_dataset = all(file.suffix.lower() in _DATA for file in files)
+    if len(files) > 1 and not is_dataset:
+        raise typer.BadParameter(f"several files make a data set: they must end in {', '.join(_DATA)}")
+    conversion = Conversion(target, tuple(ignore or ()), task, _size(image_size))
+    stated = None if conversion == Conversion() else conversion
+    if stated is not None and not is_dataset:
+        raise typer.BadParameter("--target, --ignore, --task and --image-size are for data sets")
     with connect(url) as client:
-        is_dataset = file.suffix.lower() == ".npz"
-        view = client.upload_dataset(file, name) if is_dataset else client.upload_model(file, name)
-    show(view, upload_text, as_json=as_json)
+        if not is_dataset:
+            show(client.upload_model(files[0], name), upload_text, as_json=as_json)
+        elif len(files) == 1 and files[0].suffix.lower() != ".npy":
+            show(client.upload_dataset(files[0], name, stated), upload_text, as_json=as_json)
+        else:
+            with packed(files) as path:
+                view = client.upload_dataset(path, name or files[0].name, stated)
+            show(view, upload_text, as_json=as_json)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and (width or height).isdigit()):
+        raise typer.BadParameter("--image-size takes HEIGHTxWIDTH, such as 32x32")
+    return int(height), int(width or height)
 
 
 def models(delete: _Delete = None, url: Url = "", as_json: AsJson = False) -> None:

@@ -11,13 +11,31 @@ from rich.text import Text
 from service.cli.text.numbers import file_size
 from service.schemas.uploads import ArrayView, DatasetItem, DatasetView, ModelItem, ModelUploadView
 
+#: Columns and classes that are listed.
+_NAMED = 20
+
 
 def upload_text(view: ModelUploadView | DatasetView) -> RenderableType:
     """An upload, and the line that a job needs to use it."""
     field = "model" if isinstance(view, ModelUploadView) else "data"
     return Text(
         f"{view.name}: {_contents(view)}, {file_size(view.size_bytes)}\n"
-        f"in a job:\n  {field}: {{kind: uploaded, id: {view.id}}}"
+        f"{_meaning(view)}in a job:\n  {field}: {{kind: uploaded, id: {view.id}}}"
+    )
+
+
+def _meaning(view: ModelUploadView | DatasetView) -> str:
+    """What columns and class numbers of a table are."""
+    if not isinstance(view, DatasetView):
+        return ""
+    lines = [
+        ("columns", [*view.columns]),
+        ("classes", [f"{i}: {name}" for i, name in enumerate(view.classes)]),
+    ]
+    return "".join(
+        f"{title}: {', '.join(names[:_NAMED])}{', ...' * (len(names) > _NAMED)}\n"
+        for title, names in lines
+        if names
     )
 
 
@@ -43,7 +61,7 @@ def model_table(models: Sequence[ModelItem]) -> RenderableType:
 def dataset_table(datasets: Sequence[DatasetItem]) -> RenderableType:
     """Uploaded data sets."""
     if not datasets:
-        return Text("no data sets yet: fewbits upload FILE.npz")
+        return Text("no data sets yet: fewbits upload FILE")
     table = Table("name", "id", "size", "arrays", box=None, header_style="bold")
     for dataset in datasets:
         arrays = _arrays(dataset.arrays) if dataset.status == "complete" else "incomplete upload"

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from search.uploads import Conversion
 from service.client.calls import Call
 from service.client.errors import Unreachable
 from service.client.files import StrPath
@@ -72,9 +73,14 @@ class Uploads:
         """
         return self._upload(open_file("models", ModelUploadView, path, name))
 
-    def upload_dataset(self, path: StrPath, name: str | None = None) -> DatasetView:
-        """Upload a `.npz` file; as `upload_model`."""
-        return self._upload(open_file("datasets", DatasetView, path, name))
+    def upload_dataset(
+        self, path: StrPath, name: str | None = None, conversion: Conversion | None = None
+    ) -> DatasetView:
+        """Upload a `.npz` file, CSV, Parquet, or a zip archive of tables or images; as `upload_model`.
+
+        `conversion`: how a table or images are read; None: as the defaults say.
+        """
+        return self._upload(open_file("datasets", DatasetView, path, name, conversion))
 
     def delete_model(self, upload_id: str) -> None:
         """Delete an uploaded model. Conflict while a job that has not ended names it."""

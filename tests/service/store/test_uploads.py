@@ -15,7 +15,7 @@ from service.store.jobs import NewJob
 from service.store.models import DiscardedBlob, now
 from service.store.session import Database
 from service.store.upload_models import Upload
-from service.store.uploads import NewUpload, UploadKind
+from service.store.uploads import Content, NewUpload, UploadKind
 
 SHA = "ab" * 32
 
@@ -26,7 +26,7 @@ def add(
     with database.transaction() as session:
         upload = uploads.create(session, NewUpload(kind, name, 10, None))
         if whole:
-            uploads.complete(session, kind, upload.id, SHA, "keras", {"layers": []})
+            uploads.complete(session, kind, upload.id, Content(SHA, 10, "keras", {"layers": []}))
     return upload.id
 
 

@@ -1,0 +1,1 @@
+"""Processes without privileges that read what users upload."""
