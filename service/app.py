@@ -29,6 +29,7 @@ from service.api import (
     rescoring,
     sessions,
     trials,
+    upload_content,
     uploads,
     validation,
 )
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         app,
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
         *(part.router for part in (rescoring, final_trainings, export, exports, cost, uploads)),
+        upload_content.router,
         *(event_stream.router, history.router, history.queue_router),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),

@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import Final
 
+from fastapi import Request, Response
 from fastapi.responses import FileResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.problems import response
+from service.api.responses import is_known, not_modified
 from service.errors import Malformed, RangeNotSatisfiable, ServiceError
+from service.store.blobs import BlobStore
 
 _REFUSALS: Final[dict[int, type[ServiceError]]] = {400: Malformed, 416: RangeNotSatisfiable}
+
+
+def stored_file(
+    request: Request, blobs: BlobStore, sha256: str, filename: str, missing: ServiceError
+) -> Response:
+    """The file with this SHA-256, or a byte range of it; its entity tag is the SHA-256. Raises `missing`."""
+    etag = f'"{sha256}"'
+    if is_known(request, etag):
+        return not_modified(etag)
+    path = blobs.path(sha256)
+    if not path.is_file():
+        raise missing
+    return RangedFile(
+        path,
+        media_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
+        filename=filename,
+        headers={"ETag": etag, "Cache-Control": "no-cache"},
+    )
 
 
 class RangedFile(FileResponse):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -11,7 +10,7 @@ from fastapi.responses import FileResponse
 from search.history import TrialStatus
 from service.api import pagination
 from service.api.deps import READS, BlobsDep, Cursor, DatabaseDep, JobId, Limit, SessionDep, TrialNumber
-from service.api.files import RangedFile
+from service.api.files import stored_file
 from service.api.jobs import job_etag
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.errors import ArtifactNotFound
@@ -105,15 +104,5 @@ def download(
     """Download a file of a trial, or a byte range of it (Range, If-Range); the entity tag is its SHA-256."""
     with database.reading() as session:  # closed before the file is sent
         row = trials.artifact(session, trials.get(session, job_id, number), name)
-    etag = f'"{row.sha256}"'
-    if is_known(request, etag):
-        return not_modified(etag)
-    path = blobs.path(row.sha256)
-    if not path.is_file():
-        raise ArtifactNotFound(f"the content of {name!r} is missing from the blob folder")
-    return RangedFile(
-        path,
-        media_type=mimetypes.guess_type(name)[0] or "application/octet-stream",
-        filename=f"{job_id}-{number}-{name}",
-        headers={"ETag": etag, "Cache-Control": "no-cache"},
-    )
+    missing = ArtifactNotFound(f"the content of {name!r} is missing from the blob folder")
+    return stored_file(request, blobs, row.sha256, f"{job_id}-{number}-{name}", missing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from search.networks.zoo import ZOO
 from search.spec.cost import goal_options, is_quantizer_document, written_options
 from search.spec.job import UploadedModel
 from search.uploads import UploadFault, read_architecture
+from service.cli.connection import connect
 from service.cli.yaml_file import parse_yaml
 from service.parsing import CostRequest, parse_cost_request, parse_submission
 
@@ -45,6 +47,7 @@ class CostArguments:
     settings: Mapping[str, Any] | None = None
     explain: str | None = None
     types: bool = False
+    url: str = ""  #: the service that has the model of a job, if it was uploaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def question(arguments: CostArguments) -> CostRequest:
     """The request that these arguments make. Raises `Unusable`, and `InvalidRequest` with pointers into the request."""
     if arguments.reference and arguments.quantizers is not None:
         raise Unusable("--reference and --quantizers exclude each other")
-    model = _model(arguments.model)
+    model = _model(arguments.model, arguments.url)
     changes = _changes(arguments)
     quantizers = model.quantizers if arguments.quantizers is None else read(arguments.quantizers)
     written = written_options(quantizers) if is_quantizer_document(quantizers) else {}
@@ -142,7 +145,7 @@ def _encoded(document: Any, name: str) -> bytes:
         raise Unusable(f"{name} contains a value that JSON cannot represent: {error}") from None
 
 
-def _model(name: str) -> _ModelArgument:
+def _model(name: str, url: str) -> _ModelArgument:
     """What MODEL stands for."""
     if name in ZOO:
         return _ModelArgument(name)
@@ -159,7 +162,7 @@ def _model(name: str) -> _ModelArgument:
     if "architecture" in document:
         return _ModelArgument({"kind": "architecture", "config": document["architecture"]}, document)
     if "model" in document:
-        return _job(document, name)
+        return _job(document, name, url)
     if _only_quantizers(document):
         raise Unusable(
             f"{path} contains quantizers without a network: name the network, and --quantizers {path}"
@@ -181,16 +184,16 @@ def _only_quantizers(document: Mapping[str, Any]) -> bool:
     return isinstance(first, Mapping) and "quantizers" in first and "config" not in first
 
 
-def _job(document: Mapping[str, Any], name: str) -> _ModelArgument:
-    """The network of a job, priced as its goal says."""
+def _job(document: Mapping[str, Any], name: str, url: str) -> _ModelArgument:
+    """The network of a job, priced as its goal says; an uploaded model is fetched from the service."""
     spec = parse_submission(_encoded(document, name)).spec
+    model: Any = document["model"]
     if isinstance(spec.model, UploadedModel):
-        raise Unusable(
-            f"{name}: /model/id is an upload to a service, and this command calls none: price the file itself"
-            " (`fewbits cost MODEL.keras`), or see the reference in `fewbits validate`, trials in `fewbits best`"
-        )
+        with connect(url) as client, tempfile.TemporaryDirectory(prefix="fewbits-") as folder:
+            file = client.download_model(spec.model.id, folder, "model")
+            model = {"kind": "architecture", "config": _architecture(file)}
     reference, trial = (options.model_dump(mode="json") for options in goal_options(spec.goal))
     options: dict[str, Any] = {"settings": trial, "reference": reference}
     if spec.normalization == "fold":
         options["normalization"] = "fold"
-    return _ModelArgument(document["model"], options=options)
+    return _ModelArgument(model, options=options)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from service.cli.options import AsJson
+from service.cli.options import AsJson, Url
 
 _PRICES = "Prices"
 _MEMORIES = "Memories"
@@ -148,11 +148,12 @@ def cost(
     explain: _Explain = None,
     types: _Types = False,
     html: _Html = None,
+    url: Url = "",
     as_json: AsJson = False,
 ) -> None:
     """Show what one inference of a network costs, layer by layer.
 
-    Computed on this machine: no service is needed.
+    Computed on this machine. Only for a job on an uploaded model a service is needed, which has the model.
     """
     from service.cli import costs
     from service.cli.cost_question import CostArguments
@@ -178,6 +179,7 @@ def cost(
         settings=settings,
         explain=explain,
         types=types,
+        url=url,
     )
     costs.show_cost(arguments, html=html, as_json=as_json)
 

@@ -13,6 +13,11 @@ _Delete = Annotated[
     str | None, typer.Option("--delete", metavar="ID", help="Delete this upload instead of listing.")
 ]
 
+_Download = Annotated[
+    str | None, typer.Option("--download", metavar="ID", help="Download this upload instead of listing.")
+]
+_Folder = Annotated[Path, typer.Option("--output", "-o", help="Folder to download to.", file_okay=False)]
+
 
 #: Endings of the files of data sets.
 _DATA = (".npz", ".npy", ".csv", ".tsv", ".parquet", ".zip")
@@ -86,27 +91,47 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(height), int(width or height)
 
 
-def models(delete: _Delete = None, url: Url = "", as_json: AsJson = False) -> None:
+def models(
+    delete: _Delete = None,
+    download: _Download = None,
+    output: _Folder = Path(),
+    url: Url = "",
+    as_json: AsJson = False,
+) -> None:
     """List the built-in networks and the uploaded models."""
     from service.cli.connection import connect
+    from service.cli.files import show_written, writing
     from service.cli.output import show
     from service.cli.text.uploads import model_table
 
     with connect(url) as client:
-        if delete is None:
+        if download is not None:
+            with writing(output):
+                show_written(client.download_model(download, output), as_json=as_json)
+        elif delete is None:
             show(list(client.models()), model_table, as_json=as_json)
         else:
             client.delete_model(delete)
 
 
-def datasets(delete: _Delete = None, url: Url = "", as_json: AsJson = False) -> None:
+def datasets(
+    delete: _Delete = None,
+    download: _Download = None,
+    output: _Folder = Path(),
+    url: Url = "",
+    as_json: AsJson = False,
+) -> None:
     """List the uploaded data sets."""
     from service.cli.connection import connect
+    from service.cli.files import show_written, writing
     from service.cli.output import show
     from service.cli.text.uploads import dataset_table
 
     with connect(url) as client:
-        if delete is None:
+        if download is not None:
+            with writing(output):
+                show_written(client.download_dataset(download, output), as_json=as_json)
+        elif delete is None:
             show(list(client.datasets()), dataset_table, as_json=as_json)
         else:
             client.delete_dataset(delete)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -11,7 +12,7 @@ import httpx
 from search.uploads import Conversion
 from service.client.calls import Call
 from service.client.errors import Unreachable
-from service.client.files import StrPath
+from service.client.files import Download, Export, StrPath
 from service.client.uploads import (
     Outgoing,
     checking_timeout,
@@ -41,6 +42,9 @@ class AsyncUploads:
 
     @abstractmethod
     async def _attempts(self, call: Call[Any], send: Callable[[], Any]) -> Any: ...
+
+    @abstractmethod
+    async def _receive(self, path: str, file: Download | Export) -> None: ...
 
     @abstractmethod
     def _unreachable(self, error: Exception) -> Unreachable: ...
@@ -80,6 +84,22 @@ class AsyncUploads:
         `conversion`: how a table or images are read; None: as the defaults say.
         """
         return await self._upload(await open_file_async("datasets", DatasetView, path, name, conversion))
+
+    async def download_model(self, upload_id: str, folder: StrPath, name: str | None = None) -> Path:
+        """Download an uploaded model to `folder`, under its own name or `name`; as `download`."""
+        return await self._fetch(f"/v1/models/{upload_id}", folder, name)
+
+    async def download_dataset(self, upload_id: str, folder: StrPath, name: str | None = None) -> Path:
+        """Download an uploaded data set; as `download_model`."""
+        return await self._fetch(f"/v1/datasets/{upload_id}", folder, name)
+
+    async def _fetch(self, path: str, folder: StrPath, name: str | None) -> Path:
+        if name is None:
+            name = await self._do(Call("GET", path, lambda answer: Path(answer.json()["name"]).name))
+        download = Download(Path(folder), name)
+        call = Call("GET", f"{path}/content", lambda _: None)
+        await self._attempts(call, lambda: self._receive(call.path, download))
+        return download.finish()
 
     async def delete_model(self, upload_id: str) -> None:
         """Delete an uploaded model. Conflict while a job that has not ended names it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
@@ -12,7 +13,7 @@ import httpx
 from search.uploads import Conversion
 from service.client.calls import Call
 from service.client.errors import Unreachable
-from service.client.files import StrPath
+from service.client.files import Download, Export, StrPath
 from service.client.uploads import (
     Outgoing,
     checking_timeout,
@@ -42,6 +43,9 @@ class Uploads:
 
     @abstractmethod
     def _attempts(self, call: Call[Any], send: Callable[[], Any]) -> Any: ...
+
+    @abstractmethod
+    def _receive(self, path: str, file: Download | Export) -> None: ...
 
     @abstractmethod
     def _unreachable(self, error: Exception) -> Unreachable: ...
@@ -81,6 +85,22 @@ class Uploads:
         `conversion`: how a table or images are read; None: as the defaults say.
         """
         return self._upload(open_file("datasets", DatasetView, path, name, conversion))
+
+    def download_model(self, upload_id: str, folder: StrPath, name: str | None = None) -> Path:
+        """Download an uploaded model to `folder`, under its own name or `name`; as `download`."""
+        return self._fetch(f"/v1/models/{upload_id}", folder, name)
+
+    def download_dataset(self, upload_id: str, folder: StrPath, name: str | None = None) -> Path:
+        """Download an uploaded data set; as `download_model`."""
+        return self._fetch(f"/v1/datasets/{upload_id}", folder, name)
+
+    def _fetch(self, path: str, folder: StrPath, name: str | None) -> Path:
+        if name is None:
+            name = self._do(Call("GET", path, lambda answer: Path(answer.json()["name"]).name))
+        download = Download(Path(folder), name)
+        call = Call("GET", f"{path}/content", lambda _: None)
+        self._attempts(call, lambda: self._receive(call.path, download))
+        return download.finish()
 
     def delete_model(self, upload_id: str) -> None:
         """Delete an uploaded model. Conflict while a job that has not ended names it."""

@@ -18,6 +18,7 @@ from service.cli import app as command
 from service.cli.output import error_console, output_console
 from service.cli.text import numbers
 from service.client import SearchClient
+from tests.security.models import keras_file
 from tests.service.conftest import Run
 from tests.service.filled import JOB, Filled, Filler
 
@@ -236,3 +237,30 @@ def test_durations_are_clocks(value: float | None, text: str) -> None:
 @pytest.mark.parametrize(("digits", "text"), [("735000", "735,000"), ("1" + "0" * 30, "1.00e30")])
 def test_numbers_of_assignments_stay_short(digits: str, text: str) -> None:
     assert numbers.space_size(digits) == text
+
+
+def test_a_job_on_an_uploaded_model_has_the_price_of_its_file(
+    run: Run, client: SearchClient, tmp_path: Path
+) -> None:
+    path, job = tmp_path / "mine.keras", tmp_path / "job.yaml"
+    path.write_bytes(keras_file())
+    upload = client.upload_model(path)
+    job.write_text(yaml.safe_dump(JOB | {"model": {"kind": "uploaded", "id": upload.id}}))
+    answer, alone = (
+        json.loads(run("cost", str(file), "--source", "int8", "--json").stdout) for file in (job, path)
+    )
+    assert [layer["name"] for layer in answer["layers"]] == [layer["name"] for layer in alone["layers"]]
+    assert answer["costs"]["macs"] == alone["costs"]["macs"]
+    job.write_text(yaml.safe_dump(JOB | {"model": {"kind": "uploaded", "id": "0" * 16}}))
+    refused = run("cost", str(job))
+    assert refused.exit_code == 1
+    assert "0000" in refused.output
+
+
+def test_uploads_are_downloaded_by_their_names(run: Run, client: SearchClient, tmp_path: Path) -> None:
+    path = tmp_path / "mine.keras"
+    path.write_bytes(keras_file())
+    upload = client.upload_model(path)
+    result = run("models", "--download", upload.id, "-o", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "mine.keras").read_bytes() == path.read_bytes()

@@ -89,18 +89,12 @@ def test_an_architecture_file_is_priced(run: Run, tmp_path: Path) -> None:
     assert run("cost", path, "--json").stdout == run("cost", "jet_mlp", "--json").stdout
 
 
-def test_a_model_file_is_priced_and_an_uploaded_model_is_refused_with_the_remedy(
-    run: Run, tmp_path: Path
-) -> None:
-    path, job = tmp_path / "mine.keras", tmp_path / "job.yaml"
+def test_a_model_file_is_priced(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mine.keras"
     path.write_bytes(keras_file())
     assert json.loads(run("cost", path, "--json").stdout)["energy_pj"] > 0
     path.write_bytes(b"PK not a model")
     assert run("cost", path).exit_code == 2
-    job.write_text(yaml.safe_dump(JOB | {"model": {"kind": "uploaded", "id": "0" * 16}}))
-    refused = run("cost", job)
-    assert refused.exit_code == 2
-    assert "price the file itself (`fewbits cost MODEL.keras`)" in " ".join(refused.output.split())
 
 
 def test_a_job_file_is_priced_as_its_goal_says(run: Run, client: SearchClient, tmp_path: Path) -> None:
