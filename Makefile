@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor lint client bench figures fuzz audit release clean
+.PHONY: help demo serve test tools vendor layers lint client bench figures fuzz audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: .venv/installed-dev ## run the tests (those that need a server or browser 
 
 tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn and Rockpool; record verdicts that are missing
 	@$(BIN)/python -m tests.truth.tools.record --missing
+
+layers: .venv/installed-dev ## write docs/supported-layers.md out of the table of layers
+	@$(BIN)/python -m tools.supported_layers
 
 vendor: ## fetch the dashboard's libraries anew, as their list says
 	@python3 tools/vendor.py

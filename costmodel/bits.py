@@ -123,7 +123,7 @@ def model_bits(network: Network, types: Mapping[str, SlotTypes], settings: BitsS
     for name in types:
         network.layer(name)
     layers = [layer for layer in network.layers if layer.class_name not in TRAINING_ONLY]
-    return BitsReport(tuple(_layer_bits(layer, types.get(layer.name), settings) for layer in layers))
+    return BitsReport(tuple(_layer_bits(layer, types.get(layer.tensors_of), settings) for layer in layers))
 
 
 def reference_bits(network: Network, settings: BitsSettings) -> BitsReport:
@@ -133,7 +133,7 @@ def reference_bits(network: Network, settings: BitsSettings) -> BitsReport:
 
 def _layer_bits(layer: Layer, slots: SlotTypes | None, settings: BitsSettings) -> LayerBits:
     lowering = lower(layer)
-    parameters = _parameters(layer, lowering, slots, settings) if lowering else 0
+    parameters = _parameters(layer, lowering, slots, settings) if lowering and not layer.is_repeated else 0
     activations = _activations(layer, lowering, slots, settings)
     counted = settings.counts(layer.class_name, slots is not None and layer.class_name != INPUT)
     return LayerBits(

@@ -257,7 +257,7 @@ def _layers(
     done: list[PricedLayer] = []
     for node, cache in zip(prepared.nodes, caches, strict=True):
         inputs = [sources[i] if is_input else done[i].work.output for is_input, i in node.sources]
-        slots = None if reference else types.get(node.layer.name)
+        slots = None if reference else types.get(node.layer.tensors_of)
         folds = node.folds_into is not None and not (types.get(node.folds_into) or {}).get(OUTPUT_SLOT)
         key = (folds, None if slots is None else tuple(slots.items()), *inputs)
         priced = cache.get(key)
@@ -352,7 +352,9 @@ def _input_accesses(
 
 
 def _parameter_accesses(node: Node, work: LayerWork, settings: EnergySettings) -> list[Access]:
-    accesses = []
+    accesses: list[Access] = []
+    if node.layer.is_repeated:  # they were read at the first call
+        return accesses
     for parameter, data_type in work.parameters:
         count = read = parameter.elements
         if node.lowering.family is Family.EMBEDDING:

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from costmodel.layer import Layer
+from costmodel.layer import REPEATED, Layer
 from costmodel.layer_classes import LAYER_CLASSES, OUTPUT_SLOT, TRAINING_ONLY
 from costmodel.network import Network
 
@@ -65,7 +65,8 @@ def pairs_of(calls: Iterable[Call], outputs: Collection[str]) -> dict[str, str]:
 
 
 def _call(layer: Layer) -> Call:
-    return Call(layer.name, layer.class_name, layer.config, layer.inbound, len(layer.output_shape) + 1)
+    sources = tuple(name.partition(REPEATED)[0] for name in layer.inbound)
+    return Call(layer.tensors_of, layer.class_name, layer.config, sources, len(layer.output_shape) + 1)
 
 
 class _Graph:

@@ -14,6 +14,8 @@ Shape: TypeAlias = tuple[int, ...]
 
 #: Larger lengths are refused, so that products of them stay small enough to compute.
 MAX_LENGTH = 2**31
+#: Between the name of a layer and the number of its call, from the second on. No name has it.
+REPEATED = "#"
 #: Elements a tensor may have.
 MAX_ELEMENTS = 2**48
 
@@ -114,6 +116,16 @@ class Layer:
     inbound: tuple[str, ...]
     input_shapes: tuple[Shape, ...]
     output_shape: Shape
+
+    @property
+    def tensors_of(self) -> str:
+        """The layer whose tensors it has: itself, or the one that this is a further call of (`NAME#2`, `NAME#3`)."""
+        return self.name.partition(REPEATED)[0]
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether it is a further call of a layer."""
+        return REPEATED in self.name
 
     @property
     def reader(self) -> Config:

@@ -190,6 +190,11 @@ _FUNCTION: Final = LayerClass(shape=shapes.same, lower=lowering.activation)
 _MERGE: Final = LayerClass(
     shape=shapes.merged(), lower=lowering.merge, channels=ChannelRule.MERGED, slots=(_RESULT,)
 )
+#: Classes that change images at random while training.
+AUGMENTATIONS: Final = (
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomShear"),
+    *("RandomBrightness", "RandomContrast", "RandomGrayscale", "RandomSaturation", "RandomHue"),
+)
 #: What comes behind the name of a class that a batch normalization is folded into.
 _FOLDED_NAME: Final = "BatchNormalization"
 
@@ -252,7 +257,19 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "BatchNormalization": LayerClass(
         shape=shapes.same, lower=lowering.batch_norm, slots=_BATCH_NORM, searched=True
     ),
-    "LayerNormalization": LayerClass(shape=shapes.along_axes, lower=lowering.layer_norm, slots=_SCALE),
+    "LayerNormalization": LayerClass(
+        shape=shapes.along_axes, lower=lowering.layer_norm, slots=(*_SCALE, _RESULT)
+    ),
+    "GroupNormalization": LayerClass(
+        shape=shapes.in_groups, lower=lowering.group_norm, slots=(*_SCALE, _RESULT)
+    ),
+    "RMSNormalization": LayerClass(
+        shape=shapes.along_axes, lower=lowering.rms_norm, slots=(LayerSlot("gamma"), _RESULT)
+    ),
+    "UnitNormalization": LayerClass(shape=shapes.along_axes, lower=lowering.unit_norm, slots=(_RESULT,)),
+    # --- constants multiplied in and added
+    "Rescaling": LayerClass(shape=shapes.rescaled, lower=lowering.rescaled, slots=(_RESULT,)),
+    "Normalization": LayerClass(shape=shapes.statistics_along, lower=lowering.rescaled),
     # --- sequences
     "SimpleRNN": replace(_LSTM, slots=_RECURRENT),
     "LSTM": _LSTM,
@@ -291,26 +308,33 @@ LAYER_CLASSES: Final[Mapping[str, LayerClass]] = {
     "RepeatVector": _moved(shapes.repeat, ChannelRule.UNKNOWN),
     **{f"ZeroPadding{rank}D": _moved(windows.padded(rank)) for rank in _RANKS},
     **{f"Cropping{rank}D": _moved(windows.cropped(rank)) for rank in _RANKS},
+    "Slice": replace(_moved(shapes.sliced, ChannelRule.UNKNOWN), keras=False),
+    "CenterCrop": _moved(windows.center_cropped),
+    "Resizing": LayerClass(shape=windows.resized, lower=lowering.resized, slots=(_RESULT,)),
+    "Masking": LayerClass(shape=shapes.same, lower=lowering.masked),
     **{f"UpSampling{rank}D": replace(_moved(windows.upsampled(rank)), slots=(_RESULT,)) for rank in _RANKS},
     # --- several inputs
     **dict.fromkeys(("Add", "Multiply", "Average", "Maximum", "Minimum"), _MERGE),
     "Subtract": replace(_MERGE, shape=shapes.merged(2, 2)),
     "Concatenate": replace(_MERGE, shape=shapes.concatenated, channels=ChannelRule.JOINED),
-    "Dot": LayerClass(shape=shapes.dot, lower=lowering.dot, channels=ChannelRule.UNKNOWN),
+    "Dot": LayerClass(shape=shapes.dot, lower=lowering.dot, channels=ChannelRule.UNKNOWN, slots=(_RESULT,)),
     # --- nothing at inference
     **dict.fromkeys(
         (
             *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "AlphaDropout"),
-            *("GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+            *("GaussianDropout", "GaussianNoise", "ActivityRegularization", "Identity"),
         ),
         LayerClass(shape=shapes.same),
     ),
+    **dict.fromkeys(AUGMENTATIONS, LayerClass(shape=windows.augmented)),
 }
 
 #: Classes that only act while training.
 TRAINING_ONLY: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.lower is None) - {INPUT}
 #: Keras' own classes: those that may be uploaded, and built.
 KERAS_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if row.keras)
+#: Classes without slots that are defined here, by the names that Keras registers them under: operators become them.
+DEFINED_LAYERS: Final[Mapping[str, str]] = {"fewbits>Slice": "Slice"}
 #: Classes that a job may name in its limits.
 SEARCHED_LAYERS: Final = tuple(
     sorted(name for name, row in LAYER_CLASSES.items() if row.searched and row.keras)
@@ -319,7 +343,7 @@ SEARCHED_LAYERS: Final = tuple(
 FUNCTION_LAYERS: Final = frozenset(
     name for name, row in LAYER_CLASSES.items() if row.keras and row.lower is lowering.activation
 )
-#: Classes without a function whose output may be quantized: merges, poolings, upsamplings.
+#: Classes without a function whose output may be quantized: merges, poolings, normalizations of single examples.
 OUTPUT_LAYERS: Final = frozenset(name for name, row in LAYER_CLASSES.items() if _RESULT in row.slots)
 
 

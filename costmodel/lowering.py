@@ -14,7 +14,7 @@ from typing import Final
 
 from costmodel.layer import Config, Layer, elements
 from costmodel.shapes import directions, dot_axes
-from costmodel.windows import spatial_rank
+from costmodel.windows import INTERPOLATIONS, spatial_rank
 
 
 class Family(StrEnum):
@@ -33,6 +33,7 @@ class Family(StrEnum):
     SHAPE = "shape"  #: only moves numbers
     MERGE = "merge"
     DOT = "dot"
+    RESCALE = "rescale"  #: numbers times constants, plus constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,54 @@ def layer_norm(layer: Layer, config: Config) -> Lowering:
     parameters = tuple(Parameter(slot, size) for slot, there in (("gamma", scale), ("beta", center)) if there)
     extra = {"rows": total // size, "scale": int(scale), "center": int(center)}
     return Lowering(Family.LAYER_NORM, parameters, terms=size, elements=total, extra=extra)
+
+
+def group_norm(layer: Layer, config: Config) -> Lowering:
+    """Group normalization: each group of channels by itself; scale and shift are those of the channels."""
+    channels = _normalized(layer, config, (config.axis("axis", len(layer.input_shapes[0])),))
+    groups = config.integer("groups", 32, least=-1)
+    total = elements(layer.input_shapes[0])
+    rows = channels if groups == -1 else groups
+    scale, center = _flag(config, "scale"), _flag(config, "center")
+    slots = [*(["gamma"] if scale else []), *(["beta"] if center else [])]
+    parameters = tuple(Parameter(slot, channels) for slot in slots)
+    extra = {"rows": rows, "scale": int(scale), "center": int(center)}
+    return Lowering(Family.LAYER_NORM, parameters, terms=total // rows, elements=total, extra=extra)
+
+
+def rms_norm(layer: Layer, config: Config) -> Lowering:
+    """Normalization by the root of the mean square: no mean is taken off, nothing is added."""
+    size = _normalized(layer, config, config.axes("axis", len(layer.input_shapes[0])))
+    total = elements(layer.input_shapes[0])
+    extra = {"rows": total // size, "scale": 1, "center": 0, "around_zero": 1}
+    return Lowering(Family.LAYER_NORM, (Parameter("gamma", size),), terms=size, elements=total, extra=extra)
+
+
+def unit_norm(layer: Layer, config: Config) -> Lowering:
+    """Normalization to length 1, without parameters."""
+    size = _normalized(layer, config, config.axes("axis", len(layer.input_shapes[0])))
+    total = elements(layer.input_shapes[0])
+    extra = {"rows": total // size, "scale": 0, "center": 0, "around_zero": 1}
+    return Lowering(Family.LAYER_NORM, terms=size, elements=total, extra=extra)
+
+
+def rescaled(layer: Layer, config: Config) -> Lowering:
+    """Numbers times constants plus constants, which belong to the circuit: no parameters are read."""
+    return Lowering(Family.RESCALE, elements=elements(layer.output_shape))
+
+
+def resized(layer: Layer, config: Config) -> Lowering:
+    """Images of another size: each number the nearest of its input's, or a weighted mean of four of them."""
+    if config.choice("interpolation", "bilinear", INTERPOLATIONS) == "nearest":
+        return rearranged(layer, config)
+    products = 4 * elements(layer.output_shape)
+    return Lowering(Family.POOL_AVERAGE, terms=4, elements=products, extra={"scalings": products})
+
+
+def masked(layer: Layer, config: Config) -> Lowering:
+    """Every number compared with the one that marks a step as missing; missing steps are zeros."""
+    count = elements(layer.input_shapes[0])
+    return Lowering(Family.POOL_MAX, elements=count, extra={"comparisons": count})
 
 
 #: Gates of each recurrent class; elementwise products and sums, functions of values (`activation`) and of gates

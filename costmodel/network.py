@@ -13,12 +13,13 @@ from typing import Any, Final
 
 from costmodel.descriptions import MAX_LAYERS
 from costmodel.errors import InvalidNetwork, UnsupportedLayer
-from costmodel.layer import MAX_ELEMENTS, Config, Layer, Shape, elements
+from costmodel.layer import MAX_ELEMENTS, REPEATED, Config, Layer, Shape, elements
 from costmodel.layer_classes import INPUT, LAYER_CLASSES, width_field
 
 MAX_INPUTS: Final = 256
 MAX_NAME: Final = 256
 MAX_DEPTH: Final = 12
+MAX_CALLS: Final = 64
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ def read_network(config: Mapping[str, Any]) -> Network:
     """The network described by `model.to_json()` (parsed) or `model.get_config()`.
 
     Functional and Sequential models. Raises `UnsupportedLayer` for a class without a price and `InvalidNetwork` for
-    anything else: shapes that do not fit, lengths left open, nested models, layers called twice.
+    anything else: shapes that do not fit, lengths left open, models inside models, which `costmodel.descriptions.clean`
+    puts into the outer one. A layer that is called several times is a layer of the network at each call, `NAME`,
+    `NAME#2`, ...
     """
     body = _body(config)
     described = _layer_list(body)
     if "input_layers" in body or "output_layers" in body:
-        nodes = [_node(item) for item in described]
+        nodes = [node for item in described for node in _nodes(item)]
         outputs = _references(body.get("output_layers"), "output_layers")
         inputs = _references(body.get("input_layers"), "input_layers")
     else:
@@ -64,8 +67,12 @@ def with_widths(network: Network, widths: Mapping[str, int]) -> Network:
 
     Raises `InvalidNetwork` for a layer without a width, a width below 1 and a width that breaks a later layer.
     """
-    changed = {name: _widened(network.layer(name), width) for name, width in widths.items()}
-    layers = [changed.get(layer.name, layer) for layer in network.layers]
+    for name in widths:
+        network.layer(name)
+    layers = [
+        _widened(layer, widths[layer.tensors_of]) if layer.tensors_of in widths else layer
+        for layer in network.layers
+    ]
     return _infer(layers, network.inputs, network.outputs)
 
 
@@ -103,18 +110,31 @@ def _layer_list(body: Mapping[str, Any]) -> Sequence[Any]:
     return layers
 
 
-def _node(item: Any) -> Layer:
-    """One described layer with the names it reads from; its shapes are still empty."""
+def _nodes(item: Any) -> list[Layer]:
+    """One described layer, once for every call, with the names it reads from; shapes are still empty."""
     if not isinstance(item, Mapping):
         raise InvalidNetwork("", "layers", "every layer must be an object")
     values = item.get("config")
     if not isinstance(values, Mapping):
         raise InvalidNetwork("", "config", "every layer needs a config object")
     name = item.get("name", values.get("name"))
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
-        raise InvalidNetwork("", "name", f"every layer needs a name of 1 to {MAX_NAME} characters")
-    class_name = _class_name(item, name)
-    return Layer(name, class_name, values, _inbound(item.get("inbound_nodes", []), name), (), ())
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME or REPEATED in name:
+        raise InvalidNetwork(
+            "", "name", f"every layer needs a name of 1 to {MAX_NAME} characters without {REPEATED}"
+        )
+    class_name, nodes = _class_name(item, name), item.get("inbound_nodes", [])
+    if not isinstance(nodes, list | tuple) or len(nodes) > MAX_CALLS:
+        raise InvalidNetwork(name, "inbound_nodes", f"must be a list of at most {MAX_CALLS} calls")
+    calls = [_inbound(node, name) for node in nodes] or [()]
+    return [
+        Layer(_call_name(name, index), class_name, values, sources, (), ())
+        for index, sources in enumerate(calls)
+    ]
+
+
+def _call_name(name: str, index: int) -> str:
+    """The name of a call of a layer, counted from 0."""
+    return name if index == 0 else f"{name}{REPEATED}{index + 1}"
 
 
 def _class_name(item: Mapping[str, Any], layer: str) -> str:
@@ -128,16 +148,7 @@ def _class_name(item: Mapping[str, Any], layer: str) -> str:
     return class_name
 
 
-def _inbound(nodes: Any, layer: str) -> tuple[str, ...]:
-    if not isinstance(nodes, list | tuple):
-        raise InvalidNetwork(layer, "inbound_nodes", "must be a list")
-    if not nodes:
-        return ()
-    if len(nodes) > 1:
-        raise InvalidNetwork(
-            layer, "inbound_nodes", "is called more than once; shared layers are not supported"
-        )
-    node = nodes[0]
+def _inbound(node: Any, layer: str) -> tuple[str, ...]:
     if not isinstance(node, Mapping):
         raise InvalidNetwork(
             layer, "inbound_nodes", "is not in the format of Keras 3; save the model with Keras 3"
@@ -185,9 +196,12 @@ def _collect(value: Any, layer: str, sources: list[str], depth: int) -> None:
 def _history(history: Any, layer: str) -> str:
     if not isinstance(history, list | tuple) or len(history) != 3 or not isinstance(history[0], str):
         raise InvalidNetwork(layer, "keras_history", "must be a name and two numbers")
-    if any(isinstance(index, bool) or index != 0 for index in history[1:]):
-        raise InvalidNetwork(layer, "keras_history", f"takes a second output or call of {history[0][:40]!r}")
-    return history[0]
+    name, call, output = history
+    if isinstance(output, bool) or output != 0:
+        raise InvalidNetwork(layer, "keras_history", f"takes a second output of {name[:40]!r}")
+    if isinstance(call, bool) or not isinstance(call, int) or not 0 <= call < MAX_CALLS:
+        raise InvalidNetwork(layer, "keras_history", f"takes a call of {name[:40]!r} that there is not")
+    return _call_name(name, call)
 
 
 def _references(value: Any, name: str) -> tuple[str, ...]:
@@ -200,7 +214,7 @@ def _references(value: Any, name: str) -> tuple[str, ...]:
 
 def _chain(described: Sequence[Any], body: Mapping[str, Any]) -> list[Layer]:
     """A Sequential model's layers, each reading the one before; an input layer is put first if there is none."""
-    nodes = [_node(item) for item in described]
+    nodes = [node for item in described for node in _nodes(item)]
     if nodes[0].class_name != INPUT:
         shape = body.get("build_input_shape") or _first_shape(described[0])
         if shape is None:

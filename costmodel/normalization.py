@@ -88,16 +88,19 @@ def _norm_steps(typed: TypedLayer, gates: Mapping[str, LogicGate]) -> list[tuple
 
 
 def layer_norm(typed: TypedLayer) -> LayerWork:
-    """Mean and variance of each row, then scale and shift; a reciprocal root is priced as a multiplication."""
+    """Mean and variance of each row, then scale and shift; a reciprocal root is priced as a multiplication.
+
+    `around_zero`: without a mean.
+    """
     lowering, x = typed.lowering, typed.inputs[0]
     total, rows = lowering.elements, lowering.extra["rows"]
     square, squared = multiply(x, x)
     summed, variance = (typed.computed(accumulate(t, lowering.terms)) for t in (x, squared))
     scaled = typed.output(typed.internal)
     by_scale, _ = multiply(x, scaled)
+    centered = [Operation("sum", total, adder(summed)), Operation("subtract mean", total, adder(x))]
     operations = [
-        Operation("sum", total, adder(summed)),
-        Operation("subtract mean", total, adder(x)),
+        *([] if lowering.extra.get("around_zero") else centered),
         Operation("square", total, square),
         Operation("sum squares", total, adder(variance)),
         Operation("reciprocal root", rows, multiply(variance, variance)[0]),

@@ -10,6 +10,7 @@ from costmodel.errors import InvalidTypes
 from costmodel.kernels import dot, embedding, multiply_accumulate, separable
 from costmodel.lowering import Family
 from costmodel.normalization import batch_norm, layer_norm
+from costmodel.rescaling import rescale
 from costmodel.sequences import attention, recurrent
 from costmodel.typed_layer import LayerWork, TypedLayer
 
@@ -27,6 +28,7 @@ FAMILIES: Final[Mapping[Family, Callable[[TypedLayer], LayerWork]]] = {
     Family.SHAPE: shape_only,
     Family.MERGE: merge,
     Family.DOT: dot,
+    Family.RESCALE: rescale,
 }
 
 

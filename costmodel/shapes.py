@@ -41,6 +41,36 @@ def along_axes(config: Config, inputs: Inputs) -> Shape:
     return shape
 
 
+def in_groups(config: Config, inputs: Inputs) -> Shape:
+    """The shape of the input, whose channels are normalized in groups of equal size."""
+    shape = only_input(config, inputs)
+    channels = shape[config.axis("axis", len(shape))]
+    groups = config.integer("groups", 32, least=-1)
+    if groups == 0 or (groups > 0 and channels % groups):
+        raise config.error("groups", f"{groups} does not divide {channels} channels")
+    return shape
+
+
+def rescaled(config: Config, inputs: Inputs) -> Shape:
+    """The shape of the input; several constants are those of its last axis."""
+    shape = only_input(config, inputs)
+    for field in ("scale", "offset"):
+        value = config.values.get(field, 0.0)
+        if isinstance(value, list | tuple) and (not shape or len(value) not in (1, shape[-1])):
+            raise config.error(
+                field, f"has {len(value)} numbers; the last axis of {shape} needs 1 or as many as it has"
+            )
+    return shape
+
+
+def statistics_along(config: Config, inputs: Inputs) -> Shape:
+    """The shape of the input, normalized along one axis, several, or (None) all alike."""
+    shape = only_input(config, inputs)
+    if config.values.get("axis", -1) not in (None, [], ()):
+        config.axes("axis", len(shape))
+    return shape
+
+
 def dense(config: Config, inputs: Inputs) -> Shape:
     """Dense over the last axis, whatever the axes before it."""
     shape = only_input(config, inputs, least=1)
@@ -81,6 +111,32 @@ def permute(config: Config, inputs: Inputs) -> Shape:
 def repeat(config: Config, inputs: Inputs) -> Shape:
     """A vector, n times."""
     return (config.integer("n"), *only_input(config, inputs, 1))
+
+
+def sliced(config: Config, inputs: Inputs) -> Shape:
+    """A part of each axis: [start, stop, step] as Python's slices, or an index, whose axis goes."""
+    shape, ranges = only_input(config, inputs), config.values.get("ranges")
+    if not isinstance(ranges, list | tuple) or len(ranges) > len(shape):
+        raise config.error("ranges", f"must name at most the {len(shape)} axes behind the batch")
+    lengths: list[int] = []
+    for size, part in zip(shape, ranges, strict=False):
+        if isinstance(part, int) and not isinstance(part, bool):
+            if not -size <= part < size:
+                raise config.error("ranges", f"index {part} is outside of {size} elements")
+            continue
+        lengths.append(_part_length(config, size, part))
+    return (*lengths, *shape[len(ranges) :])
+
+
+def _part_length(config: Config, size: int, part: object) -> int:
+    bounds = part if isinstance(part, list | tuple) and len(part) == 3 else None
+    if bounds is None or any(
+        item is not None and (isinstance(item, bool) or not isinstance(item, int)) for item in bounds
+    ):
+        raise config.error("ranges", "must hold indexes and lists of start, stop and step")
+    if bounds[2] == 0 or not (length := len(range(*slice(*bounds).indices(size)))):
+        raise config.error("ranges", f"{list(bounds)} takes nothing of {size} elements")
+    return length
 
 
 def embedding(config: Config, inputs: Inputs) -> Shape:

@@ -18,7 +18,11 @@ MAX_ACTIVATIONS: Final = 1 << 28
 def parameters(layer: Layer) -> int:
     """Weights of a layer. Raises `InvalidNetwork`."""
     lowering = lower(layer)
-    return 0 if lowering is None else sum(parameter.elements for parameter in lowering.parameters)
+    return (
+        0
+        if lowering is None or layer.is_repeated
+        else sum(parameter.elements for parameter in lowering.parameters)
+    )
 
 
 def too_large(network: Network) -> InvalidNetwork | None:

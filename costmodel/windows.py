@@ -10,6 +10,7 @@ from costmodel.layer import Config, Shape
 Inputs: TypeAlias = tuple[Shape, ...]
 ShapeRule: TypeAlias = Callable[[Config, Inputs], Shape]
 PADDINGS: Final = ("valid", "same")
+INTERPOLATIONS: Final = ("nearest", "bilinear")
 
 
 def spatial_rank(class_name: str) -> int:
@@ -209,3 +210,32 @@ def upsampled(rank: int) -> ShapeRule:
         return (*(n * factor for n, factor in zip(shape[:-1], factors, strict=True)), shape[-1])
 
     return rule
+
+
+def resized(config: Config, inputs: Inputs) -> Shape:
+    """Resizing to a fixed size, without a regard to proportions."""
+    shape = _image(config, inputs)
+    config.choice("interpolation", "bilinear", INTERPOLATIONS)
+    for field in ("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"):
+        if config.flag(field, False):
+            raise config.error(field, "is not supported: set it to false")
+    return (config.integer("height"), config.integer("width"), shape[-1])
+
+
+def center_cropped(config: Config, inputs: Inputs) -> Shape:
+    """The middle of an image, which must be as large as what is cut out of it: Keras would resize a smaller one."""
+    shape = _image(config, inputs)
+    size = (config.integer("height"), config.integer("width"))
+    if size[0] > shape[0] or size[1] > shape[1]:
+        raise config.error("height", f"{size} is larger than the image, {shape}: use a Resizing layer")
+    return (*size, shape[-1])
+
+
+def augmented(config: Config, inputs: Inputs) -> Shape:
+    """Augmentation of images, which changes no shape."""
+    return _image(config, inputs)
+
+
+def _image(config: Config, inputs: Inputs) -> Shape:
+    config.channels_last()
+    return only_input(config, inputs, 3)

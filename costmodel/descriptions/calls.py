@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from costmodel.descriptions.kinds import Kind, Walk, flag, only, plain_items
 from costmodel.descriptions.place import Place, described, shown
-from costmodel.layer_classes import LAYER_CLASSES, TRAINING_ONLY
+from costmodel.layer_classes import AUGMENTATIONS, LAYER_CLASSES, TRAINING_ONLY
 from costmodel.shapes import RECURRENT
 
 MAX_NAME: Final = 256
@@ -35,6 +35,8 @@ _ATTENTION_ARGUMENTS: Final[Mapping[str, Kind]] = {
 }
 #: Classes that compute something else in training; for the others the argument says nothing.
 _TRAINED: Final = TRAINING_ONLY | {"BatchNormalization", "Bidirectional", _ATTENTION, *RECURRENT}
+#: Classes whose default is to run as in training.
+_IMAGES: Final = (*AUGMENTATIONS, "Resizing", "CenterCrop")
 _TYPES: Final = (
     "float16",
     "bfloat16",
@@ -85,7 +87,10 @@ def _call(class_name: str, node: Any, masks: frozenset[str], place: Place, walk:
         raise place.at("kwargs").fault("must be an object")
     return {
         "args": [tensors(item, place.at("args", index)) for index, item in enumerate(items)],
-        "kwargs": dict(_named(class_name, named, masks, place.at("kwargs"), walk)),
+        "kwargs": {
+            **dict(_named(class_name, named, masks, place.at("kwargs"), walk)),
+            **({"training": False} if class_name in AUGMENTATIONS else {}),  # where nobody says
+        },
     }
 
 
@@ -99,6 +104,8 @@ def _named(
             yield key, tensors(value, inside)
         elif key in _MASKS and is_tensor(value) and source(tensor(value, inside)) in masks:
             continue
+        elif key == "training" and class_name in _IMAGES:
+            continue  # Keras writes their default there, and passes whether it trains all the same
         elif key in kinds:
             cleaned = kinds[key](value, inside, walk)
             if cleaned is not None and (key != "training" or _depends_on_training(class_name)):

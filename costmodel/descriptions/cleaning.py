@@ -16,17 +16,14 @@ from costmodel.descriptions.calls import clean_calls, is_tensor, references
 from costmodel.descriptions.expansion import Entry, expanded, name_of
 from costmodel.descriptions.kinds import Walk, plain_items
 from costmodel.descriptions.layers import NAME, check_keys, clean_layer
+from costmodel.descriptions.nesting import MODEL_MODULES, flattened, is_model
+from costmodel.descriptions.operators import is_operator
 from costmodel.descriptions.place import Place, described, shown
-from costmodel.layer_classes import INPUT, KERAS_LAYERS
+from costmodel.descriptions.saved_names import SavedNames
+from costmodel.layer_classes import DEFINED_LAYERS, INPUT, KERAS_LAYERS
 
 MAX_LAYERS: Final = 5000
 
-#: Classes of models and the modules Keras has written them under.
-_MODELS: Final[Mapping[str, tuple[str | None, ...]]] = {
-    "Functional": (None, "keras", "keras.models", "keras.src.models.functional"),
-    "Model": (None, "keras", "keras.models", "keras.src.models.model"),
-    "Sequential": (None, "keras", "keras.models", "keras.src.models.sequential"),
-}
 #: Fields of a model that Keras writes itself, and building a network does not need.
 _DROPPED: Final = frozenset({"build_config", "compile_config", "keras_version", "backend"})
 _MODEL: Final = frozenset({"module", "class_name", "config", "registered_name"})
@@ -41,6 +38,7 @@ class Cleaned:
 
     document: dict[str, Any]
     notes: tuple[str, ...]
+    saved_names: Mapping[str, str]  #: layer -> its path in a file of the described model's weights
 
 
 def clean(
@@ -59,17 +57,25 @@ def clean(
     keep policies of data types; without it they become float32. `built`: the shape of the input must be known. Raises
     `InvalidDescription`, with the path of the first thing that is not allowed.
     """
-    walk = Walk(classes, own or {}, exact_types)
+    walk = Walk(classes, {**DEFINED_LAYERS, **(own or {})}, exact_types)
     class_name, body, place = _body(document, place)
     items = body.get("layers")
     if not isinstance(items, list | tuple):
         raise place.fault("must be an object with a list of layers")
     if not 1 <= len(items) <= MAX_LAYERS:
         raise place.at("layers").fault(f"lists {len(items)} layers; 1 to {MAX_LAYERS} are allowed")
+    names = SavedNames(body, place.path)
+    entries = [Entry(item, place.at("layers", index)) for index, item in enumerate(items)]
+    if any(is_model(item) for item in items):
+        flat = flattened(body, place)
+        class_name, entries = "Functional", flat.entries
+        body = {**body, "input_layers": [[name, 0, 0] for name in flat.inputs], "output_layers": flat.outputs}
+        walk.notes += flat.notes
+    if len(entries) > MAX_LAYERS:
+        raise place.at("layers").fault(f"lists {len(entries)} layers; 1 to {MAX_LAYERS} are allowed")
+    _refuse_sharing(entries)
     is_functional = class_name == "Functional"
-    entries, renamed = expanded(
-        [Entry(item, place.at("layers", index)) for index, item in enumerate(items)], is_functional, walk
-    )
+    entries, renamed = expanded(entries, is_functional, walk)
     layers = _layers(entries, renamed, is_functional, walk)
     config = {"name": _model_name(body), "trainable": body.get("trainable") is not False, "layers": layers}
     if is_functional:
@@ -78,7 +84,23 @@ def clean(
     else:
         _put_input(layers, items[0], body, place, is_needed=built)
     cleaned = {"module": "keras", "class_name": class_name, "config": config, "registered_name": None}
-    return Cleaned(cleaned, (*walk.notes, *_type_notes(walk)))
+    saved = {name_of(entry.item): names.of(entry.place.path) for entry in entries if not entry.mask}
+    return Cleaned(cleaned, (*walk.notes, *_type_notes(walk)), saved)
+
+
+def _refuse_sharing(entries: Sequence[Entry]) -> None:
+    """Refuse one layer in two models: a description builds it twice, with weights of its own each time."""
+    names: dict[Any, str] = {}
+    for entry in entries:
+        number = entry.item.get("shared_object_id") if isinstance(entry.item, Mapping) else None
+        if not isinstance(number, int) or is_operator(entry.item):
+            continue
+        if number in names:
+            other = shown(names[number])
+            raise Place(entry.place.path, name_of(entry.item)).fault(
+                f"is the layer {other}, shared between models: share a whole model instead, or call the layer in one"
+            )
+        names[number] = name_of(entry.item)
 
 
 def _body(document: Any, place: Place) -> tuple[str, Mapping[str, Any], Place]:
@@ -89,13 +111,13 @@ def _body(document: Any, place: Place) -> tuple[str, Mapping[str, Any], Place]:
         body: Any = document
     else:
         class_name = document["class_name"]
-        if not isinstance(class_name, str) or class_name not in _MODELS:
+        if not isinstance(class_name, str) or class_name not in MODEL_MODULES:
             raise place.at("class_name").fault(
                 f"must be Functional or Sequential, not {shown(class_name)}: custom classes are not built"
             )
         module, registered = document.get("module"), document.get("registered_name")
-        if module not in _MODELS[class_name]:
-            allowed = ", ".join(name for name in _MODELS[class_name] if name)
+        if module not in MODEL_MODULES[class_name]:
+            allowed = ", ".join(name for name in MODEL_MODULES[class_name] if name)
             raise place.at("module").fault(f"is {described(module)}; allowed: {allowed}")
         if registered not in (None, class_name):
             raise place.at("registered_name").fault(

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 from costmodel.descriptions.calls import is_tensor
+from costmodel.descriptions.distribution import distributed
 from costmodel.descriptions.functions import function_layer, function_name
 from costmodel.descriptions.kinds import Walk, plain_items
 from costmodel.descriptions.operators import MASK, is_operator, rewritten
 from costmodel.descriptions.place import Place
-from costmodel.layer_classes import LAYER_CLASSES
+from costmodel.layer_classes import DEFINED_LAYERS, LAYER_CLASSES
+
+#: Applies a layer, or a model, to every step.
+DISTRIBUTED: Final = "TimeDistributed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +24,15 @@ class Entry:
     """A layer as it is described, and where.
 
     `mask`: it only makes a mask that Keras makes again. `added`: it was put behind the layer it reads, whose output it
-    stands for wherever else that is read.
+    stands for wherever else that is read. `inside`: it is put around the layer at its place, in a model that is
+    applied to every step.
     """
 
     item: Mapping[str, Any]
     place: Place
     mask: bool = False
     added: bool = False
+    inside: bool = False
 
 
 def expanded(entries: Sequence[Entry], is_functional: bool, walk: Walk) -> tuple[list[Entry], dict[str, str]]:
@@ -41,6 +48,13 @@ def expanded(entries: Sequence[Entry], is_functional: bool, walk: Walk) -> tuple
     for entry in entries:
         if not isinstance(entry.item, Mapping) or not isinstance(entry.item.get("config"), Mapping):
             raise entry.place.fault("must be an object with a config")
+        if entry.item.get("class_name") == DISTRIBUTED:
+            split = _distributed(entry, is_functional)
+            walk.notes.append(
+                f"layer {name_of(entry.item)!r} is built as {_class_names(split)} over all steps"
+            )
+            done += split
+            continue
         if is_functional and is_operator(entry.item):
             if _makes_mask(entry.item, masked, masks):
                 masks.add(name_of(entry.item))
@@ -68,38 +82,78 @@ def name_of(item: Any) -> str:
 
 
 def _as_layer(entry: Entry, operators: list[str]) -> Entry:
-    """An operator as the layer it is."""
+    """An operator as the layer it is, called as often as it is: in a model that is called several times."""
     name = name_of(entry.item)
     place = Place(entry.place.path, name)
-    layer = rewritten(entry.item, place)
+    calls = plain_items(entry.item.get("inbound_nodes")) or []
+    layers = [rewritten({**entry.item, "inbound_nodes": [node]}, place) for node in calls or [None]]
+    layer = layers[0]
+    if any((other.class_name, other.config) != (layer.class_name, layer.config) for other in layers):
+        raise place.fault("is called in ways that no layer is: put a layer in its place")
     operators.append(f"{name} ({layer.class_name})")
-    inputs = list(layer.inputs)
     item = {
-        "module": "keras.layers",
-        "class_name": layer.class_name,
+        **_written_as(layer.class_name),
         "config": {"name": name, **layer.config},
         "name": name,
-        "inbound_nodes": [{"args": [inputs] if len(inputs) > 1 else inputs, "kwargs": {}}],
+        "inbound_nodes": [_call_with(list(other.inputs)) for other in layers],
     }
     return Entry(item, place)
 
 
+def _call_with(inputs: list[Any]) -> dict[str, Any]:
+    return {"args": [inputs] if len(inputs) > 1 else inputs, "kwargs": {}}
+
+
+def _written_as(class_name: str) -> dict[str, Any]:
+    """Class, module and registered name, as Keras writes them."""
+    registered = next((name for name, cls in DEFINED_LAYERS.items() if cls == class_name), None)
+    module = "keras.layers" if registered is None else "quantization.layers.slicing"
+    return {"module": module, "class_name": class_name, "registered_name": registered}
+
+
+def _distributed(entry: Entry, is_functional: bool) -> list[Entry]:
+    """A TimeDistributed as the layers it stands for, called as often as it is."""
+    name = name_of(entry.item)
+    items = distributed(entry.item, Place(entry.place.path, name))
+    if is_functional:
+        calls = plain_items(entry.item.get("inbound_nodes", [])) or []
+        items[0]["inbound_nodes"] = calls
+        for before, item in pairwise(items):
+            item["inbound_nodes"] = [
+                {"args": [_tensor(before["name"], number)], "kwargs": {}} for number in range(len(calls))
+            ]
+    place = entry.place if entry.inside else entry.place.at("config", "layer")
+    return [Entry(item, Place(place.path, item["name"])) for item in items]
+
+
+def _tensor(name: str, call: int = 0) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"shape": [], "keras_history": [name, call, 0]}}
+
+
+def _class_names(entries: Sequence[Entry]) -> str:
+    return " and ".join(entry.item["class_name"] for entry in entries)
+
+
 def _masked_inputs(entries: Sequence[Entry]) -> set[tuple[Any, ...]]:
-    """Histories of the tensors that an Embedding with mask_zero reads."""
+    """Histories of the tensors that a Masking, or an Embedding with mask_zero, reads."""
     return {
         tuple(map(str, history))
         for entry in entries
         if isinstance(entry.item, Mapping)
-        and entry.item.get("class_name") in ("Embedding", "QuantizedEmbedding")
         and isinstance(entry.item.get("config"), Mapping)
-        and entry.item["config"].get("mask_zero") is True
+        and (entry.item.get("class_name") == "Masking" or _masks_zeros(entry.item))
         for history in _read(entry.item)
         if history
     }
 
 
+def _masks_zeros(item: Mapping[str, Any]) -> bool:
+    is_embedding = item.get("class_name") in ("Embedding", "QuantizedEmbedding")
+    return is_embedding and item["config"].get("mask_zero") is True
+
+
 def _makes_mask(item: Mapping[str, Any], masked: set[tuple[Any, ...]], masks: set[str]) -> bool:
-    """Whether an operator compares the input of an Embedding with mask_zero to 0, or joins masks."""
+    """Whether an operator compares the input of what masks it, or is one of masks alone."""
     read = _read(item)
     if not read or not all(read):
         return False
@@ -144,6 +198,5 @@ def _split(entry: Entry, names: set[str], is_functional: bool) -> list[Entry]:
     plain_item = {**item, "config": {**body, "activation": "linear"}}
     after: dict[str, Any] = {"class_name": function, "config": {"name": added, **settings}}
     if is_functional:
-        tensor = {"class_name": "__keras_tensor__", "config": {"shape": [], "keras_history": [name, 0, 0]}}
-        after |= {"name": added, "inbound_nodes": [{"args": [tensor], "kwargs": {}}]}
+        after |= {"name": added, "inbound_nodes": [{"args": [_tensor(name)], "kwargs": {}}]}
     return [Entry(plain_item, entry.place), Entry(after, entry.place, added=True)]

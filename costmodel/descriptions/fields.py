@@ -56,6 +56,8 @@ _RECURRENT: Final = f"units! {_KERNEL} {_tensors('recurrent')} {_LOOP}"
 _GATED: Final = f"{_RECURRENT} recurrent_activation use_cudnn"
 _MERGES: Final = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")
 _NOISY: Final = "rate! seed"
+_BOXES: Final = "bounding_box_format"
+_FILLED: Final = "fill_mode fill_value interpolation seed data_format"
 _BATCH_NORM: Final = (
     f"{_SCALE} momentum moving_mean_initializer moving_variance_initializer"
     " renorm renorm_clipping renorm_momentum synchronized"
@@ -131,6 +133,20 @@ KERAS_FIELDS: Final[Mapping[str, str]] = {
     "GaussianDropout": _NOISY,
     "GaussianNoise": "stddev! seed",
     "ActivityRegularization": "l1 l2",
+    "Normalization": "axis mean variance invert",
+    "CenterCrop": f"height! width! data_format factor {_BOXES}",
+    "Resizing": f"height! width! interpolation crop_to_aspect_ratio pad_to_aspect_ratio fill_mode fill_value antialias"
+    f" data_format factor {_BOXES}",
+    "RandomFlip": f"mode seed data_format factor {_BOXES}",
+    "RandomRotation": f"factor! {_FILLED} {_BOXES}",
+    "RandomZoom": f"height_factor! width_factor factor {_FILLED} {_BOXES}",
+    "RandomTranslation": f"height_factor! width_factor! factor {_FILLED} {_BOXES}",
+    "RandomShear": f"x_factor y_factor factor {_FILLED} {_BOXES}",
+    "RandomGrayscale": f"factor data_format seed {_BOXES}",
+    **dict.fromkeys(
+        ("RandomBrightness", "RandomContrast", "RandomSaturation", "RandomHue"),
+        f"factor! value_range seed data_format {_BOXES}",
+    ),
 }
 
 _COUNTS: Final = either(count(), some(count(), 1, 3))
@@ -140,6 +156,9 @@ _CHOSEN_AXES: Final = optional(_AXES)
 _PADDING: Final = word("valid", "same")
 _LENGTHS: Final = some(optional(count()), 1, 8)
 _SHARE: Final = number(0, 1)
+#: A number, or the least and the largest that is drawn.
+_FACTOR: Final = optional(either(number(), some(number(), 2, 2)))
+_NUMBERS: Final = either(number(), some(number(), 1, 4096))
 
 
 def _layout(value: Any, place: Place, walk: Walk) -> str:
@@ -195,6 +214,15 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     **dict.fromkeys(("rate", "dropout", "recurrent_dropout", "momentum", "renorm_momentum"), _SHARE),
     **dict.fromkeys(("stddev", "l1", "l2", "epsilon", "negative_slope", "threshold"), number(0)),
+    **dict.fromkeys(("factor", "height_factor", "width_factor", "x_factor", "y_factor"), _FACTOR),
+    **dict.fromkeys(("height", "width"), count()),
+    **dict.fromkeys(("crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias", "invert"), flag),
+    **dict.fromkeys(("mean", "variance"), optional(_NUMBERS)),
+    "value_range": some(number(), 2, 2),
+    "mode": word("horizontal", "vertical", "horizontal_and_vertical"),
+    "fill_mode": word("constant", "nearest", "wrap", "reflect"),
+    "fill_value": number(),
+    "bounding_box_format": only(None, why="boxes are not supported: set it to None"),
     "alpha": number(),
     "mask_value": number(),
     "max_value": optional(number(0)),
@@ -238,8 +266,11 @@ _EXCEPTIONS: Final[Mapping[tuple[str, str], Kind]] = {
     ("Conv1D", "padding"): word("valid", "same", "causal"),
     **{(f"ZeroPadding{rank}D", "padding"): _MARGINS for rank in (1, 2, 3)},
     ("BatchNormalization", "axis"): count(-8, 8),
-    ("Rescaling", "scale"): number(),
-    ("Rescaling", "offset"): number(),
+    ("Rescaling", "scale"): _NUMBERS,
+    ("Rescaling", "offset"): _NUMBERS,
+    ("Normalization", "axis"): optional(either(count(-8, 8), some(count(-8, 8), 0))),
+    ("GroupNormalization", "axis"): count(-8, 8),
+    ("GroupNormalization", "groups"): count(-1),
 }
 
 

@@ -82,7 +82,7 @@ def some(kind: Kind, least: int = 1, most: int = 8) -> Kind:
     """A list of values of one kind."""
 
     def clean(value: Any, place: Place, walk: Walk) -> Any:
-        items = plain_items(value)
+        items = plain_items(value, max(most, MAX_ITEMS))
         if items is None or not least <= len(items) <= most:
             raise place.fault(f"must list {least} to {most} values, is {described(value)}")
         return [kind(item, place.at(index), walk) for index, item in enumerate(items)]
@@ -90,11 +90,11 @@ def some(kind: Kind, least: int = 1, most: int = 8) -> Kind:
     return clean
 
 
-def plain_items(value: Any) -> list[Any] | None:
-    """The items of a list, or of a tuple as Keras writes one; None for anything else."""
+def plain_items(value: Any, most: int = MAX_ITEMS) -> list[Any] | None:
+    """The items of a list, or of a tuple as Keras writes one; None for anything else, and for too many."""
     if isinstance(value, Mapping) and value.get("class_name") == "__tuple__" and len(value) == 2:
         value = value.get("items")
-    return list(value) if isinstance(value, list | tuple) and len(value) <= MAX_ITEMS else None
+    return list(value) if isinstance(value, list | tuple) and len(value) <= most else None
 
 
 def either(*kinds: Kind) -> Kind:

@@ -15,23 +15,43 @@ from costmodel.layer_classes import INPUT, LAYER_CLASSES
 #: What TensorFlow takes as the name of a scope, without the characters that part names ("/") or that graphs refuse.
 NAME: Final = re.compile(r"[A-Za-z0-9_.>-]{1,256}")
 _NAMES: Final = f"1 to {MAX_NAME} letters (A-Z, a-z), digits, '_', '-', '.' and '>'"
-
-#: Classes of models.
-MODELS: Final = ("Functional", "Model", "Sequential")
 #: Fields that Keras writes itself, and building a network does not need.
 _DROPPED: Final = frozenset({"build_config", "shared_object_id"})
 _ENTRY: Final = frozenset({"module", "class_name", "config", "registered_name", "name", "inbound_nodes"})
 
 #: Why some common classes are refused.
-_REASONS: Final[Mapping[str, str]] = {
-    "Lambda": "holds Python code, which is never run here: use layers that state what they compute",
+REASONS: Final[Mapping[str, str]] = {
+    "Lambda": "holds Python code, which is never run here: write its formula with operators or `keras.ops` on the"
+    " tensor itself (`x * 0.5`, `x[:, 1:]`, `ops.relu(x)`), which are read as layers",
     "TFSMLayer": "loads a SavedModel, and with it code",
     **dict.fromkeys(("TorchModuleWrapper", "FlaxLayer", "JaxLayer"), "holds a pickle, and with it code"),
     **dict.fromkeys(
         ("StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"),
         "reads files that the model names",
     ),
-    **dict.fromkeys(MODELS, "is a model inside a model: put its layers into the outer one"),
+    **dict.fromkeys(
+        ("Discretization", "CategoryEncoding", "Hashing", "HashedCrossing"),
+        "makes numbers of categories: do that to the data before they are uploaded",
+    ),
+    "RandomCrop": "changes the size of images: give the model the size it crops to, and augment with RandomTranslation",
+    **dict.fromkeys(
+        ("MixUp", "CutMix", "RandAugment", "AugMix"),
+        "changes examples together with their targets or by rules of its own: leave it out of the model",
+    ),
+    **dict.fromkeys(
+        ("Attention", "AdditiveAttention", "GroupQueryAttention"),
+        "has no price: use MultiHeadAttention, or Dot, Softmax and Dot",
+    ),
+    "EinsumDense": "has no price: use Dense, which works along the last axis",
+    **dict.fromkeys(
+        ("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "RNN", "StackedRNNCells"),
+        "has no price: use SimpleRNN, LSTM or GRU",
+    ),
+    "SpectralNormalization": "divides weights while it trains: use a kernel_constraint",
+    **dict.fromkeys(
+        tuple(f"Adaptive{kind}Pooling{rank}D" for kind in ("Average", "Max") for rank in (1, 2, 3)),
+        "has windows of different sizes: use a pooling layer with a pool_size",
+    ),
 }
 
 
@@ -48,7 +68,7 @@ def clean_layer(item: Any, place: Place, walk: Walk, inside: frozenset[str] | No
         raise place.fault("must be an object with a config")
     name = item["config"].get("name")
     place = Place(place.path, name if isinstance(name, str) else "")
-    class_name, row_name = _class(item, place, walk, inside)
+    class_name, row_name, is_own = _class(item, place, walk, inside)
     check_keys(item, _ENTRY | _DROPPED, place)
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise place.at("config", "name").fault(
@@ -56,22 +76,22 @@ def clean_layer(item: Any, place: Place, walk: Walk, inside: frozenset[str] | No
         )
     if item.get("name", name) != name:
         raise place.at("name").fault(f"is not the name in the layer's config, {name!r}")
-    config = _config(row_name, item["config"], place, walk, is_own=class_name != row_name)
-    registered = item.get("registered_name") if class_name != row_name else None
+    config = _config(row_name, item["config"], place, walk, is_own=is_own)
+    registered = item.get("registered_name") if is_own else None
     module = item.get("module") if registered else "keras.layers"
     return {"module": module, "class_name": class_name, "config": config, "registered_name": registered}
 
 
 def _class(
     item: Mapping[str, Any], place: Place, walk: Walk, inside: frozenset[str] | None
-) -> tuple[str, str]:
-    """Class of a layer, and the class in the table that it stands for."""
+) -> tuple[str, str, bool]:
+    """Class of a layer, the class in the table that it stands for, and whether it is none of Keras'."""
     class_name, registered, module = item.get("class_name"), item.get("registered_name"), item.get("module")
     own = walk.own.get(registered) if isinstance(registered, str) and inside is None else None
     if own is not None and isinstance(class_name, str) and registered == f"fewbits>{class_name}":
         if module is not None and not str(module).startswith("quantization.layers."):
             raise place.at("module").fault(f"is {described(module)}; allowed: quantization.layers")
-        return class_name, own
+        return class_name, own, True
     allowed = walk.classes if inside is None else inside
     if not isinstance(class_name, str) or class_name not in allowed:
         raise place.at("class_name").fault(_refusal(class_name, allowed))
@@ -79,11 +99,11 @@ def _class(
         raise place.at("module").fault(f"is {described(module)}; allowed: keras.layers")
     if registered is not None and registered != class_name:
         raise place.at("registered_name").fault(f"is {described(registered)}: custom objects are not built")
-    return class_name, class_name
+    return class_name, class_name, False
 
 
 def _refusal(class_name: Any, allowed: frozenset[str]) -> str:
-    reason = _REASONS.get(class_name) if isinstance(class_name, str) else None
+    reason = REASONS.get(class_name) if isinstance(class_name, str) else None
     if isinstance(class_name, str) and class_name.startswith("Quantized"):
         reason = "is quantized already: a search starts from the float model"
     return (

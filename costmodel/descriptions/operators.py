@@ -14,7 +14,6 @@ from costmodel.descriptions.calls import is_tensor, rank
 from costmodel.descriptions.functions import FUNCTION_LAYERS, function_name
 from costmodel.descriptions.kinds import plain_items
 from costmodel.descriptions.place import Place, shown
-from costmodel.layer_classes import KERAS_LAYERS
 
 _MODULES: Final = ("keras.src.ops.", "keras.src.activations.", "keras.ops")
 #: Makes the mask of an Embedding, which Keras makes again when the network is built.
@@ -65,11 +64,6 @@ def rewritten(item: Mapping[str, Any], place: Place) -> Rewritten:
     layer = None if rule is None else rule(operator)
     if layer is None:
         raise place.fault(_refusal(operator))
-    if layer.class_name not in KERAS_LAYERS:
-        raise place.fault(
-            f"the operator {shown(operator.class_name)} with a constant would be the layer {layer.class_name}, which"
-            " is not supported: fold the constant into the kernel or bias of the layer before"
-        )
     return layer
 
 
@@ -179,6 +173,92 @@ def _transposed(operator: Operator) -> Rewritten | None:
     return Rewritten("Permute", operator.tensors, {"dims": axes[1:]}) if axes and axes[0] == 0 else None
 
 
+def _part(operator: Operator) -> Rewritten | None:
+    """An index into axes behind the batch: x[:, 1:], x[..., 0]."""
+    if len(operator.operands) != 2 or not is_tensor(operator.operands[0]):
+        return None
+    key, axes = plain_items(operator.operands[1]), rank(operator.operands[0])
+    if not key or axes is None:
+        return None
+    places = [index for index, part in enumerate(key) if _is_ellipsis(part)]
+    if len(places) > 1:
+        return None
+    if places:
+        whole = [_EVERYTHING] * (axes - len(key) + 1)
+        key = [*key[: places[0]], *whole, *key[places[0] + 1 :]]
+    ranges = [_range(part) for part in key]
+    if None in ranges or ranges[0] != _EVERYTHING or len(ranges) > axes:
+        return None
+    return Rewritten("Slice", operator.operands[:1], {"ranges": ranges[1:]})
+
+
+_EVERYTHING: Final = [None, None, None]
+
+
+def _is_ellipsis(part: Any) -> bool:
+    return isinstance(part, Mapping) and part.get("class_name") == "__ellipsis__"
+
+
+def _range(part: Any) -> Any:
+    """An index, or start, stop and step; None for anything else."""
+    if part == _EVERYTHING or (isinstance(part, int) and not isinstance(part, bool) and abs(part) < 2**31):
+        return part
+    body = part.get("config") if isinstance(part, Mapping) and part.get("class_name") == "__slice__" else None
+    if not isinstance(body, Mapping):
+        return None
+    bounds = [body.get(name) for name in ("start", "stop", "step")]
+    fits = all(item is None or (type(item) is int and abs(item) < 2**31) for item in bounds)
+    return bounds if fits else None
+
+
+def _lengths(operator: Operator) -> list[Any] | None:
+    """The shape of the first tensor as it is stated, without the batch."""
+    body = operator.tensors[0].get("config") if operator.tensors else None
+    shape = plain_items(body.get("shape")) if isinstance(body, Mapping) else None
+    return shape[1:] if shape and all(type(size) is int for size in shape[1:]) else None
+
+
+def _axis_changed(insert: bool) -> Rule:
+    """An axis of length 1 put in, or taken out."""
+
+    def rule(operator: Operator) -> Rewritten | None:
+        lengths, axis = _lengths(operator), operator.setting("axis")
+        items = plain_items(axis) or [axis]
+        if lengths is None or len(items) != 1 or type(items[0]) is not int:
+            return None
+        axes = len(lengths) + 1 + int(insert)
+        place = items[0] % axes - 1
+        if not -axes <= items[0] < axes or place < 0:
+            return None
+        if insert:
+            return Rewritten(
+                "Reshape", operator.tensors, {"target_shape": [*lengths[:place], 1, *lengths[place:]]}
+            )
+        if lengths[place] != 1:
+            return None
+        return Rewritten(
+            "Reshape", operator.tensors, {"target_shape": [*lengths[:place], *lengths[place + 1 :]]}
+        )
+
+    return rule
+
+
+def _product(operator: Operator) -> Rewritten | None:
+    """The matrix product of two sequences of vectors."""
+    ranks = [rank(tensor) for tensor in operator.tensors]
+    return Rewritten("Dot", operator.tensors, {"axes": [2, 1]}) if ranks == [3, 3] else None
+
+
+def _clipped(operator: Operator) -> Rewritten | None:
+    """Numbers cut at 0 and at a largest one."""
+    bounds = [operator.setting(name) for name in ("x_min", "x_max")]
+    if None in bounds:
+        bounds = [operand for operand in operator.operands if not is_tensor(operand)]
+    if len(bounds) != 2 or bounds[0] != 0 or type(bounds[1]) not in (int, float) or not 0 < bounds[1] < 1e30:
+        return None
+    return Rewritten("ReLU", operator.tensors, {"max_value": float(bounds[1])})
+
+
 def _pooled(kind: str) -> Rule:
     """A mean or maximum over all axes between the batch and the channels."""
 
@@ -230,6 +310,11 @@ _RULES: Final[Mapping[str, Rule]] = {
     "Concatenate": _joined,
     "Reshape": _reshaped,
     "Transpose": _transposed,
+    "GetItem": _part,
+    "ExpandDims": _axis_changed(insert=True),
+    "Squeeze": _axis_changed(insert=False),
+    "Matmul": _product,
+    "Clip": _clipped,
     "Mean": _pooled("Average"),
     "Max": _pooled("Max"),
     "ReLU": _function_layer("ReLU"),
@@ -273,11 +358,12 @@ _REMEDIES: Final[Mapping[str, str]] = {
         ("Add", "Subtract", "Multiply", "Maximum", "Minimum"),
         "both sides must be tensors of the same number of axes, or one a number; use Reshape for the smaller one",
     ),
-    "GetItem": "use a Cropping layer instead of an index",
+    "GetItem": "only indexes and slices behind the batch are, x[:, 1:] or x[..., 0]",
     "ExpandDims": "use a Reshape layer",
     "Squeeze": "use a Reshape layer",
+    "Clip": "only clip(x, 0, most) is a layer (ReLU)",
     "Flatten": "use a Flatten layer",
-    "Matmul": "use a Dot or Dense layer",
+    "Matmul": "only products of two tensors of three axes are a layer (Dot)",
     "Einsum": "use Dot or Dense layers",
     "Pad": "use a ZeroPadding layer",
     "Reshape": "the shape must begin with -1, for the batch, and hold no other -1; or use a Reshape layer",
@@ -285,5 +371,5 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "Mean": "only the mean over all axes between batch and channels is a layer (GlobalAveragePooling)",
     "Max": "only the maximum over all axes between batch and channels is a layer (GlobalMaxPooling)",
     "Gelu": "only gelu with approximate=False can be built",
-    MASK: "a mask must be that of an Embedding with mask_zero=True; leave it out",
+    MASK: "a mask must be that of a Masking layer or of an Embedding with mask_zero=True; leave it out",
 }

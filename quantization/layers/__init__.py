@@ -27,6 +27,12 @@ from quantization.layers.functions import (
     QuantizedSoftmax,
 )
 from quantization.layers.initializers import RangeInitializer
+from quantization.layers.normalization import (
+    QuantizedGroupNormalization,
+    QuantizedLayerNormalization,
+    QuantizedRMSNormalization,
+    QuantizedUnitNormalization,
+)
 from quantization.layers.outputs import (
     AdaptiveActivation,
     QuantizedAdd,
@@ -34,11 +40,14 @@ from quantization.layers.outputs import (
     QuantizedAveragePooling1D,
     QuantizedAveragePooling2D,
     QuantizedConcatenate,
+    QuantizedDot,
     QuantizedGlobalAveragePooling1D,
     QuantizedGlobalAveragePooling2D,
     QuantizedMaximum,
     QuantizedMinimum,
     QuantizedMultiply,
+    QuantizedRescaling,
+    QuantizedResizing,
     QuantizedShiftmax,
     QuantizedSubtract,
     Shiftmax,
@@ -62,8 +71,16 @@ from quantization.layers.recurrent import (
     QuantizedLSTM,
     QuantizedSimpleRNN,
 )
+from quantization.layers.slicing import Slice
 
-__all__ = ["QUANTIZED_LAYERS", "AdaptiveActivation", "QuantizedLayer", "RangeInitializer", "Shiftmax"]
+__all__ = [
+    "QUANTIZED_LAYERS",
+    "AdaptiveActivation",
+    "QuantizedLayer",
+    "RangeInitializer",
+    "Shiftmax",
+    "Slice",
+]
 
 #: Class of a Keras layer -> its quantized twin.
 QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
@@ -83,6 +100,7 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "Dense": QuantizedDense,
     "DepthwiseConv1D": QuantizedDepthwiseConv1D,
     "DepthwiseConv2D": QuantizedDepthwiseConv2D,
+    "Dot": QuantizedDot,
     "ELU": QuantizedELU,
     "Embedding": QuantizedEmbedding,
     "GRU": QuantizedGRU,
@@ -93,7 +111,9 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "GlobalMaxPooling1D": QuantizedGlobalMaxPooling1D,
     "GlobalMaxPooling2D": QuantizedGlobalMaxPooling2D,
     "GlobalMaxPooling3D": QuantizedGlobalMaxPooling3D,
+    "GroupNormalization": QuantizedGroupNormalization,
     "LSTM": QuantizedLSTM,
+    "LayerNormalization": QuantizedLayerNormalization,
     "LeakyReLU": QuantizedLeakyReLU,
     "MaxPooling1D": QuantizedMaxPooling1D,
     "MaxPooling2D": QuantizedMaxPooling2D,
@@ -103,13 +123,17 @@ QUANTIZED_LAYERS: Final[Mapping[str, type[Any]]] = {
     "MultiHeadAttention": QuantizedMultiHeadAttention,
     "Multiply": QuantizedMultiply,
     "PReLU": QuantizedPReLU,
+    "RMSNormalization": QuantizedRMSNormalization,
     "ReLU": QuantizedReLU,
+    "Rescaling": QuantizedRescaling,
+    "Resizing": QuantizedResizing,
     "SeparableConv1D": QuantizedSeparableConv1D,
     "SeparableConv2D": QuantizedSeparableConv2D,
     "Shiftmax": QuantizedShiftmax,
     "SimpleRNN": QuantizedSimpleRNN,
     "Softmax": QuantizedSoftmax,
     "Subtract": QuantizedSubtract,
+    "UnitNormalization": QuantizedUnitNormalization,
     "UpSampling1D": QuantizedUpSampling1D,
     "UpSampling2D": QuantizedUpSampling2D,
     "UpSampling3D": QuantizedUpSampling3D,

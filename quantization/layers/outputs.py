@@ -124,6 +124,21 @@ class QuantizedConcatenate(OutputQuantized, keras.layers.Concatenate):
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedDot(OutputQuantized, keras.layers.Dot):
+    """`Dot` with a quantized output."""
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedRescaling(OutputQuantized, keras.layers.Rescaling):
+    """`Rescaling` with a quantized output."""
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
+class QuantizedResizing(OutputQuantized, keras.layers.Resizing):
+    """`Resizing` with a quantized output."""
+
+
+@keras.saving.register_keras_serializable(package=PACKAGE)
 class Shiftmax(keras.layers.Layer):
     """Softmax by shifts: 2^floor(x) over the power of two nearest to the sum, along `axis`."""
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from cachetools import LRUCache, cached
 
+from costmodel.input_steps import NO_STEPS, InputSteps
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, Header, read_range
@@ -76,12 +77,13 @@ def describe(
     job_task: Task | None = None,
     *,
     pretrained: bool = False,
+    steps: InputSteps = NO_STEPS,
 ) -> DataInfo:
     """The data of a job on this network. Without a task: for a classifier.
 
     Reads headers and labels; of examples that are neither bytes nor standardized the range, in parts.
 
-    `pretrained`: the network comes with weights that the search uses.
+    `pretrained`: the network comes with weights that the search uses. `steps`: what its first layers did to the input.
 
     Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
     examples that do not fit the network, and for parts that would be empty.
@@ -110,10 +112,10 @@ def describe(
         raise InvalidSpec(problems)
     classes = source.targets[task.judged].classes if task.head.labels == "classes" else None
     rebuilds = data.targets == "inputs" and any(head.output.kind != "linear" for head in task.heads)
-    request = Request(data.preprocessing, rebuilds, pretrained)
+    request = Request(data.preprocessing, rebuilds, pretrained, steps)
     preprocessing = decided(request, source.examples, input_shape, input_reading(network))
     try:
-        values = input_values(preprocessing.method, source.examples, lambda: _stored_range(data, data_dir))
+        values = input_values(preprocessing, source.examples, lambda: _stored_range(data, data_dir))
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
     counts = (parts.train, parts.validation, source.test)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from costmodel.input_steps import NO_STEPS, InputSteps
 from costmodel.layer import Shape
 from search.data.reading import InputReading, same_size
 
@@ -43,6 +44,7 @@ class Preprocessing:
     reason: str
     features: int = 1
     warnings: tuple[str, ...] = ()
+    steps: InputSteps = NO_STEPS  #: of the model, done behind the method
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,13 @@ class Request:
     """What a job says that preprocessing depends on.
 
     `rebuilds`: an output with an activation is trained to give back the examples. `pretrained`: the network comes with
-    weights that the search uses.
+    weights that the search uses. `steps`: what the first layers of the network did.
     """
 
     preprocessing: Literal["auto", "none", "unit", "centered", "standard"]
     rebuilds: bool = False
     pretrained: bool = False
+    steps: InputSteps = NO_STEPS
 
 
 def decided(
@@ -81,13 +84,46 @@ def decided(
     """The preprocessing of a job. Reads no example: the dry run and the worker decide by this function alike."""
     layout = _layout(examples, input_shape, reading)
     features = _features(examples.shape, input_shape, reading, layout)
-    if request.preprocessing == "auto":
+    if request.steps.layers:
+        method, reason, warnings = _by_model(request)
+    elif request.preprocessing == "auto":
         method, reason = _automatic(request, examples, reading, layout)
         warnings = _integers_for_weights(request, examples, reading, method)
     else:
         method, reason = request.preprocessing, "named in the job"
         warnings = _misuse(method, examples, reading, layout)
-    return Preprocessing(method, reason, features, tuple(warnings))
+    return Preprocessing(method, reason, features, tuple(warnings), request.steps)
+
+
+def _by_model(request: Request) -> tuple[Method, str, list[str]]:
+    """Of a network whose first layers scale the input: those say what is done."""
+    steps, named = request.steps, request.preprocessing
+    layers = " and ".join(map(repr, steps.layers))
+    if steps.standardizes:
+        warnings = (
+            []
+            if named in ("auto", "standard")
+            else [f"preprocessing {named!r} has no effect before {layers}"]
+        )
+        if request.pretrained:
+            warnings.append(
+                f"{layers}: mean and deviation are those of the training part of this job, not of the upload"
+            )
+        return "standard", f"{layers} of the model standardizes the input", warnings
+    shown = f"x * {_shown(steps.scale)} + {_shown(steps.offset)}"
+    reason = f"{layers} of the model scales the input: {shown}"
+    if named == "auto" or named == "none":
+        return "none", reason, []
+    return (
+        named,
+        reason,
+        [f"preprocessing {named!r} is done before {layers}, which scales the input itself: set auto"],
+    )
+
+
+def _shown(numbers: tuple[float, ...]) -> str:
+    items = ", ".join(f"{number:.6g}" for number in numbers[:4])
+    return items if len(numbers) == 1 else f"({items}{', ...' if len(numbers) > 4 else ''})"
 
 
 def _automatic(
@@ -175,7 +211,29 @@ def _integers_for_weights(
 
 
 def learned(preprocessing: Preprocessing, training: NDArray[Any], largest: float | None) -> InputScaling:
-    """The constants of a preprocessing, from training examples as stored alone."""
+    """The constants of a preprocessing, from training examples as stored alone, and those of the model's layers."""
+    return followed(_of_method(preprocessing, training, largest), preprocessing.steps, training.shape[-1])
+
+
+def followed(scaling: InputScaling, steps: InputSteps, length: int) -> InputScaling:
+    """A scaling and what the model's first layers do behind it, as one; `length`: of the last axis as stored."""
+    if not steps.layers or (steps.scale, steps.offset) == ((1.0,), (0.0,)):
+        return scaling
+    divide_by = np.atleast_1d(np.asarray(scaling.divide_by, np.float64))
+    subtract, scale, offset = (np.asarray(part) for part in (scaling.subtract, steps.scale, steps.offset))
+    sizes = {len(part) for part in (divide_by, subtract, scale, offset)} - {1}
+    if (
+        sizes
+    ):  # one number for each of the last axis, whose channels may be repeated where images are stored flat
+        divide_by, subtract, scale, offset = (
+            np.tile(part, length // len(part)) for part in (divide_by, subtract, scale, offset)
+        )
+    subtract = subtract - offset * divide_by / scale
+    divided = tuple(map(float, divide_by / scale))
+    return InputScaling(divided if len(divided) > 1 else divided[0], tuple(map(float, subtract)))
+
+
+def _of_method(preprocessing: Preprocessing, training: NDArray[Any], largest: float | None) -> InputScaling:
     match preprocessing.method:
         case "none":
             return InputScaling(1.0, (0.0,))

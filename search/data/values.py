@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from search.data.preprocessing import Method, StoredExamples
+from search.data.preprocessing import Method, Preprocessing, StoredExamples
 
 #: Standard deviations that the input quantizer of standardized features holds; what lies farther out is clipped.
 STANDARD_REACH: Final = 4.0
@@ -31,9 +31,22 @@ CENTERED: Final = InputValues(-1.0, 1.0)
 
 
 def input_values(
-    method: Method, examples: StoredExamples, stored_range: Callable[[], tuple[float, float]]
+    preprocessing: Preprocessing, examples: StoredExamples, stored_range: Callable[[], tuple[float, float]]
 ) -> InputValues:
     """What preprocessing makes of stored examples. `stored_range` reads them: called only where it is needed."""
+    values = _of_method(preprocessing.method, examples, stored_range)
+    steps = preprocessing.steps
+    if not steps.layers:
+        return values
+    count = max(len(steps.scale), len(steps.offset))
+    pairs = zip(steps.scale * count, steps.offset * count, strict=False)
+    ends = [end * scale + offset for scale, offset in pairs for end in (values.low, values.high)]
+    return InputValues(min(ends), max(ends))
+
+
+def _of_method(
+    method: Method, examples: StoredExamples, stored_range: Callable[[], tuple[float, float]]
+) -> InputValues:
     if method == "standard":
         return InputValues(-STANDARD_REACH, STANDARD_REACH)
     known = {"b": (0.0, 1.0)}.get(examples.dtype.kind, (0.0, 255.0) if examples.dtype == "uint8" else None)

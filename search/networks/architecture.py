@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, assert_never
 
 from costmodel.errors import InvalidNetwork
+from costmodel.input_steps import InputSteps, without_input_steps
 from costmodel.network import Network, read_network
 from costmodel.size import too_large
 from search.errors import InvalidSpec, Problem
@@ -16,11 +17,11 @@ from search.spec.resolved import DescribedModel, ModelFile, ResolvedModel, descr
 from search.spec.spiking import XyloModel
 from search.task import Output, output
 
-__all__ = ["Output", "architecture", "input_shape", "network", "notes", "output", "priceable"]
+__all__ = ["Output", "architecture", "input_shape", "input_steps", "network", "notes", "output", "priceable"]
 
 
 def architecture(model: ResolvedModel) -> Config:
-    """The float network as Keras writes it (`json.loads(model.to_json())`).
+    """The float network as Keras writes it (`json.loads(model.to_json())`), without what only scales its inputs.
 
     Raises `InvalidSpec` for a network that is not in the zoo, and for a described one that holds what is not allowed.
     """
@@ -33,13 +34,23 @@ def architecture(model: ResolvedModel) -> Config:
                 )
             return zoo_config(name, dropout_rate, input_name)
         case ArchitectureModel():
-            return described(model).architecture
+            return without_input_steps(described(model).architecture)[0]
         case ModelFile(architecture=config):
-            return config
+            return without_input_steps(config)[0]
         case XyloModel():
             raise InvalidSpec([Problem("/model/kind", "a spiking network has no Keras layers")])
         case _:
             assert_never(model)
+
+
+def input_steps(model: ResolvedModel) -> Mapping[str, InputSteps]:
+    """Input layer -> what the first layers of the model do to it, which is done to the examples instead."""
+    match model:
+        case ArchitectureModel():
+            return without_input_steps(described(model).architecture)[1]
+        case ModelFile(architecture=config):
+            return without_input_steps(config)[1]
+    return {}
 
 
 def priceable(model: ResolvedModel) -> Network:
@@ -61,7 +72,7 @@ def network(model: ResolvedModel) -> Network:
     """
     plain = priceable(model)
     problems = []
-    for fault in (too_large(plain), _masked_softmax(plain)):
+    for fault in (too_large(plain), _masked_softmax(plain), _adapted(plain)):
         if fault is not None:
             problems.append(Problem(_pointer(model, fault), str(fault)))
     if len(plain.inputs) != 1:
@@ -83,6 +94,18 @@ def _masked_softmax(plain: Network) -> InvalidNetwork | None:
         if layer.class_name == "Softmax" and len(layer.output_shape) > 1:
             reason = (
                 "takes no mask of an Embedding with mask_zero=True; use Activation('softmax') in its place"
+            )
+            return InvalidNetwork(layer.name, "", reason)
+    return None
+
+
+def _adapted(plain: Network) -> InvalidNetwork | None:
+    """A normalization whose statistics are weights, where it is no preprocessing."""
+    for layer in plain.layers:
+        if layer.class_name == "Normalization" and layer.config.get("mean") is None:
+            reason = (
+                "has statistics of adapt() and does not scale an input of the model, feature by feature: state mean"
+                " and variance, or use BatchNormalization"
             )
             return InvalidNetwork(layer.name, "", reason)
     return None

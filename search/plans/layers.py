@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from costmodel.fold import unfolded
+from costmodel.input_steps import NO_STEPS
 from costmodel.network import Network
 from quantization.export.legality.base import Graph
 from search.cost.pricing import Pricer
 from search.data import describe
 from search.errors import InvalidSpec, Problem
+from search.networks.architecture import input_steps
 from search.networks.architecture import network as network_of
 from search.networks.builder import INPUT_NAME
 from search.plan import Plan, plan_from, takes_uploaded_weights
@@ -40,10 +42,13 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     choices = _collect(problems, lambda: choices_of(spec, network))
     task = _collect(problems, lambda: task_of(spec, network))
     pretrained = takes_uploaded_weights(job)
+    steps = input_steps(job.model).get(network.inputs[0], NO_STEPS)
     data = (
         None
         if task is None
-        else _collect(problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained))
+        else _collect(
+            problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained, steps=steps)
+        )
     )
     if task is not None:
         problems += training_problems(spec.training, task)

@@ -45,7 +45,7 @@ def normalizations(
         if layer.name in pairs
         else _left(spec, network, layer, selected)
         for layer in network.layers
-        if layer.class_name == "BatchNormalization"
+        if layer.class_name == "BatchNormalization" and not layer.is_repeated
     )
 
 

@@ -21,7 +21,7 @@ from search.spec.patterns import matches
 #: Layers of functions that AutoQKeras leaves alone.
 _NOT_IN_AUTOQKERAS: Final = frozenset({"ReLU", "LeakyReLU", "PReLU", "ELU"})
 #: Work of layers that hand numbers on, one by one or the largest of several: what reads them reads the sums before.
-_PASSING: Final = (None, lowering.rearranged, lowering.pool_max, lowering.pool_average)
+_PASSING: Final = (None, lowering.rearranged, lowering.pool_max, lowering.pool_average, lowering.masked)
 #: Work of layers without a kernel that compute with numbers as wide as they come.
 _WIDENING: Final = (
     lowering.merge,
@@ -29,6 +29,7 @@ _WIDENING: Final = (
     lowering.recurrent,
     lowering.bidirectional,
     lowering.attention,
+    lowering.rescaled,
 )
 #: Fields that a list of limits sets whether a layer has them or not.
 _LISTS: Final = (
@@ -60,7 +61,11 @@ class Selection:
 def select(spec: SearchSpec, network: Network) -> Selection:
     """The layers that a job quantizes; problems: unknown classes, patterns and indexes that select nothing."""
     indexes = None if spec.layers.indexes is None else frozenset(spec.layers.indexes)
-    free = [layer for index, layer in enumerate(network.layers) if indexes is None or index in indexes]
+    free = [
+        layer
+        for index, layer in enumerate(network.layers)
+        if (indexes is None or index in indexes) and not layer.is_repeated
+    ]
     limited = {layer.name: rule for layer in free if (rule := _rule(spec, layer)) is not None}
     searched = {layer.name for layer in free if _is_searched(spec, layer)}
     treated = normalizations(spec, network, searched)
@@ -118,10 +123,10 @@ class _Outputs:
 
     def __init__(self, spec: SearchSpec, network: Network, limited: Mapping[str, Rule]) -> None:
         self._spec, self._network = spec, network
-        self._readers: dict[str, list[Layer]] = {layer.name: [] for layer in network.layers}
+        self._readers: dict[str, list[Layer]] = {layer.tensors_of: [] for layer in network.layers}
         for layer in network.layers:
             for name in layer.inbound:
-                self._readers[name].append(layer)
+                self._readers[network.layer(name).tensors_of].append(layer)
         of_searched = {
             limited[layer.name].pattern
             for layer in network.layers
@@ -146,9 +151,9 @@ class _Outputs:
 
     def _is_end(self, layer: Layer) -> bool:
         """Whether a layer's sums leave the network, as they are or as probabilities."""
-        outputs = self._network.outputs
+        outputs = {self._network.layer(name).tensors_of for name in self._network.outputs}
         ends = [reader for reader in self._computing(layer) if not is_searched(reader)]
-        return layer.name in outputs or any(reader.name in outputs for reader in ends)
+        return layer.tensors_of in outputs or any(reader.tensors_of in outputs for reader in ends)
 
     def _widens(self, layer: Layer) -> bool:
         """Whether a layer that reads the sums of this one would compute with them at their full width.
@@ -164,11 +169,11 @@ class _Outputs:
 
     def _computing(self, layer: Layer) -> Iterator[Layer]:
         """The layers that compute with what a layer gives, past those that only hand it on."""
-        waiting = list(self._readers[layer.name])
+        waiting = list(self._readers[layer.tensors_of])
         while waiting:
             reader = waiting.pop()
             if LAYER_CLASSES[reader.class_name].lower in _PASSING:
-                waiting += self._readers[reader.name]
+                waiting += self._readers[reader.tensors_of]
             else:
                 yield reader
 
@@ -274,5 +279,5 @@ def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:
 
 
 def _left_float(network: Network, rules: Mapping[str, Rule]) -> list[str]:
-    left = [layer.name for layer in network.layers if is_searched(layer) and layer.name not in rules]
+    left = [layer.name for layer in network.layers if is_searched(layer) and layer.tensors_of not in rules]
     return [f"no limit covers these layers, they stay float: {', '.join(left)}"] if left else []

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from costmodel.layer import Layer
 from costmodel.layer_classes import LAYER_CLASSES, ChannelRule, width_field
 from costmodel.network import Network
+
+#: Layers that are written for a certain number of channels.
+_OF_FIXED_SHAPE: Final = ("Reshape", "Slice", "GroupNormalization", "Rescaling")
 
 
 def widths_of(network: Network) -> dict[str, int]:
@@ -12,23 +17,28 @@ def widths_of(network: Network) -> dict[str, int]:
     return {
         layer.name: int(layer.config[field])
         for layer in network.layers
-        if LAYER_CLASSES[layer.class_name].tunable and (field := width_field(layer.class_name)) is not None
+        if not layer.is_repeated
+        and LAYER_CLASSES[layer.class_name].tunable
+        and (field := width_field(layer.class_name)) is not None
     }
 
 
 def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
     """Groups of layers whose widths may change, each group together, in the network's order; and warnings.
 
-    Fixed are the layers whose width is the width of a model output, those added to something of fixed width, and
-    those that feed a Reshape or a grouped convolution.
+    Fixed are the layers whose width is the width of a model output, those added to something of fixed width, those
+    that feed a Reshape or a grouped convolution, and those that are called several times, with what they read.
     """
     sources = {layer.name: _sources(network, layer) for layer in network.layers}
     fixed: set[str] = {""}  # the empty name stands for the model's inputs
     for name in network.outputs:
         fixed |= sources[name]
     shaped = set()
+    repeated = {layer.tensors_of for layer in network.layers if layer.is_repeated}
     for layer in network.layers:
-        if layer.class_name == "Reshape" or int(layer.config.get("groups", 1) or 1) > 1:
+        if layer.tensors_of in repeated:
+            shaped |= _incoming(layer, sources) | ({layer.tensors_of} & set(widths_of(network)))
+        if layer.class_name in _OF_FIXED_SHAPE or int(layer.config.get("groups", 1) or 1) > 1:
             shaped |= _incoming(layer, sources) | ({layer.name} & set(widths_of(network)))
     ties = _ties(network, sources)
     fixed = _closure(fixed | shaped, ties)
@@ -41,7 +51,11 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
             groups.append(tuple(other for other in widths_of(network) if other in group))
     constant = sorted((shaped & fixed) - {""})
     listed = ", ".join(constant)
-    warnings = [f"widths kept for a Reshape or a grouped convolution: {listed}"] if constant else []
+    warnings = (
+        [f"widths kept for a Reshape, a slice, a grouped convolution or several calls: {listed}"]
+        if constant
+        else []
+    )
     return groups, warnings
 
 
@@ -55,7 +69,7 @@ def _sources(network: Network, layer: Layer) -> set[str]:
             continue
         seen.add(current.name)
         if LAYER_CLASSES[current.class_name].tunable:
-            origins.add(current.name)
+            origins.add(current.tensors_of)
         elif not current.inbound:
             origins.add("")
         else:

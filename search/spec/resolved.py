@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from pydantic import Field
+
 from costmodel.descriptions import clean
 from costmodel.errors import InvalidDescription
 from costmodel.layer_classes import KERAS_LAYERS
@@ -45,6 +47,7 @@ class ModelFile(UploadedModel):
     architecture: dict[str, Any]
     has_weights: bool
     notes: tuple[str, ...] = ()
+    saved_names: dict[str, str] = Field(default_factory=dict)  #: layer -> its path in the file's weights
 
     @property
     def gives_weights(self) -> bool:

@@ -190,6 +190,7 @@ def _layers(architecture: Cleaned) -> tuple[LayerInfo, ...]:
         layers = tuple(
             LayerInfo(layer.name, layer.class_name, layer.output_shape, parameters(layer))
             for layer in network.layers
+            if not layer.is_repeated
         )
     except InvalidNetwork as error:
         raise UploadFault("the network", str(error)) from error

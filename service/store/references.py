@@ -79,6 +79,7 @@ class BlobLookup:
             architecture=architecture.document,
             has_weights=has_weights,
             notes=architecture.notes,
+            saved_names=dict(architecture.saved_names),
         )
 
     def find_data(self, data: UploadedData) -> DataFile:

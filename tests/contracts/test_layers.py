@@ -26,6 +26,10 @@ _L: Final = keras.layers
 _KERNEL: Final = {"kernel": "quantized_bits(4,0,1)", "bias": "quantized_bits(8,3,1)"}
 _IMAGE: Final = (8, 8, 3)
 _SERIES: Final = (6, 3)
+_MERGES: Final = (
+    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"),
+    "Dot",
+)
 _RECURRENT: Final = {
     **_KERNEL,
     "recurrent_kernel": "ternary",
@@ -77,14 +81,34 @@ _LAYERS: Final[dict[str, tuple[Callable[[], Any], tuple[int, ...], dict[str, str
     ),
     "ELU": (_L.ELU, _IMAGE, {"activation": "quantized_bits(6,2)"}),
     "Softmax": (_L.Softmax, _IMAGE, {"activation": "quantized_bits(6,0,0,keep_negative=0)"}),
+    "LayerNormalization": (
+        _L.LayerNormalization,
+        _SERIES,
+        {"gamma": "quantized_bits(6,1)", "beta": "quantized_bits(4,0)", "activation": "quantized_bits(6,2)"},
+    ),
+    "GroupNormalization": (
+        lambda: _L.GroupNormalization(3),
+        _SERIES,
+        {"gamma": "quantized_bits(6,1)", "activation": "quantized_bits(6,2)"},
+    ),
+    "RMSNormalization": (
+        _L.RMSNormalization,
+        _SERIES,
+        {"gamma": "quantized_bits(6,1)", "activation": "quantized_bits(6,2)"},
+    ),
+    "UnitNormalization": (_L.UnitNormalization, _SERIES, {"activation": "quantized_bits(6,2)"}),
+    "Rescaling": (lambda: _L.Rescaling(0.3), _SERIES, {"activation": "quantized_bits(6,2)"}),
+    "Resizing": (lambda: _L.Resizing(5, 5), _IMAGE, {"activation": "quantized_bits(6,2)"}),
     **{
         name: (getattr(_L, name), _IMAGE, {"activation": "quantized_bits(5,2)"})
         for name in ("MaxPooling2D", "GlobalMaxPooling2D", "UpSampling2D")
     },
     **{
         name: (getattr(_L, name), _IMAGE, {"activation": "quantized_bits(5,2)"})
-        for name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
+        for name in _MERGES
+        if name != "Dot"
     },
+    "Dot": (lambda: _L.Dot(1), _SERIES, {"activation": "quantized_bits(5,2)"}),
     "MultiHeadAttention": (
         lambda: _L.MultiHeadAttention(2, 4),
         _SERIES,
@@ -105,7 +129,7 @@ def _model(name: str) -> keras.Model:
     inputs = keras.Input(shape, dtype="int32" if name == "Embedding" else "float32")
     layer = make()
     layer.name = "layer"
-    if name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"):
+    if name in _MERGES:
         outputs = layer([inputs, keras.layers.Activation("tanh", name="other")(inputs)])
     else:
         outputs = layer(inputs, inputs) if name == "MultiHeadAttention" else layer(inputs)
@@ -231,11 +255,7 @@ class TestEveryLayer:
         wide = _quantized(name, model)
         config = wide.get_layer("layer").get_config() | {"dtype": dtype}
         narrow: Any = type(wide.get_layer("layer")).from_config(config)
-        inputs = (
-            [x, np.tanh(x)]
-            if name in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
-            else x
-        )
+        inputs = [x, np.tanh(x)] if name in _MERGES else x
         outputs = narrow(inputs, inputs) if name == "MultiHeadAttention" else narrow(inputs)
         assert keras.backend.standardize_dtype(outputs.dtype) == dtype.removeprefix("mixed_")
         assert np.all(np.isfinite(_array(outputs)))

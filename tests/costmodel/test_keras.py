@@ -11,11 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from costmodel.energy import prepare
+from costmodel.bits import BitsSettings, model_bits
+from costmodel.energy import prepare, price
 from costmodel.errors import InvalidNetwork
 from costmodel.layer import Config
 from costmodel.layer_classes import KERAS_LAYERS, LAYER_CLASSES, lower
 from costmodel.network import read_network
+from costmodel.propagation import FIXED8
+from costmodel.settings import EnergySettings
+from costmodel.size import parameters
 from tests.costmodel.build import EXAMPLES
 
 #: Classes Keras does not have: normalization folded in, and softmax to the base 2.
@@ -219,13 +223,24 @@ def test_a_residual_network_of_two_inputs_is_read_as_keras_has_it():
     }
 
 
-def test_a_layer_keras_takes_twice_is_refused():
-    a = keras.Input((4,))
-    dense = keras.layers.Dense(4)
+def test_a_layer_that_is_called_twice_is_a_layer_at_each_call_with_one_set_of_parameters():
+    a = keras.Input((4,), name="a")
+    dense = keras.layers.Dense(4, name="dense")
     model = keras.Model(a, dense(dense(a)))
+    network = read(model)
 
-    with pytest.raises(InvalidNetwork, match="called more than once"):
-        read(model)
+    assert [(layer.name, layer.inbound) for layer in network.layers] == [
+        ("a", ()),
+        ("dense", ("a",)),
+        ("dense#2", ("dense",)),
+    ]
+    assert network.outputs == ("dense#2",)
+    types = {"dense": {"kernel": FIXED8, "bias": FIXED8, "activation": FIXED8}}
+    first, second = price(prepare(network), types, EnergySettings()).layers
+    assert first.energy.operations_pj == second.energy.operations_pj > 0
+    assert first.energy.parameters_pj > second.energy.parameters_pj == 0
+    assert model_bits(network, types, BitsSettings()).parameters == 8 * model.count_params()
+    assert sum(parameters(layer) for layer in network.layers) == model.count_params()
 
 
 def test_the_work_of_a_kernel_is_the_products_that_make_its_output():

@@ -71,14 +71,6 @@ def test_a_nested_model_is_refused(class_name):
         read_network(functional(source("in", 4), layer(class_name, "inner", "in")))
 
 
-def test_a_layer_called_twice_is_refused():
-    described = chain()
-    described["config"]["layers"][3]["inbound_nodes"] *= 2
-
-    with pytest.raises(InvalidNetwork, match=r"'dense'.*called more than once"):
-        read_network(described)
-
-
 def test_a_sequential_model_is_a_chain():
     layers = [
         {"class_name": "Dense", "config": {"name": "a", "units": 5}},

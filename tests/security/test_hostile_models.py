@@ -91,6 +91,7 @@ def bidirectional(inner: dict[str, Any]) -> Change:
 def inside_sequential(inner: dict[str, Any]) -> Change:
     model = {"class_name": "Sequential", "config": {"name": "inner", "layers": [inner]}}
     outer = {
+        "module": "keras",
         "class_name": "Sequential",
         "config": {"name": "fc2", "layers": [model]},
         "registered_name": None,
@@ -119,7 +120,7 @@ def smuggled(class_name: str, /, module: str = "keras.initializers", **config: A
 ASKS: dict[str, tuple[Change | None, str]] = {
     "a Lambda": (None, "Lambda"),
     "a Lambda in a wrapper": (None, "Lambda"),
-    "a Lambda in a model in a model": (None, "inside a model"),
+    "a Lambda in a model in a model": (None, "Lambda"),
     "a Lambda as an initializer": (None, "Lambda"),
     "TFSMLayer": (
         replaced("fc2", class_name="TFSMLayer", config={"name": "fc2", "filepath": "/tmp/x"}),
@@ -131,7 +132,11 @@ ASKS: dict[str, tuple[Change | None, str]] = {
         "reads files",
     ),
     "TextVectorization": (replaced("fc2", class_name="TextVectorization"), "reads files"),
-    "TimeDistributed": (replaced("fc2", class_name="TimeDistributed"), "not a supported layer"),
+    "TimeDistributed of nothing": (replaced("fc2", class_name="TimeDistributed"), "must be a layer"),
+    "a model of one's own in a model": (
+        replaced("fc2", class_name="Functional", module="mine", config={"name": "fc2", "layers": []}),
+        "custom models",
+    ),
     "a layer of one's own": (replaced("fc2", registered_name="mine>Evil"), "custom"),
     "a layer out of os": (replaced("fc2", module="os", class_name="system"), "not a supported layer"),
     "a known layer out of os": (replaced("fc2", module="os"), "'os'"),
@@ -183,8 +188,8 @@ ASKS: dict[str, tuple[Change | None, str]] = {
     "a huge layer": (configured("fc1", units=2**31 - 1), "weights"),
     "an impossible layer": (configured("fc1", units=2**62), "units"),
     "no units": (configured("fc1", units=-1), "units"),
-    "a huge input": (configured("input", batch_shape=[None, 2**31 - 1, 2**31 - 1, 4]), "numbers"),
-    "an input of any length": (configured("input", batch_shape=[None, None]), "left open"),
+    "a huge input": (configured("inputs", batch_shape=[None, 2**31 - 1, 2**31 - 1, 4]), "numbers"),
+    "an input of any length": (configured("inputs", batch_shape=[None, None]), "left open"),
     "a subclass": (lambda document: document.update(class_name="MyModel", module="mine"), "custom classes"),
     "a model out of os": (lambda document: document.update(module="os"), "'os'"),
     "a registered model": (lambda document: document.update(registered_name="mine>Net"), "custom"),

@@ -70,7 +70,8 @@ def model_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
 
 def file_price(model: keras.Model, spec: SearchSpec) -> dict[str, float]:
     """The price that `fewbits cost` gives of the file written with a trial."""
-    inputs = "input" in read_quantizers(model)
+    names = read_network(plain_description(model)).inputs
+    inputs = not read_quantizers(model).keys().isdisjoint(names)
     options = options_document(spec.goal, quantized_inputs=inputs)
     document: Any = json.loads(json.dumps(quantizer_document(model, options)))
     request = {"model": {"kind": "architecture", "config": document["architecture"]}, "quantizers": document}

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from costmodel.layer_classes import KERAS_LAYERS
+from costmodel.layer_classes import AUGMENTATIONS, KERAS_LAYERS
 
 flag = st.booleans()
 size = st.integers(1, 5)
@@ -200,6 +200,23 @@ OPTIONS: dict[str, st.SearchStrategy[Drawn]] = {
     },
     "BatchNormalization": normalized(False, scale=flag, center=flag, renorm=flag),
     "LayerNormalization": normalized(True, scale=flag, center=flag, rms_scaling=flag),
+    "GroupNormalization": st.tuples(width, width, places(1)).map(
+        lambda drawn: ([(*drawn[2][:-1], drawn[0] * drawn[1])], {"groups": drawn[0]})
+    ),
+    "RMSNormalization": of(some),
+    "UnitNormalization": of(some),
+    "Rescaling": of(some, scale=st.sampled_from([0.5, -1.0, 0.3]), offset=st.sampled_from([0.0, 0.1])),
+    "Normalization": of(some, mean=st.just(1.0), variance=st.just(4.0), invert=flag),
+    "Masking": of(st.tuples(size, size), mask_value=st.just(0.0)),
+    "CenterCrop": of(places(2), height=width, width=width),
+    "Resizing": of(
+        places(2), height=length, width=length, interpolation=st.sampled_from(["nearest", "bilinear"])
+    ),
+    **{name: of(places(2), factor=st.just(0.25)) for name in AUGMENTATIONS[5:]},
+    **{name: of(places(2)) for name in ("RandomFlip", "RandomShear")},
+    "RandomRotation": of(places(2), factor=st.just(0.25)),
+    "RandomZoom": of(places(2), height_factor=st.just(0.25)),
+    "RandomTranslation": of(places(2), height_factor=st.just(0.25), width_factor=st.just(0.25)),
     **{
         name: st.tuples(places(1).map(lambda shape: [shape]), recurrent_options(name))
         for name in RECURRENT_OPTIONS
@@ -230,6 +247,7 @@ OPTIONS: dict[str, st.SearchStrategy[Drawn]] = {
     "Dot": dot(),
     **{name: of(some, rate=st.just(0.5)) for name in _NOISE},
     **{f"SpatialDropout{n}D": of(places(n), rate=st.just(0.5)) for n in (1, 2, 3)},
+    "Identity": of(some),
     "GaussianNoise": of(some, stddev=st.just(0.1)),
     "ActivityRegularization": of(some, l2=st.just(0.1)),
 }
