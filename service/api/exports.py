@@ -28,7 +28,7 @@ from service.api.deps import (
     SettingsDep,
     TrialNumber,
 )
-from service.api.files import RangedFile
+from service.api.files import stored_file
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.errors import ArtifactNotFound, Conflict, InvalidRequest
 from service.parsing import parse
@@ -171,18 +171,8 @@ def download_export(
         row = exports.get(session, job_id, number, name)
     if row.status != ExportStatus.DONE or row.sha256 is None:
         raise Conflict(f"export {name!r} is {row.status}" + (f": {row.reason}" if row.reason else ""))
-    etag = f'"{row.sha256}"'
-    if is_known(request, etag):
-        return not_modified(etag)
-    path = blobs.path(row.sha256)
-    if not path.is_file():
-        raise ArtifactNotFound(f"the content of export {name!r} is missing from the blob folder")
-    return RangedFile(
-        path,
-        media_type=_ZIP,
-        filename=f"{job_id}-{number}-{name}.zip",
-        headers={"ETag": etag, "Cache-Control": "no-cache"},
-    )
+    missing = ArtifactNotFound(f"the content of export {name!r} is missing from the blob folder")
+    return stored_file(request, blobs, row.sha256, f"{job_id}-{number}-{name}.zip", missing)
 
 
 @router.delete("/exports/{name}", status_code=204, dependencies=[ADMINISTERS], responses=_MISSING)

@@ -142,11 +142,13 @@ def _merges(graph: Graph) -> Iterator[tuple[str, str]]:
 
 
 def _axes(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Axes of normalizations and slopes."""
+    """Axes of normalizations, slopes and softmax."""
     for layer in graph.layers:
         rank = len(layer.input_shapes[0])
         if layer.class_name == "BatchNormalization" and layer.config.get("axis", -1) not in (-1, rank):
             yield layer.name, f"axis={layer.config['axis']}; only the last axis is normalized"
+        if layer.class_name == "Softmax" and layer.config.get("axis", -1) not in (-1, rank):
+            yield layer.name, f"axis={layer.config['axis']} does not compile; only the last axis is converted"
         if layer.class_name == "PReLU" and layer.config.get("shared_axes"):
             yield layer.name, "shared_axes is not converted; leave it out"
 
