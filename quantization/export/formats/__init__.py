@@ -12,11 +12,12 @@ from typing import Final
 
 from quantization.export.errors import UnknownFormat
 from quantization.export.formats.base import ExportFormat
+from quantization.export.formats.hls4ml import HLS4ML
 from quantization.export.formats.keras import KERAS
 from quantization.export.formats.onnx import ONNX
 from quantization.export.formats.qonnx import QONNX
 
-_FORMATS: Final = (KERAS, ONNX, QONNX)
+_FORMATS: Final = (HLS4ML, KERAS, ONNX, QONNX)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})

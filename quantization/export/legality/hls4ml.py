@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 from costmodel.layer_classes import unwrapped
@@ -195,4 +196,48 @@ HLS4ML: Final = Legality(
     rules=(_windows, _merges, _axes, _recurrent, _functions, _channels_last),
     names=(_names,),
     left_out=frozenset({"Dropout"}),
+)
+
+
+# ---- what the export writes ------------------------------------------------------------------------------------------
+
+#: Layers that the tool takes and the export has no exact types for.
+_NOT_WRITTEN: Final = _RECURRENT | {
+    *("Dot", "ELU", "Embedding", "LeakyReLU", "PReLU", "UpSampling1D", "UpSampling2D"),
+}
+_WRITTEN_FUNCTIONS: Final = frozenset(
+    {"linear", "relu", "softmax", "sigmoid", "tanh", "softplus", "softsign", "selu"}
+)
+
+
+def _plain_grid(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    """A type rounds and saturates, and does no more."""
+    arguments: Any = quantizer
+    if quantizer.kind == "quantized_relu":
+        bounded = arguments.relu_upper_bound is not None and not arguments.is_quantized_clip
+        if arguments.negative_slope or arguments.use_sigmoid or bounded:
+            return "only a plain ReLU is written: no negative_slope, no use_sigmoid, no relu_upper_bound"
+    if quantizer.kind == "quantized_sigmoid" and arguments.symmetric:
+        return "symmetric=True is not written; use symmetric=False"
+    return None
+
+
+def _written_functions(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if function_of(layer) not in _WRITTEN_FUNCTIONS:
+            yield (
+                layer.name,
+                f"activation {function_of(layer)!r}; {', '.join(sorted(_WRITTEN_FUNCTIONS))} are written",
+            )
+
+
+#: What the export takes: the same rules, and those of what it writes.
+WRITTEN: Final = replace(
+    HLS4ML,
+    layers=(HLS4ML.layers or frozenset()) - _NOT_WRITTEN,
+    slots={
+        **HLS4ML.slots,
+        "activation": replace(_ACTIVATION_RULE, rules=(*_ACTIVATION_RULE.rules, _plain_grid)),
+    },
+    rules=(*HLS4ML.rules, _written_functions),
 )

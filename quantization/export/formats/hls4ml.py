@@ -1,0 +1,26 @@
+"""`hls4ml`: a project for an FPGA, with the types of every layer. Plain."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quantization.export.formats.base import ExportFormat, Option
+from quantization.export.legality.hls4ml import WRITTEN
+
+HLS4ML: Final = ExportFormat(
+    name="hls4ml",
+    title="hls4ml project for an FPGA, whose types cut nothing",
+    legality=WRITTEN,
+    exact=True,
+    packages=(),
+    runtime=("hls4ml",),
+    programs=("g++",),
+    extra="hls4ml",
+    options={
+        "backend": Option("Vitis", "for whose tools", ("Vitis", "Vivado", "oneAPI", "Quartus", "Catapult")),
+        "reuse_factor": Option(1, "multiplications of one multiplier"),
+        "strategy": Option("Latency", "how products are unrolled", ("Latency", "Resource")),
+        "io_type": Option("io_parallel", "how tensors are passed on", ("io_parallel", "io_stream")),
+        "part": Option("", "the FPGA's part number; empty: the backend's default"),
+    },
+)

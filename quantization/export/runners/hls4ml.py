@@ -1,0 +1,52 @@
+"""Runs the format `hls4ml`: the C++ emulation of the project, compiled by g++. numpy and ctypes only."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from quantization.export.context import Floats
+
+
+def run(folder: Path, inputs: Floats) -> list[Any]:
+    """The outputs of the compiled network, in float64: every number of a fixed-point type up to 53 bits."""
+    network = json.loads((folder / "network.json").read_text())
+    with tempfile.TemporaryDirectory() as scratch:
+        library = _compiled(folder.resolve() / "project", Path(scratch))
+        return _run(ctypes.CDLL(str(library)), inputs, network["output_shapes"])
+
+
+def _compiled(project: Path, scratch: Path) -> Path:
+    """A library of the project's sources; without optimization, so that a network takes seconds."""
+    library = scratch / "network.so"
+    sources = [project / "firmware" / "network.cpp", project / "network_bridge.cpp"]
+    folders = ["firmware", "firmware/ap_types", "firmware/weights", "firmware/nnet_utils"]
+    command = ["g++", "-O0", "-fPIC", "-shared", "-std=c++17", "-w", "-fno-gnu-unique"]
+    command += [f'-DWEIGHTS_DIR="{project / "firmware" / "weights"}"']
+    command += [f"-I{project / name}" for name in folders] + ["-o", str(library), *map(str, sources)]
+    finished = subprocess.run(command, capture_output=True, text=True, cwd=project)
+    if finished.returncode:
+        raise RuntimeError(f"g++ did not compile the project: {finished.stderr[-1500:]}")
+    return library
+
+
+def _run(library: ctypes.CDLL, inputs: Floats, shapes: list[list[int]]) -> list[Any]:
+    outputs = [np.zeros((len(inputs), *shape)) for shape in shapes]
+    examples = np.ascontiguousarray(inputs, np.float64)
+    pointer = ctypes.POINTER(ctypes.c_double)
+    for index in range(len(examples)):
+        arrays = (examples[index], *(output[index] for output in outputs))
+        library.network_double(*(array.ctypes.data_as(pointer) for array in arrays))
+    return outputs
+
+
+def versions() -> dict[str, str]:
+    """Of g++."""
+    said = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=True).stdout
+    return {"g++": said.splitlines()[0].rsplit(" ", 1)[-1]}

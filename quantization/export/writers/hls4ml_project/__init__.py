@@ -1,0 +1,1 @@
+"""A quantized model as the layers of an hls4ml project, each with its types."""

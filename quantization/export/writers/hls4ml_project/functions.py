@@ -1,0 +1,196 @@
+"""Functions and activation quantizers for hls4ml: a type that rounds half to even and saturates is a quantizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from quantization.export.writers.hls4ml_project.moves import quantized
+from quantization.export.writers.hls4ml_project.products import scaled
+from quantization.export.writers.hls4ml_project.project import QUANTIZED, Project, Signal
+from quantization.export.writers.hls4ml_project.types import Numbers, Span
+from quantization.export.writers.reading import class_of, function_name, is_replaced, specs_of
+from quantization.graph import Call
+from quantization.quantizers import build_quantizer
+
+#: Type of what hls4ml reads from a table.
+_TABLE: Final = Span(-(2**23), 2**23 - 1, -16)
+
+
+class NotInHls4ml(ValueError):
+    """A layer of the model cannot be written for hls4ml: `layer`, `reason`."""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        self.layer = layer
+        self.reason = reason
+        super().__init__(f"layer {layer!r} cannot be written for hls4ml: {reason}")
+
+
+def activated(project: Project, call: Call, x: Signal) -> Signal:
+    """A layer's function and the quantizer of its output. Raises `NotInHls4ml`."""
+    spec = specs_of(call.layer).get("activation")
+    if not is_replaced(call.layer):
+        x = _function(project, call, x)
+    return x if spec is None else _QUANTIZERS[spec.kind](project, call, x, spec)
+
+
+def _label(call: Call, x: Signal) -> str:
+    """The name of the layer itself, where it has none yet."""
+    return call.name if x.name in call.sources or class_of(call.layer) == "Activation" else f"{call.name}_act"
+
+
+def _activation(project: Project, call: Call, x: Signal, function: str, span: Span, mode: str = "") -> Signal:
+    return project.add(
+        "Activation",
+        _label(call, x),
+        [x],
+        x.shape,
+        span,
+        precision=span.precision(mode),
+        activation=function,
+        n_in=math.prod(x.shape),
+    )
+
+
+# ---- quantizers ------------------------------------------------------------------------------------------------------
+
+
+def grid_of(spec: Any) -> tuple[Span, str] | None:
+    """The numbers of a plain grid and how its type rounds; None for quantizers that are more than a type."""
+    quantizer: Any = build_quantizer(spec)
+    if spec.kind == "quantized_bits" and not quantizer.is_sign:
+        (low, high), step = quantizer.code_range, quantizer.step
+    elif spec.kind == "quantized_linear" and not quantizer.is_sign:
+        (low, high), step = quantizer.clip_range, quantizer.unit
+    elif spec.kind == "quantized_tanh" and not spec.use_real_tanh:
+        (low, high), step = quantizer.code_range, 1.0 / quantizer.count
+    elif spec.kind == "quantized_relu" and not (spec.negative_slope or spec.use_sigmoid):
+        low, high, step = 0.0, quantizer.top, quantizer.step
+    else:
+        return None
+    mantissa, exponent = math.frexp(step)
+    if mantissa != 0.5:
+        return None
+    is_symmetric = low < 0 and low == -high
+    span = Span(int(low) - is_symmetric, int(high), exponent - 1)
+    return span, ",RND_CONV,SAT_SYM" if is_symmetric else QUANTIZED
+
+
+def _grid(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
+    if build_quantizer(spec).bits == 1 and getattr(spec, "keep_negative", False):
+        return _sign(project, call, x, _alpha(spec))
+    grid = grid_of(spec)
+    if grid is None:
+        raise NotInHls4ml(call.name, f"{spec}: its step must be a power of two")
+    span, mode = grid
+    y = quantized(project, _label(call, x), x, span, mode)
+    alpha = _alpha(spec) if spec.kind == "quantized_bits" else 1.0
+    return (
+        y if alpha == 1.0 else scaled(project, f"{call.name}_alpha", y, np.array([alpha]), None, y.shape[-1])
+    )
+
+
+def _alpha(spec: Any) -> float:
+    alpha = getattr(spec, "alpha", None)
+    return 1.0 if alpha is None else float(alpha)
+
+
+def _relu(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
+    quantizer: Any = build_quantizer(spec)
+    top = quantizer.top if quantizer.bound is None else min(quantizer.bound, quantizer.top)
+    if spec.negative_slope or spec.use_sigmoid or top != quantizer.top:
+        raise NotInHls4ml(
+            call.name, f"{spec}: only a plain ReLU; no slope, no sigmoid, no bound below the grid's"
+        )
+    span, mode = grid_of(spec) or (_TABLE, "")
+    return _activation(project, call, x, "relu", span, mode)
+
+
+def _tanh(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
+    if spec.use_real_tanh:
+        x = _table(project, call, x, "tanh")
+        exponent = 1 - spec.bits
+        y = Span(-(2 ** (spec.bits - 1)), 2 ** (spec.bits - 1) - 1, exponent)
+        return quantized(project, f"{call.name}_grid", x, y, QUANTIZED)
+    return _grid(project, call, x, spec)
+
+
+def _sigmoid(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
+    span = Span(0, 2**spec.bits - 1, -spec.bits)
+    if spec.symmetric:
+        raise NotInHls4ml(call.name, f"{spec}: symmetric=True; use symmetric=False")
+    if spec.use_real_sigmoid:
+        return quantized(project, f"{call.name}_grid", _table(project, call, x, "sigmoid"), span, QUANTIZED)
+    half = Numbers(np.full(x.shape[-1], 1, np.int64), -1)
+    moved = scaled(project, f"{call.name}_half", x, np.array([0.5]), half, x.shape[-1])
+    return quantized(project, _label(call, x), moved, span, QUANTIZED)
+
+
+def _binary(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
+    if getattr(spec, "use_01", False):
+        raise NotInHls4ml(call.name, f"{spec}: use quantized_relu(1,1)")
+    return _sign(project, call, x, _alpha(spec))
+
+
+def _sign(project: Project, call: Call, x: Signal, scale: float) -> Signal:
+    y = _activation(project, call, x, "binary_tanh", Span(-1, 1, 0))
+    if scale == 1.0:
+        return y
+    return scaled(project, f"{call.name}_alpha", y, np.array([scale]), None, y.shape[-1])
+
+
+_QUANTIZERS: Final[Mapping[str, Callable[[Project, Call, Signal, Any], Signal]]] = MappingProxyType(
+    {
+        "quantized_bits": _grid,
+        "quantized_linear": _grid,
+        "quantized_relu": _relu,
+        "quantized_tanh": _tanh,
+        "quantized_sigmoid": _sigmoid,
+        "binary": _binary,
+    }
+)
+
+
+# ---- functions -------------------------------------------------------------------------------------------------------
+
+
+def _table(project: Project, call: Call, x: Signal, function: str) -> Signal:
+    project.inexact[call.name] = f"{function} is read from a table of 4096 entries"
+    return project.add(
+        "Activation",
+        f"{call.name}_{function}",
+        [x],
+        x.shape,
+        _TABLE,
+        types={"table": _TABLE.precision()},
+        activation=function,
+        n_in=math.prod(x.shape),
+        table_size=4096,
+    )
+
+
+def _function(project: Project, call: Call, x: Signal) -> Signal:
+    class_name, name = class_of(call.layer), function_name(call)
+    if class_name == "ReLU" or name == "relu":
+        return _activation(project, call, x, "relu", x.span.positive())
+    if name == "linear" and class_name not in ("LeakyReLU", "ELU", "Softmax", "PReLU"):
+        return x
+    if class_name == "Softmax" or name == "softmax":
+        project.inexact[call.name] = "softmax is read from tables"
+        return project.add(
+            "Softmax",
+            f"{call.name}_softmax",
+            [x],
+            x.shape,
+            _TABLE,
+            activation="softmax",
+            axis=-1,
+            n_in=math.prod(x.shape),
+        )
+    if name in ("tanh", "sigmoid", "softplus", "softsign", "elu", "selu"):
+        return _table(project, call, x, name)
+    raise NotInHls4ml(call.name, f"activation {name if name != 'linear' else class_name}")
