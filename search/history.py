@@ -196,8 +196,8 @@ class Spread:
 class Measurement:
     """The result of a trained trial. `metric` is on the validation data; the cost is stored beside it, never in it.
 
-    Of several executions metric and loss are the means, and `best_epoch` is that of the best one, whose model is
-    stored.
+    Of several executions metric and loss are the means, and `best_epoch` and `classes` are those of the best one, whose
+    model is stored.
     """
 
     metric: float
@@ -206,6 +206,9 @@ class Measurement:
     durations_s: Mapping[str, float]  #: build, compile, train, evaluate, save
     best_epoch: int
     executions: tuple[Execution, ...] = ()  #: empty if there is only one
+    classes: Mapping[str, Any] | None = (
+        None  #: of a classifier: `search.scoring.classification.class_metrics`
+    )
 
     @property
     def best_execution(self) -> Execution | None:

@@ -44,11 +44,12 @@ class Run(Protocol):
 class TrialRunner:
     """Runs the trials of a kind of job, and evaluates the file that a trial leaves.
 
-    `evaluate` gives `metric` and `loss` of a file named `model_file` on examples and their targets.
+    `evaluate` gives `metric` and `loss` of a file named `model_file` on examples and their targets, and `classes` of a
+    classifier.
     """
 
     run: Run
-    evaluate: Callable[[Path, NDArray[Any], Any, Task], dict[str, float]]
+    evaluate: Callable[[Path, NDArray[Any], Any, Task], dict[str, Any]]
     model_file: str
 
 
@@ -71,7 +72,7 @@ def _train(
     return run_trial(plan, request, data, reporter, folder, on_untrained=on_untrained)
 
 
-def _evaluate_model(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, float]:
+def _evaluate_model(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, Any]:
     from search.training.evaluate import evaluate_file  # loads Keras
 
     return evaluate_file(path, x, y, task)
@@ -93,7 +94,7 @@ def _simulate(
     )
 
 
-def _evaluate_network(path: Path, x: NDArray[Any], y: Any, _: Task) -> dict[str, float]:
+def _evaluate_network(path: Path, x: NDArray[Any], y: Any, _: Task) -> dict[str, Any]:
     return spiking_trial.evaluate(path, x, y)
 
 

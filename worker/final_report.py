@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search.history import JobStatus
 from search.results.report import report_text, with_test
@@ -66,7 +67,7 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
 
 def _measure_on_test(
     runtime: Runtime, job: Job, files: Mapping[str, Artifact], folder: Path
-) -> dict[str, float]:
+) -> dict[str, Any]:
     plan = preparation.plan(runtime, job.id, preparation.specification(job))
     data = preparation.dataset(runtime, plan)
     runner = trial_runner(plan.spec)

@@ -119,7 +119,7 @@ def _save(
     runtime: Runtime,
     claim: FinalTrainingClaim,
     measurement: Measurement,
-    test: dict[str, float],
+    test: dict[str, Any],
     report: dict[str, Any],
     folder: Path,
 ) -> None:

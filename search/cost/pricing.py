@@ -140,9 +140,36 @@ class Pricer:
         if not constraints.limits_cost:
             return True
         try:
-            return broken_constraint(self.price(assignment), constraints) is None
+            return self.broken_constraint(assignment, self.price(assignment), constraints) is None
         except Infeasible:
             return False
+
+    def broken_constraint(
+        self, assignment: Assignment, cost: Cost, constraints: Constraints
+    ) -> dict[str, str | float] | None:
+        """The first limit that an assignment of this cost exceeds: its name, the limit and the value; None if none.
+
+        Raises `Infeasible` as `price`.
+        """
+        for name, limit in constraints.cost_limits.items():
+            value = self.part(name, assignment, cost)
+            if value > limit:
+                return {"constraint": f"max_{name}", "limit": limit, "value": value}
+        return None
+
+    def part(self, name: str, assignment: Assignment, cost: Cost) -> float:
+        """A cost by its name in `Constraints.cost_limits`, of an assignment whose cost under the goal is `cost`."""
+        if name == "energy_pj":
+            return cost.energy_pj
+        if name == "bits":
+            return cost.bits
+        if name == self._goal.kind:
+            return cost.value
+        try:
+            prepared = self._with_widths(assignment)
+            return network_cost(name, prepared, data_types(assignment), self.trial_settings)
+        except (InvalidNetwork, InvalidTypes) as error:
+            raise Infeasible(str(error)) from error
 
     @cachedmethod(
         attrgetter("_resized"), key=lambda _, assignment: _widths_key(assignment), lock=attrgetter("_lock")
@@ -167,15 +194,6 @@ class Pricer:
 
 def _widths_key(assignment: Assignment) -> _Widths:
     return tuple(sorted(assignment.widths.items()))
-
-
-def broken_constraint(cost: Cost, constraints: Constraints) -> dict[str, str | float] | None:
-    """The first limit that a cost exceeds: its name, the limit and the value; None if it exceeds none."""
-    for name, value in (("max_energy_pj", cost.energy_pj), ("max_bits", cost.bits)):
-        limit = getattr(constraints, name)
-        if limit is not None and value > limit:
-            return {"constraint": name, "limit": limit, "value": value}
-    return None
 
 
 def data_types(assignment: Assignment) -> dict[str, SlotTypes]:

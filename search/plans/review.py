@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +18,17 @@ from search.history import Assignment, Cost
 from search.plan import Plan
 from search.space.extremes import extremes
 
+#: Costs that constraints limit -> their units in words.
+_UNITS: Final = {
+    "energy_pj": "pJ",
+    "bits": "bits",
+    "bytes": "bytes",
+    "parameter_bits": "bits",
+    "peak_activation_bits": "bits",
+    "macs": "MACs",
+    "bops": "BOPs",
+    "ebops": "EBOPs",
+}
 #: Layers that a warning names.
 _NAMED: Final = 5
 #: Classes whose weight a note states.
@@ -73,7 +83,7 @@ class _By:
     """Prices assignments by one part of their cost."""
 
     pricer: Pricer
-    part: Literal["energy_pj", "bits"]
+    part: str
 
     def price(self, assignment: Assignment) -> Cost:
         """The whole cost."""
@@ -85,23 +95,20 @@ class _By:
 
     def _part(self, assignment: Assignment) -> float | None:
         try:
-            return float(attrgetter(self.part)(self.pricer.price(assignment)))
+            return float(self.pricer.part(self.part, assignment, self.pricer.price(assignment)))
         except Infeasible:
             return None
 
 
 def _constraint_warnings(plan: Plan) -> list[str]:
     """Constraints on the cost that even the cheapest assignment breaks."""
-    constraints, warnings = plan.spec.constraints, []
-    limits: tuple[tuple[Literal["energy_pj", "bits"], float | None, str], ...] = (
-        ("energy_pj", constraints.max_energy_pj, "pJ"),
-        ("bits", constraints.max_bits, "bits"),
-    )
-    for part, limit, unit in limits:
-        ends = None if limit is None else extremes(plan.choices, _By(plan.pricer, part))
-        if ends is None or limit is None:
+    warnings = []
+    for part, limit in plan.spec.constraints.cost_limits.items():
+        ends = extremes(plan.choices, _By(plan.pricer, part))
+        if ends is None:
             continue
-        cheapest = attrgetter(part)(ends.cheapest.cost)
+        unit = _UNITS[part]
+        cheapest = plan.pricer.part(part, ends.cheapest.assignment, ends.cheapest.cost)
         if cheapest > limit:
             sure = "so no trial will be trained" if ends.cheapest.exact else "as far as was searched"
             warnings.append(

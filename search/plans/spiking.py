@@ -134,6 +134,11 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
         problems.append(Problem("/bound/kind", "no float model is measured: set strict or off"))
     if spec.constraints.max_metric_drop is not None:
         problems.append(Problem("/constraints/max_metric_drop", "no float model is measured: leave this out"))
+    problems += [
+        Problem(f"/constraints/max_{name}", "a spiking network is priced in energy and bits: leave this out")
+        for name in spec.constraints.cost_limits
+        if name not in ("energy_pj", "bits")
+    ]
     if spec.target not in ("generic", "xylo"):
         problems.append(Problem("/target", "a spiking network needs the target generic or xylo"))
     if spec.objective.metric != "accuracy":

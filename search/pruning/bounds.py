@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search.cost.pricing import Pricer, broken_constraint
+from search.cost.pricing import Pricer
 from search.history import Assignment, Cost, TrialRecord, TrialStatus, Verdict
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import ForgivingFactor
@@ -44,7 +44,7 @@ class Judge:
         if isinstance(self.bound, NoBound) and not self.constraints.limits_cost:
             return None
         cost = self.pricer.price(assignment)
-        return self._constraint_verdict(cost) or self._bound_verdict(cost, history)
+        return self._constraint_verdict(assignment, cost) or self._bound_verdict(cost, history)
 
     def after_training(self, metric: float) -> Verdict | None:
         """INFEASIBLE if the metric is too far below the float model's; None if not, or without a float model."""
@@ -91,8 +91,8 @@ class Judge:
         limit = self.float_metric - margin * abs(self.float_metric)
         return limit if self.best_metric is None else max(limit, self.best_metric)
 
-    def _constraint_verdict(self, cost: Cost) -> Verdict | None:
-        proof = broken_constraint(cost, self.constraints)
+    def _constraint_verdict(self, assignment: Assignment, cost: Cost) -> Verdict | None:
+        proof = self.pricer.broken_constraint(assignment, cost, self.constraints)
         if proof is None:
             return None
         reason = f"{proof['constraint']} is {proof['limit']:g}, the trial has {proof['value']:g}"

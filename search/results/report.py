@@ -33,7 +33,7 @@ def build_report(
     return {
         "job": spec.name,
         "trial": record.number,
-        "validation": {"metric": measurement.metric, "loss": measurement.loss},
+        "validation": {"metric": measurement.metric, "loss": measurement.loss, **_classes(measurement)},
         "test": None,
         "score": factor.score(measurement.metric, cost.value, reference.value),
         "factor": factor.factor(cost.value, reference.value),
@@ -51,7 +51,11 @@ def build_report(
     }
 
 
-def with_test(report: Mapping[str, Any], test: Mapping[str, float], look: Look) -> dict[str, Any]:
+def _classes(measurement: Measurement) -> dict[str, Any]:
+    return {} if measurement.classes is None else {"classes": dict(measurement.classes)}
+
+
+def with_test(report: Mapping[str, Any], test: Mapping[str, Any], look: Look) -> dict[str, Any]:
     """The report with the metrics on the test data, and which look at them it was."""
     return {
         **report,

@@ -128,6 +128,16 @@ class Constraints(Frozen):
 
     max_energy_pj: float | None = Field(None, gt=0, description="energy of one inference in picojoules")
     max_bits: int | None = Field(None, ge=1, description="bits of parameters and activations")
+    max_bytes: float | None = Field(None, gt=0, description="bytes of parameters and activations, rounded up")
+    max_parameter_bits: int | None = Field(None, ge=1, description="bits of all parameters: what is stored")
+    max_peak_activation_bits: int | None = Field(
+        None, ge=1, description="the most bits of activations that are stored at one time"
+    )
+    max_macs: int | None = Field(None, ge=1, description="multiply-accumulate operations of one inference")
+    max_bops: float | None = Field(None, gt=0, description="bit operations (BOPs) of one inference")
+    max_ebops: float | None = Field(
+        None, gt=0, description="effective bit operations (EBOPs) of one inference"
+    )
     max_metric_drop: float | None = Field(
         None,
         ge=0,
@@ -139,7 +149,13 @@ class Constraints(Frozen):
     @property
     def limits_cost(self) -> bool:
         """True if a trial may be found infeasible before it is trained."""
-        return self.max_energy_pj is not None or self.max_bits is not None
+        return bool(self.cost_limits)
+
+    @property
+    def cost_limits(self) -> dict[str, float]:
+        """Cost as the cost model names it (`costmodel.costs.COSTS`; energy_pj, bits) -> its limit, where one is set."""
+        stated = self.model_dump(exclude={"max_metric_drop"}, exclude_none=True)
+        return {name.removeprefix("max_"): limit for name, limit in stated.items()}
 
 
 class NoBound(Frozen):

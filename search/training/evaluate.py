@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
 from search.errors import Diverged
+from search.scoring.classification import ClassCounts, class_counts, class_metrics
 from search.task import Task
-from search.training.losses import batch_loss, targets_of
+from search.training.losses import batch_loss, log_probabilities, targets_of
 from search.training.metrics import metric_value, tally
 from search.training.program.state import NO_BATCHES, DeviceData, Totals
 
@@ -36,8 +37,8 @@ def tally_of(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:
     return tally(task, targets_of(task, y)[task.judged], scores[task.judged])
 
 
-def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, float]:
-    """`metric` and `loss` of a saved model on these examples. Raises `Diverged` if one is not finite."""
+def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, Any]:
+    """As `evaluate_model`, of a saved model on these examples."""
     return evaluate_model(keras.models.load_model(path), task, DeviceData.from_arrays(x, y))
 
 
@@ -50,12 +51,15 @@ def scores_of_file(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], ..
     return tuple(np.concatenate([keras.ops.convert_to_numpy(part) for part in output]) for output in outputs)
 
 
-def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, float]:
-    """`metric` and `loss` of a model as it is, without tracing. Raises `Diverged` if one is not finite."""
-    totals = _totals(model, task, data)
+def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, Any]:
+    """`metric` and `loss` of a model as it is, without tracing, and `classes` where it predicts class numbers.
+
+    The latter are `search.scoring.classification.class_metrics`. Raises `Diverged` if metric or loss is not finite.
+    """
+    totals, counts = _totals(model, task, data)
     result = {"metric": metric_value(task, totals.tally, totals.examples), "loss": totals.loss}
     check_finite(result, "evaluation")
-    return result
+    return result if counts is None else {**result, "classes": class_metrics(counts)}
 
 
 def check_finite(metrics: Mapping[str, Any], where: str) -> None:
@@ -73,8 +77,8 @@ def _batch_size(shape: Sequence[int]) -> int:
     return min(max(_NUMBERS // math.prod(shape), least), most)
 
 
-def _totals(model: keras.Model, task: Task, data: DeviceData) -> Totals:
-    total = NO_BATCHES
+def _totals(model: keras.Model, task: Task, data: DeviceData) -> tuple[Totals, ClassCounts | None]:
+    total, classes = NO_BATCHES, None
     size = _batch_size(data.x.shape[1:])
     for start in range(0, len(data), size):
         x, y = data.part(start, start + size)
@@ -85,4 +89,16 @@ def _totals(model: keras.Model, task: Task, data: DeviceData) -> Totals:
         count = int(x.shape[0])
         sums = keras.ops.convert_to_numpy(tally_of(task, y, scores))
         total = total + Totals(float(loss) * count, sums, count, 1)
-    return total
+        counts = _class_counts(task, y, scores)
+        classes = counts if classes is None or counts is None else classes + counts
+    return total, classes
+
+
+def _class_counts(task: Task, y: Any, scores: Sequence[Tensor]) -> ClassCounts | None:
+    """Of the measured output; None where its targets are numbers."""
+    if task.head.labels != "classes":
+        return None
+    head, judged = task.head, task.judged
+    probabilities = keras.ops.convert_to_numpy(keras.ops.exp(log_probabilities(head, scores[judged])))
+    labels = keras.ops.convert_to_numpy(targets_of(task, y)[judged])
+    return class_counts(labels.reshape(-1), probabilities.reshape(-1, head.output.classes))

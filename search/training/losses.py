@@ -94,7 +94,7 @@ def _losses(head: Head, y: Tensor, scores: Tensor, options: StepOptions) -> Tens
         return of_values(head, y, scores)
     if not options.label_smoothing and not options.focal_gamma:
         return crossentropy(head, y, scores)
-    log = _log_probabilities(head, scores)
+    log = log_probabilities(head, scores)
     classes = head.output.classes
     truth = ops.one_hot(ops.cast(y, "int32"), classes, dtype=log.dtype)
     truth = truth * (1 - options.label_smoothing) + options.label_smoothing / classes
@@ -111,13 +111,13 @@ def _distance(head: Head, teacher: Tensor, scores: Tensor, distill: Distillation
     if head.labels != "classes":
         return of_values(head, teacher, scores)
     temperature = distill.temperature
-    soft = ops.log_softmax(_log_probabilities(head, teacher) / temperature, axis=-1)
-    log = ops.log_softmax(_log_probabilities(head, scores) / temperature, axis=-1)
+    soft = ops.log_softmax(log_probabilities(head, teacher) / temperature, axis=-1)
+    log = ops.log_softmax(log_probabilities(head, scores) / temperature, axis=-1)
     distance = ops.sum(ops.exp(soft) * (soft - log), axis=-1, keepdims=head.output.scores == 1)
     return distance * temperature**2
 
 
-def _log_probabilities(head: Head, scores: Tensor) -> Tensor:
+def log_probabilities(head: Head, scores: Tensor) -> Tensor:
     """Of every class along the last axis; of a single score, those of both classes."""
     logits = head.output.kind == "linear"
     if head.output.scores == 1:

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from search.scoring.classification import balanced_accuracy, macro_f1
 from search.task import Head, Task
 from search.training.losses import VALUE_LOSSES, crossentropy
 
@@ -157,6 +158,28 @@ def _f1(sums: Sums, _: int) -> float:
     return _ratio(2 * sums[_RIGHT], 2 * sums[_RIGHT] + sums[_FALSE_POSITIVE] + sums[_FALSE_NEGATIVE])
 
 
+def _by_class(head: Head, y: Tensor, scores: Tensor) -> Tensor:
+    """For each class its examples, those of them that are predicted right, and its predictions."""
+    classes = head.output.classes
+    true = ops.one_hot(ops.reshape(ops.cast(y, "int32"), (-1,)), classes, dtype="int32")
+    predicted = ops.one_hot(ops.reshape(_predicted(head, scores), (-1,)), classes, dtype="int32")
+    return ops.concatenate([ops.sum(part, axis=0) for part in (true, true * predicted, predicted)])
+
+
+def _no_keras(_: Head) -> Any:
+    """Keras has none for class numbers."""
+    return None
+
+
+def _macro_f1(sums: Sums, _: int) -> float:
+    return macro_f1(*np.split(sums, 3))
+
+
+def _balanced_accuracy(sums: Sums, _: int) -> float:
+    truth, right, _predictions = np.split(sums, 3)
+    return balanced_accuracy(truth, right)
+
+
 def _on_threshold(kind: Any, name: str) -> Callable[[Head], Any]:
     return lambda head: kind(thresholds=0.0 if _is_logit(head) else 0.5, name=name)
 
@@ -254,6 +277,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "top_2": _top(2),
     "top_3": _top(3),
     "top_5": _top(5),
+    "macro_f1": Metric(
+        _by_class, _macro_f1, _no_keras, size=lambda head: 3 * head.output.classes, counts=True
+    ),
+    "balanced_accuracy": Metric(
+        _by_class, _balanced_accuracy, _no_keras, size=lambda head: 3 * head.output.classes, counts=True
+    ),
     "crossentropy": Metric(_crossentropies, _mean, _crossentropy),
     "auc": Metric(_above_thresholds, _auc, _keras_auc, size=lambda _: 2 * _THRESHOLDS + 2, counts=True),
     "precision": Metric(

@@ -133,10 +133,10 @@ class _Trial:
         for index, seed in enumerate(others, start=1):
             trained.append(self._execute(seed, index * len(self._epochs), None))
         factor = factor_of(self._plan.spec)
-        best, model = max(trained, key=lambda pair: factor.merit(pair[0].metric))
+        best, model, classes = max(trained, key=lambda one: factor.merit(one[0].metric))
         with self._stopwatch.timing("save"):
             save(model, self._data, folder, self._cost_options())
-        executions = tuple(execution for execution, _ in trained)
+        executions = tuple(execution for execution, _, _ in trained)
         return Measurement(
             metric=statistics.fmean(execution.metric for execution in executions),
             loss=statistics.fmean(execution.loss for execution in executions),
@@ -144,6 +144,7 @@ class _Trial:
             durations_s=self._stopwatch.seconds,
             best_epoch=best.best_epoch,
             executions=executions if len(executions) > 1 else (),
+            classes=classes,
         )
 
     def _cost_options(self) -> dict[str, Any]:
@@ -157,8 +158,8 @@ class _Trial:
 
     def _execute(
         self, seed: int, reported_before: int, on_untrained: UntrainedCheck | None
-    ) -> tuple[Execution, keras.Model]:
-        """One training, and its model with the weights of its best epoch."""
+    ) -> tuple[Execution, keras.Model, Mapping[str, Any] | None]:
+        """One training, its model with the weights of its best epoch, and what that gets right by class."""
         with self._stopwatch.timing("build"):
             model = assemble(self._request.assignment, self._config, seed)
             training, searched_rate = self._plan.spec.training, self._request.assignment.learning_rate
@@ -174,7 +175,8 @@ class _Trial:
             run.program.store(best.state, model, model.optimizer)
             self._weights.enter_context(caching_weights(model))
             result = evaluate_model(model, self._plan.task, run.validation)
-        return Execution(seed, result["metric"], result["loss"], reported_before + best.epoch), model
+        execution = Execution(seed, result["metric"], result["loss"], reported_before + best.epoch)
+        return execution, model, result.get("classes")
 
     def _training_run(self, model: keras.Model, seed: int) -> tuple[TrainingRun, ProgramState]:
         """The run of a compiled model, and the state that it starts from."""

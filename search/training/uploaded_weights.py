@@ -43,7 +43,9 @@ def float_from_weights(plan: Plan, data: Dataset, read: ReadWeights, folder: Pat
     compile_model(model, spec.training, plan.task)
     model.optimizer.build(model.trainable_variables)
     save(model, data, folder)
-    result = evaluate_file(folder / MODEL_FILE, data.x_validation, data.y_validation, plan.task)
+    result: dict[str, float] = evaluate_file(
+        folder / MODEL_FILE, data.x_validation, data.y_validation, plan.task
+    )
     return result["metric"]
 
 

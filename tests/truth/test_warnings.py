@@ -167,7 +167,9 @@ def test_a_file_that_changes_under_its_name_is_read_again(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("filters", [{}, {"filters": {"by": "layer"}}])
-@pytest.mark.parametrize(("field", "unit"), [("max_bits", "bits"), ("max_energy_pj", "pJ")])
+@pytest.mark.parametrize(
+    ("field", "unit"), [("max_bits", "bits"), ("max_energy_pj", "pJ"), ("max_ebops", "EBOPs")]
+)
 @pytest.mark.parametrize("goal", [{"kind": "energy"}, {"kind": "bits"}])
 def test_constraints_that_no_assignment_keeps_are_said(
     tmp_path: Path, field: str, unit: str, goal: dict[str, Any], filters: dict[str, Any]

@@ -80,17 +80,23 @@ def test_without_bound_and_constraints_everything_is_trained(space: Choices, pri
     assert judge(pricer).before_training(most_expensive(space), [done(0, 1.0, 1.0)]) is None
 
 
-@pytest.mark.parametrize(("name", "part"), [("max_energy_pj", "energy_pj"), ("max_bits", "bits")])
+@pytest.mark.parametrize(
+    "part", ["energy_pj", "bits", "bytes", "parameter_bits", "peak_activation_bits", "macs", "bops", "ebops"]
+)
 def test_a_trial_that_costs_too_much_is_infeasible_and_one_at_the_limit_is_not(
-    space: Choices, pricer: Pricer, name: str, part: str
+    space: Choices, pricer: Pricer, part: str
 ) -> None:
-    limit = getattr(pricer.price(cheapest(space)), part)
+    def cost_of(assignment: Assignment) -> float:
+        return pricer.part(part, assignment, pricer.price(assignment))
+
+    name, limit = f"max_{part}", cost_of(cheapest(space))
     assert judge(pricer, **{name: limit}).before_training(cheapest(space), []) is None
     verdict = judge(pricer, **{name: limit}).before_training(most_expensive(space), [])
     assert verdict is not None
     assert verdict.status is TrialStatus.INFEASIBLE
     assert verdict.proof["constraint"] == name
-    assert verdict.proof["value"] == getattr(pricer.price(most_expensive(space)), part) > limit
+    assert verdict.proof["value"] == cost_of(most_expensive(space)) > limit
+    assert not pricer.keeps(most_expensive(space), Constraints.model_validate({name: limit}))
 
 
 def test_a_trial_that_cannot_win_is_pruned_and_says_why(space: Choices, pricer: Pricer) -> None:
