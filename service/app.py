@@ -21,6 +21,7 @@ from service.api import (
     history,
     job_actions,
     jobs,
+    keys,
     middleware,
     openapi,
     pages,
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
         *(part.router for part in (rescoring, final_trainings, export, exports, cost, uploads)),
         upload_content.router,
-        *(event_stream.router, history.router, history.queue_router),
+        *(event_stream.router, history.router, history.queue_router, keys.router),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from quantization.specs.parse import parse_quantizer
 from service.api.deps import READS, DatabaseDep, JobId, SessionDep, SettingsDep, WholeDatabaseDep
+from service.api.health import worker_state
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.errors import InvalidParameter
 from service.schemas.history import (
@@ -141,6 +142,7 @@ def read_queue(
         waiting = history.waiting_jobs(session)
     names = ("job_id", "name", "status", "priority", "parallel_trials", "queued", "running", "created_at")
     return QueueView(
+        worker=worker_state(whole, settings),
         workers=tuple(
             WorkerView(
                 name=worker.name,

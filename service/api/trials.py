@@ -15,7 +15,7 @@ from service.api.jobs import job_etag
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.errors import ArtifactNotFound
 from service.schemas.jobs import Page, SparsePage, TrialSummary, TrialView
-from service.store import jobs, reading, trials
+from service.store import final_trainings, jobs, reading, trials
 from service.store.query import parse_fields
 from service.views import trials as views
 from service.views.scoring import scorer, scoring
@@ -81,6 +81,7 @@ def read_trial(
         layers=trials.layers(session, row),
         files=trials.artifacts(session, row),
         attempts=trials.attempts(session, row),
+        final_status=final_trainings.status(session, row.id),
     )
 
 

@@ -13,7 +13,7 @@ class KeyScope(StrEnum):
 
     READ = "read"  #: read jobs, trials and files; validate; price networks
     SUBMIT = "submit"  #: also submit and control jobs, upload models and data
-    ADMIN = "admin"  #: also delete
+    ADMIN = "admin"  #: also delete, and make keys of the tenant
 
     def allows(self, needed: KeyScope) -> bool:
         """True if this scope includes the one that is needed."""

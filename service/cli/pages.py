@@ -13,33 +13,33 @@ if TYPE_CHECKING:
 #: Colors of the dashboard, by their names in its style sheet: the palette of Okabe and Ito, distinguishable without
 #: red-green vision. A test compares them.
 LIGHT: Final = {
-    "ground": "#fbfbfc",
+    "ground": "#f5f7f9",
     "line": "#dfe3e8",
     "text": "#1b2430",
-    "muted": "#5c6773",
-    "shade": "#f0f4f8",
-    "trial": "#56a0d3",
+    "muted": "#56616d",
+    "shade": "#eef2f6",
+    "trial": "#2b7bba",
     "front": "#c94f00",
     "best": "#007a5a",
-    "inputs": "#56b4e9",
-    "parameters": "#e69f00",
+    "inputs": "#8a4fa0",
+    "parameters": "#b36b00",
     "operations": "#0072b2",
-    "outputs": "#8fbf9f",
+    "outputs": "#3f7d57",
 }
 #: The same colors for a dark screen.
 DARK: Final = {
-    "ground": "#12161c",
+    "ground": "#10141a",
     "line": "#323c49",
     "text": "#e6eaf0",
-    "muted": "#9aa7b5",
-    "shade": "#222b37",
-    "trial": "#4a93c9",
+    "muted": "#a3afbc",
+    "shade": "#232c38",
+    "trial": "#58a8e0",
     "front": "#f08c3a",
     "best": "#2fc79a",
-    "inputs": "#8fd0f5",
+    "inputs": "#c58fd6",
     "parameters": "#e6ab2e",
     "operations": "#4aa3df",
-    "outputs": "#7fb894",
+    "outputs": "#7fc49a",
 }
 
 

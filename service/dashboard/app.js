@@ -1,45 +1,84 @@
-// The page: which view the address names, and whether the service answers.
+// The page: which view the address names, who its reader is, and whether the service answers.
 
-import { Refused } from "./api.js";
-import { h, put } from "./dom.js";
-import { JobView } from "./job.js";
-import { JobsView } from "./jobs.js";
+import { html, render, useEffect, useMemo, useState } from "./lib/html.js";
+import * as api from "./lib/api.js";
+import { parse } from "./lib/route.js";
+import { Store, useStore } from "./lib/store.js";
+import { THEMES, setTheme, theme } from "./lib/theme.js";
+import { Fault, Loading, Notices } from "./parts/ui.js";
 
-const root = document.getElementById("view");
-const banner = document.getElementById("connection");
+/** First part of the address -> module and its page. Modules are loaded when they are needed. */
+const PAGES = {
+  "": () => import("./views/jobs.js").then((module) => module.JobsPage),
+  jobs: () => import("./views/job.js").then((module) => module.JobPage),
+  new: () => import("./views/new_job.js").then((module) => module.NewJobPage),
+  queue: () => import("./views/queue.js").then((module) => module.QueuePage),
+  library: () => import("./views/library.js").then((module) => module.LibraryPage),
+  account: () => import("./views/account.js").then((module) => module.AccountPage),
+};
 
-let view = null;
+const connection = new Store({ error: null });
+const setConnection = (error) => connection.set({ error });
 
-/** Say that the service does not answer; null when it does again. */
-function connection(error) {
-  banner.hidden = error === null;
-  if (error !== null) banner.textContent = `The service does not answer (${error.message}); trying again…`;
+function useRoute() {
+  const [hash, setHash] = useState(location.hash);
+  useEffect(() => {
+    const update = () => setHash(location.hash);
+    window.addEventListener("hashchange", update);
+    window.addEventListener("popstate", update);
+    return () => {
+      window.removeEventListener("hashchange", update);
+      window.removeEventListener("popstate", update);
+    };
+  }, []);
+  return useMemo(() => parse(hash), [hash]);
 }
 
-/** What a view does with a failed question: what was refused will be refused again, anything else may pass. */
-function failed(error) {
-  if (error instanceof Refused && error.problem.status < 500) {
-    connection(null);
-    put(root, h("section", { class: "empty" }, h("h1", {}, error.problem.title), h("p", {}, error.message),
-      h("p", {}, h("a", { href: "/#/" }, "All jobs"))));
-    return "final";
-  }
-  if (!(error instanceof Refused) && !(error instanceof TypeError)) console.error(error);
-  connection(error);
-  return "again";
+function App() {
+  const { parts, parameters } = useRoute();
+  const [session, setSession] = useState(null);
+  const name = parts[0] === "jobs" && parts.length < 2 ? "" : parts[0] ?? "";
+  const [page, setPage] = useState({ name: null, View: null, error: null });
+  useEffect(() => { api.session().then(setSession, () => {}); }, [name]);
+  useEffect(() => {
+    let isCurrent = true;
+    (PAGES[name] ?? PAGES[""])().then((View) => isCurrent && setPage({ name, View, error: null }), (error) => isCurrent && setPage({ name, View: null, error }));
+    for (const link of document.querySelectorAll("nav.pages a")) link.toggleAttribute("aria-current", link.dataset.page === (name === "jobs" ? "" : name));
+    for (const link of document.querySelectorAll("nav.pages a[aria-current]")) link.setAttribute("aria-current", "page");
+    return () => { isCurrent = false; };
+  }, [name]);
+  const { View, error } = page;
+  return html`<${Connection} />
+    ${error && html`<${Fault} error=${error} />`}
+    ${page.name !== name || View === null ? !error && html`<${Loading} />` : html`<${View} key=${parts.slice(0, 2).join("/")} jobId=${parts[1]} parameters=${parameters} connection=${setConnection} session=${session} />`}
+    <${Notices} />`;
 }
 
-function route() {
-  const [, jobId, number] = location.hash.match(/^#\/jobs\/([^/]+)(?:\/trials\/(\d+))?$/) ?? [];
-  const selected = number === undefined ? null : Number(number);
-  if (jobId !== undefined && view instanceof JobView && view.jobId === jobId) {
-    view.select(selected);
-    return;
-  }
-  view?.close();
-  const context = { root, failed, answered: () => connection(null) };
-  view = jobId === undefined ? new JobsView(context) : new JobView(context, decodeURIComponent(jobId), selected);
+/** Says that the service does not answer, until it does again. */
+function Connection() {
+  const error = useStore(connection, (state) => state.error);
+  return html`<p id="connection" class="banner" role="status" hidden=${error === null}>${error === null ? "" : `The service does not answer (${error.message}); trying again…`}</p>`;
 }
 
-window.addEventListener("hashchange", route);
-route();
+/** Who reads this page: tenant, scope, log-out; and its colours. */
+function Reader() {
+  const [session, setSession] = useState(null);
+  const [colours, setColours] = useState(theme());
+  useEffect(() => { api.session().then(setSession, () => {}); }, []);
+  const choose = (name) => {
+    setTheme(name);
+    setColours(name);
+  };
+  const leave = async () => {
+    await api.logOut();
+    location.assign("/login");
+  };
+  return html`<label class="visually-hidden" for="theme">Colours</label>
+    <select id="theme" class="quiet" title="colours" value=${colours} onChange=${(event) => choose(event.currentTarget.value)}>${THEMES.map((name) => html`<option key=${name} value=${name} selected=${name === colours}>${{ auto: "◐ auto", light: "○ light", dark: "● dark" }[name]}</option>`)}</select>
+    ${session && html`<a class="who" href="#/account" title="usage, quotas and keys">${session.tenant} <span class="chip">${session.scope}</span></a>
+      ${session.key_id && html`<button type="button" class="quiet" onClick=${leave}>Log out</button>`}`}`;
+}
+
+document.getElementById("skip").addEventListener("click", () => document.getElementById("view").focus());
+render(html`<${Reader} />`, document.getElementById("reader"));
+render(html`<${App} />`, document.getElementById("view"));

@@ -1,6 +1,7 @@
 // The REST reference, drawn from /openapi.json: no assets from elsewhere, so it works without internet.
 
-import { h, put } from "./dom.js";
+import { h, put } from "./lib/dom.js";
+import "./lib/theme.js";
 
 const root = document.getElementById("view");
 

@@ -72,5 +72,6 @@ class WaitingJobView(View):
 class QueueView(View):
     """Live workers, and the jobs whose trials they run next: by priority, then by age."""
 
+    worker: str = Field(description='"ok", or why trials do not begin')
     workers: tuple[WorkerView, ...]
     jobs: tuple[WaitingJobView, ...]

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from search.history import AttemptOutcome, Cause, JobStatus, TrialStatus
+from search.results.final_training import FinalStatus
 from search.spec.objective import Direction
 
 Item = TypeVar("Item")
@@ -171,6 +172,9 @@ class JobView(JobSummary):
 
     space_size: str = Field(description="number of assignments, as text: it may have hundreds of digits")
     reference: CostView = Field(description="cost of the unquantized model, with the goal's reference types")
+    float_metric: float | None = Field(
+        None, description="of the float model on the validation data, once it was measured"
+    )
     warnings: tuple[str, ...]
     allowed: tuple[str, ...] = Field(description="what its status allows: verbs, patch, delete")
     test_looks: tuple[TestLookView, ...] = Field((), description="all looks at its test data, in order")
@@ -302,6 +306,7 @@ class TrialView(TrialSummary):
     durations_s: dict[str, float]
     worker: str | None
     attempts: tuple[AttemptView, ...] = Field(description="every worker's attempt, oldest first")
+    final_status: FinalStatus | None = Field(None, description="of its final training; null: there is none")
     artifacts: tuple[ArtifactView, ...]
 
 

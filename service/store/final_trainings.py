@@ -54,6 +54,11 @@ def get(session: Session, job_id: str, number: int) -> FinalTraining:
     return row
 
 
+def status(session: Session, trial_id: int) -> str | None:
+    """The status of a trial's final training; None without one."""
+    return session.scalar(select(FinalTraining.status).where(FinalTraining.trial_id == trial_id))
+
+
 def request(session: Session, job_id: str, number: int, epochs: int) -> tuple[FinalTraining, bool]:
     """Queue the final training of a trial; and whether that is new. An equal request changes nothing.
 

@@ -58,6 +58,7 @@ def job_view(session: Session, job: Job) -> JobView:
         **fields,
         space_size=job.space_size,
         reference=CostView.model_validate(job.reference),
+        float_metric=job.float_metric,
         warnings=tuple(job.warnings),
         allowed=allowed(JobStatus(job.status), failed_trials=fields["trials"][TrialStatus.FAILED] > 0),
         test_looks=tuple(look_view(row) for row in test_looks.of_job(session, job.id)),

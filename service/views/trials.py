@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from quantization.specs.parse import parse_quantizer
 from search.history import spread
+from search.results.final_training import FinalStatus
 from service.schemas.jobs import (
     ArtifactView,
     AttemptView,
@@ -48,6 +49,7 @@ def trial_view(
     layers: Sequence[TrialLayer],
     files: Sequence[Artifact],
     attempts: Sequence[Attempt],
+    final_status: str | None = None,
 ) -> TrialView:
     """The trial in full."""
     return TrialView(
@@ -70,6 +72,7 @@ def trial_view(
         artifacts=tuple(
             ArtifactView(name=row.name, sha256=row.sha256, size_bytes=row.size_bytes) for row in files
         ),
+        final_status=None if final_status is None else FinalStatus(final_status),
     )
 
 

@@ -20,7 +20,7 @@ from tests.conftest import chromium
 from tests.service.filled import JOB, Filled, Filler
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -77,6 +77,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
         listener.close()
 
 
+def is_fault(message: ConsoleMessage) -> bool:
+    """Whether a message of the console is a fault of the page: the browser itself reports refused requests."""
+    return message.type == "error" and "Failed to load resource" not in message.text
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page; the test fails if a script fails, the policy is broken, or a dialog opens that nobody expects."""
@@ -84,9 +89,7 @@ def page(browser: Browser) -> Iterator[Page]:
     found = context.new_page()
     faults: list[str] = []
     found.on("pageerror", lambda error: faults.append(str(error)))
-    found.on(
-        "console", lambda message: faults.append(message.text) if "Security Policy" in message.text else None
-    )
+    found.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)
     found.on("dialog", lambda dialog: (faults.append(dialog.message), dialog.dismiss()))
     yield found
     context.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -37,3 +38,63 @@ def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Sit
     assert job_id in page.content()
     assert page.evaluate("document.cookie") == ""
     assert page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length") == 0
+
+
+def opened_with(site: Site, page: Page, scope: KeyScope, address: str) -> None:
+    """Open an address with a key of this scope, which the page asks for."""
+    with database_of(site.filler).transaction() as session:
+        _, token = keys.create(session, tenant="local", name="a browser", scope=scope)
+    page.goto(f"{site.url}/{address}")
+    page.wait_for_url("**/login**")
+    page.get_by_label("Key").fill(str(token))
+    page.get_by_role("button", name="Open").click()
+
+
+def test_after_the_login_the_address_is_the_one_that_was_asked_for(site: Site, page: Page) -> None:
+    job = site.filler.job()
+    site.filler.measure(job, site.filler.queue(job, 1)[0])
+    opened_with(site, page, KeyScope.READ, f"#/jobs/{job.job_id}?trial=0&tab=trials")
+    page.wait_for_selector("#trials")
+    assert page.url.endswith(f"#/jobs/{job.job_id}?trial=0&tab=trials")
+
+
+def test_a_key_that_reads_sees_no_verbs_and_who_it_is(site: Site, page: Page) -> None:
+    job = site.filler.job()
+    opened_with(site, page, KeyScope.READ, f"#/jobs/{job.job_id}")
+    page.get_by_text("this key reads only").first.wait_for()
+    assert (
+        page.locator("button:has-text('Cancel'), button:has-text('Pause'), a:has-text('Clone')").count() == 0
+    )
+    page.locator(".who .chip").get_by_text("read").wait_for()
+    page.click(".who")
+    page.get_by_role("heading", name="Usage").wait_for()
+    assert page.get_by_role("heading", name="Keys of local").count() == 0
+    page.click("button:has-text('Log out')")
+    page.wait_for_url("**/login")
+
+
+def test_the_login_leads_to_no_other_site(site: Site, page: Page) -> None:
+    for target in ("//evil.example/", "https://evil.example/", "/\\evil.example"):
+        with database_of(site.filler).transaction() as session:
+            _, token = keys.create(session, tenant="local", name="a browser", scope=KeyScope.READ)
+        page.context.clear_cookies()
+        page.goto(f"{site.url}/login?to={quote(target)}")
+        page.get_by_label("Key").fill(str(token))
+        page.get_by_role("button", name="Open").click()
+        page.get_by_role("heading", name="No jobs yet").wait_for()
+        assert page.url.startswith(site.url)
+
+
+def test_an_admin_makes_and_revokes_keys(site: Site, page: Page) -> None:
+    opened_with(site, page, KeyScope.ADMIN, "#/account")
+    page.click("button:has-text('New key')")
+    page.fill("dialog input[name=name]", "a colleague")
+    page.select_option("dialog select", "read")
+    page.click("dialog button[value=go]")
+    token = page.inner_text("dialog .token")
+    page.click("dialog button.primary")
+    answer = page.request.get(f"{site.url}/v1/session", headers={"authorization": f"Bearer {token}"})
+    assert answer.json()["scope"] == "read"
+    page.click("tr:has-text('a colleague') button:has-text('Revoke')")
+    page.click("dialog button[value=go]")
+    page.locator("tr:has-text('a colleague')").get_by_text("revoked").wait_for()

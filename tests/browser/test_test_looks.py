@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from search.results.test_looks import LookKind
 from service.store import test_looks
 from tests.browser.conftest import Site
-from tests.browser.test_dashboard import open_job
+from tests.browser.looking import open_job
 from tests.service.filled import Filled
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ def test_a_trial_shows_its_figures_on_test_data_and_marks_those_that_are_too_goo
     with site.filler.database.transaction() as session:
         for trial, kind in ((4, LookKind.REPORT), (5, LookKind.FINAL_TRAINING)):
             test_looks.add(session, filled.job_id, trial, kind, {"metric": 0.75})
-    open_job(page, site, filled, "/trials/4")
-    expect(page.locator("aside dl.facts:not(.small)")).to_contain_text("75.00 % 1st look at the test data")
-    open_job(page, site, filled, "/trials/5")
-    expect(page.locator("aside h2")).to_contain_text("Trial 5 ")
-    expect(page.locator("aside dl.facts .fault")).to_have_text(
+    open_job(page, site, filled, "?trial=4")
+    expect(page.locator("aside dl.facts >> nth=0")).to_contain_text("75.00 % 1st look at the test data")
+    open_job(page, site, filled, "?trial=5")
+    expect(page.locator(".trial-title")).to_contain_text("Trial 5 ")
+    expect(page.locator("aside dl.facts .fault").first).to_have_text(
         "2nd look at the test data: the figure is optimistic"
     )

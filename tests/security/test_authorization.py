@@ -52,9 +52,10 @@ BODIES: Final[dict[str, Any]] = {
     "/v1/datasets": {"name": "some data", "size_bytes": 7},
     ":extend": {"trials": 1},
     ":clone": {"name": "a clone"},
+    "/v1/keys": {"name": "another", "scope": "read"},
 }
 _SAFE: Final = {"GET", "HEAD"}
-_PARAMETERS: Final = {"number": "0", "name": "report.json"}
+_PARAMETERS: Final = {"number": "0", "name": "report.json", "key_id": NOBODYS}
 
 
 @dataclass(frozen=True)

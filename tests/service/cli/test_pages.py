@@ -86,7 +86,10 @@ def test_texts_of_a_plot_are_escaped() -> None:
 
 def test_pages_have_the_colors_of_the_dashboard() -> None:
     (folder,) = dashboard.__path__
-    light, dark = re.findall(r":root \{(.*?)\}", (Path(folder) / "style.css").read_text(), re.DOTALL)[:2]
+    style = (Path(folder) / "style.css").read_text()
+    light, dark = re.findall(
+        r"^:root(?:\[data-theme=\"dark\"\])? \{(.*?)\}", style, re.DOTALL | re.MULTILINE
+    )[:2]
     for palette, rules in ((pages.LIGHT, light), (pages.DARK, dark)):
         colors = dict(re.findall(r"--([\w-]+): (#\w+);", rules))
         assert palette == {name: colors[name] for name in palette}

@@ -1,0 +1,92 @@
+// The service, asked over HTTP. The browser's cache asks with the entity tag, so what has not changed costs a 304.
+
+/** What the service refused, with its problem document. */
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail || problem.title);
+    this.problem = problem;
+  }
+}
+
+/** Where the login page leads back to. */
+const loginPath = () => `/login?to=${encodeURIComponent(`${location.pathname}${location.hash}`)}`;
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { cache: "no-cache", ...options });
+  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.status === 401) location.assign(loginPath());
+  let problem = { title: answer.statusText, status: answer.status };
+  try {
+    problem = { ...problem, ...(await answer.json()) };
+  } catch {
+    // a proxy's page: its status has to do
+  }
+  throw new Refused(problem);
+}
+
+const id = encodeURIComponent;
+const query = (parameters) => {
+  const entries = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return entries.length ? `?${new URLSearchParams(entries)}` : "";
+};
+
+const send = (method, path, body, headers = {}) =>
+  ask(path, { method, headers: body === undefined ? headers : { "content-type": "application/json", ...headers }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+
+export const session = () => ask("/v1/session");
+export const logOut = () => send("DELETE", "/v1/session");
+export const jobSchema = () => ask("/v1/schemas/job");
+export const queue = () => ask("/v1/queue");
+
+// --- jobs ---
+
+export const jobs = ({ cursor, filter, limit = 50 } = {}) => ask(`/v1/jobs${query({ limit, cursor, filter })}`);
+export const job = (jobId) => ask(`/v1/jobs/${id(jobId)}`);
+export const dryRun = (spec) => send("POST", "/v1/jobs:validate", spec);
+export const submit = (spec, key) => send("POST", "/v1/jobs", spec, { "idempotency-key": key });
+export const front = (jobId) => ask(`/v1/jobs/${id(jobId)}/pareto`);
+export const analysis = (jobId) => ask(`/v1/jobs/${id(jobId)}/analysis`);
+export const attempts = (jobId) => ask(`/v1/jobs/${id(jobId)}/attempts`);
+export const choices = (jobId, numbers) => ask(`/v1/jobs/${id(jobId)}/choices${query({ numbers: numbers?.join(",") })}`);
+/** The events of a job after one of them. */
+export const eventList = (jobId, after) => ask(`/v1/jobs/${id(jobId)}/events${query({ after })}`, { headers: { accept: "application/json" } });
+export const exported = (jobId, suffix) => `/v1/jobs/${id(jobId)}/trials.${suffix}`;
+
+const COLUMNS = "number,status,metric,cost,energy_pj,bits,finished_s";
+
+/** The trials of a job as columns; `after`: only those that changed since that version. */
+export const points = (jobId, after = 0) =>
+  ask(`/v1/jobs/${id(jobId)}/points${query({ fields: COLUMNS, after: after || null })}`, { headers: { accept: "application/json" } });
+
+/** pause, resume, stop, cancel, retry, extend or clone: the job as it is then. */
+export const verb = (jobId, name, body) => send("POST", `/v1/jobs/${id(jobId)}:${name}`, body);
+export const change = (jobId, body) => send("PATCH", `/v1/jobs/${id(jobId)}`, body);
+export const remove = (jobId) => send("DELETE", `/v1/jobs/${id(jobId)}`);
+
+// --- trials ---
+
+export const trial = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}`);
+export const artifact = (jobId, number, name) => `/v1/jobs/${id(jobId)}/trials/${number}/artifacts/${id(name)}`;
+export const finalTraining = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/final`);
+export const finalize = (jobId, number, epochs) => send("POST", `/v1/jobs/${id(jobId)}/trials/${number}:finalize`, { epochs });
+
+/** Number and reason of the trials that ended without success. */
+export const reasons = (jobId) =>
+  ask(`/v1/jobs/${id(jobId)}/trials${query({ filter: "status:failed|pruned|infeasible|cancelled", fields: "number,reason", limit: 1000 })}`);
+
+/** The terms of a layer's energy: `request` is a cost request. */
+export const cost = (request) => send("POST", "/v1/cost", request);
+
+// --- models and data ---
+
+export const models = () => ask("/v1/models?limit=500");
+export const datasets = () => ask("/v1/datasets?limit=500");
+export const upload = (kind, uploadId) => ask(`/v1/${kind}/${id(uploadId)}`);
+export const removeUpload = (kind, uploadId) => send("DELETE", `/v1/${kind}/${id(uploadId)}`);
+export const declareUpload = (kind, body) => send("POST", `/v1/${kind}`, body);
+
+// --- keys ---
+
+export const keys = () => ask("/v1/keys");
+export const createKey = (body) => send("POST", "/v1/keys", body);
+export const revokeKey = (keyId) => send("DELETE", `/v1/keys/${id(keyId)}`);

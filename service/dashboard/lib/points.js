@@ -1,0 +1,231 @@
+// Every trial of a job as columns of numbers, brought up to date by events; and what follows from them: scores, ranks, the
+// front, how both grew. Rows are made only of the few that are shown.
+
+import { score } from "./score.js";
+
+export const STATUSES = ["done", "running", "queued", "pruned", "infeasible", "failed", "cancelled"];
+const CODES = new Map(STATUSES.map((status, code) => [status, code]));
+const DONE = 0;
+const COLUMNS = ["metric", "cost", "energy_pj", "bits", "finished_s"];
+
+export class Points {
+  constructor() {
+    this.length = 0;
+    this.version = 0; // of the job, after the last event that was applied
+    this.revision = 0; // grows with every change
+    this.number = new Int32Array(0);
+    this.status = new Uint8Array(0);
+    for (const name of COLUMNS) this[name] = new Float64Array(0);
+    this.reasons = new Map();
+    this.cache = new Map();
+  }
+
+  /** `columns`: what /points answers: all trials, or (`after` above 0) those that changed. */
+  static from(columns) {
+    const points = new Points();
+    points.merge(columns);
+    return points;
+  }
+
+  merge(columns) {
+    for (let row = 0; row < columns.number.length; row++) {
+      const values = { status: columns.status[row] };
+      for (const name of COLUMNS) values[name] = columns[name][row];
+      this.put(columns.number[row], values);
+    }
+    this.version = Math.max(this.version, columns.version);
+    this.revision++;
+  }
+
+  /** Apply an event of the job; true if a trial has changed. `createdAt`: of the job, in milliseconds. */
+  apply(event, createdAt) {
+    if (event.id <= this.version) return false;
+    this.version = event.id;
+    const { trial, type, data } = event;
+    if (trial === null) return false;
+    if (type === "trial.queued") this.put(trial, { status: "queued" });
+    else if (type === "trial.claimed") this.put(trial, { status: "running" });
+    else if (type === "trial.ended") {
+      this.put(trial, { ...data, finished_s: (Date.parse(event.created_at) - createdAt) / 1000 });
+      if (data.reason) this.reasons.set(trial, data.reason);
+    } else return false;
+    this.revision++;
+    return true;
+  }
+
+  put(number, values) {
+    let row = this.row(number);
+    if (row < 0) row = this.insert(number);
+    if (values.status !== undefined) this.status[row] = CODES.get(values.status) ?? CODES.get("queued");
+    for (const name of COLUMNS) if (name in values) this[name][row] = values[name] ?? NaN;
+  }
+
+  /** The row of a trial; -1: there is none. */
+  row(number) {
+    if (number < this.length && this.number[number] === number) return number; // numbers without gaps
+    let [low, high] = [0, this.length - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      if (this.number[middle] === number) return middle;
+      if (this.number[middle] < number) low = middle + 1;
+      else high = middle - 1;
+    }
+    return -1;
+  }
+
+  insert(number) {
+    if (this.length === this.number.length) this.grow();
+    let row = this.length++;
+    while (row > 0 && this.number[row - 1] > number) row--;
+    for (const name of ["number", "status", ...COLUMNS]) this[name].copyWithin(row + 1, row, this.length - 1);
+    this.number[row] = number;
+    for (const name of COLUMNS) this[name][row] = NaN;
+    return row;
+  }
+
+  grow() {
+    const size = Math.max(64, Math.ceil(this.number.length * 1.5));
+    for (const name of ["number", "status", ...COLUMNS]) {
+      const larger = new this[name].constructor(size);
+      larger.set(this[name]);
+      this[name] = larger;
+    }
+  }
+
+  statusOf(row) {
+    return STATUSES[this.status[row]];
+  }
+
+  isDone(row) {
+    return this.status[row] === DONE && !Number.isNaN(this.metric[row]) && !Number.isNaN(this.cost[row]);
+  }
+
+  isMeasured(row) {
+    return !Number.isNaN(this.metric[row]) && !Number.isNaN(this.cost[row]);
+  }
+
+  /** Computed once for each revision and key. */
+  once(key, compute) {
+    const hit = this.cache.get(key);
+    if (hit?.revision === this.revision) return hit.value;
+    const value = compute();
+    if (this.cache.size > 24) this.cache.clear();
+    this.cache.set(key, { revision: this.revision, value });
+    return value;
+  }
+
+  /** Score of each row under `numbers` of `scoring()`; NaN where nothing was measured. */
+  scores(numbers) {
+    return this.once(`scores ${JSON.stringify(numbers)}`, () => {
+      const values = new Float64Array(this.length);
+      for (let row = 0; row < this.length; row++) {
+        values[row] = this.isMeasured(row) ? score(this.metric[row], this.cost[row], numbers) : NaN;
+      }
+      return values;
+    });
+  }
+
+  /** Rows of the trials that are done, best score first, of equal ones the earlier; `isIn(row)` leaves some out. */
+  ranking(numbers, isIn = null) {
+    const rank = () => {
+      const values = this.scores(numbers);
+      const rows = new Uint32Array(this.length);
+      let count = 0;
+      for (let row = 0; row < this.length; row++) if (this.isDone(row) && (isIn === null || isIn(row))) rows[count++] = row;
+      return rows.subarray(0, count).sort((a, b) => values[b] - values[a] || a - b);
+    };
+    return isIn === null ? this.once(`ranking ${JSON.stringify(numbers)}`, rank) : rank();
+  }
+
+  /** The best `count` rows, without ordering the others. */
+  best(numbers, count, isIn = null) {
+    const values = this.scores(numbers);
+    const top = [];
+    let least = -Infinity;
+    for (let row = 0; row < this.length; row++) {
+      const value = values[row];
+      if ((top.length === count && value <= least) || !this.isDone(row) || (isIn !== null && !isIn(row))) continue;
+      let place = top.length;
+      while (place > 0 && values[top[place - 1]] < value) place--;
+      top.splice(place, 0, row);
+      if (top.length > count) top.pop();
+      least = values[top.at(-1)];
+    }
+    return top;
+  }
+
+  /** Rows of the front by rising cost: done, and no other one is as good in metric and cost and better in one of them. */
+  front(sign) {
+    return this.once(`front ${sign}`, () => {
+      const rows = this.byCost(sign);
+      const members = [];
+      let [reached, cost] = [-Infinity, NaN];
+      for (const row of rows) {
+        const merit = sign * this.metric[row];
+        if (merit > reached || (merit === reached && this.cost[row] === cost)) {
+          members.push(row);
+          [reached, cost] = [merit, this.cost[row]];
+        }
+      }
+      return members;
+    }).slice();
+  }
+
+  isOnFront(row, sign) {
+    return this.once(`members ${sign}`, () => new Set(this.front(sign))).has(row);
+  }
+
+  /** Rows that are done, by cost, of equal cost the better metric first; `sign`: -1 where a smaller one is better. */
+  byCost(sign = 1) {
+    const { cost, metric } = this;
+    const rows = [];
+    for (let row = 0; row < this.length; row++) if (this.isDone(row)) rows.push(row);
+    return rows.sort((a, b) => cost[a] - cost[b] || sign * (metric[b] - metric[a]) || a - b);
+  }
+
+  /** Rows that are done, in the order in which they ended. */
+  byEnd() {
+    return this.once("ends", () => {
+      const ends = this.finished_s;
+      const rows = [];
+      for (let row = 0; row < this.length; row++) if (this.isDone(row)) rows.push(row);
+      return rows.sort((a, b) => (ends[a] || 0) - (ends[b] || 0) || a - b);
+    });
+  }
+
+  /** Rows at which the best score rose, in the order in which they ended. */
+  records(numbers) {
+    const values = this.scores(numbers);
+    const rows = [];
+    for (const row of this.byEnd()) if (rows.length === 0 || values[row] > values[rows.at(-1)]) rows.push(row);
+    return rows;
+  }
+
+  /** How many trials have each status. */
+  counts() {
+    const counts = Object.fromEntries(STATUSES.map((status) => [status, 0]));
+    for (let row = 0; row < this.length; row++) counts[this.statusOf(row)]++;
+    return counts;
+  }
+}
+
+/** The smallest and the largest of many numbers; spreading them into Math.min would overflow the stack. */
+export function extent(values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
+/** The front's member that is farthest above the line between its ends, both axes scaled to 0..1; null without one. */
+export function knee(points, rows, sign) {
+  if (rows.length === 0) return null;
+  const [first, last] = [rows[0], rows.at(-1)];
+  const costs = points.cost[last] - points.cost[first];
+  const merits = sign * (points.metric[last] - points.metric[first]);
+  if (costs <= 0 || merits <= 0) return last;
+  const height = (row) => (sign * (points.metric[row] - points.metric[first])) / merits - (points.cost[row] - points.cost[first]) / costs;
+  return rows.reduce((best, row) => (height(row) > height(best) ? row : best), rows[0]);
+}

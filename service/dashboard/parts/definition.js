@@ -1,0 +1,47 @@
+// What the job is: its specification, warnings, blocks and stages, and the reference layer by layer.
+
+import { html } from "../lib/html.js";
+import { dump } from "../vendor/js-yaml.js";
+import * as format from "../lib/format.js";
+import { PARTS, isIncluded } from "../charts/energy.js";
+import { save } from "../charts/chart.js";
+import { build } from "../lib/route.js";
+import { pruned } from "./spec.js";
+
+export function Definition({ job, points }) {
+  const text = dump(pruned(job.spec), { lineWidth: 110, noRefs: true });
+  return html`
+    ${job.warnings.length > 0 && html`<section class="card notes"><h2>${job.warnings.length} ${job.warnings.length === 1 ? "warning" : "warnings"}</h2><ul>${job.warnings.map((warning) => html`<li key=${warning}>${warning}</li>`)}</ul></section>`}
+    <${Stages} job=${job} points=${points} />
+    <section class="card"><div class="row"><h2>Definition</h2><div class="actions"><button type="button" onClick=${() => save(`${job.name || job.id}.yaml`, new Blob([text], { type: "application/yaml" }))}>Save YAML</button>
+      <a class="button" href=${build(["new"], { from: job.id })}>Clone & edit…</a></div></div>
+      <pre class="small spec" tabindex="0">${text}</pre></section>
+    <${ReferenceTable} layers=${job.reference.layers} />`;
+}
+
+/** Blocks of a schedule, and what trains by stages. */
+function Stages({ job }) {
+  const { schedule, oracle } = job.spec;
+  const blocks = schedule?.blocks ?? [];
+  const facts = [["Schedule", schedule?.kind ?? "whole_model"], ["Oracle", oracle?.kind ?? ""], ["Target", job.spec.target], ["Normalizations", job.spec.normalization], ["Start of training", job.spec.training?.start], ["Executions", job.spec.training?.executions]].filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return html`<section class="card"><h2>How it searches</h2><dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${String(value)}</dd></div>`)}</dl>
+    ${blocks.length > 0 && html`<h3>Blocks, one after another</h3><ol class="blocks">${blocks.map((pattern) => html`<li key=${pattern}><code>${pattern}</code> <span class="muted">${layersOf(job, pattern).join(", ") || "no layer"}</span></li>`)}</ol>`}</section>`;
+}
+
+const layersOf = (job, pattern) => {
+  try {
+    const match = new RegExp(`^(?:${pattern})$`);
+    return job.reference.layers.map((layer) => layer.name).filter((name) => match.test(name));
+  } catch {
+    return []; // a pattern of the service's dialect that JavaScript cannot read
+  }
+};
+
+/** Energies by layer, in the parts that count. */
+export function ReferenceTable({ layers, title = "Reference, layer by layer" }) {
+  if (layers.length === 0) return null;
+  const total = layers.reduce((sum, layer) => sum + layer.included_pj, 0) || 1;
+  return html`<section class="card"><h2>${title}</h2><div class="scroll" tabindex="0" role="region" aria-label=${title}><table class="rows small"><thead><tr><th scope="col">Layer</th><th scope="col">Class</th>${PARTS.map(([, name]) => html`<th scope="col" class="number" key=${name}>${name}</th>`)}<th scope="col" class="number">counts</th><th scope="col" class="number">share</th></tr></thead>
+    <tbody>${layers.map((layer) => html`<tr key=${layer.name}><th scope="row">${layer.name}</th><td>${layer.class_name}</td>${PARTS.map(([part]) => html`<td key=${part} class=${isIncluded(layer, part) ? "number" : "number muted struck"} title=${isIncluded(layer, part) ? null : "does not count"}>${format.energy(layer[part])}</td>`)}
+      <td class="number">${format.energy(layer.included_pj)}</td><td class="number">${format.percent(layer.included_pj / total, 1)}</td></tr>`)}</tbody></table></div></section>`;
+}

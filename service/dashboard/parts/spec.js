@@ -1,0 +1,92 @@
+// Specifications of jobs: shortened for people, checked against the service's JSON Schema.
+
+/** A specification without what is null, empty, or of an upload's digest: what a person would write. */
+export function pruned(value) {
+  if (Array.isArray(value)) return value.map(pruned);
+  if (value === null || typeof value !== "object") return value;
+  const entries = Object.entries(value)
+    .filter(([name, part]) => part !== null && !(name === "sha256" && value.kind === "uploaded"))
+    .map(([name, part]) => [name, pruned(part)])
+    .filter(([, part]) => !(part !== null && typeof part === "object" && Object.keys(part).length === 0 && !Array.isArray(part)));
+  return Object.fromEntries(entries);
+}
+
+/** The part of a schema that a reference names. */
+export const resolved = (schema, root) => {
+  let part = schema;
+  for (let hops = 0; part?.$ref && hops < 20; hops++) part = root.$defs?.[part.$ref.split("/").at(-1)];
+  return part ?? {};
+};
+
+const TYPES = { object: (value) => value !== null && typeof value === "object" && !Array.isArray(value), array: Array.isArray, string: (value) => typeof value === "string", number: (value) => typeof value === "number", integer: (value) => Number.isInteger(value), boolean: (value) => typeof value === "boolean", null: (value) => value === null };
+
+/** Faults of a value by a schema: [{pointer, detail}]. It knows the words that the schema of a job uses. */
+export function faults(value, schema, root = schema, pointer = "") {
+  const part = resolved(schema, root);
+  const list = [];
+  const say = (detail, at = pointer) => list.push({ pointer: at, detail });
+  const choices = part.anyOf ?? part.oneOf;
+  if (choices) return chosen(value, choices, part, root, pointer);
+  if ("const" in part && value !== part.const) say(`should be ${JSON.stringify(part.const)}`);
+  if (part.enum && !part.enum.includes(value)) return [{ pointer, detail: `should be one of ${part.enum.join(", ")}` }];
+  const types = [part.type ?? []].flat();
+  if (types.length && !types.some((type) => TYPES[type]?.(value))) return [{ pointer, detail: `should be ${types.map((type) => ({ object: "a mapping", array: "a list", string: "text", number: "a number", integer: "a whole number", boolean: "true or false", null: "empty" })[type] ?? type).join(" or ")}` }];
+  if (typeof value === "number") {
+    if (part.minimum !== undefined && value < part.minimum) say(`should be at least ${part.minimum}`);
+    if (part.maximum !== undefined && value > part.maximum) say(`should be at most ${part.maximum}`);
+    if (part.exclusiveMinimum !== undefined && value <= part.exclusiveMinimum) say(`should be above ${part.exclusiveMinimum}`);
+    if (part.exclusiveMaximum !== undefined && value >= part.exclusiveMaximum) say(`should be below ${part.exclusiveMaximum}`);
+  }
+  if (typeof value === "string" && part.maxLength !== undefined && value.length > part.maxLength) say(`should have at most ${part.maxLength} characters`);
+  if (Array.isArray(value)) {
+    if (part.minItems !== undefined && value.length < part.minItems) say(`should have at least ${part.minItems} items`);
+    if (part.maxItems !== undefined && value.length > part.maxItems) say(`should have at most ${part.maxItems} items`);
+    value.forEach((item, index) => { if (part.prefixItems?.[index] ?? part.items) list.push(...faults(item, part.prefixItems?.[index] ?? part.items, root, `${pointer}/${index}`)); });
+  } else if (TYPES.object(value) && (part.properties || part.additionalProperties !== undefined)) {
+    for (const name of part.required ?? []) if (!(name in value)) say("is required", `${pointer}/${name}`);
+    for (const [name, item] of Object.entries(value)) {
+      const field = part.properties?.[name] ?? part.additionalProperties;
+      if (field === false || (field === undefined && part.properties)) say(`is not known here; known are ${Object.keys(part.properties ?? {}).join(", ")}`, `${pointer}/${name}`);
+      else if (typeof field === "object") list.push(...faults(item, field, root, `${pointer}/${name}`));
+    }
+  }
+  return list;
+}
+
+/** Of several forms: none if one fits; else the faults of the form that the value is meant to have. */
+function chosen(value, choices, part, root, pointer) {
+  const kind = part.discriminator ? value?.kind : undefined;
+  if (kind !== undefined) {
+    const target = part.discriminator.mapping[kind];
+    if (target === undefined) return [{ pointer: `${pointer}/kind`, detail: `should be one of ${Object.keys(part.discriminator.mapping).join(", ")}` }];
+    return faults(value, { $ref: target }, root, pointer);
+  }
+  const tried = choices.map((choice) => faults(value, choice, root, pointer));
+  if (tried.some((list) => list.length === 0)) return [];
+  const isObject = TYPES.object(value);
+  const alike = tried.filter((list, index) => { const form = resolved(choices[index], root); return isObject ? form.properties || form.discriminator || form.oneOf || form.anyOf : form.type === typeof value || form.enum || (Array.isArray(value) && form.type === "array"); });
+  return (alike.length ? alike : tried).reduce((least, list) => (deepest(list) > deepest(least) || (deepest(list) === deepest(least) && list.length < least.length) ? list : least));
+}
+
+const deepest = (list) => Math.max(...list.map((fault) => fault.pointer.split("/").length));
+
+/** The fields of an object's schema with their descriptions, for completion: [{name, description, values}]. */
+export function fieldsAt(path, root) {
+  let parts = [root];
+  for (const name of path) parts = parts.flatMap((part) => expanded(part, root)).flatMap((part) => { const next = part.properties?.[name] ?? (typeof part.additionalProperties === "object" ? part.additionalProperties : undefined) ?? (part.type === "array" ? part.items : undefined); return next ? [next] : []; });
+  const fields = new Map();
+  for (const part of parts.flatMap((item) => expanded(item, root))) {
+    for (const [name, field] of Object.entries(part.properties ?? {})) if (!fields.has(name)) fields.set(name, { name, description: field.description ?? resolved(field, root).description ?? "", values: valuesOf(field, root) });
+  }
+  return [...fields.values()];
+}
+
+/** A schema's forms that are not unions themselves. */
+function expanded(schema, root, depth = 0) {
+  const part = resolved(schema, root);
+  const choices = part.anyOf ?? part.oneOf;
+  return choices && depth < 4 ? choices.flatMap((choice) => expanded(choice, root, depth + 1)) : [part];
+}
+
+/** What a field may be where that is a list of words. */
+export const valuesOf = (schema, root) => [...new Set(expanded(schema, root).flatMap((part) => part.enum ?? ("const" in part ? [part.const] : part.properties?.kind?.const ? [part.properties.kind.const] : part.type === "boolean" ? [true, false] : [])))];

@@ -1,0 +1,104 @@
+"""axe-core finds nothing serious on any page, light or dark, wide or narrow; forced colours and paper show all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Site
+from tests.browser.looking import open_front, open_job
+from tests.service.filled import Filled
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
+TABS = ("overview", "trials", "compare", "learned", "workers", "definition")
+
+
+def findings(page: Page) -> list[str]:
+    """What axe calls serious or critical."""
+    page.evaluate(AXE)
+    answer: Any = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{violation['id']}: {node['html'][:200]} ({node.get('failureSummary', '')[:300]})"
+        for violation in answer["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_no_page_has_a_serious_finding(
+    browser: Browser, site: Site, filled: Filled, width: int, colours: Any
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=colours)
+    page = context.new_page()
+    pages = ["#/", "#/new", "#/queue", "#/library", "#/account", "docs", "login"]
+    pages += [f"#/jobs/{filled.job_id}?tab={tab}&vs=2,5" for tab in TABS]
+    found: dict[str, list[str]] = {}
+    for path in pages:
+        page.goto("about:blank")
+        page.goto(f"{site.url}/{path}")
+        page.wait_for_selector("main h1")
+        page.wait_for_load_state("networkidle")
+        if page.locator(".trial").count():
+            page.wait_for_selector(".trial[aria-busy=false]")
+        found[path] = findings(page)
+    context.close()
+    assert {path: items for path, items in found.items() if items} == {}
+
+
+def test_forced_colours_keep_bars_and_dots(browser: Browser, site: Site, filled: Filled) -> None:
+    context = browser.new_context(forced_colors="active", viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    open_front(page, site, filled)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    bars = page.locator("table.layers .stack i.operations_pj").first.evaluate(
+        "bar => getComputedStyle(bar).backgroundColor"
+    )
+    assert bars not in (ground, "rgba(0, 0, 0, 0)")
+    context.close()
+
+
+def test_paper_shows_the_front_in_light_colours(browser: Browser, site: Site, filled: Filled) -> None:
+    context = browser.new_context(color_scheme="dark", viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    open_front(page, site, filled)
+    page.emulate_media(media="print", color_scheme="dark")
+    expect(page.locator("#front img.on-paper")).to_be_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    corner = page.locator("#front img.on-paper").evaluate(
+        "async picture => { await picture.decode(); const canvas = document.createElement('canvas');"
+        " canvas.width = picture.naturalWidth; canvas.height = picture.naturalHeight;"
+        " const pen = canvas.getContext('2d'); pen.drawImage(picture, 0, 0);"
+        " return [...pen.getImageData(2, 2, 1, 1).data]; }"
+    )
+    assert corner == [255, 255, 255, 255]
+    page.emulate_media(media="screen", color_scheme="dark")
+    expect(page.locator("#front img.on-paper")).to_have_count(0)
+    context.close()
+
+
+def test_the_reader_s_choice_of_colours_stays(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled)
+    page.select_option("#theme", "dark")
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    page.wait_for_selector(".job-head")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    assert page.input_value("#theme") == "dark"
+
+
+def test_tabs_are_walked_by_arrow_keys(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled)
+    page.focus("[data-tab=overview]")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("[data-tab=trials]")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("[data-tab=trials]")).to_be_focused()

@@ -1,0 +1,172 @@
+"""A job from the page: by form and as YAML, checked, tried, submitted, cloned, searched around; uploads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Site
+from tests.browser.looking import api, open_job
+from tests.service.filled import Filled
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_job_is_written_tried_and_submitted(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/#/new")
+    page.wait_for_selector("[data-valid=yes]")
+    page.fill("#form-name", "from the page")
+    page.press("#form-name", "Tab")
+    page.fill("#form-trials", "7")
+    page.press("#form-trials", "Tab")
+    page.select_option("#form-oracle", "frugal")
+    yaml = page.input_value("#yaml")
+    assert "name: from the page" in yaml
+    assert "trials: 7" in yaml
+    assert "oracle: frugal" in yaml
+    page.click("button:has-text('Dry run')")
+    page.wait_for_selector("#dry-run .tiles")
+    answer = page.inner_text("#dry-run")
+    assert "7 trials allowed" in answer
+    assert "conv2d_0" in answer
+    page.click("button:has-text('Submit')")
+    page.wait_for_selector(".job-head")
+    (job,) = api(page, site, "/v1/jobs")["items"]
+    assert page.url.endswith(f"#/jobs/{job['id']}")
+    assert job["name"] == "from the page"
+
+
+def test_faults_are_told_while_the_job_is_written(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/#/new")
+    page.wait_for_selector("[data-valid=yes]")
+    text = page.input_value("#yaml")
+    page.fill("#yaml", text.replace("trials: 20", "trials: 0"))
+    expect(page.locator(".fault-list")).to_contain_text("/budget/trials")
+    assert page.locator("button:has-text('Submit')").is_disabled()
+    page.fill("#yaml", text + "\n  bad: [")
+    expect(page.locator(".fault-list")).to_contain_text("line ")
+    page.fill("#yaml", text.replace("model: digits_cnn", "model: mnist_convblock"))
+    page.wait_for_selector("[data-valid=yes]")
+    page.click("button:has-text('Dry run')")
+    page.wait_for_selector("#dry-run .fault")  # the data do not fit the model: only the service knows
+    assert "data" in page.inner_text("#dry-run")
+
+
+def test_a_clone_differs_where_it_was_changed(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled)
+    page.click("a:has-text('Clone & edit')")
+    page.wait_for_selector("[data-valid=yes]")
+    page.fill("#form-delta_p", "3")
+    page.press("#form-delta_p", "Tab")
+    page.click("button:has-text('Submit')")
+    page.wait_for_url(lambda url: "/jobs/" in url and filled.job_id not in url)
+    clone = api(page, site, "/v1/jobs/" + page.url.rpartition("/")[2])
+    original = api(page, site, f"/v1/jobs/{filled.job_id}")
+    assert clone["spec"]["goal"] == original["spec"]["goal"] | {"delta_p": 3.0}
+    assert clone["spec"]["limits"] == original["spec"]["limits"]
+
+
+def test_a_search_goes_on_around_a_trial(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled, "?trial=3")
+    page.click("a:has-text('Search on from here')")
+    page.wait_for_selector("[data-valid=yes]")
+    page.click("button:has-text('Dry run')")
+    page.wait_for_selector("#dry-run .tiles, #dry-run .fault")
+    assert page.locator("#dry-run .fault").count() == 0
+    chosen = api(page, site, f"/v1/jobs/{filled.job_id}/trials/3")["choices"]
+    rows = page.locator("#dry-run [aria-label=candidates] tbody tr").all_inner_texts()
+    tensors = [name for name in chosen if not name.endswith("filters")]
+    for name in tensors:
+        layer, _, slot = name.rpartition(".")
+        assert any(row.startswith(layer) and slot in row and str(chosen[name]) in row for row in rows), (
+            name,
+            rows,
+        )
+
+
+def test_data_are_uploaded_with_progress_and_used(page: Page, site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    draw = np.random.default_rng(0)
+    np.savez(
+        path,
+        x_train=draw.random((40, 8, 8, 1), dtype="float32"),
+        y_train=np.arange(40) % 10,
+        x_test=draw.random((10, 8, 8, 1), dtype="float32"),
+        y_test=np.arange(10),
+    )
+    page.goto(f"{site.url}/#/library")
+    page.wait_for_selector("h1")
+    page.set_input_files("input[aria-label='Upload a data set']", path)
+    page.wait_for_selector("tr:has-text('mine.npz')")
+    (item,) = api(page, site, "/v1/datasets")["items"]
+    assert item["status"] == "complete"
+    page.click("tr:has-text('mine.npz') a:has-text('New job')")
+    page.wait_for_selector("[data-valid=yes]")
+    assert item["id"] in page.input_value("#yaml")
+
+
+def test_a_broken_upload_goes_on_where_it_stopped(page: Page, site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "large.npz"
+    np.savez(path, x_train=np.zeros((700_000,)), y_train=np.zeros(1), x_test=np.zeros(1), y_test=np.zeros(1))
+    content = path.read_bytes()
+    created = page.request.post(
+        f"{site.url}/v1/datasets", data={"name": "large.npz", "size_bytes": len(content)}
+    )
+    upload = created.json()["id"]
+    page.request.patch(
+        f"{site.url}/v1/datasets/{upload}/content",
+        data=content[:1_000_000],
+        headers={"upload-offset": "0", "content-type": "application/octet-stream"},
+    )
+    offsets: list[str] = []
+    page.on(
+        "request",
+        lambda request: (
+            offsets.append(request.headers.get("upload-offset", "")) if request.method == "PATCH" else None
+        ),
+    )
+    page.goto(f"{site.url}/#/library")
+    page.wait_for_selector("tr:has-text('large.npz')")
+    page.set_input_files("input[aria-label='Upload a data set']", path)
+    expect(page.locator("tr:has-text('large.npz')")).to_contain_text("complete")
+    assert offsets[0] == "1000000"
+    assert api(page, site, f"/v1/datasets/{upload}")["sha256"] is not None
+
+
+def test_the_list_compares_the_fronts_of_jobs(page: Page, site: Site, filled: Filled) -> None:
+    other = site.filler.job()
+    for trial_id in site.filler.queue(other, 3):
+        site.filler.measure(other, trial_id)
+    page.goto(f"{site.url}/#/")
+    page.wait_for_selector("tbody tr:nth-child(2)")
+    for button in page.locator("button.compare").all():
+        button.click()
+    page.wait_for_selector("#fronts .twin")
+    page.click("#fronts .twin summary")
+    fronts = [
+        len(api(page, site, f"/v1/jobs/{job}/pareto")["items"]) for job in (filled.job_id, other.job_id)
+    ]
+    expect(page.locator("#fronts tbody tr")).to_have_count(sum(fronts))
+
+
+def test_charts_are_saved_as_pictures_and_numbers(
+    page: Page, site: Site, filled: Filled, tmp_path: Path
+) -> None:
+    open_job(page, site, filled)
+    page.wait_for_function("document.querySelector('#front .canvas')?.pixelOf !== undefined")
+    starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": b"trial,status"}
+    for kind, start in starts.items():
+        if not page.locator("#front .menu[open]").count():
+            page.click("#front .menu summary")
+        with page.expect_download() as waiting:
+            page.click(f"#front .menu button:has-text('{kind}')")
+        waiting.value.save_as(tmp_path / kind)
+        assert (tmp_path / kind).read_bytes().startswith(start)
+    assert (tmp_path / "CSV").read_text().count("\n") == 9

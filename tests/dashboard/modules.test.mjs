@@ -1,0 +1,104 @@
+// Unit tests of the dashboard's modules, run by `node --test` in a copy of the dashboard that is marked as modules.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as format from "./lib/format.js";
+import { Points, knee } from "./lib/points.js";
+import { build, parse } from "./lib/route.js";
+import { factor, metricOf, score } from "./lib/score.js";
+import { faults, fieldsAt, pruned } from "./parts/spec.js";
+
+const NUMBERS = { deltaP: 8, deltaN: 8, rate: 2, stress: 1, budget: 1000, sign: 1 };
+
+const columns = (metrics, costs, statuses = metrics.map(() => "done")) => ({
+  version: 1, number: metrics.map((_, index) => index), status: statuses, metric: metrics, cost: costs,
+  energy_pj: costs, bits: costs, finished_s: metrics.map((_, index) => index),
+});
+
+test("addresses are read back as they were built", () => {
+  const address = build(["jobs", "ab/c"], { trial: 8, vs: "8,9", none: null, empty: "" });
+  assert.equal(address, "#/jobs/ab%2Fc?trial=8&vs=8,9");
+  assert.deepEqual(parse(address), { parts: ["jobs", "ab/c"], parameters: { trial: "8", vs: "8,9" } });
+  assert.deepEqual(parse("#/jobs/abc/trials/5"), { parts: ["jobs", "abc"], parameters: { trial: "5" } });
+  assert.deepEqual(parse(""), { parts: [], parameters: {} });
+});
+
+test("energies are written and read", () => {
+  assert.equal(format.energy(0), "0 pJ");
+  assert.equal(format.energy(622.4), "622 pJ");
+  assert.equal(format.energy(18_300), "18.3 nJ");
+  assert.equal(format.energy(NaN), "–");
+  assert.equal(format.tidyEnergy(5000), "5 nJ");
+  for (const text of ["1 nJ", "1nJ", "1000", "1000 pJ", "0.001 µJ", "0.001uJ"]) assert.equal(format.readEnergy(text), 1000, text);
+  for (const text of ["", "nJ", "-1 nJ", "one", "0"]) assert.equal(format.readEnergy(text), null, text);
+});
+
+test("the metric of a score is the one that has it", () => {
+  for (const metric of [0.2, 0.9, -0.5]) {
+    for (const cost of [10, 500, 1000, 5000]) {
+      assert.ok(Math.abs(metricOf(score(metric, cost, NUMBERS), cost, NUMBERS) - metric) < 1e-9);
+    }
+  }
+  assert.equal(factor(1000, NUMBERS), 1);
+  assert.ok(Math.abs(factor(500, NUMBERS) - 1.08) < 1e-12);
+});
+
+test("events give the same columns as reading everything", () => {
+  const points = Points.from(columns([0.9], [100]));
+  const at = (seconds) => new Date(seconds * 1000).toISOString();
+  points.apply({ id: 2, type: "trial.queued", trial: 1, data: { attempt: 0 }, created_at: at(1) }, 0);
+  points.apply({ id: 3, type: "trial.claimed", trial: 1, data: {}, created_at: at(2) }, 0);
+  assert.equal(points.statusOf(1), "running");
+  points.apply({ id: 4, type: "trial.ended", trial: 1, data: { status: "done", metric: 0.8, cost: 50, energy_pj: 50, bits: 7 }, created_at: at(9) }, 0);
+  assert.equal(points.apply({ id: 4, type: "trial.ended", trial: 1, data: { status: "failed" }, created_at: at(9) }, 0), false);
+  assert.deepEqual([points.statusOf(1), points.metric[1], points.cost[1], points.bits[1], points.finished_s[1]], ["done", 0.8, 50, 7, 9]);
+  assert.deepEqual(points.front(1), [1, 0]);
+  points.apply({ id: 5, type: "trial.ended", trial: 2, data: { status: "failed", reason: "NaN" }, created_at: at(9) }, 0);
+  assert.equal(points.reasons.get(2), "NaN");
+  assert.deepEqual(points.counts(), { done: 2, running: 0, queued: 0, pruned: 0, infeasible: 0, failed: 1, cancelled: 0 });
+});
+
+test("what changed is merged into what is there, also between numbers", () => {
+  const points = Points.from(columns([0.9, 0.8], [100, 50]));
+  points.merge({ version: 9, number: [7, 1, 4], status: ["done", "failed", "running"], metric: [0.5, null, null], cost: [10, null, null], energy_pj: [10, null, null], bits: [1, null, null], finished_s: [3, 2, null] });
+  assert.deepEqual([...points.number.subarray(0, points.length)], [0, 1, 4, 7]);
+  assert.deepEqual([points.statusOf(1), points.statusOf(2), points.metric[3]], ["failed", "running", 0.5]);
+  assert.equal(points.row(7), 3);
+  assert.equal(points.row(5), -1);
+});
+
+test("the front keeps ties and drops what is dominated", () => {
+  const points = Points.from(columns([0.5, 0.9, 0.9, 0.8, 0.9, 0.7], [10, 100, 100, 50, 200, 60], ["done", "done", "done", "done", "done", "infeasible"]));
+  assert.deepEqual(points.front(1), [0, 3, 1, 2]);
+  assert.equal(points.isOnFront(5, 1), false);
+  assert.equal(knee(points, points.front(1), 1), 3);
+});
+
+test("the best rows are the first of the ranking", () => {
+  const count = 2000;
+  let seed = 1;
+  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const points = Points.from(columns(Array.from({ length: count }, random), Array.from({ length: count }, () => 10 + 5000 * random())));
+  assert.deepEqual(points.best(NUMBERS, 25), [...points.ranking(NUMBERS).subarray(0, 25)]);
+  const isEven = (row) => row % 2 === 0;
+  assert.deepEqual(points.best(NUMBERS, 5, isEven), [...points.ranking(NUMBERS, isEven).subarray(0, 5)]);
+});
+
+test("a specification is checked by its schema", () => {
+  const schema = {
+    type: "object", additionalProperties: false, required: ["model"],
+    properties: { model: { anyOf: [{ enum: ["a", "b"] }, { discriminator: { mapping: { zoo: "#/$defs/Zoo" } }, oneOf: [{ $ref: "#/$defs/Zoo" }] }] }, trials: { type: "integer", minimum: 1 } },
+    $defs: { Zoo: { type: "object", additionalProperties: false, required: ["kind", "name"], properties: { kind: { const: "zoo" }, name: { type: "string" } } } },
+  };
+  assert.deepEqual(faults({ model: "a", trials: 3 }, schema), []);
+  assert.deepEqual(faults({ model: { kind: "zoo", name: "x" } }, schema), []);
+  assert.deepEqual(faults({ model: { kind: "zoo" } }, schema).map((fault) => fault.pointer), ["/model/name"]);
+  assert.deepEqual(faults({ trials: 0, other: 1 }, schema).map((fault) => fault.pointer), ["/model", "/trials", "/other"]);
+  assert.deepEqual(faults({ model: { kind: "moon" } }, schema)[0].pointer, "/model/kind");
+  assert.deepEqual(fieldsAt([], schema).map((field) => field.name), ["model", "trials"]);
+  assert.deepEqual(fieldsAt(["model"], schema).map((field) => field.name), ["kind", "name"]);
+});
+
+test("what is null or empty is not written", () => {
+  assert.deepEqual(pruned({ a: null, b: {}, c: [], d: { e: null, f: 0 }, data: { kind: "uploaded", id: "x", sha256: "y" } }), { c: [], d: { f: 0 }, data: { kind: "uploaded", id: "x" } });
+});
