@@ -33,6 +33,7 @@ from service.api import (
     upload_content,
     uploads,
     validation,
+    weights,
 )
 from service.api.compression import Compression
 from service.api.compute import ComputeProcesses, ComputeSlots
@@ -73,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
         *(part.router for part in (rescoring, final_trainings, export, exports, cost, uploads)),
         upload_content.router,
-        *(event_stream.router, history.router, history.queue_router, keys.router),
+        *(event_stream.router, history.router, history.queue_router, keys.router, weights.router),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )

@@ -24,6 +24,10 @@ _FOREVER: Final = "public, max-age=31536000, immutable"
 _REVALIDATE: Final = "no-cache"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
+#: What a page has where links to the modules are wanted, and the folders with modules.
+PRELOADS: Final = "<!-- modules -->"
+_ROOMS: Final = ("lib", "charts", "parts", "views")
+
 #: Path from the folder -> time of change and size.
 _Listing = dict[str, tuple[int, int]]
 
@@ -63,8 +67,14 @@ class StaticFolder:
     def page(self, name: str) -> Response:
         """A page of the folder, whose addresses of files have the digest."""
         text = (self._folder / name).read_text(encoding="utf-8")
-        text = text.replace('"/static/', f'"/static/{self.digest}/')
+        text = text.replace(PRELOADS, self._preloads()).replace('"/static/', f'"/static/{self.digest}/')
         return Response(text, media_type="text/html", headers={"Cache-Control": _REVALIDATE})
+
+    def _preloads(self) -> str:
+        """Links to all modules of the page, so that a browser fetches them at once and not import by import."""
+        _ = self.digest  # the listing is that of the digest
+        modules = (name for name in self._listing if name.endswith(".js") and name.split("/")[0] in _ROOMS)
+        return "\n    ".join(f'<link rel="modulepreload" href="/static/{name}">' for name in modules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file."""

@@ -45,6 +45,27 @@ class ChoicesView(View):
     choices: tuple[ChoiceColumnView, ...]
 
 
+class TensorHistogramView(View):
+    """How often each level occurs in a tensor; above 64 levels, `levels` are the middles of ranges of equal width."""
+
+    layer: str
+    slot: str
+    size: int = Field(description="number of weights")
+    distinct: int = Field(description="number of different integers")
+    levels: tuple[int, ...]
+    counts: tuple[int, ...]
+    smallest_scale: float = Field(description="a weight is its integer times the scale of its channel")
+    largest_scale: float
+
+
+class WeightsView(View):
+    """Histograms of a trial's integer weights."""
+
+    job_id: str
+    number: int
+    tensors: tuple[TensorHistogramView, ...]
+
+
 class WorkerView(View):
     """A live worker process."""
 

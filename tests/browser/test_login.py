@@ -28,7 +28,7 @@ def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Sit
     with database_of(site.filler).transaction() as session:
         _, token = keys.create(session, tenant="local", name="a browser", scope=KeyScope.READ)
     page.goto(site.url)
-    page.wait_for_url("**/login")
+    page.wait_for_url("**/login**")
     page.get_by_label("Key").fill("nonsense")
     page.get_by_role("button", name="Open").click()
     page.get_by_role("alert").get_by_text("unknown").wait_for()

@@ -29,8 +29,8 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
   const groups = useMemo(() => groupsOf(points, statuses, numbers.sign, null), [points, points.revision, statuses, numbers.sign]);
   const rows = useMemo(() => [...groups.done, ...groups.pruned, ...groups.infeasible], [groups]);
   const made = useMemo(
-    () => layout({ job, points, rows, measure: view.x, isLog: view.log, zoom: view.zoom, marks: near(budget, points, rows) }),
-    [job.id, rows, view.x, view.log, view.zoom, budget],
+    () => layout({ job, points, rows, measure: view.x, isLog: view.log, zoom: view.zoom, marks: near(budget, points, rows), isWhole: view.isWhole, sign: numbers.sign }),
+    [job.id, rows, view.x, view.log, view.zoom, view.isWhole, budget],
   );
   const rowOf = (number) => (number === null ? -1 : points.row(number));
   const state = { job, points, groups, numbers, best, selected: rowOf(selected), compared: compared.map(rowOf), budget, kneeRow };
@@ -38,6 +38,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
   const option = (colours) => frontOption(state, made, colours);
   const list = measures(job, points);
   const outside = references(job, made);
+  const hidden = rows.reduce((count, row) => count + (points.metric[row] < made.yAxis.low || points.metric[row] > made.yAxis.high), 0);
   return html`<${Chart} id="front" title=${`${format.title(format.metricName(job))} against ${job.cost_unit === "energy_pj" ? "energy" : "cost"}`}
     hint="a click selects, with shift compares; drag to zoom" height=${height} option=${option} label=${label(job, points, groups, best)}
     table=${() => table(job, points, rows, numbers)} onReady=${(instance, element) => ready(instance, element, holder.current)}
@@ -59,6 +60,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
       ${groups.infeasible.length > 0 && html`<span class="key"><i class="swatch dot-infeasible">×</i>infeasible ${groups.infeasible.length}</span>`}
       <span class="key"><i class="swatch line-iso"></i>equal score</span>
       ${outside && html`<span class="key outside">${outside}</span>`}
+      ${!view.zoom && (hidden > 0 || view.isWhole) && html`<button type="button" class="plain link" onClick=${() => set({ whole: view.isWhole ? null : "1" })}>${view.isWhole ? "without outliers" : `${hidden} beyond the axis: show all`}</button>`}
     </p>
   <//>`;
 }

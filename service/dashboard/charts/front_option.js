@@ -22,14 +22,14 @@ export function measures(job, points) {
 }
 
 /** The layout of the chart: axes and what lies on them, in values. */
-export function layout({ job, points, rows, measure, isLog, zoom, marks }) {
+export function layout({ job, points, rows, measure, isLog, zoom, marks, isWhole, sign }) {
   const list = measures(job, points);
   const x = list[measure] ?? list.cost;
   const scale = x.scale ?? 1;
   const xOf = (row) => x.values[row] * scale;
   const xs = rows.map(xOf);
   for (const mark of marks) if (Number.isFinite(mark)) xs.push(mark * scale);
-  const ys = rows.map((row) => points.metric[row]);
+  const ys = isWhole ? rows.map((row) => points.metric[row]) : usual(rows, points, sign);
   const share = job.metric_is_share;
   return {
     x,
@@ -38,6 +38,19 @@ export function layout({ job, points, rows, measure, isLog, zoom, marks }) {
     xAxis: axis(xs, { isLog, range: zoom?.x ?? null, count: 9, label: x.label, name: x.title }),
     yAxis: axis(ys, { range: zoom?.y ?? null, count: 6, label: (value) => (share ? format.tidyPercent(value) : format.plain(value)), name: format.metricName(job) }),
   };
+}
+
+const FEW = 12;
+
+/** Metrics without the few that lie far below the others and would press these together; all of them if there are few. */
+function usual(rows, points, sign) {
+  const merits = Float64Array.from(rows, (row) => sign * points.metric[row]).sort();
+  if (merits.length < FEW) return rows.map((row) => points.metric[row]);
+  const top = merits[merits.length - 1];
+  let least = merits[Math.floor(0.1 * merits.length)];
+  for (const row of points.front(sign)) least = Math.min(least, sign * points.metric[row]);
+  const edge = least - 0.35 * (top - least || Math.abs(top) || 1);
+  return [...merits].filter((merit) => merit >= edge).map((merit) => sign * merit);
 }
 
 const pairs = (rows, made, points) => {

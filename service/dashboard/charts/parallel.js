@@ -18,9 +18,9 @@ export function Parallel({ job, points, numbers, choices, analysis, select }) {
     const top = rows.length ? scores[rows[0].row] : 1;
     const last = rows.length ? scores[rows.at(-1).row] : 0;
     return {
-      parallel: { left: 70, right: 90, top: 66, bottom: 18, parallelAxisDefault: { nameLocation: "end", nameGap: 10, nameTruncate: { maxWidth: 120 }, nameTextStyle: { color: colours.text, fontSize: 11 }, axisLine: { lineStyle: { color: colours.muted } }, axisTick: { lineStyle: { color: colours.muted } }, axisLabel: { color: colours.text, fontSize: 10, backgroundColor: colours.card, padding: [1, 2] }, areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
+      parallel: { left: 70, right: 90, top: 54, bottom: 18, parallelAxisDefault: { nameLocation: "end", nameGap: 10, nameTruncate: { maxWidth: 120 }, nameTextStyle: { color: colours.text, fontSize: 10 }, axisLine: { lineStyle: { color: colours.muted } }, axisTick: { lineStyle: { color: colours.muted } }, axisLabel: { color: colours.text, fontSize: 10, backgroundColor: colours.card, padding: [1, 2] }, areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
       parallelAxis: [
-        ...shown.map((choice, dim) => ({ dim, name: wrapped(choice.name, dim), type: "value", min: 0, max: Math.max(choice.labels.length - 1, 1), interval: 1, axisLabel: { formatter: (code) => format.shortLabel(String(choice.labels[code] ?? "")) } })),
+        ...shown.map((choice, dim) => ({ dim, name: wrapped(choice.name), type: "value", min: 0, max: Math.max(choice.labels.length - 1, 1), interval: 1, axisLabel: { formatter: (code) => format.shortLabel(String(choice.labels[code] ?? "")) } })),
         { dim: shown.length, name: job.cost_unit === "energy_pj" ? "energy" : "cost", type: "value", scale: true, axisLabel: { formatter: (place) => format.cost(10 ** place, job.cost_unit) } },
         { dim: shown.length + 1, name: format.metricName(job), type: "value", scale: true, axisLabel: { formatter: (value) => (job.metric_is_share ? format.tidyPercent(value) : format.plain(value)) } },
       ],
@@ -40,5 +40,5 @@ export function Parallel({ job, points, numbers, choices, analysis, select }) {
     table=${() => ({ columns: ["trial", ...shown.map((choice) => choice.name), "cost", format.metricName(job)], rows: rows.map(({ number, place, row }) => [number, ...shown.map((choice) => choice.labels[choice.codes[place]] ?? ""), points.cost[row], points.metric[row]]) })} />`;
 }
 
-/** Names of neighbouring axes on two levels, so that they do not overlap. */
-const wrapped = (name, index) => `${name.replace(".", "\n")}${index % 2 ? "\n\n" : ""}`;
+/** A name on two lines, so that those of neighbouring axes do not overlap. */
+const wrapped = (name) => name.replace(".", "\n");

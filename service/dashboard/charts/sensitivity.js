@@ -52,7 +52,7 @@ export function Importance({ job, analysis }) {
   const option = (colours) => ({
     legend: { top: 0, textStyle: { color: colours.text } },
     grid: { left: 150, right: 90, top: 30, bottom: 24 },
-    xAxis: { type: "value", axisLabel: { color: colours.muted, formatter: (value) => format.tidyPercent(value) }, splitLine: { lineStyle: { color: colours.line } } },
+    xAxis: { type: "value", splitNumber: 3, axisLabel: { color: colours.muted, formatter: (value) => format.tidyPercent(value) }, splitLine: { lineStyle: { color: colours.line } } },
     yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: colours.text, width: 140, overflow: "truncate" }, axisTick: { show: false }, axisLine: { onZero: false, lineStyle: { color: colours.muted } } },
     series: [
       { name: `share of ${format.metricName(job)}`, type: "bar", silent: true, itemStyle: { color: colours.operations }, data: rows.map((row) => row.importance), label: { show: true, position: "right", color: colours.muted, fontSize: 11, formatter: ({ dataIndex }) => (rows[dataIndex].sensitivity === null ? "" : `${perBit(rows[dataIndex].sensitivity, job.metric_is_share)}/${rows[dataIndex].slot === "width" ? "doubling" : "bit"}`) } },

@@ -67,6 +67,8 @@ export const remove = (jobId) => send("DELETE", `/v1/jobs/${id(jobId)}`);
 
 export const trial = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}`);
 export const artifact = (jobId, number, name) => `/v1/jobs/${id(jobId)}/trials/${number}/artifacts/${id(name)}`;
+/** Histograms of the integer weights. */
+export const weights = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/weights`);
 export const finalTraining = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/final`);
 export const finalize = (jobId, number, epochs) => send("POST", `/v1/jobs/${id(jobId)}/trials/${number}:finalize`, { epochs });
 
@@ -76,6 +78,12 @@ export const reasons = (jobId) =>
 
 /** The terms of a layer's energy: `request` is a cost request. */
 export const cost = (request) => send("POST", "/v1/cost", request);
+
+const exportsPath = (jobId, number) => `/v1/jobs/${id(jobId)}/trials/${number}/exports`;
+export const exportsOf = (jobId, number) => ask(exportsPath(jobId, number));
+export const createExport = (jobId, number, body) => send("POST", exportsPath(jobId, number), body);
+export const exportFile = (jobId, number, name) => `${exportsPath(jobId, number)}/${id(name)}/file`;
+export const formatsOf = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/formats`);
 
 // --- models and data ---
 

@@ -3,7 +3,7 @@
 import { html, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import { fieldsAt, valuesOf } from "./spec.js";
-import { useAnswer } from "./ui.js";
+import { Input, useAnswer } from "./ui.js";
 import { Upload } from "./upload.js";
 import { allows } from "./verbs.js";
 
@@ -28,8 +28,8 @@ export function Form({ spec, schema, change, session }) {
   const set = (path, value) => change(withValue(spec, path, value));
   const describe = (path) => fieldsAt(path.slice(0, -1), schema).find((field) => field.name === path.at(-1))?.description ?? "";
   const row = (id, label, control, path) => html`<div class="form-row" key=${id}><label for=${`form-${id}`}>${label}</label><div>${control}</div>${path && describe(path) && html`<span class="muted small">${describe(path)}</span>`}</div>`;
-  const text = (id, label, path) => row(id, label, html`<input id=${`form-${id}`} type="text" value=${at(spec, path) ?? ""} onChange=${(event) => set(path, event.currentTarget.value)} />`, null);
-  const number = (id, label, path, options = {}) => row(id, label, html`<input id=${`form-${id}`} type="number" step="any" ...${options} value=${typeof at(spec, path) === "object" ? "" : at(spec, path) ?? ""} placeholder=${typeof at(spec, path) === "object" && at(spec, path) !== null ? "see YAML" : "default"} onChange=${(event) => set(path, event.currentTarget.value === "" ? undefined : Number(event.currentTarget.value))} />`, path);
+  const text = (id, label, path) => row(id, label, html`<${Input} id=${`form-${id}`} type="text" value=${at(spec, path) ?? ""} commit=${(value) => set(path, value)} />`, null);
+  const number = (id, label, path, options = {}) => row(id, label, html`<${Input} id=${`form-${id}`} type="number" step="any" ...${options} value=${typeof at(spec, path) === "object" ? "" : at(spec, path) ?? ""} placeholder=${typeof at(spec, path) === "object" && at(spec, path) !== null ? "see YAML" : "default"} commit=${(value) => set(path, value === "" ? undefined : Number(value))} />`, path);
   const words = (id, label, path, field = schema.properties[path[0]]) => {
     const present = kindOf(at(spec, path));
     const values = valuesOf(field, schema).filter((value) => typeof value === "string");
@@ -52,7 +52,7 @@ export function Form({ spec, schema, change, session }) {
     ${row("data", "Data", html`<div class="actions"><select id="form-data" value=${kindOf(spec.data)} onChange=${(event) => useData(event.currentTarget.value)}>
         <optgroup label="kinds">${dataKinds.concat(dataKinds.includes("npz") ? [] : ["npz"]).map((kind) => html`<option key=${kind} value=${kind} selected=${kind === kindOf(spec.data)}>${kind}</option>`)}</optgroup>
         ${uploads(data?.items).length > 0 && html`<optgroup label="uploaded">${uploads(data?.items).map((item) => html`<option key=${item.id} value=${`uploaded:${item.id}`} selected=${kindOf(spec.data) === `uploaded:${item.id}`}>${item.name}</option>`)}</optgroup>`}</select>
-      ${kindOf(spec.data) === "npz" && html`<input type="text" aria-label="file in the server's data folder" value=${spec.data.file ?? ""} onChange=${(event) => { setFile(event.currentTarget.value); set(["data", "file"], event.currentTarget.value); }} />`}
+      ${kindOf(spec.data) === "npz" && html`<${Input} type="text" aria-label="file in the server's data folder" value=${spec.data.file ?? ""} commit=${(value) => { setFile(value); set(["data", "file"], value); }} />`}
       ${canUpload && html`<${Upload} kind="datasets" done=${(upload) => { readData(); useData(`uploaded:${upload.id}`); }} />`}</div>`, null)}
     ${words("objective", "Metric", ["objective"])}
     ${words("goal", "Cost", ["goal", "kind"], { enum: ["energy", "bits", "bytes", "macs", "bops", "ebops", "peak_activation_bits"] })}

@@ -1,13 +1,12 @@
 // Specifications of jobs: shortened for people, checked against the service's JSON Schema.
 
-/** A specification without what is null, empty, or of an upload's digest: what a person would write. */
+/** A specification without what is null, or an upload's digest: what a person would write. What is empty says something. */
 export function pruned(value) {
   if (Array.isArray(value)) return value.map(pruned);
   if (value === null || typeof value !== "object") return value;
   const entries = Object.entries(value)
     .filter(([name, part]) => part !== null && !(name === "sha256" && value.kind === "uploaded"))
-    .map(([name, part]) => [name, pruned(part)])
-    .filter(([, part]) => !(part !== null && typeof part === "object" && Object.keys(part).length === 0 && !Array.isArray(part)));
+    .map(([name, part]) => [name, pruned(part)]);
   return Object.fromEntries(entries);
 }
 

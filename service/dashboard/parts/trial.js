@@ -4,8 +4,10 @@ import { cls, html, useEffect, useRef, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { Curves } from "../charts/curves.js";
+import { Weights } from "../charts/histograms.js";
 import { PARTS, costliest, isIncluded, partsText } from "../charts/energy.js";
 import { Chip, Fault } from "./ui.js";
+import { Exports } from "./exports.js";
 import { Files } from "./trial_files.js";
 
 /** A trial in full, read again when `version` changes; the one before stays until the next is there. */
@@ -42,14 +44,16 @@ export function TrialPanel({ job, points, numbers, number, trial, error, session
   const badges = [number === job.best?.number && "best score", row >= 0 && points.isOnFront(row, numbers.sign) && "on the front", row >= 0 && row === kneeRow && "knee", trial && trial.status !== "done" && trial.status].filter(Boolean);
   const isShown = trial?.number === number;
   return html`<aside class="card trial" id="trial" aria-label="selected trial" aria-busy=${String(!isShown)}>
-    <div class="row"><h2 class="trial-title">Trial ${number} ${badges.map((badge) => html`<span class=${cls("chip", badge)} key=${badge}>${badge}</span>`)}</h2>
+    <div class="row trial-head"><h2 class="trial-title">Trial ${number} ${badges.map((badge) => html`<span class=${cls("chip", badge)} key=${badge}>${badge}</span>`)}</h2>
       <button type="button" aria-pressed=${String(isCompared)} onClick=${() => compare(number)}>${isCompared ? "Compared ✓" : "Compare"}</button></div>
     <${Fault} error=${error} />
     ${isShown && html`${trial.reason && html`<p class="fault reason">${trial.reason}</p>`}
       <${Facts} job=${job} trial=${trial} score=${row >= 0 ? points.scores(numbers)[row] : null} />
       <${Files} job=${job} trial=${trial} session=${session} />
+      <${Exports} job=${job} trial=${trial} session=${session} />
       <${Layers} job=${job} trial=${trial} />
       <${Curves} trials=${[trial]} job=${job} id="learning-curve" />
+      <${Weights} job=${job} trial=${trial} />
       <${Details} trial=${trial} />`}
   </aside>`;
 }

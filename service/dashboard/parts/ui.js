@@ -7,6 +7,13 @@ export const Chip = ({ status }) => html`<span class=${cls("chip", status)}>${st
 
 export const Progress = ({ job }) => html`<progress max="1" value=${job.progress.fraction} aria-label=${`progress: ${job.progress.done} of ${job.progress.total} trials`}></progress>`;
 
+/** An input that keeps what is being written until it is left or Enter is pressed, whatever is drawn anew meanwhile. */
+export function Input({ value, commit, ...attributes }) {
+  const [draft, setDraft] = useState(null);
+  return html`<input ...${attributes} value=${draft ?? value} onInput=${(event) => setDraft(event.currentTarget.value)}
+    onChange=${(event) => { setDraft(null); commit(event.currentTarget.value); }} />`;
+}
+
 /** A word, and what it means here, on demand. */
 export const Term = ({ children, text }) => html`<span class="term">${children}<details class="explain"><summary aria-label="what is this?">?</summary><div class="explanation">${text}</div></details></span>`;
 

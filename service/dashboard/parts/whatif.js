@@ -3,7 +3,7 @@
 import { html, useMemo } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { scoring } from "../lib/score.js";
-import { Term } from "./ui.js";
+import { Input, Term } from "./ui.js";
 import { terms } from "./terms.js";
 
 const SHOWN = 8;
@@ -57,8 +57,8 @@ export function WhatIf({ job, points, numbers, isIn, budget, change, pick, selec
     ${budgetSlider && html`<div class="slider"><label for="slider-budget">${budgetSlider.label}</label>
       <input id="slider-budget" type="range" min="0" max=${STEPS} step="1" value=${budget === null ? STEPS : toSlider(budgetSlider, Math.min(Math.max(budget, budgetSlider.low), budgetSlider.high))}
         aria-valuetext=${budget === null ? "none" : format.cost(budget, job.cost_unit)} onInput=${(event) => change({ budget: Number(event.currentTarget.value) >= STEPS ? null : fromSlider(budgetSlider, Number(event.currentTarget.value)) })} />
-      <input class="budget-text" aria-label="budget" placeholder=${job.cost_unit === "energy_pj" ? "1 nJ" : "no limit"} value=${budget === null ? "" : format.cost(budget, job.cost_unit)}
-        onChange=${(event) => change({ budget: readCost(event.currentTarget.value, job.cost_unit) })} /></div>`}
+      <${Input} class="budget-text" aria-label="budget" placeholder=${job.cost_unit === "energy_pj" ? "1 nJ" : "no limit"} value=${budget === null ? "" : format.cost(budget, job.cost_unit)}
+        commit=${(value) => change({ budget: readCost(value, job.cost_unit) })} /></div>`}
     <div class="scroll"><table class="rows small ranking"><thead><tr>${["rank", "was", "trial"].map((head) => html`<th scope="col" class="number">${head}</th>`)}
       <th scope="col" class="number"><${Term} text=${words.score}>score<//></th><th scope="col" class="number">${format.metricName(job)}</th><th scope="col" class="number">${job.cost_unit === "energy_pj" ? "energy" : "cost"}</th><th scope="col"></th></tr></thead>
       <tbody>${best.map((row, index) => html`<tr key=${points.number[row]} class=${points.number[row] === selected ? "selected" : null}>

@@ -33,6 +33,7 @@ export function viewOf(parameters) {
     x: parameters.x ?? "cost",
     log: parameters.log !== "0",
     zoom: isRange ? { x: zoom.slice(0, 2), y: zoom.slice(2) } : null,
+    isWhole: parameters.whole === "1",
     budget: Number(parameters.budget) > 0 ? Number(parameters.budget) : null,
     by: ["trials", "time", "compute"].includes(parameters.by) ? parameters.by : "trials",
     isEnergyLog: parameters.elog !== "0",

@@ -5,7 +5,7 @@ import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { hasEnded } from "../lib/job_feed.js";
 import { build, change } from "../lib/route.js";
-import { Chip, Empty, Fault, Loading, Progress, useAnswer } from "../parts/ui.js";
+import { Chip, Empty, Fault, Input, Loading, Progress, useAnswer } from "../parts/ui.js";
 import { allows } from "../parts/verbs.js";
 
 const PAUSE_MS = 3000;
@@ -38,7 +38,7 @@ export function JobsPage({ parameters, connection, session }) {
   return html`<section class="jobs"><div class="row"><h1>Jobs</h1>${allows(session, "submit") && html`<a class="button primary" href="#/new">New job</a>`}</div>
     <div class="row filters"><div class="actions">
       <label class="small">Status <select value=${parameters.status ?? ""} onChange=${(event) => change({ status: event.currentTarget.value }, { replace: true })}><option value="">all</option>${STATUSES.map((status) => html`<option key=${status} value=${status} selected=${status === parameters.status}>${status}</option>`)}</select></label>
-      <input type="search" aria-label="Filter by name" placeholder="part of a name" value=${parameters.q ?? ""} onChange=${(event) => change({ q: event.currentTarget.value.replace(/[,~]/g, " ") }, { replace: true })} /></div>
+      <${Input} type="search" aria-label="Filter by name" placeholder="part of a name" value=${parameters.q ?? ""} commit=${(value) => change({ q: value.replace(/[,~]/g, " ") }, { replace: true })} /></div>
       <span class="muted small">${compared.length >= 2 ? "" : "☐ compares the fronts of jobs"}</span></div>
     <${Fault} error=${error instanceof api.Refused ? error : null} />
     ${compared.length >= 2 && html`<${CompareJobs} jobs=${answer.items.filter((job) => compared.includes(job.id))} />`}

@@ -170,6 +170,7 @@ def test_the_reference_describes_every_route(http: TestClient) -> None:
         ("/v1/jobs/{job_id}/attempts", "get"),
         ("/v1/jobs/{job_id}/choices", "get"),
         ("/v1/queue", "get"),
+        ("/v1/jobs/{job_id}/trials/{number}/weights", "get"),
         ("/v1/keys", "get"),
         ("/v1/keys", "post"),
         ("/v1/keys/{key_id}", "delete"),
