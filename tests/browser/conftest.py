@@ -15,6 +15,7 @@ import uvicorn
 
 from service.app import create_app
 from service.settings import Settings
+from service.store.blobs import BlobStore
 from service.store.migrate import upgrade
 from tests.conftest import chromium
 from tests.service.filled import JOB, Filled, Filler
@@ -50,6 +51,7 @@ class Site:
 
     url: str
     filler: Filler
+    blobs: BlobStore
 
 
 @pytest.fixture
@@ -70,7 +72,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     folder.mkdir()
     filler = Filler(app.state.database, app.state.blobs, folder)
     try:
-        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", filler)
+        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", filler, app.state.blobs)
     finally:
         server.should_exit = True
         thread.join()

@@ -9,11 +9,11 @@ import { allows } from "./verbs.js";
 const ASK_MS = 2000;
 const OPEN = new Set(["queued", "running"]);
 
-export function Exports({ job, trial, session }) {
+export function Exports({ job, trial, session, stamp }) {
   const [isOpen, setOpen] = useState(false);
   const [isWaiting, setWaiting] = useState(false);
   const isPossible = trial.status === "done" && trial.artifacts.some((file) => file.name === "quantizers.json");
-  const [list, error, again] = useAnswer(() => api.exportsOf(job.id, trial.number).then((answer) => { setWaiting(answer.items.some((item) => OPEN.has(item.status))); return answer; }), isPossible ? `${job.id} ${trial.number}` : null, isWaiting ? ASK_MS : null);
+  const [list, error, again] = useAnswer(() => api.exportsOf(job.id, trial.number).then((answer) => { setWaiting(answer.items.some((item) => OPEN.has(item.status))); return answer; }), isPossible ? `${job.id} ${trial.number} ${stamp}` : null, isWaiting ? ASK_MS : null);
   if (!isPossible) return null;
   const create = async (body) => {
     try {

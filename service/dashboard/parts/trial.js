@@ -36,7 +36,7 @@ export function useTrial(jobId, number, version) {
   return state;
 }
 
-export function TrialPanel({ job, points, numbers, number, trial, error, session, isCompared, compare, kneeRow }) {
+export function TrialPanel({ job, points, numbers, number, trial, error, session, isCompared, compare, kneeRow, stamp }) {
   if (number === null) {
     return html`<aside class="card trial" id="trial" aria-label="selected trial"><h2>Selected trial</h2><p class="muted">No trial yet. When the first one is measured, its layers, energy and files are here.</p></aside>`;
   }
@@ -50,7 +50,7 @@ export function TrialPanel({ job, points, numbers, number, trial, error, session
     ${isShown && html`${trial.reason && html`<p class="fault reason">${trial.reason}</p>`}
       <${Facts} job=${job} trial=${trial} score=${row >= 0 ? points.scores(numbers)[row] : null} />
       <${Files} job=${job} trial=${trial} session=${session} />
-      <${Exports} job=${job} trial=${trial} session=${session} />
+      <${Exports} job=${job} trial=${trial} session=${session} stamp=${stamp} />
       <${Layers} job=${job} trial=${trial} />
       <${Curves} trials=${[trial]} job=${job} id="learning-curve" />
       <${Weights} job=${job} trial=${trial} />

@@ -92,7 +92,7 @@ function Loaded({ feed, state, parameters, session }) {
   return html`<div class="job">
     <${Head} job=${job} session=${session} done=${done} live=${state.live} words=${terms(job, numbers, points)} />
     <div class="columns"><div class="main-column"><${Tabs} ...${shared} /></div>
-      <${TrialPanel} job=${job} points=${points} numbers=${numbers} number=${selected} trial=${trial} error=${error} session=${session} isCompared=${view.compared.includes(selected)} compare=${compare} kneeRow=${kneeRow} /></div>
+      <${TrialPanel} job=${job} points=${points} numbers=${numbers} number=${selected} trial=${trial} error=${error} session=${session} isCompared=${view.compared.includes(selected)} compare=${compare} kneeRow=${kneeRow} stamp=${touched.get(selected) ?? 0} /></div>
     ${selected !== null && html`<${Dock} job=${job} points=${points} number=${selected} />`}
   </div>`;
 }
