@@ -27,10 +27,14 @@ from search.cost.pricing import Pricer
 from search.history import Assignment
 from search.networks import architecture as models
 from search.space.choices import Choices, choices
+from search.space.sensitivity import Sensitivity
 from search.spec.job import SearchSpec
 from search.spec.oracle import Constraints
 
 FOLDER: Final = Path(__file__).parent / "data"
+
+#: The sensitivities of float models on the tables' data: `python -m benchmarks.table_sensitivity`.
+SENSITIVITIES: Final = "sensitivities.json"
 
 #: Hidden layers of the held-out network.
 MLP_UNITS: Final = (40, 28, 20)
@@ -140,6 +144,9 @@ class Table:
     spec: SearchSpec
     space: TableSpace
     accuracy: NDArray[np.float64]  #: (assignments, epochs)
+    sensitivity: Sensitivity | None = (
+        None  #: of a float model, for jobs that need it; None where there is no network
+    )
 
     def metric(self, index: int, epochs: int) -> float:
         """The best accuracy of the first `epochs` epochs, as a trial reports it."""
@@ -156,7 +163,9 @@ def every_values(space: Choices) -> Iterator[dict[str, Any]]:
 def read(name: str, seed: int = 1, oracle: Any = "random", **changes: Any) -> Table:
     """The committed table under a job with this seed and oracle."""
     spec = SearchSpec.model_validate({**JOBS[name], "oracle": oracle, "seed": seed} | changes)
-    return Table(name, spec, space_of(name), _accuracies(name))
+    models_of_table = _sensitivities().get(name, ())
+    sensitivity = models_of_table[seed % len(models_of_table)] if models_of_table else None
+    return Table(name, spec, space_of(name), _accuracies(name), sensitivity)
 
 
 @cache
@@ -165,6 +174,13 @@ def space_of(name: str) -> TableSpace:
     spec = SearchSpec.model_validate(JOBS[name])
     network = models.network(spec.model)
     return TableSpace(choices(spec, network), Pricer(spec.goal, network))
+
+
+@cache
+def _sensitivities() -> dict[str, list[Sensitivity]]:
+    """Of every table the sensitivity of a few float models, trained from different seeds."""
+    stored = json.loads((FOLDER / SENSITIVITIES).read_text())
+    return {name: [Sensitivity.from_json(one) for one in models_] for name, models_ in stored.items()}
 
 
 @cache

@@ -29,6 +29,7 @@ from search.oracles.base import (
 from search.process import without_collections
 from search.scoring.forgiving_factor import ForgivingFactor, factor_of
 from search.space.choices import Choices
+from search.space.sensitivity import Sensitivity
 from search.spec.job import SearchSpec
 from search.spec.oracle import NoBound, NoPostTraining
 
@@ -58,17 +59,19 @@ def propose(
     history: Sequence[TrialRecord],
     state: str | None,
     count: int,
+    sensitivity: Sensitivity | None = None,
 ) -> Proposal:
     """At most `count` new trials, numbered from 0 through the job; the same arguments give the same proposal.
 
     `reference` is the cost of the float network, `history` all trials of the job so far, `state` that of the last
-    proposal (None at first). No two trials build the same network, except that one may continue another. Fewer than
-    `count` are proposed when the budget or the space is exhausted, or while the oracle waits for results of running
-    trials. Trials judged without training do not count against the budget.
+    proposal (None at first), `sensitivity` what was measured of the job, for oracles that need it. No two trials build
+    the same network, except that one may continue another. Fewer than `count` are proposed when the budget or the space
+    is exhausted, or while the oracle waits for results of running trials. Trials judged without training do not count
+    against the budget.
     """
     stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
     records = sorted(history, key=lambda record: record.number)
-    context = _context(spec, choices, pricer, reference)
+    context = _context(spec, choices, pricer, reference, sensitivity)
     oracle = ORACLES[spec.oracle.kind](spec.oracle, context)
     budget = _Budget(spec, records)
     with oracle_session(oracle):
@@ -82,7 +85,13 @@ def propose(
     return Proposal(trials, json.dumps(stored, allow_nan=False), exhausted)
 
 
-def _context(spec: SearchSpec, choices: Choices, pricer: CandidatePricer, reference: float) -> OracleContext:
+def _context(
+    spec: SearchSpec,
+    choices: Choices,
+    pricer: CandidatePricer,
+    reference: float,
+    sensitivity: Sensitivity | None,
+) -> OracleContext:
     factor = factor_of(spec)
     best = spec.objective.info.best
     return OracleContext(
@@ -94,6 +103,7 @@ def _context(spec: SearchSpec, choices: Choices, pricer: CandidatePricer, refere
         reference,
         spec.constraints,
         best_merit=None if best is None else factor.merit(best),
+        sensitivity=sensitivity,
     )
 
 

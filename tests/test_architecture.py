@@ -84,6 +84,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "search.engine",
         "search.training.trial",
     ),
+    "worker/sensitivity.py": ("search.training.sensitivity",),
     "worker/tasks.py": ("search.training.program.jax",),
     "worker/uploads.py": ("search.training.uploaded_weights",),
     # an optional package, or one for developers

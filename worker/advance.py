@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
+from search.space.sensitivity import Sensitivity, needs_sensitivity
 from search.spec.job import SearchSpec
 from service.errors import JobNotFound
 from service.queue import TaskName
 from service.store import claims, final_reports, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
-from worker import preparation
+from worker import preparation, sensitivity
 from worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -90,8 +91,13 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
     from search.schedules.propose import propose_in_stages  # loads Keras
 
     plan = preparation.plan(runtime, job.id, spec)
+    if needs_sensitivity(spec.oracle) and job.sensitivity is None:
+        if sensitivity.measure(runtime, job.id, plan):
+            _advance(runtime, job.id)  # time has passed: the rows are read again
+        return
+    measured = None if job.sensitivity is None else Sensitivity.from_json(job.sensitivity)
     proposal = propose_in_stages(
-        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, count
+        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, count, measured
     )
     with runtime.database.transaction(durable=False) as session:
         saved = jobs.save_proposals(

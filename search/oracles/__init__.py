@@ -9,6 +9,7 @@ from search.oracles.frugal import FrugalOracle
 from search.oracles.grid import GridOracle
 from search.oracles.hyperband import HyperbandOracle
 from search.oracles.random import RandomOracle
+from search.oracles.sensitivity import SensitivityOracle
 from search.spec.oracle import BayesianOracleSpec
 
 
@@ -26,4 +27,5 @@ ORACLES: Final[Mapping[str, Callable[[Any, OracleContext], DatabaseOracle]]] = {
     "hyperband": HyperbandOracle,
     "evolution": EvolutionOracle,
     "frugal": FrugalOracle,
+    "sensitivity": SensitivityOracle,
 }

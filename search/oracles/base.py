@@ -26,6 +26,7 @@ from search.history import TrialStatus as Outcome
 from search.oracles.hyperparameters import hyperparameters
 from search.scoring.forgiving_factor import ForgivingFactor
 from search.space.choices import Choices
+from search.space.sensitivity import Sensitivity
 from search.spec.oracle import Constraints
 
 SCORE: Final = "score"
@@ -63,6 +64,7 @@ class OracleContext:
     reference: float  #: cost of the float network
     constraints: Constraints
     best_merit: float | None = 1.0  #: upper bound of a trial's merit; None where there is none
+    sensitivity: Sensitivity | None = None  #: where the oracle needs it (`needs_sensitivity`)
 
     @cached_property
     def space(self) -> keras_tuner.HyperParameters:

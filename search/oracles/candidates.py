@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from quantization.specs.parse import QuantizerSpec
 from search.oracles.base import Values
 from search.space.choices import Choices, Label
+from search.space.sensitivity import Sensitivity
 
 Rows = NDArray[np.intp]  #: (assignments, choices)
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ _MOST_BITS: Final = 16
 class Candidates:
     """The space of a job as rows of indexes. Choices with one label are left out of the rows."""
 
-    def __init__(self, choices: Choices) -> None:
+    def __init__(self, choices: Choices, sensitivity: Sensitivity | None = None) -> None:
         dimensions = choices.dimensions()
         self._fixed = {name: labels[0] for name, labels in dimensions.items() if len(labels) == 1}
         self._free = {name: labels for name, labels in dimensions.items() if len(labels) > 1}
@@ -44,8 +45,14 @@ class Candidates:
         }
         self.sizes: Rows = np.array([len(labels) for labels in self._free.values()], dtype=np.intp)
         self.names = tuple(self._free)
-        self._tables = _tables(choices, self._free)
+        self._summed = 2 if sensitivity is None else 3
+        self._tables = _tables(choices, self._free, sensitivity)
         self._centred = [table - table.mean(axis=0) for table in self._tables]
+
+    @property
+    def labels(self) -> Mapping[str, tuple[Label, ...]]:
+        """The choices of a row and their labels, in order."""
+        return self._free
 
     def values(self, row: Rows) -> dict[str, Label]:
         """The labels of one row."""
@@ -85,12 +92,14 @@ class Candidates:
     def encoded(self, rows: Rows) -> Floats:
         """(assignments, features): per choice its bits on a logarithmic scale, rounding error, kind and text.
 
-        Then the sums of bits and of errors, which carry over from one choice to the others.
+        Then the sums of bits and of errors, which carry over from one choice to the others. Where the sensitivity is
+        measured, the damage of each choice and the sum of damages besides.
         """
         if not self._tables:
             return np.zeros((len(rows), 1))
         parts = [table[rows[:, i]] for i, table in enumerate(self._centred)]
-        sums = sum((part[:, :2] for part in parts), start=np.zeros((len(rows), 2)))
+        summed = self._summed
+        sums = sum((part[:, :summed] for part in parts), start=np.zeros((len(rows), summed)))
         return np.concatenate([*parts, _SUM * sums], axis=1)
 
     def damage(self, rows: Rows) -> Floats:
@@ -99,17 +108,23 @@ class Candidates:
         return np.asarray(sum(errors, start=np.zeros(len(rows))))
 
 
-def _tables(choices: Choices, free: Mapping[str, tuple[Label, ...]]) -> list[Floats]:
+def _tables(
+    choices: Choices, free: Mapping[str, tuple[Label, ...]], sensitivity: Sensitivity | None
+) -> list[Floats]:
     specs: dict[str, dict[Label, QuantizerSpec]] = {
         slot.name: {spec.label: spec for spec in slot.candidates} for slot in choices.slots
     }
     widths = {width.name for width in choices.widths}
-    return [
+    tables = [
         _quantizers([specs[name][label] for label in labels])
         if name in specs
         else _others(labels, is_width=name in widths)
         for name, labels in free.items()
     ]
+    if sensitivity is None:
+        return tables
+    damages = [[sensitivity.damage(name, label) for label in labels] for name, labels in free.items()]
+    return [np.insert(table, 2, column, axis=1) for table, column in zip(tables, damages, strict=True)]
 
 
 def _quantizers(specs: list[QuantizerSpec]) -> Floats:

@@ -11,7 +11,9 @@ from search.history import TrialStatus as Outcome
 from search.oracles.affordable import affordable, meets_constraints
 from search.oracles.base import DatabaseOracle, Observation, OracleContext, State, Values, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
-from search.oracles.surrogate import Surrogate, expected_improvement, fit
+from search.oracles.gains import front_improvement, score_improvement, staircase
+from search.oracles.guide import Guide
+from search.oracles.surrogate import Surrogate, fit
 from search.spec.oracle import FrugalOracleSpec
 
 #: Quantiles of the costs of random candidates at which the first trials lie: first in the cheaper half, where a
@@ -56,7 +58,13 @@ class FrugalOracle(DatabaseOracle):
     def __init__(self, spec: FrugalOracleSpec, context: OracleContext) -> None:
         super().__init__(context, max_trials=None)
         self._spec = spec
-        self._candidates = Candidates(context.choices)
+        sensitivity = context.sensitivity if spec.initial == "sensitivity" else None
+        if spec.initial == "sensitivity" and sensitivity is None:
+            raise ValueError(
+                "initial: sensitivity needs the sensitivity of the job: measure it before proposing"
+            )
+        self._candidates = Candidates(context.choices, sensitivity)
+        self._guide = None if sensitivity is None else Guide(context, self._candidates, sensitivity)
 
     def populate_space(self, trial_id: str) -> State:
         """Trials spread over the costs first, then those with the largest expected gain."""
@@ -66,9 +74,9 @@ class FrugalOracle(DatabaseOracle):
         measured = [
             (key, observation) for key, observation in self.by_number() if observation.merit is not None
         ]
-        pool = self._drawn(self._spec.candidates, rng)
+        pool = self._drawn(self._spec.candidates, rng) + self._front()
         if len(self.trials) < self._spec.initial_points or len(measured) < 2 or not len(pool.rows):
-            return proposal(self._first(self._spread(pool), pool.rows))
+            return proposal(self._first(*self._initial(pool)))
         rows, order = self._climbed(pool, _Gains(self, measured))
         return proposal(self._first(order, rows))
 
@@ -79,6 +87,25 @@ class FrugalOracle(DatabaseOracle):
     def encoded(self, rows: Rows) -> Floats:
         """Features of rows."""
         return self._candidates.encoded(rows)
+
+    def predicted(self, rows: Rows) -> Floats:
+        """The merit of each row that the job's sensitivity predicts; 0 where it is not measured."""
+        return np.zeros(len(rows)) if self._guide is None else self._guide.predict(rows)[0]
+
+    def _front(self) -> _Pool:
+        """The assignments that the job's sensitivity predicts to be the best at their cost; none without it."""
+        if self._guide is None:
+            return _Pool(np.zeros((0, len(self._candidates.sizes)), dtype=np.intp), np.zeros(0))
+        front = self._guide.front()
+        return _Pool(front.rows, front.costs)
+
+    def _initial(self, pool: _Pool) -> tuple[Rows, Rows]:
+        """Order and rows from which the first trials are taken."""
+        if self._guide is None:
+            return self._spread(pool), pool.rows
+        front = self._guide.front()
+        order = self._guide.first(len(self.trials), front, by_score=self._spec.gain == "score")
+        return order, front.rows
 
     def _drawn(self, count: int, rng: np.random.Generator) -> _Pool:
         """Random candidates that meet the constraints, with only a few different widths among them."""
@@ -151,11 +178,12 @@ class _Gains:
         self._incumbent = max(
             observation.score for _, observation in measured if observation.score is not None
         )
-        self._front = _staircase(measured, oracle.context)
+        self._front = staircase([observation for _, observation in measured], oracle.context)
 
     def __call__(self, pool: _Pool) -> Floats:
         """The expected gain of each candidate."""
         mean, deviation = self._model.predict(self._oracle.encoded(pool.rows))
+        mean = mean + self._oracle.predicted(pool.rows)
         gains = self._by(pool.costs, mean, deviation)
         if self._success is None:
             return gains
@@ -166,46 +194,16 @@ class _Gains:
         return score_improvement(self._oracle.context, self._incumbent, costs, mean, deviation)
 
     def _area(self, costs: Floats, mean: Floats, deviation: Floats) -> Floats:
-        """Expected growth of the area of merit and log cost that the trials dominate, up to the reference's cost.
-
-        At a known cost the area is, level by level, the distance to the first trial that reaches the level.
-        """
-        logs = np.log(costs)
-        levels, reached = self._front
-        gain = np.zeros(len(costs))
-        for low, high, width in zip(levels[:-1], levels[1:], reached, strict=True):
-            share = expected_improvement(low, mean, deviation) - expected_improvement(high, mean, deviation)
-            gain += np.maximum(width - logs, 0) * np.maximum(share, 0)
-        return gain
-
-
-def score_improvement(
-    context: OracleContext, incumbent: float, costs: Floats, mean: Floats, deviation: Floats
-) -> Floats:
-    """Expected improvement of the best score, `incumbent`, by candidates with a normal merit. Shapes (candidates,).
-
-    At a known cost the score is the merit times a known slope. So the improvement is the slope times that of the merit,
-    over the merit that has the incumbent's score at this cost. Merits above the best possible one do not count.
-    """
-    below_zero = incumbent < 0
-    slopes = np.array(
-        [context.factor.slope(cost, context.reference, below_zero=below_zero) for cost in costs.tolist()]
-    )
-    level = incumbent / slopes
-    gain = expected_improvement(level, mean, deviation)
-    if context.best_merit is not None:
-        level = np.minimum(level, context.best_merit)
-        beyond = expected_improvement(context.best_merit, mean, deviation)
-        gain = expected_improvement(level, mean, deviation) - beyond
-    return np.asarray(slopes * np.maximum(gain, 0))
+        return front_improvement(self._front, costs, mean, deviation)
 
 
 def _surrogate(oracle: FrugalOracle, measured: list[tuple[str, Observation]]) -> Surrogate:
-    rows = [oracle.row(trial_id) for trial_id, _ in measured]
-    merits = [observation.merit for _, observation in measured if observation.merit is not None]
+    """A model of the merit; where the sensitivity is measured, of the difference from what it predicts."""
+    rows = np.array([oracle.row(trial_id) for trial_id, _ in measured])
+    merits = np.array([observation.merit for _, observation in measured if observation.merit is not None])
     running = [oracle.row(trial.trial_id) for trial in oracle.ongoing_trials.values()]
     pending = oracle.encoded(np.array(running)) if running else None
-    return fit(oracle.encoded(np.array(rows)), np.array(merits), pending)
+    return fit(oracle.encoded(rows), merits - oracle.predicted(rows), pending)
 
 
 def _success(oracle: FrugalOracle, measured: list[tuple[str, Observation]]) -> Surrogate | None:
@@ -219,27 +217,3 @@ def _success(oracle: FrugalOracle, measured: list[tuple[str, Observation]]) -> S
 
 def _is_failure(observation: Observation) -> bool:
     return observation.merit is None and observation.outcome is Outcome.FAILED
-
-
-def _staircase(measured: list[tuple[str, Observation]], context: OracleContext) -> tuple[Floats, Floats]:
-    """Levels of the merit, and for each step between them the log cost at which it is reached.
-
-    They begin at 0, or at the least merit measured if that is negative, and end at the best possible one; where there
-    is none, as far above the best measured one as the least is below. Levels not reached yet count as reached at the
-    cost of the reference, or of the most expensive trial if that is more.
-    """
-    points = sorted(
-        (float(observation.cost or 0), float(observation.merit or 0)) for _, observation in measured
-    )
-    merits = [merit for _, merit in points]
-    ceiling = np.log(max(points[-1][0], context.reference))
-    levels, reached = [min(0.0, *merits)], []
-    for cost, merit in points:
-        if merit > levels[-1]:
-            levels.append(merit)
-            reached.append(np.log(cost))
-    top = 2 * max(merits) - min(merits) if context.best_merit is None else context.best_merit
-    if levels[-1] < top:
-        levels.append(top)
-        reached.append(ceiling)
-    return np.array(levels), np.array(reached)

@@ -15,6 +15,7 @@ from search.data.sources import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.plan import Plan, plan_from
 from search.space.choices import Choices
+from search.space.sensitivity import needs_sensitivity
 from search.spec.job import SearchSpec
 from search.spec.resolved import Resolved, ResolvedModel
 from search.spec.spiking import XyloModel
@@ -129,6 +130,10 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
     if spec.oracle.kind == "hyperband":
         problems.append(
             Problem("/oracle/kind", "hyperband shortens trainings, and a spiking network is not trained")
+        )
+    if needs_sensitivity(spec.oracle):
+        problems.append(
+            Problem("/oracle", "the sensitivity is that of layers, which a spiking network does not have")
         )
     if spec.bound.kind == "float":
         problems.append(Problem("/bound/kind", "no float model is measured: set strict or off"))

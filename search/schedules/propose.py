@@ -14,6 +14,7 @@ from search.schedules import Stage, current_stage
 from search.schedules.base import on_top_of
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
+from search.space.sensitivity import Sensitivity
 from search.spec.job import SearchSpec
 from search.spec.oracle import Constraints
 
@@ -26,6 +27,7 @@ def propose_in_stages(
     history: Sequence[TrialRecord],
     state: str | None,
     count: int,
+    sensitivity: Sensitivity | None = None,
 ) -> Proposal:
     """`propose`, for the current stage; nothing until every trial of the stage before has ended.
 
@@ -33,7 +35,7 @@ def propose_in_stages(
     A stage without a measured trial settles nothing; the next one starts from what was settled before it.
     """
     if len(stages) == 1:
-        return propose(spec, stages[0].choices, pricer, reference, history, state, count)
+        return propose(spec, stages[0].choices, pricer, reference, history, state, count, sensitivity)
     stored: dict[str, Any] = json.loads(state) if state else {"stage": -1, "oracle": None, "exhausted": []}
     stage = current_stage(stages, history, frozenset(stored["exhausted"]))
     if stage is None:
@@ -41,7 +43,7 @@ def propose_in_stages(
     if stage.index != stored["stage"]:
         stored |= {"stage": stage.index, "oracle": None}
     base = _base_trial(spec, stages[: stage.index], reference, history)
-    search = _StageSearch(spec, stage, base, pricer, reference)
+    search = _StageSearch(spec, stage, base, pricer, reference, sensitivity)
     proposal = search.propose(history, stored["oracle"], count)
     stored["oracle"] = proposal.state
     if proposal.exhausted:
@@ -71,6 +73,7 @@ class _StageSearch:
     base: TrialRecord | None  #: the trial that the stage builds on
     pricer: CandidatePricer
     reference: float
+    sensitivity: Sensitivity | None
 
     def propose(self, history: Sequence[TrialRecord], state: str | None, count: int) -> Proposal:
         """New trials of the job, given the trials of all stages."""
@@ -83,6 +86,7 @@ class _StageSearch:
             [self._stage_record(record) for record in self.stage.records(history)],
             state,
             count,
+            self.sensitivity,
         )
         parents = {record.number: record.parent for record in history}
         trials = tuple(self._job_trial(trial, parents) for trial in proposal.trials)

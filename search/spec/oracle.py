@@ -99,11 +99,28 @@ class FrugalOracleSpec(Frozen):
         description="score: improvement of the best score; front: growth of the area of metric and log cost that the"
         " front dominates",
     )
-    initial_points: int = Field(
-        3, ge=2, le=1000, description="trials at the start, spread over the range of costs"
+    initial: Literal["spread", "sensitivity"] = Field(
+        "spread",
+        description="trials at the start. spread: over the range of costs; sensitivity: those that the measured"
+        " sensitivity of the float model predicts to be best, as the oracle `sensitivity` proposes them",
     )
+    initial_points: int = Field(3, ge=2, le=1000, description="number of trials at the start")
     candidates: int = Field(
         500, ge=10, le=100_000, description="assignments that are compared for each proposal"
+    )
+
+
+class SensitivityOracleSpec(Frozen):
+    """Measures what each quantizer alone does to the float model, and solves for the front of damage and exact cost.
+
+    The float model is trained first, by the job's recipe, unless one was uploaded.
+    """
+
+    kind: Literal["sensitivity"] = "sensitivity"
+    gain: Literal["score", "front"] = Field(
+        "score",
+        description="score: improvement of the best score; front: growth of the area of metric and log cost that the"
+        " front dominates",
     )
 
 
@@ -114,7 +131,8 @@ OracleSpec = Annotated[
     | BayesianOracleSpec
     | HyperbandOracleSpec
     | EvolutionOracleSpec
-    | FrugalOracleSpec,
+    | FrugalOracleSpec
+    | SensitivityOracleSpec,
     Field(discriminator="kind"),
     BeforeValidator(kind_name),
 ]

@@ -17,7 +17,7 @@ from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
 from service.api.deps import READS, BlobsDep, JobId, SessionDep
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.schemas.analysis import AnalysisView
+from service.schemas.analysis import AnalysisView, SensitivityView
 from service.store import analysis, jobs
 from service.store.blobs import BlobStore
 from service.store.models import Job
@@ -64,5 +64,6 @@ def _view(job: Job, result: Analysis) -> AnalysisView:
         metric=SearchSpec.model_validate(job.spec).objective.metric,
         cost_unit=job.cost_unit,
         hypervolume=result.steps[-1].hypervolume if result.steps else 0.0,
+        measured_sensitivity=None if job.sensitivity is None else SensitivityView(**job.sensitivity),
         **fields,
     )

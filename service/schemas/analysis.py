@@ -55,6 +55,16 @@ class LayerEffectView(View):
     sensitivity: float | None
 
 
+class SensitivityView(View):
+    """What each candidate alone does to the outputs of the float model: by what share the loss grows."""
+
+    metric: float = Field(description="of the float model, on the validation data")
+    examples: int = Field(description="training examples that the outputs were compared on")
+    divergences: dict[str, dict[str, float]] = Field(
+        description="choice -> candidate -> Kullback-Leibler divergence in nats, or squared change over squared error"
+    )
+
+
 class AnalysisView(View):
     """The analysis of a job's measured trials so far."""
 
@@ -76,4 +86,7 @@ class AnalysisView(View):
     explained: float | None = Field(description="share of the metric's variance that the effects explain")
     cost_explained: float | None
     choices: tuple[ChoiceEffectView, ...]
+    measured_sensitivity: SensitivityView | None = Field(
+        None, description="what was measured before the first trial, for oracles that need it"
+    )
     layers: tuple[LayerEffectView, ...]

@@ -78,7 +78,7 @@ class Queued(Leased):
 
 
 class Job(Leased, Owned, Base):
-    """A search job. Its lease is that of the final report."""
+    """A search job. Its lease is that of the final report, or of the measurement of its sensitivity."""
 
     __tablename__ = "jobs"
     __table_args__ = (Index(None, "tenant", "created_at", "id"),)
@@ -97,6 +97,9 @@ class Job(Leased, Owned, Base):
     cost_unit: Mapped[str]  #: "energy_pj" or "bits": what `cost` means in this job
     reference_cost: Mapped[float]
     float_metric: Mapped[float | None]  #: of the float model on the validation data, once it was measured
+    sensitivity: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  #: Sensitivity, where the oracle needs it
     reference: Mapped[dict[str, Any]]  #: Cost of the float model, with its layers
     space_size: Mapped[str]  #: number of assignments, as text: it may not fit an integer column
     warnings: Mapped[list[Any]]

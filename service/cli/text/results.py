@@ -9,7 +9,7 @@ from rich.text import Text
 from search.results.final_training import FinalStatus
 from search.trial_files import FINAL_PREFIX
 from service.cli.text.numbers import percent
-from service.schemas.analysis import AnalysisView, ChoiceEffectView
+from service.schemas.analysis import AnalysisView, ChoiceEffectView, SensitivityView
 from service.schemas.final_training import FinalView
 
 
@@ -26,7 +26,21 @@ def analysis_table(analysis: AnalysisView) -> RenderableType:
     table = Table("choice", "importance", "for the cost", f"{metric} per bit", "cost per bit", box=None)
     for choice in sorted(analysis.choices, key=lambda effect: -effect.importance):
         table.add_row(*_row(choice))
-    return Group(*map(Text, lines), table)
+    measured = analysis.measured_sensitivity
+    return Group(*map(Text, lines), table, *([] if measured is None else _sensitivity(measured)))
+
+
+def _sensitivity(measured: SensitivityView) -> list[RenderableType]:
+    """What each candidate alone does to the float model, in the order of the choices."""
+    line = (
+        f"measured on {measured.examples} examples before the first trial: the share by which the loss of the float"
+        f" model ({measured.metric:.4f}) grows if one choice is made and all else stays float"
+    )
+    table = Table("choice", "candidate: growth of the loss", box=None)
+    for name, divergences in measured.divergences.items():
+        cells = (f"{label}: {percent(value)}" for label, value in divergences.items())
+        table.add_row(Text(name), Text(", ".join(cells)))
+    return [Text(line), table]
 
 
 def _row(choice: ChoiceEffectView) -> tuple[Text, ...]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from search.history import Assignment, TrialStatus
 from search.oracles.base import OracleContext
 from search.oracles.candidates import Candidates
-from search.oracles.frugal import score_improvement
+from search.oracles.gains import score_improvement
 from search.scoring.forgiving_factor import ForgivingFactor
 from search.spec.objective import Direction
 from tests.contracts.test_oracles import LARGE
