@@ -55,7 +55,7 @@ def bops(report: EnergyReport, prepared: Prepared) -> float:
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
         if node.lowering.macs:
-            a, w = _operand_bits(node, layer)
+            a, w = operand_bits(node, layer)
             total += node.lowering.macs * (a * w + a + w + math.log2(max(node.lowering.terms, 1)))
     return total
 
@@ -68,14 +68,15 @@ def ebops(report: EnergyReport, prepared: Prepared) -> float:
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
         if node.lowering.macs:
-            a, w = _operand_bits(node, layer)
+            a, w = operand_bits(node, layer)
             total += node.lowering.macs * a * w
             bias = layer.work.types.get("bias")
             total += elements(node.layer.output_shape) * bias.bits if bias else 0
     return total
 
 
-def _operand_bits(node: Node, layer: PricedLayer) -> tuple[int, int]:
+def operand_bits(node: Node, layer: PricedLayer) -> tuple[int, int]:
+    """Bits of the numbers that a layer multiplies: of its input and its first kernel, or of both inputs."""
     if node.lowering.family is Family.DOT:
         return layer.input_types[0].bits, layer.input_types[1].bits
     return layer.input_types[0].bits, layer.work.parameters[0][1].bits

@@ -321,6 +321,13 @@ def _layer(
     )
 
 
+def reprice(
+    prepared: Prepared, index: int, priced: PricedLayer, slots: SlotTypes, settings: EnergySettings
+) -> PricedLayer:
+    """A priced layer, the node of this index, with other types in its slots; its inputs stay as they are."""
+    return _layer(prepared.nodes[index], priced.input_types, slots, settings, False, priced.folds)
+
+
 def _operations_pj(operations: tuple[Operation, ...], settings: EnergySettings) -> float:
     """All operations; prices of equal counts are added before they are multiplied, to agree with QTools exactly."""
     prices: dict[int, float] = {}

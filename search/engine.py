@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,7 +12,7 @@ from typing import Final
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus as OracleStatus
 
-from search.history import TRIAL_ENDED, NewTrial, TrialRecord, TrialStatus, paid, trial_seed
+from search.history import TRIAL_ENDED, Assignment, NewTrial, TrialRecord, TrialStatus, paid, trial_seed
 from search.oracles import ORACLES
 from search.oracles.base import (
     RESERVED,
@@ -31,7 +32,7 @@ from search.scoring.forgiving_factor import ForgivingFactor, factor_of
 from search.space.choices import Choices
 from search.space.sensitivity import Sensitivity
 from search.spec.job import SearchSpec
-from search.spec.oracle import NoBound, NoPostTraining
+from search.spec.oracle import Constraints, NoBound, NoPostTraining
 
 #: Consecutive repeats of networks already proposed after which a space counts as exhausted.
 MAX_REPEATS: Final = 200
@@ -71,6 +72,8 @@ def propose(
     """
     stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
     records = sorted(history, key=lambda record: record.number)
+    if spec.goal.effective is not None:
+        pricer = _trained_pricer(pricer, records)
     context = _context(spec, choices, pricer, reference, sensitivity)
     oracle = ORACLES[spec.oracle.kind](spec.oracle, context)
     budget = _Budget(spec, records)
@@ -105,6 +108,35 @@ def _context(
         best_merit=None if best is None else factor.merit(best),
         sensitivity=sensitivity,
     )
+
+
+@dataclass(frozen=True)
+class _TrainedPricer:
+    """Prices candidates by their types, times the share of that which trained weights use."""
+
+    pricer: CandidatePricer
+    share: float
+
+    def price_many(self, assignments: Sequence[Assignment]) -> Sequence[float | None]:
+        """The expected cost of each assignment once it is trained."""
+        costs = self.pricer.price_many(assignments)
+        return [None if cost is None else cost * self.share for cost in costs]
+
+    def keeps(self, assignment: Assignment, constraints: Constraints) -> bool:
+        """As the pricer's: constraints are on what the types cost."""
+        return self.pricer.keeps(assignment, constraints)
+
+
+def _trained_pricer(pricer: CandidatePricer, records: Sequence[TrialRecord]) -> CandidatePricer:
+    """The pricer of a goal that counts trained weights: by the geometric mean of what the measured trials use."""
+    measured = [record for record in records if record.status == TrialStatus.DONE and (record.cost or 0) > 0]
+    bounds = pricer.price_many([record.assignment for record in measured])
+    shares = [
+        record.cost / bound
+        for record, bound in zip(measured, bounds, strict=True)
+        if record.cost is not None and bound
+    ]
+    return _TrainedPricer(pricer, statistics.geometric_mean(shares)) if shares else pricer
 
 
 def _is_hopeless(records: Sequence[TrialRecord]) -> bool:

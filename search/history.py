@@ -209,6 +209,9 @@ class Measurement:
     classes: Mapping[str, Any] | None = (
         None  #: of a classifier: `search.scoring.classification.class_metrics`
     )
+    effective: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  #: granularity -> ebops, bits, energy_pj with the trained weights (`costmodel.effective`)
 
     @property
     def best_execution(self) -> Execution | None:

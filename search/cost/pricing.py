@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from threading import Lock
 from typing import Final
@@ -12,6 +13,7 @@ from cachetools import LRUCache, cachedmethod
 from costmodel.bits import BitsReport, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
 from costmodel.data_type import SlotTypes
+from costmodel.effective import LayerCodes, effective_costs, effective_document
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.network import Network
@@ -79,6 +81,26 @@ class Pricer:
             return self._cost(report, bits, self._count(prepared, types, self.trial_settings))
         except (InvalidNetwork, InvalidTypes) as error:
             raise Infeasible(str(error)) from error
+
+    def effective(
+        self, assignment: Assignment, codes: LayerCodes, cost: Cost
+    ) -> tuple[Cost, dict[str, dict[str, float]]]:
+        """The cost of a trained trial, and what it costs with its weights, by granularity (`costmodel.effective`).
+
+        `cost` is what its types cost; its value is replaced where the goal counts trained weights.
+        """
+        goal = self._goal
+        costs = effective_costs(
+            self._with_widths(assignment),
+            data_types(assignment),
+            codes,
+            self.trial_settings,
+            zero_skipping=isinstance(goal, EnergyGoal) and goal.zero_skipping,
+        )
+        document = effective_document(costs)
+        if goal.effective is None:
+            return cost, document
+        return replace(cost, value=document[goal.effective][cost_unit(goal)]), document
 
     def wide_outputs(self, assignment: Assignment) -> dict[str, str]:
         """Layers whose outputs no quantizer keeps narrow -> how wide they are. Raises `Infeasible` as `price`."""

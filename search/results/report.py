@@ -38,6 +38,7 @@ def build_report(
         "score": factor.score(measurement.metric, cost.value, reference.value),
         "factor": factor.factor(cost.value, reference.value),
         "cost": _cost(cost),
+        "effective": {name: dict(costs) for name, costs in measurement.effective.items()},
         "reference": _cost(reference),
         "best_epoch": measurement.best_epoch,
         **_executions(measurement),

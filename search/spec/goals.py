@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from search.spec.base import Frozen
 from search.spec.types import Source
@@ -17,6 +17,10 @@ MemoryPair = tuple[Memory, Memory]
 
 #: What tensors of a trial that are not quantized count as.
 Unquantized = Literal["fp32", "fp16", "reference"]
+
+
+#: Trained weights that share a width.
+Granularity = Literal["weight", "channel", "tensor"]
 
 
 class _GoalOptions(Frozen):
@@ -48,7 +52,18 @@ class _GoalOptions(Frozen):
     )
 
 
-class EnergyGoal(_GoalOptions):
+class _EffectiveOptions(_GoalOptions):
+    """What trained weights may count as."""
+
+    effective: Granularity | None = Field(
+        None,
+        description="count the bits that trained weights use, from the first to the last one set in each code, shared"
+        " by all weights of a tensor or of an output channel, or by none; known once a trial is trained. null: count"
+        " the bits of the types",
+    )
+
+
+class EnergyGoal(_EffectiveOptions):
     """Energy of one inference in picojoules, by a model after Horowitz. Pairs are [reference, trial]."""
 
     kind: Literal["energy"] = "energy"
@@ -79,6 +94,10 @@ class EnergyGoal(_GoalOptions):
     reference_accumulator: Literal["int16", "int32", "fp16", "fp32"] = Field(
         "int32", description="type of sums in the reference"
     )
+    zero_skipping: bool = Field(
+        False,
+        description="of effective energies: the hardware computes no products with weights that are 0, and adds none",
+    )
     trained_model: bool = Field(
         False,
         description="of AutoQKeras; a search refuses true, because it prices trials before they are trained: see"
@@ -91,7 +110,7 @@ BitsPart = Literal["parameters", "activations"]
 BITS_ACCOUNTING: Final = "qtools: count as AutoQKeras does, which ignores layers that it does not support"
 
 
-class BitsGoal(_GoalOptions):
+class BitsGoal(_EffectiveOptions):
     """Size of the model in bits: parameters and activations."""
 
     kind: Literal["bits"] = "bits"
@@ -110,13 +129,28 @@ class BitsGoal(_GoalOptions):
     accounting: Literal["corrected", "qtools"] = Field("corrected", description=BITS_ACCOUNTING)
 
 
-class CountGoal(_GoalOptions):
+class CountGoal(_EffectiveOptions):
     """A cost without an energy profile: bytes, MACs, bit operations (BOPs, EBOPs), or peak activation bits."""
 
     kind: Literal["bytes", "macs", "bops", "ebops", "peak_activation_bits"]
 
+    @model_validator(mode="after")
+    def _has_effective_costs(self) -> CountGoal:
+        if self.effective is not None and self.kind != "ebops":
+            raise ValueError(
+                f"{self.kind} does not depend on trained weights: effective is for ebops, bits, energy"
+            )
+        return self
+
 
 Goal = Annotated[EnergyGoal | BitsGoal | CountGoal, Field(discriminator="kind")]
+
+
+#: Why measured trials cannot be ranked by effective costs of another goal.
+NOT_REPRICED: Final = (
+    "trials are priced again by their types: leave this out; the costs of their trained weights are in each trial's"
+    " report under effective"
+)
 
 
 def refused(goal: Goal) -> dict[str, str]:

@@ -348,6 +348,15 @@ class SearchSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _bounds_need_costs_before_training(self) -> SearchSpec:
+        if self.goal.effective is not None and not isinstance(self.bound, NoBound):
+            raise ValueError(
+                "bound compares costs before training, and effective ones are known after it: set bound to off or"
+                " leave out goal.effective"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _hyperband_stops_by_itself(self) -> SearchSpec:
         if isinstance(self.oracle, HyperbandOracleSpec) and not isinstance(self.stopping, NoStopping):
             raise ValueError("hyperband stops trainings early by itself: set stopping to off")

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
+from quantization.export.codes import weight_codes
 from quantization.models.convert import caching_weights, plain_description, read_quantizers
 from quantization.models.fold import fold, folded_layers
 from search.data import Dataset
@@ -137,6 +138,7 @@ class _Trial:
         with self._stopwatch.timing("save"):
             save(model, self._data, folder, self._cost_options())
         executions = tuple(execution for execution, _, _ in trained)
+        cost, effective = self._plan.pricer.effective(self._request.assignment, weight_codes(model), cost)
         return Measurement(
             metric=statistics.fmean(execution.metric for execution in executions),
             loss=statistics.fmean(execution.loss for execution in executions),
@@ -145,6 +147,7 @@ class _Trial:
             best_epoch=best.best_epoch,
             executions=executions if len(executions) > 1 else (),
             classes=classes,
+            effective=effective,
         )
 
     def _cost_options(self) -> dict[str, Any]:

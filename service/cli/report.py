@@ -59,7 +59,7 @@ def page(collected: Collected) -> str:
         title=f"{job.name or job.model}: report",
         job=job,
         written=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, fewbits {version('fewbits')}",
-        facts=_facts(job),
+        facts=[*_facts(job), *_effective(trial)],
         trials_plot=_trials_plot(collected),
         scores_plot=_scores_plot(collected.points),
         hypervolume_plot=_hypervolume_plot(collected.analysis, collected.points),
@@ -94,6 +94,19 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
         figure = "" if look.metric is None else f"{look.metric:.4f}, "
         facts.append((f"trial {look.trial} on test data", f"{figure}{look.note}"))
     return facts
+
+
+def _effective(trial: TrialView | None) -> list[tuple[str, str]]:
+    """What the best trial costs with its trained weights, by the weights that share a width."""
+    costs = {} if trial is None else trial.effective
+    return [
+        (
+            f"with the bits its weights use, by {granularity}",
+            f"{numbers.energy(cost.energy_pj)}, {numbers.cost(cost.ebops, 'ebops')},"
+            f" {numbers.cost(cost.bits, 'bits')}",
+        )
+        for granularity, cost in costs.items()
+    ]
 
 
 def _yaml(spec: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from search.spec.base import Frozen
-from search.spec.goals import Goal, refused
+from search.spec.goals import NOT_REPRICED, Goal, refused
 from service.schemas.jobs import PointView, View
 
 
@@ -22,6 +22,8 @@ class RescoreSpec(Frozen):
     def _can_be_obeyed(cls, value: Goal) -> Goal:
         for name, reason in refused(value).items():
             raise ValueError(f"{name}: {reason}")
+        if value.effective is not None:
+            raise ValueError(f"effective: {NOT_REPRICED}")
         return value
 
 

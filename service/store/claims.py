@@ -209,6 +209,7 @@ def finish(
         executions=[asdict(execution) for execution in measurement.executions] or None,
         durations_s=dict(measurement.durations_s),
         versions=versions,
+        effective={name: dict(costs) for name, costs in measurement.effective.items()} or None,
     )
     if is_newest:
         if measurement.cost.layers:

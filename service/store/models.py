@@ -167,6 +167,9 @@ class Trial(Queued, Base):
     executions: Mapped[list[Any] | None]  #: seed, metric, loss, best epoch of each; NULL where there was one
     durations_s: Mapped[dict[str, Any] | None]
     versions: Mapped[dict[str, Any] | None]
+    effective: Mapped[dict[str, Any] | None] = mapped_column(
+        JSON(none_as_null=True)
+    )  #: granularity -> ebops, bits, energy_pj with the trained weights
 
 
 class Attempt(Base):

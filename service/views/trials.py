@@ -65,6 +65,7 @@ def trial_view(
         **_executions(trial),
         learning_rate=trial.assignment.get("learning_rate"),
         seed=trial.seed,
+        effective=trial.effective or {},
         versions=trial.versions or {},
         durations_s=trial.durations_s or {},
         worker=trial.worker,
