@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from search.oracles.base import DatabaseOracle, OracleContext
+from search.oracles.descent import DescentOracle
 from search.oracles.evolution import EvolutionOracle
 from search.oracles.frugal import FrugalOracle
 from search.oracles.grid import GridOracle
@@ -28,4 +29,5 @@ ORACLES: Final[Mapping[str, Callable[[Any, OracleContext], DatabaseOracle]]] = {
     "evolution": EvolutionOracle,
     "frugal": FrugalOracle,
     "sensitivity": SensitivityOracle,
+    "descent": DescentOracle,
 }

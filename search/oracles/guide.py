@@ -82,7 +82,7 @@ class Guide:
                 max(float(factor), _LEAST_FACTOR) * labels
                 for factor, labels in zip(factors, self.damages, strict=True)
             ],
-            self._price,
+            self.price,
         )
 
     def first(self, number: int, front: Front, *, by_score: bool) -> Rows:
@@ -110,7 +110,8 @@ class Guide:
     def _sums(self, rows: Rows) -> Floats:
         return np.asarray(self._design(rows)[:, :-1].sum(axis=1))
 
-    def _price(self, rows: Rows) -> Floats:
+    def price(self, rows: Rows) -> Floats:
+        """The exact cost of each row; infinite where no network can be built or a constraint is broken."""
         choices = self._context.choices
         assignments = [choices.assignment(values) for values in self._candidates.every_values(rows)]
         costs = np.array(self._context.pricer.price_many(assignments), dtype=float)  # None becomes NaN

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from search.spec.oracle import FrugalOracleSpec, OracleSpec, SensitivityOracleSpec
+from search.spec.oracle import DescentOracleSpec, FrugalOracleSpec, OracleSpec, SensitivityOracleSpec
+
+#: Largest share by which one choice is expected to let the error grow; chosen on the tables `digits` and `jet`.
+GROWTH: Final = 2.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +26,12 @@ class Sensitivity:
     divergences: Mapping[str, Mapping[str, float]]
 
     def damage(self, choice: str, label: str | float) -> float:
-        """The share by which the error of a trained network is expected to grow: d / (1 + d), 0 if not measured.
+        """The share by which the error of a trained network is expected to grow: `GROWTH` d / (1 + d), 0 if unmeasured.
 
-        Training makes up for most of a coarse quantizer's divergence, which has no bound; so the share stays below 1.
+        Training makes up for most of a coarse quantizer's divergence, which has no bound; so the share has one.
         """
         divergence = self.divergences.get(choice, {}).get(str(label), 0.0)
-        return divergence / (1 + divergence)
+        return GROWTH * divergence / (1 + divergence)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -45,4 +48,4 @@ def needs_sensitivity(oracle: OracleSpec) -> bool:
     """Whether an oracle proposes by the sensitivity of a job."""
     if isinstance(oracle, FrugalOracleSpec):
         return oracle.initial == "sensitivity"
-    return isinstance(oracle, SensitivityOracleSpec)
+    return isinstance(oracle, SensitivityOracleSpec | DescentOracleSpec)

@@ -18,6 +18,7 @@ from search.spec.objective import Objective, ObjectiveSpec
 from search.spec.oracle import (
     BoundSpec,
     Constraints,
+    DescentOracleSpec,
     HyperbandOracleSpec,
     NoBound,
     NoPostTraining,
@@ -357,12 +358,21 @@ class SearchSpec(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _hyperband_stops_by_itself(self) -> SearchSpec:
-        if isinstance(self.oracle, HyperbandOracleSpec) and not isinstance(self.stopping, NoStopping):
-            raise ValueError("hyperband stops trainings early by itself: set stopping to off")
-        if isinstance(self.oracle, HyperbandOracleSpec) and self.training.executions > 1:
+    def _continued_trainings_are_whole(self) -> SearchSpec:
+        kind = self.oracle.kind
+        if not isinstance(self.oracle, HyperbandOracleSpec | DescentOracleSpec):
+            return self
+        if not isinstance(self.stopping, NoStopping):
+            why = "stops trainings early by itself" if kind == "hyperband" else "continues every training"
+            raise ValueError(f"{kind} {why}: set stopping to off")
+        if self.training.executions > 1:
             raise ValueError(
-                "hyperband continues trainings, but of several executions only the best is stored: set"
+                f"{kind} continues trainings, but of several executions only the best is stored: set"
                 " training.executions to 1"
+            )
+        if isinstance(self.oracle, DescentOracleSpec) and self.training.decay != "none":
+            raise ValueError(
+                "descent continues trainings, and a rate that decreases over all epochs would be almost 0 in its later"
+                " stages: set training.decay to none"
             )
         return self

@@ -124,6 +124,18 @@ class SensitivityOracleSpec(Frozen):
     )
 
 
+class DescentOracleSpec(Frozen):
+    """Goes down the front that `sensitivity` solves for, each trial continuing the one before with fewer bits."""
+
+    kind: Literal["descent"] = "descent"
+    stages: int = Field(
+        10,
+        ge=2,
+        le=1000,
+        description="trials of a descent, from precise to cheap networks; each trains `training.epochs` more",
+    )
+
+
 #: A bare string selects that kind with its defaults.
 OracleSpec = Annotated[
     RandomOracleSpec
@@ -132,7 +144,8 @@ OracleSpec = Annotated[
     | HyperbandOracleSpec
     | EvolutionOracleSpec
     | FrugalOracleSpec
-    | SensitivityOracleSpec,
+    | SensitivityOracleSpec
+    | DescentOracleSpec,
     Field(discriminator="kind"),
     BeforeValidator(kind_name),
 ]
@@ -285,6 +298,11 @@ def oracle_warnings(oracle: OracleSpec, trials: int, epochs: int, dimensions: in
         return [
             f"the first {oracle.population} trials of the evolution oracle are random, the budget is {trials} trials:"
             " raise budget.trials or lower oracle.population"
+        ]
+    if isinstance(oracle, DescentOracleSpec) and trials < oracle.stages:
+        return [
+            f"the descent has {oracle.stages} stages, the budget is {trials} trials: its cheapest networks are not"
+            " reached; raise budget.trials or lower oracle.stages"
         ]
     if isinstance(oracle, HyperbandOracleSpec) and (oracle.max_epochs or epochs) < oracle.factor:
         return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class EffectiveCostView(BaseModel):
@@ -13,3 +13,13 @@ class EffectiveCostView(BaseModel):
     ebops: float
     bits: int
     energy_pj: float
+
+
+class TrainedCosts(BaseModel):
+    """Part of a trial: its costs with the trained weights."""
+
+    effective: dict[str, EffectiveCostView] = Field(
+        {},
+        description="by weights that share a width (weight, channel, tensor): the cost with the bits that the trained"
+        " weights use; empty before that, and for trials of earlier versions",
+    )

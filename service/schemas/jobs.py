@@ -14,7 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, comp
 from search.history import AttemptOutcome, Cause, JobStatus, TrialStatus
 from search.results.final_training import FinalStatus
 from search.spec.objective import Direction
-from service.schemas.effective import EffectiveCostView
+from service.schemas.effective import TrainedCosts
 
 Item = TypeVar("Item")
 
@@ -288,7 +288,7 @@ class SpreadView(View):
     max: float
 
 
-class TrialView(TrialSummary):
+class TrialView(TrainedCosts, TrialSummary):
     """A trial in full. With several executions, metric and loss are means."""
 
     job_id: str
@@ -303,11 +303,6 @@ class TrialView(TrialSummary):
     spread: SpreadView | None = None
     learning_rate: float | None = Field(None, description="if the job searches it")
     seed: int
-    effective: dict[str, EffectiveCostView] = Field(
-        {},
-        description="by weights that share a width (weight, channel, tensor): the cost with the bits that the trained"
-        " weights use; empty before that, and for trials of earlier versions",
-    )
     versions: dict[str, str]
     durations_s: dict[str, float]
     worker: str | None

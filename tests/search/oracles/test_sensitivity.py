@@ -13,7 +13,7 @@ from search.oracles.base import OracleContext
 from search.oracles.candidates import Candidates
 from search.oracles.guide import Guide
 from search.scoring.forgiving_factor import ForgivingFactor
-from search.space.sensitivity import Sensitivity
+from search.space.sensitivity import GROWTH, Sensitivity
 from search.spec.oracle import Constraints
 from tests.contracts.test_oracles import LARGE
 from tests.search.searches import (
@@ -35,9 +35,13 @@ def guide(sensitivity: Sensitivity = SENSITIVITY, **changes: object) -> Guide:
     return Guide(replace(context, **changes), Candidates(LARGE), sensitivity)  # type: ignore[arg-type]
 
 
-def test_the_damage_of_a_candidate_stays_below_the_whole_error() -> None:
+def test_the_damage_of_a_candidate_has_a_bound() -> None:
     measured = Sensitivity(0.9, 10, {"a": {"x": 0.0, "y": 1.0, "z": 1e6}})
-    assert [measured.damage("a", label) for label in "xyz"] == [0.0, 0.5, pytest.approx(1.0, abs=1e-5)]
+    assert [measured.damage("a", label) for label in "xyz"] == [
+        0.0,
+        GROWTH / 2,
+        pytest.approx(GROWTH, abs=1e-5),
+    ]
     assert measured.damage("unknown", 0.5) == 0.0
     assert Sensitivity.from_json(measured.to_json()) == measured
 
