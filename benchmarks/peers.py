@@ -125,17 +125,21 @@ def _snake(name: str) -> str:
 # --- running the sides ---------------------------------------------------------------------------------------
 
 
-def environment(side: str) -> Path:
-    """The interpreter of a side; creates its environment if it is missing. CalledProcessError if that fails."""
+def environment(side: str, packages: tuple[str, ...] = ()) -> Path:
+    """The interpreter of a side; creates its environment if it is missing. CalledProcessError if that fails.
+
+    `packages`: of a side that is not in `ENVIRONMENTS`.
+    """
+    packages = packages or ENVIRONMENTS[side]
     home = CACHE / side
     python = home / "bin" / "python"
     manifest = home / "made.json"
-    if not manifest.is_file() or json.loads(manifest.read_text()) != list(ENVIRONMENTS[side]):
+    if not manifest.is_file() or json.loads(manifest.read_text()) != list(packages):
         print(f"creating {home} ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", home], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[side]]
+        pip = [python, "-m", "pip", "install", "--quiet", *packages]
         subprocess.run(pip, check=True, stdout=sys.stderr)
-        manifest.write_text(json.dumps(ENVIRONMENTS[side]))
+        manifest.write_text(json.dumps(packages))
     return python
 
 
