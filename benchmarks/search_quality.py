@@ -12,7 +12,8 @@ share of the whole table's.
 Targets (`--check`):
 - on `digits` and `jet` frugal's median of the best score reaches random's median after 40 trials within 10 trials,
   and within 3 where it starts by sensitivity;
-- on every table with a network the first trial of `sensitivity` is as good as random's median after 20 trials;
+- the first trial of `sensitivity` is as good as the median of random trials on every table with a network, and on
+  `digits` and `jet` as the median of the best of 20;
 - after 40 trials no oracle is worse than random in its objective: it is worse if its median is lower and a
   one-sided Wilcoxon test, paired by seed, gives p < 0.01. The grid is exempt: it optimizes nothing;
 - a proposal among 20 choices after 1,000 trials takes, in 95 of 100 cases, less than 50 ms for random and Hyperband,
@@ -54,7 +55,7 @@ SEEDS: Final = 50
 #: Mode -> trials within which it is to reach random's median after `TRIALS`.
 WITHIN: Final = {"frugal": 10, "frugal+sensitivity": 3}
 
-#: Trials of random that the first one by sensitivity is compared with.
+#: Trials of random whose best the first one by sensitivity is compared with, on the tables that are not held out.
 FIRST_AGAINST: Final = 20
 
 #: Below this probability a lower median is significant.
@@ -243,11 +244,12 @@ def _slow(table: str, modes: Mapping[str, Any]) -> list[str]:
         if table not in HELD_OUT and (reached is None or reached > trials):
             missed.append(f"{table}: {mode} needs {reached} trials for random's median after {TRIALS}")
     if "sensitivity" in modes:
-        first, level = modes["sensitivity"]["score"][1][0], modes["random"]["score"][1][FIRST_AGAINST - 1]
+        against = 1 if table in HELD_OUT else FIRST_AGAINST
+        first, level = modes["sensitivity"]["score"][1][0], modes["random"]["score"][1][against - 1]
         if first < level:
             missed.append(
-                f"{table}: the first trial by sensitivity scores {first:.4f}, random after"
-                f" {FIRST_AGAINST} trials {level:.4f}"
+                f"{table}: the first trial by sensitivity scores {first:.4f}, the best of {against} random ones"
+                f" {level:.4f}"
             )
     return missed
 
