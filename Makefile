@@ -9,7 +9,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 export FEWBITS_HOME ?= $(CURDIR)/var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor layers lint client bench figures fuzz audit release clean
+.PHONY: help demo serve test tools vendor layers lint client bench docs figures fuzz audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,7 @@ vendor: ## fetch the dashboard's libraries anew, as their list says
 lint: .venv/installed-dev ## ruff, codespell, mypy --strict, the import contract
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/codespell
+	@git ls-files -z '*.md' '*.py' '*.js' '*.yml' '*.yaml' '*.toml' ':!tests' ':!*/vendor/*' | xargs -0 $(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -61,6 +61,9 @@ client: .venv/installed-dev ## generate the client without an event loop from th
 bench: .venv/installed-dev ## run every benchmark in its quick form
 	@for name in main_job costmodel layers speed search_quality peers upload api; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+
+docs: .venv/installed-dev ## build the documentation site into site-out; every warning is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 figures: .venv/installed-dev ## check the figures that the documentation quotes; FIGURES="--run groups --data FOLDER" measures them again
 	@$(BIN)/python -m benchmarks.figures $(FIGURES)
@@ -75,4 +78,4 @@ audit: .venv/installed-dev ## known vulnerabilities of the locked versions (need
 	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean: ## remove what the targets made
-	rm -rf .venv demo-out var dist .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo-out var dist site-out .coverage* .pytest_cache .mypy_cache .ruff_cache
