@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from quantization.integer.activations import (
 )
 from quantization.integer.layers import LAYERS, alone, class_of, specs_of
 from quantization.integer.network import IntegerLayer, IntegerNetwork, IntegerOperation
+from quantization.integer.steps import NotSteps, steps_behind
 from quantization.quantizers import build_quantizer
 from quantization.specs.parse import as_spec
 
@@ -94,28 +96,63 @@ def _integer_layer(call: Call, is_output: bool) -> IntegerLayer:
     computed = make(call)
     spec = specs_of(layer).get("activation")
     is_exact = not any(getattr(operation, "rounds", False) for operation in computed)
-    is_exact = is_exact and (spec is None or not rounds(spec))
+    is_exact = is_exact and (spec is None or not rounds(spec)) and not _is_smooth(layer, spec)
     return IntegerLayer(call.name, call.sources, (*computed, *_activation(layer, is_output)), is_exact)
+
+
+def _is_smooth(layer: Any, spec: Any) -> bool:
+    """Whether a layer has a function whose last bit depends on Keras' backend, and a grid behind it."""
+    name, _ = _float_function(layer)
+    return name not in _STRAIGHT and spec is not None and not build_quantizer(spec).is_activation
 
 
 def _activation(layer: Any, is_output: bool) -> tuple[IntegerOperation, ...]:
     """The function of a layer and what quantizes it."""
-    function = getattr(layer, "activation", None)
     spec = specs_of(layer).get("activation")
-    name = "linear" if function is None else getattr(function, "__name__", str(function))
+    name, function = _float_function(layer)
     if spec is not None and build_quantizer(spec).is_activation:
         return (alone(integer_quantizer(spec, layer.name)),)
-    if name == "softmax" and is_output and spec is None:
-        name = "linear"
-    if name not in _FUNCTIONS:
-        hint = "; only the output's softmax is left out" if name == "softmax" else ""
-        raise NotInIntegers(layer.name, f"activation {name!r}; supported are {', '.join(_FUNCTIONS)}{hint}")
-    applied = [alone(_FUNCTIONS[name])] if name != "linear" else []
-    if spec is not None:
-        applied.append(alone(integer_quantizer(spec, layer.name)))
-    return tuple(applied)
+    if name in _ENDS and is_output and spec is None:
+        return ()
+    if name in _STRAIGHT:
+        applied = [alone(_STRAIGHT[name])] if name != "linear" else []
+        return (*applied, *([] if spec is None else [alone(integer_quantizer(spec, layer.name))]))
+    if spec is None:
+        hint = "; only the output's softmax or sigmoid is left out" if name in _ENDS else ""
+        supported = ", ".join(_STRAIGHT)
+        reason = f"activation {name!r}; supported without a quantizer are {supported}{hint}"
+        raise NotInIntegers(layer.name, reason)
+    return (alone(_stepped_function(layer, name, function, spec)),)
 
 
-_FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
-    {"linear": identity, "relu": Bent(), "relu6": Bent(top=6.0)}
+def _float_function(layer: Any) -> tuple[str, Any]:
+    """The function of a layer, by name and as Keras computes it."""
+    if class_of(layer) == "ELU":
+        return "elu", functools.partial(keras.activations.elu, alpha=layer.alpha)
+    function = getattr(layer, "activation", None)
+    return "linear" if function is None else getattr(function, "__name__", str(function)), function
+
+
+def _stepped_function(layer: Any, name: str, function: Any, spec: Any) -> Function:
+    """A function and the grid that its values are rounded to, as the steps that both make together."""
+    if name == "softmax":
+        raise NotInIntegers(
+            layer.name, "activation 'softmax' is of all channels; only the output's is left out"
+        )
+    integer_quantizer(spec, layer.name)  # refuses what depends on the data
+
+    def values(x: Any) -> Any:
+        return keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(x)))
+
+    try:
+        return steps_behind(values, spec)
+    except NotSteps as error:
+        raise NotInIntegers(layer.name, f"activation {name!r} with {spec}: {error}") from None
+
+
+#: Functions that are straight above and below a bend: exact without a quantizer.
+_STRAIGHT: Final[Mapping[str, Function]] = MappingProxyType(
+    {"linear": identity, "relu": Bent(), "relu6": Bent(top=6.0), "leaky_relu": Bent(slope=0.2)}
 )
+#: Functions that change no decision at the output, where they are left out.
+_ENDS: Final = frozenset({"softmax", "sigmoid"})

@@ -309,6 +309,7 @@ LAYERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "BatchNormalization": _normalization,
         "Concatenate": _concatenate,
         "Dense": _dense,
+        "ELU": _unchanged,
         "DenseBatchNormalization": _dense,
         "Flatten": _flatten,
         "LeakyReLU": _leaky_relu,

@@ -78,15 +78,25 @@ def levels_of(spec: Any) -> tuple[Floats32, Floats32]:
 
     Raises `NotSteps` where it has more than `MOST_LEVELS`, or is not monotone.
     """
+    return _steps(_quantization(spec, lambda x: x))
+
+
+def steps_behind(function: Callable[[Floats32], Floats32], spec: Any) -> Steps:
+    """The steps that a function of every number and the quantizer behind it make together. Raises `NotSteps`."""
+    return Steps(*_steps(_quantization(spec, function)))
+
+
+def _quantization(spec: Any, function: Callable[[Floats32], Floats32]) -> Callable[[Floats32], Floats32]:
+    """What a specification makes of the values of a function, at inference."""
     quantizer = build_quantizer(spec)
 
     def quantize(x: Floats32) -> Floats32:
         # Backends compute the rest of a tensor beyond whole vectors another way, off by an ulp: there is none.
         padded = np.pad(x, (0, -len(x) % _VECTOR))
-        codes, scale = quantizer.to_integers(padded)
+        codes, scale = quantizer.to_integers(function(padded))
         return np.asarray(codes.astype(np.float32) * scale, np.float32)[: len(x)]
 
-    return _steps(quantize)
+    return quantize
 
 
 def _least_code(threshold: float, exponent: int) -> int:

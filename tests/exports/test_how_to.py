@@ -21,6 +21,8 @@ from tests.exports.models import examples, network
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 #: Format -> page, and the heading above its block of code.
 PREDICTIONS = {
+    "integers": ("export-integers.md", "## Predict with numpy"),
+    "c": ("export-c.md", "## Predict with gcc"),
     "hls4ml": ("export-hls4ml.md", "## Predict with the C++ emulation"),
     "onnx": ("export-onnx.md", "## Predict with onnxruntime"),
     "qonnx": ("export-onnx.md", "## Predict with qonnx"),

@@ -12,12 +12,14 @@ from typing import Final
 
 from quantization.export.errors import UnknownFormat
 from quantization.export.formats.base import ExportFormat
+from quantization.export.formats.c import C
 from quantization.export.formats.hls4ml import HLS4ML
+from quantization.export.formats.integers import INTEGERS
 from quantization.export.formats.keras import KERAS
 from quantization.export.formats.onnx import ONNX
 from quantization.export.formats.qonnx import QONNX
 
-_FORMATS: Final = (HLS4ML, KERAS, ONNX, QONNX)
+_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})

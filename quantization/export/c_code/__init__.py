@@ -1,0 +1,8 @@
+"""C99 of an integer program: integers only, no allocation, weights in their bits.
+
+packing     constants: the narrowest types, weights packed to their bits
+plan        which steps one function does together, and where each tensor lies in memory
+text        numbers, places and comments
+emit        the function of a group of steps
+network     the header, the network and its main
+"""

@@ -1,0 +1,385 @@
+"""C99 of the steps of an integer program: one function for each group of steps that make a tensor together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from quantization.export.c_code.packing import Constant, constant
+from quantization.export.c_code.plan import Group, Memory, ctype
+from quantization.export.c_code.text import INT32, index_of, literal
+from quantization.export.c_code.text import comment as comment_of
+from quantization.integer.program import ProgramTensor, Step
+
+#: An element of a tensor at an index, both as C.
+Read = Callable[[str, str], str]
+
+
+@dataclass
+class Emitted:
+    """The function of a group, the constants it reads, and the calls that it needs of the helpers."""
+
+    code: str
+    constants: list[Constant]
+    helpers: set[str]
+    is_wide: bool
+
+
+class GroupEmitter:
+    """Writes the function of one group. `name`: of the function, and a prefix of its constants."""
+
+    def __init__(self, name: str, group: Group, memory: Memory) -> None:
+        self.name, self.group, self.memory = name, group, memory
+        self.is_wide = max(step.peak for step in group.steps) > INT32
+        self.type = "int64_t" if self.is_wide else "int32_t"
+        self.suffix = "64" if self.is_wide else "32"
+        self.constants: list[Constant] = []
+        self.helpers: set[str] = set()
+        self.lines: list[str] = []
+
+    def emit(self) -> Emitted:
+        """The function."""
+        head = self.group.steps[0]
+        body = _HEADS.get(head.op)
+        if body is None:
+            self._elementwise(head.inputs[0], self.group.steps)
+        else:
+            body(self, head)
+        lines = "\n".join(f"    {line}" if line else "" for line in self.lines)
+        signature = f"static void {self.name}({self.memory.parameters(self.group)})"
+        comment = ", ".join(dict.fromkeys(step.layer for step in self.group.steps))
+        code = f"/* {comment_of(comment)}: {' '.join(step.op for step in self.group.steps)} */\n"
+        return Emitted(
+            code + signature + "\n{\n" + lines + "\n}\n", self.constants, self.helpers, self.is_wide
+        )
+
+    # ---- pieces ----------------------------------------------------------------------------------------------------
+
+    def read(self, tensor: str, index: str) -> str:
+        """An element of a tensor, in the type of the sums."""
+        return f"({self.type}){self.memory.element(tensor, index)}"
+
+    def line(self, text: str, depth: int = 0) -> None:
+        """Append a line."""
+        self.lines.append("    " * depth + text)
+
+    def store(
+        self, value: str, index: str, channel: str, depth: int, steps: Sequence[Step] | None = None
+    ) -> None:
+        """Apply the steps behind the head to a value, and write it to the output."""
+        chain = self.group.steps[1:] if steps is None else steps
+        self.line(f"{self.type} v = {value};", depth)
+        for step in chain:
+            _CHAIN[step.op](self, step, channel, depth)
+        output = self.group.output
+        target = self.memory.element(output.name, index)
+        self.line(f"{target} = ({ctype(output)})v;", depth)
+
+    def table(self, name: str, values: Any, channel: str) -> str:
+        """A constant for each channel, or one number, as C."""
+        array = np.atleast_1d(np.asarray(values, np.int64))
+        if np.all(array == array[0]):
+            return literal(int(array[0]), self.is_wide)
+        entry = constant(f"{self.name}_{name}_{len(self.constants)}", array, packed=False)
+        self.constants.append(entry)
+        return f"({self.type}){entry.name}[{channel}]"
+
+    def weights(self, kernel: Any) -> Callable[[str], str]:
+        """The kernel, outputs first, packed; how an element is read."""
+        entry = constant(f"{self.name}_w", kernel, packed=True)
+        self.constants.append(entry)
+        self.helpers |= {"packed"} if entry.bits else set()
+        return lambda index: f"({self.type}){entry.read(index)}"
+
+    def loops(self, shape: Sequence[int]) -> tuple[list[str], str]:
+        """Open a loop over every axis; their variables, and the index in a tensor of that shape."""
+        names = [f"i{axis}" for axis in range(len(shape))]
+        for depth, (name, length) in enumerate(zip(names, shape, strict=True)):
+            self.line(f"for (int32_t {name} = 0; {name} < {length}; {name}++) {{", depth)
+        return names, index_of(names, shape)
+
+    def close(self, count: int) -> None:
+        """Close loops."""
+        for depth in reversed(range(count)):
+            self.line("}", depth)
+
+    def _elementwise(self, source: str, steps: Sequence[Step]) -> None:
+        output = self.group.output
+        channels = output.shape[-1] if output.shape else 1
+        self.line(f"for (int32_t i = 0; i < {output.size}; i++) {{")
+        channel = "0" if channels == 1 else f"i % {channels}"
+        self.store(self.read(source, "i"), "i", channel, 1, steps)
+        self.line("}")
+
+
+# ---- what follows a head, number by number -------------------------------------------------------------------------
+
+
+def _affine(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
+    factor = step.arrays["factor"] << step.arrays["shift"]
+    _times_plus(self, factor, step.arrays["offset"], channel, depth)
+
+
+def _shift(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
+    _times_plus(self, np.int64(1) << step.arrays["left"], 0, channel, depth)
+
+
+def _times_plus(self: GroupEmitter, factor: Any, offset: Any, channel: str, depth: int) -> None:
+    text = "v"
+    if np.any(np.asarray(factor) != 1):
+        text += f" * {self.table('factor', factor, channel)}"
+    if np.any(np.asarray(offset) != 0):
+        text += f" + {self.table('offset', offset, channel)}"
+    if text != "v":
+        self.line(f"v = {text};", depth)
+
+
+def _round(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
+    numbers, arrays = step.numbers, step.arrays
+    _times_plus(self, np.int64(1) << arrays["left"], 0, channel, depth)
+    if np.any(arrays["right"] != 0):
+        self.helpers.add(f"half_even{self.suffix}")
+        self.line(f"v = half_even{self.suffix}(v, {self.table('right', arrays['right'], channel)});", depth)
+    self.line(f"v = v < {literal(numbers['low'])} ? {literal(numbers['low'])} : v;", depth)
+    self.line(f"v = v > {literal(numbers['high'])} ? {literal(numbers['high'])} : v;", depth)
+    if numbers["scale"] != 1:
+        self.line(f"v *= {literal(numbers['scale'], self.is_wide)};", depth)
+
+
+def _steps(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
+    most = (1 << 63) - 1 if self.is_wide else INT32
+    thresholds = step.arrays["thresholds"].clip(-most, most)
+    rows, count = thresholds.shape
+    table = constant(f"{self.name}_thresholds_{len(self.constants)}", thresholds.ravel(), packed=False)
+    levels = constant(f"{self.name}_levels_{len(self.constants)}", step.arrays["levels"], packed=False)
+    self.constants += [table, levels]
+    row = f"({channel}) * {count}" if rows > 1 else "0"
+    self.line("{", depth)
+    self.line(f"int32_t from = 0, to = {count};", depth + 1)
+    self.line("while (from < to) {", depth + 1)
+    self.line("int32_t middle = (from + to) / 2;", depth + 2)
+    self.line(
+        f"if (v >= ({self.type}){table.name}[{row} + middle]) {{ from = middle + 1; }} else {{ to = middle; }}",
+        depth + 2,
+    )
+    self.line("}", depth + 1)
+    self.line(f"v = ({self.type}){levels.name}[from];", depth + 1)
+    self.line("}", depth)
+
+
+def _bent(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
+    numbers, arrays = step.numbers, step.arrays
+    border = literal(int(arrays["border"]), self.is_wide)
+    above = "v"
+    if "top" in arrays:
+        top = literal(int(arrays["top"]), self.is_wide)
+        above = f"(v < 0 ? 0 : v > {top} ? {top} : v)"
+    up, down = (literal(1 << numbers[name], self.is_wide) for name in ("shift_above", "shift_below"))
+    above = above if up == "1" else f"{above} * {up}"
+    below = (
+        "0"
+        if not numbers["slope"]
+        else f"({border} - v) * {literal(numbers['slope'], self.is_wide)} * {down}"
+    )
+    self.line(f"v = v > {border} ? {above} : {below};", depth)
+
+
+_CHAIN: Final[dict[str, Any]] = {
+    "affine": _affine,
+    "shift": _shift,
+    "round": _round,
+    "steps": _steps,
+    "bent": _bent,
+}
+
+
+# ---- heads ---------------------------------------------------------------------------------------------------------
+
+
+def _window_loops(
+    self: GroupEmitter, numbers: dict[str, Any], source: ProgramTensor, depth: int
+) -> tuple[list[str], list[str], int]:
+    """Open loops over a window; the variables in it and the input's indexes; how many loops were opened."""
+    inside, places = [], []
+    for axis, (size, stride, rate, (before, _), length) in enumerate(
+        zip(
+            numbers["window"],
+            numbers["strides"],
+            numbers["dilation"],
+            numbers["pads"],
+            source.shape,
+            strict=False,
+        )
+    ):
+        name, place = f"k{axis}", f"y{axis}"
+        at = depth + axis
+        self.line(f"for (int32_t {name} = 0; {name} < {size}; {name}++) {{", at)
+        text = f"i{axis} * {stride} + {name} * {rate} - {before}"
+        self.line(f"const int32_t {place} = {text};", at + 1)
+        padded = sum(numbers["pads"][axis]) > 0
+        if padded:
+            self.line(f"if ({place} < 0 || {place} >= {length}) {{ continue; }}", at + 1)
+        inside.append(name)
+        places.append(place)
+    return inside, places, len(inside)
+
+
+def _product(self: GroupEmitter, step: Step) -> None:
+    source = self.memory.tensor(step.inputs[0])
+    output = step.output
+    rows = step.arrays["kernel"].shape[0]
+    channels = source.shape[-1]
+    weight = self.weights(step.arrays["kernel"].T)
+    names, index = self.loops(output.shape)
+    depth, place = len(names), names[:-1]
+    self.line(f"{self.type} sum = 0;", depth)
+    opened = 0
+    if "window" in step.numbers:
+        inside, place, opened = _window_loops(self, dict(step.numbers), source, depth)
+        row = f"({index_of(inside, step.numbers['window'])}) * {channels} + c"
+    else:
+        row = "c"
+    at = depth + opened
+    base = index_of([*place, "c"], source.shape)
+    self.line(f"for (int32_t c = 0; c < {channels}; c++) {{", at)
+    self.line(f"sum += {self.read(source.name, base)} * {weight(f'{names[-1]} * {rows} + {row}')};", at + 1)
+    for level in range(opened, -1, -1):
+        self.line("}", depth + level)
+    self.store(_with_bias(self, step, names[-1]), index, names[-1], depth)
+    self.close(depth)
+
+
+def _with_bias(self: GroupEmitter, step: Step, channel: str) -> str:
+    text = "sum"
+    if np.any(step.arrays["shift"] != 0):
+        text += f" * {self.table('shift', np.int64(1) << step.arrays['shift'], channel)}"
+    if np.any(step.arrays["bias"] != 0):
+        text += f" + {self.table('bias', step.arrays['bias'], channel)}"
+    return text
+
+
+def _depthwise(self: GroupEmitter, step: Step) -> None:
+    source, output = self.memory.tensor(step.inputs[0]), step.output
+    kernel = step.arrays["kernel"]
+    size, channels, multiplier = kernel.shape
+    weight = self.weights(np.moveaxis(kernel, 0, -1).reshape(channels * multiplier, size))
+    names, index = self.loops(output.shape)
+    depth = len(names)
+    self.line(f"{self.type} sum = 0;", depth)
+    inside, places, opened = _window_loops(self, dict(step.numbers), source, depth)
+    channel = names[-1] if multiplier == 1 else f"{names[-1]} / {multiplier}"
+    base = index_of([*places, channel], source.shape)
+    row = index_of(inside, step.numbers["window"])
+    at = f"{names[-1]} * {size} + {row}"
+    self.line(f"sum += {self.read(source.name, base)} * {weight(at)};", depth + opened)
+    for level in reversed(range(opened)):
+        self.line("}", depth + level)
+    self.store(_with_bias(self, step, names[-1]), index, names[-1], depth)
+    self.close(depth)
+
+
+def _pool(self: GroupEmitter, step: Step) -> None:
+    source, output = self.memory.tensor(step.inputs[0]), step.output
+    names, index = self.loops(output.shape)
+    depth = len(names)
+    largest = step.op == "max_pool"
+    start = literal(source.low, self.is_wide) if largest else "0"
+    self.line(f"{self.type} sum = {start};", depth)
+    if "window" in step.numbers:
+        _, places, opened = _window_loops(self, dict(step.numbers), source, depth)
+        base = index_of([*places, names[-1]], source.shape)
+    else:
+        opened, count = 1, source.size // source.shape[-1]
+        self.line(f"for (int32_t p = 0; p < {count}; p++) {{", depth)
+        base = f"p * {source.shape[-1]} + {names[-1]}"
+    value = self.read(source.name, base)
+    if largest:
+        self.line(f"const {self.type} x = {value};", depth + opened)
+        self.line("sum = x > sum ? x : sum;", depth + opened)
+    else:
+        self.line(f"sum += {value};", depth + opened)
+    for level in reversed(range(opened)):
+        self.line("}", depth + level)
+    self.store("sum", index, names[-1], depth)
+    self.close(depth)
+
+
+_SIGNS: Final = {"add": "+", "subtract": "-", "multiply": "*"}
+
+
+def _merge(self: GroupEmitter, step: Step) -> None:
+    names, index = self.loops(step.output.shape)
+    depth = len(names)
+    values = []
+    for source in map(self.memory.tensor, step.inputs):
+        aligned = names[len(names) - len(source.shape) :]
+        places = ["0" if length == 1 else name for name, length in zip(aligned, source.shape, strict=True)]
+        values.append(self.read(source.name, index_of(places, source.shape)))
+    if step.op in _SIGNS:
+        text = f" {_SIGNS[step.op]} ".join(values)
+    else:
+        sign = ">" if step.op == "maximum" else "<"
+        self.line(f"{self.type} best = {values[0]};", depth)
+        for number, value in enumerate(values[1:]):
+            self.line(f"const {self.type} other{number} = {value};", depth)
+            self.line(f"best = other{number} {sign} best ? other{number} : best;", depth)
+        text = "best"
+    self.store(text, index, names[-1] if names else "0", depth)
+    self.close(depth)
+
+
+def _concatenate(self: GroupEmitter, step: Step) -> None:
+    shape, axis = step.output.shape, step.numbers["axis"] - 1
+    start = 0
+    for source in map(self.memory.tensor, step.inputs):
+        names, inside = self.loops(source.shape)
+        places = [f"({name} + {start})" if place == axis else name for place, name in enumerate(names)]
+        self.store(self.read(source.name, inside), index_of(places, shape), places[-1], len(names))
+        self.close(len(names))
+        start += source.shape[axis]
+
+
+def _moved(self: GroupEmitter, step: Step) -> None:
+    """Numbers from another place: transpose, pad, crop, repeat, tile."""
+    source = self.memory.tensor(step.inputs[0])
+    names, index = self.loops(step.output.shape)
+    depth, numbers = len(names), step.numbers
+    value, inside = "", list(names)
+    if step.op == "transpose":
+        inside = [names[numbers["dims"].index(axis + 1)] for axis in range(len(names))]
+    elif step.op == "crop":
+        inside = [
+            f"({name} + {low})" for name, (low, _) in zip(names, numbers["cuts"], strict=False)
+        ] + names[-1:]
+    elif step.op == "repeat":
+        inside = [
+            f"({name} / {times})" for name, times in zip(names, numbers["times"], strict=False)
+        ] + names[-1:]
+    elif step.op == "tile":
+        inside = names[1:]
+    else:
+        inside = [
+            f"({name} - {low})" for name, (low, _) in zip(names, numbers["pads"], strict=False)
+        ] + names[-1:]
+        checks = [
+            f"{name} >= {low} && {name} < {low + length}"
+            for name, (low, _), length in zip(names, numbers["pads"], source.shape, strict=False)
+        ]
+        value = f"{' && '.join(checks)} ? "
+    element = self.read(source.name, index_of(inside, source.shape))
+    self.store(f"({value}{element} : 0)" if value else element, index, names[-1], depth)
+    self.close(depth)
+
+
+_HEADS: Final[dict[str, Any]] = {
+    "product": _product,
+    "depthwise": _depthwise,
+    "max_pool": _pool,
+    "sum_pool": _pool,
+    **dict.fromkeys(("add", "subtract", "multiply", "maximum", "minimum"), _merge),
+    "concatenate": _concatenate,
+    **dict.fromkeys(("transpose", "pad", "crop", "repeat", "tile"), _moved),
+}

@@ -1,0 +1,108 @@
+"""Integers: what runs with integer arithmetic alone, for the formats `integers` and `c`.
+
+`tests/exports/test_integers.py` compares the table with what `quantization.integer` builds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+from costmodel.layer import Layer
+from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule
+from quantization.specs.parse import QuantizerSpec
+
+_RANKED: Final = ("AveragePooling", "GlobalAveragePooling", "MaxPooling", "GlobalMaxPooling")
+_MOVING: Final = ("ZeroPadding", "Cropping", "UpSampling")
+#: Classes with an integer form; three-dimensional ones run in `quantization.integer` alone.
+LAYERS: Final = frozenset(
+    {
+        *("Dense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"),
+        *("SeparableConv1D", "SeparableConv2D"),
+        *(f"{name}{rank}D" for name in (*_RANKED, *_MOVING) for rank in (1, 2)),
+        *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization"),
+        *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
+        *("Flatten", "Permute", "RepeatVector", "Reshape"),
+    }
+)
+#: Functions that integers compute without a quantizer: straight above and below a bend.
+STRAIGHT: Final = frozenset({"linear", "relu", "relu6", "leaky_relu"})
+#: Kinds of quantizers of activations whose levels integers hold.
+ACTIVATIONS: Final = frozenset(
+    {
+        *("quantized_bits", "quantized_linear", "quantized_relu", "quantized_tanh", "quantized_sigmoid"),
+        *("binary", "ternary", "stochastic_ternary", "stochastic_binary", "bernoulli"),
+        *("quantized_po2", "quantized_relu_po2", "quantized_ulaw"),
+    }
+)
+
+
+def _one_number(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    alpha: Any = getattr(quantizer, "alpha", None)
+    if isinstance(alpha, str):
+        return f"alpha={alpha!r} depends on the data; give a number"
+    return "one alpha for all activations is needed: give a number" if isinstance(alpha, tuple) else None
+
+
+def _whole(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    noise: Any = getattr(quantizer, "qnoise_factor", 1.0)
+    return None if noise == 1.0 else "part of the float values pass; use qnoise_factor=1.0"
+
+
+def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.config.get("data_format") == "channels_first":
+            yield layer.name, "channels_first; use channels_last"
+
+
+def _options(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        rank = len(layer.input_shapes[0])
+        axis = layer.config.get("axis", -1)
+        axis = axis[0] if isinstance(axis, list | tuple) else axis
+        if layer.class_name == "BatchNormalization" and axis not in (-1, rank):
+            yield layer.name, f"axis={axis}; only the last one is normalized"
+        if (
+            layer.class_name.startswith("UpSampling")
+            and layer.config.get("interpolation", "nearest") != "nearest"
+        ):
+            yield layer.name, f"interpolation={layer.config['interpolation']!r}; use 'nearest'"
+        if layer.class_name.startswith("AveragePooling") and _averages_padding(layer):
+            yield layer.name, "an average over padding; use padding='valid'"
+
+
+def _averages_padding(layer: Layer) -> bool:
+    """Whether a window of an average reaches beyond the input."""
+    if layer.config.get("padding", "valid") == "valid":
+        return False
+    lengths = layer.input_shapes[0][:-1]
+    sizes = _per_axis(layer.config.get("pool_size", 2), len(lengths))
+    strides = _per_axis(layer.config.get("strides") or sizes, len(lengths))
+    return any(
+        (math.ceil(length / stride) - 1) * stride + size > length
+        for length, size, stride in zip(lengths, sizes, strides, strict=True)
+    )
+
+
+def _per_axis(value: Any, count: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (int(value),) * count
+
+
+def _one_way(graph: Graph) -> Iterator[tuple[str, str]]:
+    network = graph.network
+    for names, what in ((network.inputs, "input"), (network.outputs, "output")):
+        for name in names[1:]:
+            yield name, f"a second {what}; a network with one is needed"
+
+
+_FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
+
+INTEGERS: Final = Legality(
+    layers=LAYERS,
+    slots={"activation": _FUNCTION},
+    rules=(_channels_last, _options, _one_way),
+    needs=frozenset({"kernel", "bias", "activation"}),
+    ends=frozenset({"softmax", "sigmoid"}),
+    float_functions=STRAIGHT,
+)

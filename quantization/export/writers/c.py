@@ -1,0 +1,80 @@
+"""Writes the format `c`: a C99 file and its header, integers only, with a main that runs test vectors."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from quantization.export.c_code.network import HEADER_FILE, MAIN_FILE, SOURCE_FILE, c_network
+from quantization.export.c_code.plan import ctype
+from quantization.export.context import ExportContext, Written
+from quantization.export.writers.programs import WrittenProgram, written_program
+from quantization.integer.program import run
+
+INPUT_FILE: Final = "network.json"
+#: The compiler that measures the code, where it is found, and for what.
+ARM_COMPILER: Final = "arm-none-eabi-gcc"
+ARM_FLAGS: Final = ("-mcpu=cortex-m4", "-mthumb", "-Os", "-std=c99", "-Wall", "-Wextra", "-Werror")
+_VECTORS: Final = 8
+
+
+def write(model: Any, folder: Path, context: ExportContext) -> Written:
+    """Write `network.c`, `network.h`, `main.c` and `network.json`, which says how inputs become codes."""
+    written = written_program("c", model, context)
+    program = written.program
+    codes = written.network.encode(context.samples[:_VECTORS]).codes
+    files = c_network(program, codes, run(program, codes)[program.result])
+    for name, text in ((HEADER_FILE, files.header), (SOURCE_FILE, files.source), (MAIN_FILE, files.main)):
+        (folder / name).write_text(text)
+    document = {
+        "input": {
+            "encoding": written.encoding,
+            "quantizer": str(written.network.input_quantizer),
+            "preprocessing": dict(context.preprocessing),
+            "shape": list(program.source.shape),
+            "type": ctype(program.source).removesuffix("_t"),
+        },
+        "output": {"shape": list(program.tensors[program.result].shape), **_output(written)},
+    }
+    (folder / INPUT_FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    code_bytes = _arm_bytes(folder)
+    note = (
+        f"flash: constants alone; {ARM_COMPILER} is not installed, which would measure the code"
+        if code_bytes is None
+        else "flash: code and constants, compiled by arm-none-eabi-gcc for Cortex-M4 (-Os)"
+    )
+    return Written(
+        stage="logits",
+        inexact=written.inexact,
+        figures=written.figures(flash_bytes=code_bytes or files.constant_bytes, ram_bytes=files.ram_bytes),
+        notes=(note,),
+    )
+
+
+def _output(written: WrittenProgram) -> dict[str, int | str]:
+    tensor = written.program.tensors[written.program.result]
+    return {
+        "exponent": int(np.atleast_1d(tensor.exponent)[0]),
+        "type": ctype(tensor).removesuffix("_t"),
+    }
+
+
+def _arm_bytes(folder: Path) -> int | None:
+    """Bytes of code and constants on a Cortex-M; None without a compiler for it."""
+    if shutil.which(ARM_COMPILER) is None:
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "network.o"
+        command = [ARM_COMPILER, *ARM_FLAGS, "-c", str(folder / SOURCE_FILE), "-o", str(target)]
+        subprocess.run(command, check=True, capture_output=True)
+        sizes = subprocess.run(
+            [ARM_COMPILER.replace("gcc", "size"), str(target)], check=True, capture_output=True, text=True
+        ).stdout.splitlines()[1]
+    text, data, *_ = map(int, sizes.split()[:3])
+    return text + data
