@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
@@ -36,6 +35,7 @@ from service.queue import TaskName
 from service.schemas.exports import ExportList, ExportView, FormatList
 from service.store import exports, jobs, quotas
 from service.store.blobs import BlobStore
+from service.views.documents import quantizer_document
 from service.views.exports import export_view, format_views
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["exports"], dependencies=[READS])
@@ -118,10 +118,9 @@ def _check_taken(name: str, files: dict[str, str], blobs: BlobStore) -> None:
 
 
 def _quantizers(files: dict[str, str], blobs: BlobStore) -> dict[str, Any]:
-    path = blobs.path(files[QUANTIZERS_FILE]) if QUANTIZERS_FILE in files else None
-    if path is None or not path.is_file():
+    document = quantizer_document(files, blobs)
+    if document is None:
         raise Conflict(f"the trial has no {QUANTIZERS_FILE}: only networks of quantized layers are exported")
-    document: dict[str, Any] = json.loads(path.read_text())
     return document
 
 

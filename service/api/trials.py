@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
+from costmodel.errors import CostError
+from quantization.export.described import described
+from quantization.export.figures import NetworkFigures, network_figures
 from search.history import TrialStatus
 from service.api import pagination
 from service.api.deps import READS, BlobsDep, Cursor, DatabaseDep, JobId, Limit, SessionDep, TrialNumber
@@ -16,8 +20,10 @@ from service.api.responses import etag_of, is_known, mark, not_modified, problem
 from service.errors import ArtifactNotFound
 from service.schemas.jobs import Page, SparsePage, TrialSummary, TrialView
 from service.store import final_trainings, jobs, reading, trials
+from service.store.blobs import BlobStore
 from service.store.query import parse_fields
 from service.views import trials as views
+from service.views.documents import quantizer_document
 from service.views.scoring import scorer, scoring
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependencies=[READS])
@@ -65,24 +71,42 @@ def list_trials(
 
 @router.get("/{number}", responses=problem_responses(_404="No such job or trial"))
 def read_trial(
-    request: Request, response: Response, job_id: JobId, number: TrialNumber, session: SessionDep
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    number: TrialNumber,
+    session: SessionDep,
+    blobs: BlobsDep,
 ) -> TrialView:
-    """Read a trial: quantizers and energy of each layer, learning curve, seed, versions, durations, files."""
+    """Read a trial: quantizers and energy of each layer, learning curve, versions, durations, files, device figures."""
     job = jobs.get(session, job_id)
     row = trials.get(session, job_id, number)
     etag = job_etag(job)
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
+    files = trials.artifacts(session, row)
     return views.trial_view(
         row,
         scorer(job),
         epochs=trials.epochs(session, row),
         layers=trials.layers(session, row),
-        files=trials.artifacts(session, row),
+        files=files,
         attempts=trials.attempts(session, row),
         final_status=final_trainings.status(session, row.id),
+        device=_device({file.name: file.sha256 for file in files}, blobs),
     )
+
+
+def _device(files: Mapping[str, str], blobs: BlobStore) -> NetworkFigures | None:
+    """The figures of the network that `quantizers.json` describes; None where there is none, or it has no price."""
+    document = quantizer_document(files, blobs)
+    if document is None:
+        return None
+    try:
+        return network_figures(*described(document))
+    except CostError:
+        return None
 
 
 @router.get(

@@ -14,7 +14,7 @@ from service.cli.connection import connect
 from service.cli.files import show_written, writing
 from service.cli.job_file import read_job
 from service.cli.output import output_console, print_json, show, usage_error
-from service.cli.text.exports import export_text, format_table
+from service.cli.text.exports import export_text, formats_text
 from service.client import SearchClient
 from service.schemas.exports import FormatView
 
@@ -32,7 +32,8 @@ def show_formats(job: str, trial: int | None, url: str, *, as_json: bool) -> Non
     """Show which formats take a trial, or every trial that the search of a job file can make."""
     with connect(url) as client:
         formats = client.formats(job, trial) if trial is not None else _formats_of_file(client, job)
-        show(formats, format_table, as_json=as_json)
+        device = client.trial(job, trial).device if trial is not None else None
+        show(formats, lambda views: formats_text(views, device), as_json=as_json)
 
 
 def _formats_of_file(client: SearchClient, path: str) -> tuple[FormatView, ...]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from quantization.export.figures import NetworkFigures
 from quantization.specs.parse import parse_quantizer
 from search.history import spread
 from search.results.final_training import FinalStatus
 from service.schemas.jobs import (
     ArtifactView,
     AttemptView,
+    DeviceView,
     EpochView,
     ExecutionView,
     SpreadView,
@@ -50,6 +52,7 @@ def trial_view(
     files: Sequence[Artifact],
     attempts: Sequence[Attempt],
     final_status: str | None = None,
+    device: NetworkFigures | None = None,
 ) -> TrialView:
     """The trial in full."""
     return TrialView(
@@ -74,6 +77,7 @@ def trial_view(
             ArtifactView(name=row.name, sha256=row.sha256, size_bytes=row.size_bytes) for row in files
         ),
         final_status=None if final_status is None else FinalStatus(final_status),
+        device=None if device is None else DeviceView.model_validate(device, from_attributes=True),
     )
 
 

@@ -10,6 +10,19 @@ from rich.text import Text
 from service.cli.text.numbers import file_size, percent
 from service.cli.text.tables import new_table
 from service.schemas.exports import ExportView, FiguresView, FormatView, ProofView
+from service.schemas.jobs import DeviceView
+
+
+def formats_text(formats: Sequence[FormatView], device: DeviceView | None) -> RenderableType:
+    """What a trial needs on a device, where it is one trial, and every format."""
+    return format_table(formats) if device is None else Group(Text(_device(device)), format_table(formats))
+
+
+def _device(device: DeviceView) -> str:
+    return (
+        f"parameters {device.packed_bytes:,} bytes packed, activations {device.peak_activation_bytes:,} bytes at"
+        f" their peak, {device.macs:,} MACs"
+    )
 
 
 def format_table(formats: Sequence[FormatView]) -> RenderableType:

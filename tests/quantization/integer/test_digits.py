@@ -40,7 +40,7 @@ class TestRefusals:
                 "act",
                 "output's softmax",
             ),
-            (lambda: dense_after(layers.ELU(name="elu"), **WEIGHTS), "elu", "no integer form"),
+            (lambda: dense_after(layers.ELU(name="elu"), **WEIGHTS), "elu", "activation 'elu'"),
         ],
     )
     def test_the_layer_is_named(self, make: Any, layer: str, reason: str) -> None:

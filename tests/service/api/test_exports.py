@@ -197,6 +197,9 @@ def fail(app: FastAPI, job_id: str) -> None:
 
 def test_the_command_shows_formats(run: Run, job_id: str) -> None:
     shown = run("export", "--check", job_id, "0").stdout
+    # eight ternary weights of two bits and two biases of four
+    assert "parameters 3 bytes packed" in shown
+    assert "8 MACs" in shown
     assert "keras" in shown
     assert "layer 'scores': ternary() is not one of binary" in " ".join(shown.split())
 
