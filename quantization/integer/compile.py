@@ -127,6 +127,8 @@ def _activation(layer: Any, is_output: bool) -> tuple[IntegerOperation, ...]:
 
 def _float_function(layer: Any) -> tuple[str, Any]:
     """The function of a layer, by name and as Keras computes it."""
+    if class_of(layer) == "Softmax":
+        return "softmax", None
     if class_of(layer) == "ELU":
         return "elu", functools.partial(keras.activations.elu, alpha=layer.alpha)
     function = getattr(layer, "activation", None)

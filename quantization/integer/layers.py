@@ -320,6 +320,7 @@ LAYERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "ReLU": _relu_layer,
         "RepeatVector": _repetition,
         "Reshape": _reshape,
+        "Softmax": _unchanged,
         "Subtract": _merge(operations.subtracted),
     }
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from costmodel.layer import Layer
-from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule
+from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule, function_of
 from quantization.specs.parse import QuantizerSpec
 
 _RANKED: Final = ("AveragePooling", "GlobalAveragePooling", "MaxPooling", "GlobalMaxPooling")
@@ -89,6 +89,12 @@ def _per_axis(value: Any, count: int) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, list | tuple) else (int(value),) * count
 
 
+def _softmax_at_the_end(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if function_of(layer) == "softmax" and not graph.is_output(layer):
+            yield layer.name, "a softmax before the end; only the output's is left out"
+
+
 def _one_way(graph: Graph) -> Iterator[tuple[str, str]]:
     network = graph.network
     for names, what in ((network.inputs, "input"), (network.outputs, "output")):
@@ -101,7 +107,7 @@ _FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
 INTEGERS: Final = Legality(
     layers=LAYERS,
     slots={"activation": _FUNCTION},
-    rules=(_channels_last, _options, _one_way),
+    rules=(_channels_last, _options, _softmax_at_the_end, _one_way),
     needs=frozenset({"kernel", "bias", "activation"}),
     ends=frozenset({"softmax", "sigmoid"}),
     float_functions=STRAIGHT,

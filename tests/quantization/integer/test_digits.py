@@ -34,7 +34,7 @@ class TestRefusals:
             ),
             (lambda: dense_after(layers.Flatten(), kernel="binary()"), "dense", "bias is not quantized"),
             (lambda: dense_after(layers.Activation("tanh", name="act"), **WEIGHTS), "act", "'tanh'"),
-            (lambda: dense_after(layers.Softmax(name="soft"), **WEIGHTS), "soft", "no integer form"),
+            (lambda: dense_after(layers.Softmax(name="soft"), **WEIGHTS), "soft", "output's softmax"),
             (
                 lambda: dense_after(layers.Activation("softmax", name="act"), **WEIGHTS),
                 "act",
