@@ -153,6 +153,9 @@ def _steps(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
     most = (1 << 63) - 1 if self.is_wide else INT32
     thresholds = step.arrays["thresholds"].clip(-most, most)
     rows, count = thresholds.shape
+    if not count:
+        self.line(f"v = {literal(int(step.arrays['levels'][0]), self.is_wide)};", depth)
+        return
     table = constant(f"{self.name}_thresholds_{len(self.constants)}", thresholds.ravel(), packed=False)
     levels = constant(f"{self.name}_levels_{len(self.constants)}", step.arrays["levels"], packed=False)
     self.constants += [table, levels]
