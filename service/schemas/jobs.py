@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, JsonValue, comp
 from search.history import AttemptOutcome, Cause, JobStatus, TrialStatus
 from search.results.final_training import FinalStatus
 from search.spec.objective import Direction
+from service.schemas.device import OnDevice
 from service.schemas.effective import TrainedCosts
 
 Item = TypeVar("Item")
@@ -288,15 +289,7 @@ class SpreadView(View):
     max: float
 
 
-class DeviceView(View):
-    """What a trial's network needs on a device, whatever format it leaves in."""
-
-    packed_bytes: int = Field(description="all parameters, each in its own number of bits")
-    peak_activation_bytes: int = Field(description="activations that are kept at one time, in their bits")
-    macs: int = Field(description="multiplications and additions of one inference")
-
-
-class TrialView(TrainedCosts, TrialSummary):
+class TrialView(OnDevice, TrainedCosts, TrialSummary):
     """A trial in full. With several executions, metric and loss are means."""
 
     job_id: str
@@ -317,9 +310,6 @@ class TrialView(TrainedCosts, TrialSummary):
     attempts: tuple[AttemptView, ...] = Field(description="every worker's attempt, oldest first")
     final_status: FinalStatus | None = Field(None, description="of its final training; null: there is none")
     artifacts: tuple[ArtifactView, ...]
-    device: DeviceView | None = Field(
-        None, description="what its network needs on a device; None without a quantized network"
-    )
 
 
 class BestView(View):

@@ -10,10 +10,10 @@ from quantization.export.figures import NetworkFigures
 from quantization.specs.parse import parse_quantizer
 from search.history import spread
 from search.results.final_training import FinalStatus
+from service.schemas.device import DeviceView
 from service.schemas.jobs import (
     ArtifactView,
     AttemptView,
-    DeviceView,
     EpochView,
     ExecutionView,
     SpreadView,

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from service.cli.text.numbers import file_size, percent
 from service.cli.text.tables import new_table
+from service.schemas.device import DeviceView
 from service.schemas.exports import ExportView, FiguresView, FormatView, ProofView
-from service.schemas.jobs import DeviceView
 
 
 def formats_text(formats: Sequence[FormatView], device: DeviceView | None) -> RenderableType:
