@@ -296,9 +296,7 @@ class TrialView(OnDevice, TrainedCosts, TrialSummary):
     layers: tuple[TrialLayerView, ...]
     choices: dict[str, Any] = Field(description="the oracle's choices: name -> quantizer or width")
     epochs: tuple[EpochView, ...]
-    post_training_metric: float | None = Field(
-        None, description="as `metric`, before training, if the job has `post_training`"
-    )
+    post_training_metric: float | None = Field(None, description="as `metric`, before any training")
     best_epoch: int | None
     executions: tuple[ExecutionView, ...] = Field((), description="empty if the trial was trained once")
     spread: SpreadView | None = None
