@@ -51,7 +51,7 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         )
     )
     if task is not None:
-        problems += training_problems(spec.training, task)
+        problems += training_problems(spec.training, task, network)
     inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:

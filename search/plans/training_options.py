@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from costmodel.network import Network
+from search.data.reading import input_reading
 from search.errors import Problem
-from search.spec.training import Training
+from search.spec.training import AUGMENTATIONS, Training
 from search.task import Task
 
 
-def training_problems(training: Training, task: Task) -> list[Problem]:
-    """Options that the job's outputs do not allow."""
-    problems = _class_weight_problems(training, task)
+def training_problems(training: Training, task: Task, network: Network) -> list[Problem]:
+    """Options that the job's inputs and outputs do not allow."""
+    problems = [*_class_weight_problems(training, task), *_augmentation_problems(training, network)]
     if all(head.labels == "values" for head in task.heads):
         for name in ("label_smoothing", "focal_gamma"):
             if getattr(training, name):
@@ -20,6 +22,28 @@ def training_problems(training: Training, task: Task) -> list[Problem]:
                     )
                 )
     return problems
+
+
+def _augmentation_problems(training: Training, network: Network) -> list[Problem]:
+    augmentation = training.augmentation
+    if augmentation is None:
+        return []
+    pointer = "/training/augmentation"
+    if len(network.inputs) > 1:
+        return [Problem(pointer, "is for networks with one input: leave it out")]
+    if tokens := input_reading(network).tokens:
+        return [
+            Problem(pointer, f"changes numbers, but layer {tokens[0]!r} looks up whole ones: leave it out")
+        ]
+    shape = network.layer(network.inputs[0]).output_shape
+    allowed = AUGMENTATIONS.get(len(shape), AUGMENTATIONS[1])
+    return [
+        Problem(
+            f"{pointer}/{name}", f"is not for examples of the shape {shape}, which allow {', '.join(allowed)}"
+        )
+        for name in augmentation.stated
+        if name not in allowed
+    ]
 
 
 def _class_weight_problems(training: Training, task: Task) -> list[Problem]:

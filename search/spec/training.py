@@ -88,6 +88,54 @@ class Distillation(Frozen):
     )
 
 
+class SpecAugment(Frozen):
+    """Bands of a spectrogram or a series that are set to 0: one of times (first axis), one of frequencies (second)."""
+
+    time: float = Field(0.1, ge=0, le=0.9, description="largest width of the band, as a share of the axis")
+    frequency: float = Field(
+        0.1, ge=0, le=0.9, description="largest width of the band, as a share of the axis"
+    )
+
+
+class Augmentation(Frozen):
+    """Random changes of the training examples, anew in every step, after preprocessing. Off unless stated."""
+
+    flip: Literal["horizontal", "vertical", "both"] | None = Field(
+        None, description="mirrors half of the images; both: each direction for itself"
+    )
+    shift: float = Field(
+        0.0, ge=0, le=0.5, description="largest shift, as a share of height and width; of a series in time"
+    )
+    rotate: float = Field(0.0, ge=0, le=180, description="largest rotation in degrees, to either side")
+    zoom: float = Field(0.0, ge=0, le=0.5, description="largest zoom: 0.2 scales by 0.8 to 1.2")
+    noise: float = Field(
+        0.0, ge=0, le=10, description="standard deviation of normal noise, in units of the network's input"
+    )
+    mixup: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="examples and their losses are mixed in pairs, by shares of Beta(mixup, mixup), usually 0.1 to 0.4",
+    )
+    cutout: float = Field(
+        0.0, ge=0, le=0.9, description="a rectangle of this share of height and width is set to 0"
+    )
+    spec_augment: SpecAugment | None = Field(None, description="bands set to 0; {}: with the defaults")
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The options that are on."""
+        return tuple(name for name in type(self).model_fields if getattr(self, name))
+
+
+#: Options of augmentation that examples allow, by the number of their axes: columns, series, images.
+AUGMENTATIONS: Final = {
+    1: ("noise", "mixup"),
+    2: ("shift", "noise", "mixup", "spec_augment"),
+    3: ("flip", "shift", "rotate", "zoom", "noise", "mixup", "cutout", "spec_augment"),
+}
+
+
 class Training(Frozen):
     """How each trial is trained."""
 
@@ -144,6 +192,9 @@ class Training(Frozen):
         None,
         description="trials learn from the float model as well as from the targets; {}: with the defaults; null: from"
         " the targets alone",
+    )
+    augmentation: Augmentation | None = Field(
+        None, description="random changes of the training examples, in every step; null: none"
     )
     warm_up: float = Field(
         0.0, ge=0, le=1000, description="epochs at the start in which the learning rate grows linearly from 0"

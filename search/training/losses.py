@@ -48,11 +48,13 @@ class TrainingTargets(NamedTuple):
     """Targets of examples to train on, with what else their loss needs; both are tuples of one tensor for each output.
 
     `weights`: of examples; empty: all count alike. `teacher`: scores of the model to learn from; empty: there is none.
+    `share`: of an example in its mix with the one at its place in the reversed batch; empty: examples are not mixed.
     """
 
     y: Any
     weights: tuple[Tensor, ...] = ()
     teacher: tuple[Tensor, ...] = ()
+    share: tuple[Tensor, ...] = ()
 
 
 def plain_targets(y: Any) -> Any:
@@ -67,18 +69,34 @@ def training_loss(task: Task, y: Any, scores: Sequence[Tensor], options: StepOpt
     """
     more = y if isinstance(y, TrainingTargets) else TrainingTargets(y)
     total = None
-    for index, (head, targets) in enumerate(zip(task.heads, targets_of(task, more.y), strict=True)):
-        losses = _losses(head, targets, scores[index], options)
-        if more.teacher and options.distill is not None:
-            distance = _distance(head, more.teacher[index], scores[index], options.distill)
-            losses = losses * (1 - options.distill.share) + distance * options.distill.share
-        if more.weights:
-            losses = losses * _with_rank(more.weights[index], len(losses.shape))
+    reverse = more._replace(share=())
+    if more.share:
+        reverse = keras.tree.map_structure(lambda part: ops.flip(part, axis=0), reverse)
+    for index, head in enumerate(task.heads):
+        losses = _example_losses(task, index, more, scores[index], options)
+        if more.share:
+            share = _with_rank(more.share[0], len(losses.shape))
+            other = _example_losses(task, index, reverse, scores[index], options)
+            losses = losses * share + other * (1 - share)
         loss = ops.mean(losses)
         if head.weight != 1.0:
             loss = loss * head.weight
         total = loss if total is None else total + loss
     return total
+
+
+def _example_losses(
+    task: Task, index: int, targets: TrainingTargets, scores: Tensor, options: StepOptions
+) -> Tensor:
+    """The loss of each example at one output, weighted, and in part the distance to the teacher."""
+    head = task.heads[index]
+    losses = _losses(head, targets_of(task, targets.y)[index], scores, options)
+    if targets.teacher and options.distill is not None:
+        distance = _distance(head, targets.teacher[index], scores, options.distill)
+        losses = losses * (1 - options.distill.share) + distance * options.distill.share
+    if targets.weights:
+        losses = losses * _with_rank(targets.weights[index], len(losses.shape))
+    return losses
 
 
 def _with_rank(weights: Tensor, rank: int) -> Tensor:

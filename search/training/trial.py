@@ -190,7 +190,7 @@ class _Trial:
         run = TrainingRun(
             plan=self._plan,
             program=program,
-            arguments=program.arguments(model, rate, training.batch_size, self._request.rate_shares),
+            arguments=program.arguments(model, rate, training.batch_size, self._request.rate_shares, seed),
             train=self._training_part(),
             validation=on_device(self._data, "validation"),
             seed=seed,

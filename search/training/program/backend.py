@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import keras
 
 Tensor = Any
+
+#: More streams of random numbers than a step has.
+_STREAMS: Final = 16
 
 
 def value_and_gradients(
@@ -26,6 +29,55 @@ def value_and_gradients(
         tape.watch(parts)
         loss, auxiliary = loss_of(parts)
     return loss, auxiliary, tape.gradient(loss, parts, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+class RandomNumbers:
+    """Random numbers that depend on a seed, the number of a step and a stream alone, and so can be drawn again."""
+
+    def __init__(self, seed: Tensor, step: Tensor) -> None:
+        self._seed, self._step = seed, step
+
+    def uniform(self, stream: int, shape: Any) -> Tensor:
+        """From 0 to 1."""
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.random.uniform(self._key(stream), shape)
+        import tensorflow as tf
+
+        return tf.random.stateless_uniform(shape, self._pair(stream))
+
+    def normal(self, stream: int, shape: Any) -> Tensor:
+        """With mean 0 and deviation 1."""
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.random.normal(self._key(stream), shape)
+        import tensorflow as tf
+
+        return tf.random.stateless_normal(shape, self._pair(stream))
+
+    def gamma(self, stream: int, alpha: float, shape: Any) -> Tensor:
+        """Of the gamma distribution of this shape."""
+        if keras.backend.backend() == "jax":
+            import jax
+
+            return jax.random.gamma(self._key(stream), alpha, shape)
+        import tensorflow as tf
+
+        return tf.random.stateless_gamma(shape, self._pair(stream), alpha)
+
+    def _key(self, stream: int) -> Tensor:
+        import jax
+
+        key = jax.random.fold_in(jax.random.key(self._seed), self._step)
+        return jax.random.fold_in(key, stream)
+
+    def _pair(self, stream: int) -> Tensor:
+        """A seed of TensorFlow: steps never reach the numbers of another stream."""
+        import tensorflow as tf
+
+        return tf.stack([self._seed, self._step * _STREAMS + stream])
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search.plan import Plan
-from search.spec.training import Distillation
+from search.spec.training import Augmentation, Distillation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class StepOptions:
     ema: float | None = None
     warm_up_steps: int = 0
     distill: Distillation | None = None
+    augmentation: Augmentation | None = None
 
 
 #: The plain step.
@@ -48,4 +49,7 @@ def step_options(plan: Plan, *, weighted: bool, teacher: bool) -> StepOptions:
         ema=training.ema,
         warm_up_steps=round(training.warm_up * steps_per_epoch),
         distill=training.distill if teacher else None,
+        augmentation=training.augmentation
+        if training.augmentation and training.augmentation.stated
+        else None,
     )

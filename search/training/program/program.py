@@ -11,7 +11,6 @@ with channels masked up to the widest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -20,14 +19,15 @@ import keras
 import numpy as np
 from keras import ops
 
-from quantization.graph import ModelGraph
 from quantization.quantizers import BaseQuantizer
 from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
 from search.task import Task
 from search.training.evaluate import scores_of, tally_of
 from search.training.losses import batch_loss, plain_targets, training_loss
 from search.training.metrics import no_tally
+from search.training.program.augmentation import augmented
 from search.training.program.backend import compiled, value_and_gradients
+from search.training.program.evaluation_size import examples_at_once
 from search.training.program.options import PLAIN, StepOptions
 from search.training.program.state import (
     Arguments,
@@ -52,11 +52,6 @@ from search.training.program.variables import (
 )
 
 Tensor = Any
-
-#: A program evaluates as many examples at once as make a largest activation of this many numbers, within these bounds:
-#: it should fit into the processor's cache.
-_EVALUATED_NUMBERS: Final = 2**18
-_EVALUATED_EXAMPLES: Final = (1024, 8192)
 
 #: Every layer learns at the same rate.
 _EQUAL_RATES: Final[Mapping[str, float]] = MappingProxyType({})
@@ -100,7 +95,7 @@ class Program:
         generators = [switched.seed_generator for switched in self._slots.values()]
         seeds = [generator.state for generator in generators if generator is not None]
         self._integers = [*variables.integers, *(seeds if self._slots else quantizer_seeds(model))]
-        self._evaluated_at_once = _evaluated_at_once(model)
+        self._evaluated_at_once = examples_at_once(model)
         self.traces = 0  #: how often something was traced
         #: (what is done, batch size) -> seconds per batch; kept for callers that run it in pieces.
         self.pace: dict[tuple[str, int], float] = {}
@@ -115,10 +110,11 @@ class Program:
         rate: float,
         batch_size: int,
         shares: Mapping[str, float] = _EQUAL_RATES,
+        seed: int = 0,
     ) -> Arguments:
         """The arguments for a plain model. ValueError for a quantizer without a branch.
 
-        `shares`: layers that learn at this share of the rate; the others at the rate itself.
+        `shares`: layers that learn at this share of the rate; the others at the rate itself. `seed`: of augmentation.
         """
         choices = [
             (switched, _choice_of(model.get_layer(layer), slot, switched.function))
@@ -133,6 +129,7 @@ class Program:
             dimensions=ops.convert_to_tensor(np.array(sizes, np.int32)),
             rate=ops.convert_to_tensor(np.float32(rate) * per_weight(model, shares)),
             batch_size=ops.convert_to_tensor(np.int32(batch_size)),
+            seed=ops.convert_to_tensor(np.int32(seed)),
         )
 
     def state(self, model: keras.Model) -> ProgramState:
@@ -256,6 +253,8 @@ class Program:
 
     def train_batch(self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any) -> TrainedBatch:
         """Train on one batch. A pure function of tensors. `y`: targets, a tuple where there are several outputs."""
+        if self._options.augmentation is not None:
+            x, y = augmented(self._options.augmentation, x, y, arguments.seed, state.steps)
         parts = self._weights.split(state.weights, arguments.dimensions)
         statistics = self._statistics.split(state.statistics, arguments.dimensions)
 
@@ -383,14 +382,6 @@ def _batch(x: Tensor, batch: Tensor, size: Any) -> Tensor:
     """The elements of a batch by its number; the last one may have fewer."""
     start = batch * size
     return x[start : start + size]
-
-
-def _evaluated_at_once(model: keras.Model) -> int:
-    """How many examples; sizes that a model leaves open count as 1."""
-    tensors = [tensor for call in ModelGraph(model) for tensor in call.outputs]
-    largest: int = max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in tensors)
-    least, most = _EVALUATED_EXAMPLES
-    return min(max(_EVALUATED_NUMBERS // largest, least), most)
 
 
 def _choice_of(layer: Any, slot: str, function: Any) -> Choice:

@@ -32,6 +32,7 @@ class Arguments(NamedTuple):
     dimensions: Tensor  #: shapes of all floating-point variables, one after the other, int32
     rate: Tensor  #: learning rate of every trainable number
     batch_size: Tensor
+    seed: Tensor  #: of augmentation
 
     def at_share(self, share: float) -> Arguments:
         """The same at a share of the learning rate."""
