@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from search.scoring.forgiving_factor import ForgivingFactor
 from search.scoring.pareto import on_front
@@ -21,6 +22,7 @@ from tests.service.filled import JOB
 
 MAX_LINES = 400
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +124,22 @@ console.log(JSON.stringify(input.specs.map((spec) => faults(spec, input.schema))
     assert answers[: len(valid)] == [[], [], []]
     for (_, pointer), faults in zip(broken, answers[len(valid) :], strict=True):
         assert pointer in [fault["pointer"] for fault in faults]
+
+
+def test_the_short_form_of_a_job_means_the_same(node: Path) -> None:
+    script = """
+import { compact, pruned } from "./parts/spec.js";
+console.log(JSON.stringify(input.specs.map((spec) => compact(pruned(spec), input.schema))));
+"""
+    jobs: list[Any] = [yaml.safe_load(path.read_text()) for path in sorted(EXAMPLES.glob("*.yaml"))]
+    jobs += [JOB, JOB | {"goal": {"kind": "bits", "stress": 0.5}, "oracle": "hyperband", "objective": "f1"}]
+    specs = [SearchSpec.model_validate(job) for job in jobs]
+    stored = [spec.model_dump(mode="json") for spec in specs]
+    for spec, full, short in zip(
+        specs, stored, run(node, script, {"schema": job_schema(), "specs": stored}), strict=True
+    ):
+        assert SearchSpec.model_validate(short) == spec
+        assert len(json.dumps(short)) < 0.7 * len(json.dumps(full))
 
 
 def test_modules_are_short() -> None:

@@ -18,7 +18,7 @@ export function Parallel({ job, points, numbers, choices, analysis, select }) {
     const top = rows.length ? scores[rows[0].row] : 1;
     const last = rows.length ? scores[rows.at(-1).row] : 0;
     return {
-      parallel: { left: 70, right: 90, top: 54, bottom: 18, parallelAxisDefault: { nameLocation: "end", nameGap: 10, nameTruncate: { maxWidth: 120 }, nameTextStyle: { color: colours.text, fontSize: 10 }, axisLine: { lineStyle: { color: colours.muted } }, axisTick: { lineStyle: { color: colours.muted } }, axisLabel: { color: colours.text, fontSize: 10, backgroundColor: colours.card, padding: [1, 2] }, areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
+      parallel: { left: 70, right: 90, top: 54, bottom: 18, parallelAxisDefault: { nameLocation: "end", nameGap: 10, nameTruncate: { maxWidth: 120 }, nameTextStyle: { color: colours.text, fontSize: 10, lineHeight: 13 }, axisLine: { lineStyle: { color: colours.muted } }, axisTick: { lineStyle: { color: colours.muted } }, axisLabel: { color: colours.text, fontSize: 10, backgroundColor: colours.card, padding: [1, 2] }, areaSelectStyle: { width: 18, color: colours.accent, opacity: 0.25, borderColor: colours.accent } } },
       parallelAxis: [
         ...shown.map((choice, dim) => ({ dim, name: wrapped(choice.name), type: "value", min: 0, max: Math.max(choice.labels.length - 1, 1), interval: 1, axisLabel: { formatter: (code) => format.shortLabel(String(choice.labels[code] ?? "")) } })),
         { dim: shown.length, name: job.cost_unit === "energy_pj" ? "energy" : "cost", type: "value", scale: true, axisLabel: { formatter: (place) => format.cost(10 ** place, job.cost_unit) } },

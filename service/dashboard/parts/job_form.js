@@ -27,9 +27,10 @@ export function Form({ spec, schema, change, session }) {
   if (spec === null) return html`<p class="muted">The YAML cannot be read: mend it first.</p>`;
   const set = (path, value) => change(withValue(spec, path, value));
   const describe = (path) => fieldsAt(path.slice(0, -1), schema).find((field) => field.name === path.at(-1))?.description ?? "";
+  const usual = (path) => { const value = fieldsAt(path.slice(0, -1), schema).find((field) => field.name === path.at(-1))?.default; return typeof value === "number" ? `default ${value}` : "default"; };
   const row = (id, label, control, path) => html`<div class="form-row" key=${id}><label for=${`form-${id}`}>${label}</label><div>${control}</div>${path && describe(path) && html`<span class="muted small">${describe(path)}</span>`}</div>`;
   const text = (id, label, path) => row(id, label, html`<${Input} id=${`form-${id}`} type="text" value=${at(spec, path) ?? ""} commit=${(value) => set(path, value)} />`, null);
-  const number = (id, label, path, options = {}) => row(id, label, html`<${Input} id=${`form-${id}`} type="number" step="any" ...${options} value=${typeof at(spec, path) === "object" ? "" : at(spec, path) ?? ""} placeholder=${typeof at(spec, path) === "object" && at(spec, path) !== null ? "see YAML" : "default"} commit=${(value) => set(path, value === "" ? undefined : Number(value))} />`, path);
+  const number = (id, label, path, options = {}) => row(id, label, html`<${Input} id=${`form-${id}`} type="number" step="any" ...${options} value=${typeof at(spec, path) === "object" ? "" : at(spec, path) ?? ""} placeholder=${typeof at(spec, path) === "object" && at(spec, path) !== null ? "see YAML" : usual(path)} commit=${(value) => set(path, value === "" ? undefined : Number(value))} />`, path);
   const words = (id, label, path, field = schema.properties[path[0]]) => {
     const present = kindOf(at(spec, path));
     const values = valuesOf(field, schema).filter((value) => typeof value === "string");

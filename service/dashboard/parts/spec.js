@@ -10,6 +10,29 @@ export function pruned(value) {
   return Object.fromEntries(entries);
 }
 
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+
+/** A specification without what its schema has as a default: the shortest one that means the same. */
+export function compact(value, schema, root = schema) {
+  const part = formOf(value, schema, root);
+  if (Array.isArray(value)) return value.map((item, index) => compact(item, part.prefixItems?.[index] ?? part.items ?? {}, root));
+  if (value === null || typeof value !== "object") return value;
+  const fields = part.properties ?? {};
+  return Object.fromEntries(Object.entries(value)
+    .filter(([name, item]) => name === "kind" || !(fields[name] && "default" in fields[name] && same(item, fields[name].default)))
+    .map(([name, item]) => [name, compact(item, fields[name] ?? (typeof part.additionalProperties === "object" ? part.additionalProperties : {}), root)]));
+}
+
+/** The form of a union that a value has. */
+function formOf(value, schema, root, depth = 0) {
+  const part = resolved(schema, root);
+  const choices = part.anyOf ?? part.oneOf;
+  if (!choices || depth > 5) return part;
+  const target = part.discriminator?.mapping[value?.kind];
+  if (target) return resolved({ $ref: target }, root);
+  return choices.map((choice) => formOf(value, choice, root, depth + 1)).find((form) => form.properties?.kind?.const !== undefined ? form.properties.kind.const === value?.kind : faults(value, form, root).length === 0) ?? {};
+}
+
 /** The part of a schema that a reference names. */
 export const resolved = (schema, root) => {
   let part = schema;
@@ -75,7 +98,7 @@ export function fieldsAt(path, root) {
   for (const name of path) parts = parts.flatMap((part) => expanded(part, root)).flatMap((part) => { const next = part.properties?.[name] ?? (typeof part.additionalProperties === "object" ? part.additionalProperties : undefined) ?? (part.type === "array" ? part.items : undefined); return next ? [next] : []; });
   const fields = new Map();
   for (const part of parts.flatMap((item) => expanded(item, root))) {
-    for (const [name, field] of Object.entries(part.properties ?? {})) if (!fields.has(name)) fields.set(name, { name, description: field.description ?? resolved(field, root).description ?? "", values: valuesOf(field, root) });
+    for (const [name, field] of Object.entries(part.properties ?? {})) if (!fields.has(name)) fields.set(name, { name, description: field.description ?? resolved(field, root).description ?? "", values: valuesOf(field, root), default: field.default });
   }
   return [...fields.values()];
 }

@@ -7,7 +7,7 @@ import { build } from "../lib/route.js";
 import { DryRun } from "../parts/dry_run.js";
 import { Form } from "../parts/job_form.js";
 import { around } from "../parts/refine.js";
-import { faults as faultsOf, fieldsAt, pruned } from "../parts/spec.js";
+import { compact, faults as faultsOf, fieldsAt, pruned } from "../parts/spec.js";
 import { Fault, Loading, notify, notifyError, useAnswer } from "../parts/ui.js";
 import { allows } from "../parts/verbs.js";
 
@@ -32,14 +32,14 @@ const TEMPLATE = {
 const written = (spec) => dump(spec, { lineWidth: 110, noRefs: true, flowLevel: 3 });
 
 /** What the page starts with: the job that is cloned or searched around, or a template with the chosen model and data. */
-async function beginning({ from, around: center, model, data }) {
+async function beginning({ from, around: center, model, data }, schema) {
   if (center) {
     const [jobId, number] = center.split(":");
-    return { spec: await around(jobId, Number(number)), note: `Candidates lie around those of trial ${number} of job ${jobId}.`, isWhole: true };
+    return { spec: compact(await around(jobId, Number(number)), schema), note: `Candidates lie around those of trial ${number} of job ${jobId}.`, isWhole: true };
   }
   if (from) {
     const job = await api.job(from);
-    return { spec: { ...pruned(job.spec), name: job.name ? `${job.name}, again` : "" }, note: `Like job ${job.name || job.id}: change what should differ.`, isWhole: true };
+    return { spec: { ...compact(pruned(job.spec), schema), name: job.name ? `${job.name}, again` : "" }, note: `Like job ${job.name || job.id}: change what should differ.`, isWhole: true };
   }
   const uploaded = (id) => (/^[0-9a-f]{16}$/.test(id) ? { kind: "uploaded", id } : id);
   return { spec: { ...TEMPLATE, ...(model ? { model: uploaded(model) } : {}), ...(data ? { data: uploaded(data) } : {}) }, note: null };
@@ -47,7 +47,7 @@ async function beginning({ from, around: center, model, data }) {
 
 export function NewJobPage({ parameters, session }) {
   const [schema, schemaError] = useAnswer(api.jobSchema, "schema");
-  const [start, startError] = useAnswer(() => beginning(parameters), JSON.stringify(parameters));
+  const [start, startError] = useAnswer(() => beginning(parameters, schema), schema === null ? null : JSON.stringify(parameters));
   useEffect(() => { document.title = "New job – fewbits"; }, []);
   if (schemaError || startError) return html`<${Fault} error=${schemaError ?? startError} />`;
   if (schema === null || start === null) return html`<${Loading} />`;
