@@ -60,20 +60,22 @@ LEVELS: Final = (0.972, 0.986, 0.993)
 #: Targets: hypervolume of our best search as a share of HGQ2's, and its EBOPs at 99 % of HGQ2's best accuracy.
 LEAST_AREA, MOST_EBOPS = 1.0, 0.8
 
-#: Our searches: name -> oracle.
+#: Our searches: name -> oracle. A descent has as many stages as the epochs allow.
 SEARCHES: Final[Mapping[str, Any]] = {
     "random": "random",
     "frugal": {"kind": "frugal", "gain": "front"},
     "frugal+sensitivity": {"kind": "frugal", "gain": "front", "initial": "sensitivity"},
-    "descent": {"kind": "descent", "stages": TRIALS - 1},
+    "descent": {"kind": "descent"},
 }
 
 #: (accuracy on the validation data, EBOPs)
 Front = list[tuple[float, float]]
 
 
-def job(oracle: Any, seed: int) -> SearchSpec:
+def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
     """The job of our side."""
+    if isinstance(oracle, dict) and oracle["kind"] == "descent":
+        oracle = {**oracle, "stages": trials - 1}  # the float model is trained as long as a trial
     return SearchSpec.model_validate(
         {
             "model": "digits_cnn",
@@ -87,7 +89,7 @@ def job(oracle: Any, seed: int) -> SearchSpec:
             "goal": {"kind": "ebops", "effective": "weight"},
             "training": {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 0.005},
             "oracle": oracle,
-            "budget": {"trials": TRIALS},
+            "budget": {"trials": trials},
             "seed": seed,
         }
     )
@@ -98,8 +100,7 @@ def job(oracle: Any, seed: int) -> SearchSpec:
 
 def searched(oracle: Any, seed: int, trials: int) -> Front:
     """The trials of a search, as a worker runs it."""
-    spec = job(oracle, seed)
-    prepared = plan(spec, Path())
+    prepared = plan(job(oracle, seed, trials), Path())
     data = load(prepared.job.data, Path(), seed, prepared.data.input_shape)
     with tempfile.TemporaryDirectory() as folder:
         return _searched(prepared, data, trials, Path(folder))
