@@ -17,8 +17,8 @@ class Sensitivity:
     """The divergence of the float model's outputs when one choice is made and everything else stays float.
 
     `divergences`: choice -> label, as text -> divergence, at least 0. For class numbers it is the Kullback-Leibler
-    divergence in nats, for numeric targets the squared change over the model's squared error: both say by what share
-    the loss grows. Choices that nothing was measured for, such as learning rates, are missing.
+    divergence in nats, for numeric targets the squared change over the model's squared error. Choices that nothing was
+    measured for, such as learning rates, are missing.
     """
 
     metric: float  #: of the float model, on the validation data

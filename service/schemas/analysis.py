@@ -56,7 +56,7 @@ class LayerEffectView(View):
 
 
 class SensitivityView(View):
-    """What each candidate alone does to the outputs of the float model: by what share the loss grows."""
+    """What each candidate alone does to the outputs of the float model."""
 
     metric: float = Field(description="of the float model, on the validation data")
     examples: int = Field(description="training examples that the outputs were compared on")

@@ -33,12 +33,12 @@ def analysis_table(analysis: AnalysisView) -> RenderableType:
 def _sensitivity(measured: SensitivityView) -> list[RenderableType]:
     """What each candidate alone does to the float model, in the order of the choices."""
     line = (
-        f"measured on {measured.examples} examples before the first trial: the share by which the loss of the float"
-        f" model ({measured.metric:.4f}) grows if one choice is made and all else stays float"
+        f"measured on {measured.examples} examples before the first trial: how far the outputs of the float model"
+        f" (metric {measured.metric:.4f}) diverge if one choice is made and all else stays float"
     )
-    table = Table("choice", "candidate: growth of the loss", box=None)
+    table = Table("choice", "candidate: divergence", box=None)
     for name, divergences in measured.divergences.items():
-        cells = (f"{label}: {percent(value)}" for label, value in divergences.items())
+        cells = (f"{label}: {value:.4f}" for label, value in divergences.items())
         table.add_row(Text(name), Text(", ".join(cells)))
     return [Text(line), table]
 
