@@ -7,7 +7,9 @@ FROM python:${PYTHON} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/fewbits
 WORKDIR /src
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY requirements requirements
+RUN /opt/fewbits/bin/pip install --require-hashes --requirement requirements/build.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY costmodel costmodel
 COPY quantization quantization
 COPY search search
@@ -17,10 +19,11 @@ COPY migrations migrations
 COPY fewbits fewbits
 
 FROM build AS build-api
-RUN /opt/fewbits/bin/pip install --constraint requirements.lock '.[uploads]'
+RUN /opt/fewbits/bin/pip install --require-hashes --requirement requirements/uploads.txt \
+    && /opt/fewbits/bin/pip install --no-deps --no-build-isolation .
 
 FROM build-api AS build-worker
-RUN /opt/fewbits/bin/pip install --constraint requirements.lock '.[worker]'
+RUN /opt/fewbits/bin/pip install --require-hashes --requirement requirements/worker.txt
 
 # --- what both run on ---
 FROM python:${PYTHON} AS base

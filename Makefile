@@ -8,8 +8,11 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 # Embedded services of `make serve` keep what they store here.
 export FEWBITS_HOME ?= $(CURDIR)/var
 
+EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])")
+LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
+
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor layers lint client bench docs figures fuzz audit release clean
+.PHONY: help demo serve test tools vendor layers lint client bench docs figures fuzz locks sbom audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +77,20 @@ fuzz: .venv/installed-dev ## schemathesis with all checks against a running serv
 release: .venv/installed-dev ## build wheel and sdist into dist, try them in a clean environment; publishes nothing
 	@$(BIN)/python -m tests.packages.release
 
+locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashes, one file for each extra
+	@$(PIP) uv
+	@for extra in $(EXTRAS); do $(BIN)/uv pip compile pyproject.toml --extra $$extra $(LOCK) -o requirements/$$extra.txt || exit 1; done
+	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/api.txt
+	@printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile - $(LOCK) -o requirements/build.txt
+
+sbom: .venv/installed-dev ## sbom-api.json and sbom-worker.json: what the images contain, in CycloneDX
+	@$(PIP) cyclonedx-bom
+	@$(BIN)/cyclonedx-py requirements requirements/uploads.txt --pyproject pyproject.toml --output-reproducible -o sbom-api.json
+	@cat requirements/uploads.txt requirements/worker.txt | $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml \
+		--output-reproducible -o sbom-worker.json
+
 audit: .venv/installed-dev ## known vulnerabilities of the locked versions (needs the public advisory service)
 	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 clean: ## remove what the targets made
-	rm -rf .venv demo-out var dist site-out .coverage* .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv demo-out var dist site-out sbom-*.json .coverage* .pytest_cache .mypy_cache .ruff_cache

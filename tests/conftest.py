@@ -17,6 +17,8 @@ from service.store.session import Database
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Applications in this process compute in it: tests of the processes that do so otherwise make their own.
+os.environ.setdefault("FEWBITS_COMPUTE_PROCESSES", "0")
 
 # One commit, one result: `--hypothesis-profile=explore` looks for new examples.
 hypothesis.settings.register_profile("stable", derandomize=True, deadline=None)

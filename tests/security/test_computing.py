@@ -184,5 +184,8 @@ def test_an_idle_process_that_has_died_is_replaced(settings: Settings) -> None:
     assert list(processes._idle) == [alive]
 
 
-def test_a_service_computes_in_processes_unless_it_is_told_otherwise(tmp_path: Path) -> None:
+def test_a_service_computes_in_processes_unless_it_is_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FEWBITS_COMPUTE_PROCESSES")
     assert Settings(home=tmp_path).compute_processes == 2
