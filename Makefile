@@ -71,8 +71,9 @@ docs: .venv/installed-dev ## build the documentation site into site-out; every w
 figures: .venv/installed-dev ## check the figures that the documentation quotes; FIGURES="--run groups --data FOLDER" measures them again
 	@$(BIN)/python -m benchmarks.figures $(FIGURES)
 
-fuzz: .venv/installed-dev ## schemathesis with all checks against a running service: 2,000 cases and more, a few minutes
-	@$(BIN)/python -m tests.security.fuzz --examples 40 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
+fuzz: .venv/installed-dev ## schemathesis with keys of three scopes against a service with a worker, then what large requests cost; half an hour
+	@$(BIN)/python -m tests.security.fuzz --examples 20 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
+	@FEWBITS_TEST_REQUESTS=400 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/security/test_cost_of_requests.py
 
 release: .venv/installed-dev ## build wheel and sdist into dist, try them in a clean environment; publishes nothing
 	@$(BIN)/python -m tests.packages.release
@@ -83,11 +84,10 @@ locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashe
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/api.txt
 	@printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile - $(LOCK) -o requirements/build.txt
 
-sbom: .venv/installed-dev ## sbom-api.json and sbom-worker.json: what the images contain, in CycloneDX
+sbom: .venv/installed-dev ## what the images contain, in CycloneDX: sbom-api.json, and what the worker has besides, sbom-worker.json
 	@$(PIP) cyclonedx-bom
 	@$(BIN)/cyclonedx-py requirements requirements/uploads.txt --pyproject pyproject.toml --output-reproducible -o sbom-api.json
-	@cat requirements/uploads.txt requirements/worker.txt | $(BIN)/cyclonedx-py requirements - --pyproject pyproject.toml \
-		--output-reproducible -o sbom-worker.json
+	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible -o sbom-worker.json
 
 audit: .venv/installed-dev ## known vulnerabilities of the locked versions (needs the public advisory service)
 	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip

@@ -81,7 +81,8 @@ class Intake:
             new = NewJob(**json.loads(self.compute("new_job", body)))
             with self.database.transaction() as session:
                 trials = new.spec["budget"]["trials"]
-                quotas.check_submission(session, self.settings, self.tenant, trials)
+                specification_bytes = len(json.dumps(new.spec, separators=(",", ":")))
+                quotas.check_submission(session, self.settings, self.tenant, trials, specification_bytes)
                 uploads.lock_inputs(session, new.spec)
                 job = jobs.create(session, new, cloned_from=cloned_from)
                 if claim is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ScalarResult, extract, func, select
+from sqlalchemy import ScalarResult, Text, cast, extract, func, select
 from sqlalchemy.orm import Session
 
 from search.history import JOB_ENDED
@@ -72,8 +72,12 @@ def usage(session: Session, settings: Settings, tenant: str) -> dict[str, Usage]
     }
 
 
-def check_submission(session: Session, settings: Settings, tenant: str, trials: int) -> None:
-    """QuotaReached or QuotaExhausted unless the tenant may submit a job of `trials` trials now."""
+def check_submission(
+    session: Session, settings: Settings, tenant: str, trials: int, specification_bytes: int = 0
+) -> None:
+    """QuotaReached or QuotaExhausted unless the tenant may submit a job of `trials` trials now, whose specification
+    has so many bytes.
+    """
     by_quota = _locked_limits(session, settings, tenant)
     running = by_quota[RUNNING_JOBS]
     if running is not None and running_jobs(session, tenant) >= running:
@@ -82,7 +86,7 @@ def check_submission(session: Session, settings: Settings, tenant: str, trials: 
         )
     check_trials(session, settings, tenant, trials)
     check_compute(session, settings, tenant)
-    check_bytes(session, settings, tenant, 0)
+    check_bytes(session, settings, tenant, specification_bytes)
 
 
 def check_work_on_trial(session: Session, settings: Settings, tenant: str) -> None:
@@ -176,7 +180,9 @@ def _seconds(session: Session, tenant: str, row: type[FinalTraining | Export]) -
 
 
 def _stored_bytes(session: Session, tenant: str) -> int:
-    """Bytes of the files and exports of the tenant's trials, and of its uploads, declared ones included."""
+    """Bytes of the files and exports of the tenant's trials, of the specifications of its jobs, which may contain
+    networks, and of its uploads, declared ones included.
+    """
     files = sum(
         session.scalar(
             select(func.sum(row.size_bytes))
@@ -188,8 +194,11 @@ def _stored_bytes(session: Session, tenant: str) -> int:
         or 0
         for row in (Artifact, Export)
     )
+    specifications = session.scalar(
+        select(func.sum(func.length(cast(Job.spec, Text)))).where(Job.tenant == tenant)
+    )
     uploads = session.scalar(select(func.sum(Upload.size_bytes)).where(Upload.tenant == tenant))
-    return int(files) + int(uploads or 0)
+    return int(files) + int(specifications or 0) + int(uploads or 0)
 
 
 _USED: Final = {

@@ -35,7 +35,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Any:
     app = create_app(
         Settings(home=home, requests_per_minute=0, allowed_hosts="testserver", compute_processes=0)
     )
-    config = home / "schemathesis.toml"
+    config = home / "local" / "schemathesis.toml"
     # it takes the key for one of its own making where it makes other headers; test_authorization.py asks every route
     settings_text = config.read_text().replace("[checks]", "[checks]\nignored_auth.enabled = false")
     config.write_text(f'headers = {{ Authorization = "Bearer {key}" }}\n' + settings_text)

@@ -15,14 +15,16 @@ from service.store.session import Database
 from service.store.tenancy import LOCAL
 from tests.service.store.conftest import measurement
 
-BYTES = 100
+#: Of the specification of a job, as it is stored.
+SPECIFICATION = len('{"model":{"kind":"zoo","name":"digits_cnn"}}')
+BYTES = 100 + SPECIFICATION
 
 
 @pytest.fixture
 def full(database: Database, claim: Claim) -> Database:
-    """A tenant with a file of 100 bytes."""
+    """A tenant with a job, and a file of 100 bytes."""
     with database.transaction() as session:
-        files = {"report.json": Blob("aa", BYTES)}
+        files = {"report.json": Blob("aa", 100)}
         assert claims.finish(session, claim, measurement(), artifacts=files, versions={})
     return database
 
@@ -35,7 +37,7 @@ def test_no_job_is_submitted_once_exactly_all_bytes_are_used(full: Database, tmp
     with (
         full.reading() as session,
         pytest.raises(
-            QuotaExhausted, match="storage quota exceeded: 100 of 100 bytes used, 0 more requested"
+            QuotaExhausted, match=f"storage quota exceeded: {BYTES} of {BYTES} bytes used, 0 more requested"
         ),
     ):
         quotas.check_submission(session, settings(tmp_path, BYTES), LOCAL, 1)
@@ -51,3 +53,10 @@ def test_an_upload_may_use_the_last_byte_and_no_more(full: Database, tmp_path: P
         quotas.check_bytes(session, settings(tmp_path, BYTES + 5), LOCAL, 5)
         with pytest.raises(QuotaExhausted, match="6 more requested"):
             quotas.check_bytes(session, settings(tmp_path, BYTES + 5), LOCAL, 6)
+
+
+def test_a_specification_counts_before_it_is_stored(full: Database, tmp_path: Path) -> None:
+    with full.reading() as session:
+        quotas.check_submission(session, settings(tmp_path, BYTES + 50), LOCAL, 1, 50)
+        with pytest.raises(QuotaExhausted, match="51 more requested"):
+            quotas.check_submission(session, settings(tmp_path, BYTES + 50), LOCAL, 1, 51)

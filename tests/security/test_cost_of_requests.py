@@ -1,0 +1,210 @@
+"""What a request costs: processor time per kilobyte, and memory, of every operation that takes a body.
+
+hypothesis builds requests that are large in one way each. FEWBITS_TEST_REQUESTS=400 builds as many, of up to 4 MB
+(`make fuzz`); otherwise a few of up to 100 kB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.app import create_app
+from service.settings import Settings
+from service.store.blobs import BlobStore
+from service.store.migrate import upgrade
+from service.store.session import Database
+from tests.service.conftest import URL, TestClient
+from tests.service.filled import JOB, Filler
+
+REQUESTS: Final = int(os.environ.get("FEWBITS_TEST_REQUESTS", "0"))
+MAX_KB: Final = 4000 if REQUESTS else 100
+
+#: Seconds of processor time that any request may take, and more for each kilobyte: what is worse than linear takes
+#: minutes at 4 MB. Dry runs of networks take the most.
+BASE_S: Final = 4.0
+PER_KB_S: Final = 0.06
+#: Memory by which the process may grow over all requests.
+GROWTH_MB: Final = 1500
+
+OPERATIONS: Final = (
+    "POST /v1/jobs:validate",
+    "POST /v1/jobs",
+    "POST /v1/cost",
+    "POST JOB:clone",
+    "POST JOB:rescore",
+    "POST JOB:extend",
+    "PATCH JOB",
+    "POST JOB/trials/0:finalize",
+    "POST /v1/models",
+    "POST /v1/datasets",
+    "POST /v1/session",
+)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The service, which computes in this process, with a job that has a measured trial."""
+    home: Path = tmp_path_factory.mktemp("cost")
+    own = Settings(home=home, compute_processes=0, requests_per_minute=0)
+    database = Database(own.database)
+    upgrade(database.engine)
+    (home / "files").mkdir()
+    filler = Filler(database, BlobStore(own.blob_folder), home / "files")
+    stored = filler.job()
+    filler.measure(stored, filler.queue(stored, 1)[0])
+    database.dispose()
+    with TestClient(create_app(own), base_url=URL, raise_server_exceptions=False) as client:
+        client.headers["x-job"] = f"/v1/jobs/{stored.job_id}"
+        client.post("/v1/jobs:validate", json=JOB)  # what is loaded and cached once
+        client.post("/v1/cost", json={"model": "jet_mlp"})
+        yield client
+
+
+# --- large in one way ------------------------------------------------------------------------------------------------
+
+
+def tensor(name: str) -> dict[str, Any]:
+    return {
+        "class_name": "__keras_tensor__",
+        "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]},
+    }
+
+
+def entry(class_name: str, name: str, sources: list[str], **config: Any) -> dict[str, Any]:
+    merges = class_name in ("Add", "Concatenate")
+    arguments: list[Any] = (
+        [[tensor(source) for source in sources]] if merges else [tensor(s) for s in sources]
+    )
+    return {
+        "class_name": class_name,
+        "name": name,
+        "config": {"name": name, **config},
+        "inbound_nodes": [{"args": arguments, "kwargs": {}}] if sources else [],
+    }
+
+
+def network(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    config = {
+        "name": "m",
+        "layers": [entry("InputLayer", "in", [], batch_shape=[None, 8]), *layers],
+        "input_layers": [["in", 0, 0]],
+        "output_layers": [[layers[-1]["name"], 0, 0]],
+    }
+    return {"kind": "architecture", "config": {"class_name": "Functional", "config": config}}
+
+
+def chain(count: int) -> dict[str, Any]:
+    """Layers one after another."""
+    names = ["in", *(f"d{n}" for n in range(count))]
+    return network([entry("Dense", names[n + 1], [names[n]], units=8) for n in range(count)])
+
+
+def ladder(count: int) -> dict[str, Any]:
+    """Merges of the two layers before, so that paths double."""
+    names = ["in", "d0", *(f"a{n}" for n in range(count))]
+    layers = [entry("Dense", "d0", ["in"], units=8)]
+    layers += [entry("Add", names[n + 2], [names[n + 1], names[n]]) for n in range(count)]
+    return network([*layers, entry("Dense", "end", [names[-1]], units=8)])
+
+
+def wide(count: int) -> dict[str, Any]:
+    """One merge of many branches."""
+    branches = [entry("Dense", f"d{n}", ["in"], units=8) for n in range(count)]
+    return network([*branches, entry("Add", "sum", [f"d{n}" for n in range(count)])])
+
+
+def job(**changes: Any) -> dict[str, Any]:
+    return {**JOB, **changes}
+
+
+#: Name -> a document of about as many parts as it is told, and how many bytes a part has.
+FAMILIES: Final[dict[str, tuple[Callable[[int], Any], int]]] = {
+    "a chain of layers": (lambda n: job(model=chain(n), filters=None), 280),
+    "a ladder of merges": (lambda n: job(model=ladder(n)), 380),
+    "a wide merge": (lambda n: job(model=wide(n)), 420),
+    "a priced chain": (lambda n: {"model": chain(n)}, 280),
+    "unknown fields": (lambda n: job(**{f"field {number}": number for number in range(n)}), 24),
+    "unknown costs": (lambda n: {"model": "jet_mlp", "costs": [f"cost {number}" for number in range(n)]}, 14),
+    "unknown layers": (
+        lambda n: {"model": "jet_mlp", "quantizers": {f"l{m}": {"kernel": "binary"} for m in range(n)}},
+        32,
+    ),
+    "patterns": (lambda n: job(limits={"by_name": [{"pattern": "a?" * 20 + "a" * 20, "kernel": 8}] * n}), 90),
+    "a long pattern": (lambda n: job(filters={"by": "layer", "exceptions": ["a?" * n + "a" * n]}), 3),
+    "candidates": (
+        lambda n: job(quantizers={"kernel": [f"quantized_bits({1 + m % 30})" for m in range(n)]}),
+        22,
+    ),
+    "a long quantizer": (lambda n: job(quantizers={"kernel": ["quantized_bits(" + "1," * n + "1)"]}), 2),
+    "nested lists": (lambda n: job(name=nested(n)), 2),
+    "many numbers": (lambda n: job(seed=list(range(n))), 7),
+    "a long name": (lambda n: job(name="x" * n), 1),
+    "escapes": (lambda n: job(name="\u0001" * n), 6),
+    "a goal": (
+        lambda n: {"goal": {"kind": "energy", "profile": {f"table {m}": [m] for m in range(n)}}, "k": 1},
+        22,
+    ),
+    "changes": (lambda n: {"budget": {f"field {m}": True for m in range(n)}}, 18),
+}
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(min(depth, 900)):
+        value = [value]
+    return value
+
+
+sizes = st.sampled_from([kilobytes for kilobytes in (1, 10, 30, 100, 400, 1500, 4000) if kilobytes <= MAX_KB])
+
+
+@settings(
+    max_examples=REQUESTS or 24,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(operation=st.sampled_from(OPERATIONS), family=st.sampled_from(sorted(FAMILIES)), kilobytes=sizes)
+def test_requests_cost_what_they_are_long(
+    served: TestClient, operation: str, family: str, kilobytes: int
+) -> None:
+    check(served, operation, family, kilobytes)
+
+
+@pytest.mark.parametrize("family", ["a chain of layers", "a ladder of merges", "a wide merge"])
+def test_networks_cost_what_they_are_long(served: TestClient, family: str) -> None:
+    check(served, "POST /v1/jobs:validate", family, 60)
+
+
+def check(served: TestClient, operation: str, family: str, kilobytes: int) -> None:
+    """Send one request, and compare what it costs with its length."""
+    make, part_bytes = FAMILIES[family]
+    body = json.dumps(make(max(1, kilobytes * 1000 // part_bytes))).encode()[: 4 << 20]
+    method, path = operation.split(" ")
+    growth, began = peak_mb(), time.process_time()
+    answer = served.request(
+        method,
+        path.replace("JOB", served.headers["x-job"]),
+        content=body,
+        headers={"content-type": "application/json"},
+    )
+    cpu_s, growth = time.process_time() - began, peak_mb() - growth
+    what = f"{operation} with {family}, {len(body) // 1000} kB: {answer.status_code}"
+    assert answer.status_code < 500, what
+    assert cpu_s < BASE_S + PER_KB_S * len(body) / 1000, f"{what} took {cpu_s:.1f} s of processor time"
+    assert growth < GROWTH_MB, f"{what} took {growth:.0f} MB"
+    assert len(answer.content) < 2 * len(body) + (1 << 20), f"{what} has {len(answer.content)} bytes"
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
