@@ -25,6 +25,7 @@ PREDICTIONS = {
     "c": ("export-c.md", "## Predict with gcc"),
     "hls4ml": ("export-hls4ml.md", "## Predict with the C++ emulation"),
     "onnx": ("export-onnx.md", "## Predict with onnxruntime"),
+    "qkeras": ("export-qkeras.md", "## Predict with QKeras"),
     "qonnx": ("export-onnx.md", "## Predict with qonnx"),
 }
 

@@ -17,9 +17,10 @@ from quantization.export.formats.hls4ml import HLS4ML
 from quantization.export.formats.integers import INTEGERS
 from quantization.export.formats.keras import KERAS
 from quantization.export.formats.onnx import ONNX
+from quantization.export.formats.qkeras import QKERAS
 from quantization.export.formats.qonnx import QONNX
 
-_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML)
+_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})
