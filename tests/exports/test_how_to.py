@@ -26,6 +26,7 @@ PREDICTIONS = {
     "hls4ml": ("export-hls4ml.md", "## Predict with the C++ emulation"),
     "onnx": ("export-onnx.md", "## Predict with onnxruntime"),
     "qkeras": ("export-qkeras.md", "## Predict with QKeras"),
+    "tflite": ("export-tflite.md", "## Predict with LiteRT"),
     "qonnx": ("export-onnx.md", "## Predict with qonnx"),
 }
 

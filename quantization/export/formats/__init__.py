@@ -19,8 +19,9 @@ from quantization.export.formats.keras import KERAS
 from quantization.export.formats.onnx import ONNX
 from quantization.export.formats.qkeras import QKERAS
 from quantization.export.formats.qonnx import QONNX
+from quantization.export.formats.tflite import TFLITE
 
-_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS)
+_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS, TFLITE)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})

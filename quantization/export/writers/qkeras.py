@@ -39,5 +39,6 @@ def write_source(model: Any, folder: Path) -> Written:
     except NotInQKeras as error:
         raise ExportRefused("qkeras", [Refusal(error.layer, error.reason)]) from error
     (folder / "model.py").write_text(source.text)
-    np.savez(folder / "weights.npz", **source.arrays)
+    arrays: dict[str, Any] = dict(source.arrays)
+    np.savez(folder / "weights.npz", **arrays)
     return Written(inexact=source.inexact, notes=source.notes)

@@ -21,18 +21,20 @@ from quantization.layers.base import QuantizedLayer, QuantizerState
 from quantization.models.convert import caching_weights
 from quantization.models.fold import folded_layers, unfold
 
+_ONE_KERNEL: Final = {"kernel": "kernel_quantizer", "bias": "bias_quantizer"}
+_TWO_KERNELS: Final = {
+    "kernel": "depthwise_quantizer",
+    "pointwise_kernel": "pointwise_quantizer",
+    "bias": "bias_quantizer",
+}
 #: Keras' class -> slot -> the argument of QKeras' layer that quantizes it.
 _LAYERS: Final[Mapping[str, Mapping[str, str]]] = {
-    **dict.fromkeys(("Dense", "Conv1D", "Conv2D"), {"kernel": "kernel_quantizer", "bias": "bias_quantizer"}),
+    "Conv1D": _ONE_KERNEL,
+    "Conv2D": _ONE_KERNEL,
+    "Dense": _ONE_KERNEL,
     "DepthwiseConv2D": {"kernel": "depthwise_quantizer", "bias": "bias_quantizer"},
-    **dict.fromkeys(
-        ("SeparableConv1D", "SeparableConv2D"),
-        {
-            "kernel": "depthwise_quantizer",
-            "pointwise_kernel": "pointwise_quantizer",
-            "bias": "bias_quantizer",
-        },
-    ),
+    "SeparableConv1D": _TWO_KERNELS,
+    "SeparableConv2D": _TWO_KERNELS,
 }
 #: Arguments of a layer that only matter while training.
 _TRAINING: Final = ("_initializer", "_regularizer", "_constraint")
@@ -42,7 +44,7 @@ _NESTED: Final = frozenset({"Bidirectional", "MultiHeadAttention", "GRU", "LSTM"
 _RECURRENT: Final = frozenset({"GRU", "LSTM", "SimpleRNN", "Bidirectional"})
 _WIDEST: Final = 24
 
-_HEAD: Final = '''"""{name}, built of qkeras' layers: `build()` returns it with the weights of weights.npz beside this file.
+_HEAD: Final = '''"""{name}, of qkeras' layers: `build()` returns it with the weights of weights.npz beside this file.
 
 Written by fewbits for qkeras-v3. Run as a program it saves model.keras.
 """
@@ -335,8 +337,6 @@ def _quantizer(call: Call, spec: Any) -> str:
     fault = activation_fault(spec) if spec.kind in ACTIVATIONS else "qkeras has no such quantizer"
     if fault is not None:
         raise NotInQKeras(call.name, f"{spec}: {fault}")
-    if getattr(spec, "use_real_tanh", False) or spec.kind == "quantized_ulaw":
-        pass
     kind = ACTIVATIONS[spec.kind]
     values = {name: getattr(spec, name) for name in spec.argument_names() if name in _KEPT.get(kind, ())}
     defaults = type(spec).model_fields
