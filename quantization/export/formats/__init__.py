@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from quantization.export.errors import UnknownFormat
+from quantization.export.formats.akida import AKIDA
 from quantization.export.formats.base import ExportFormat
 from quantization.export.formats.c import C
 from quantization.export.formats.hls4ml import HLS4ML
@@ -21,7 +22,7 @@ from quantization.export.formats.qkeras import QKERAS
 from quantization.export.formats.qonnx import QONNX
 from quantization.export.formats.tflite import TFLITE
 
-_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS, TFLITE)
+_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS, TFLITE, AKIDA)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})

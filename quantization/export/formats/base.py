@@ -105,10 +105,8 @@ class ExportFormat:
         """What installs everything that the format needs."""
         steps = [f"pip install 'fewbits[{self.extra}]'"] if self.extra else []
         if self.runtime:
-            steps[-1:] = [
-                *steps[-1:],
-                f"or set {self.python_variable} to a Python that has {', '.join(self.runtime)}",
-            ]
+            other = f"set {self.python_variable} to a Python that has {', '.join(self.runtime)}"
+            steps.append(f"or {other}" if steps else other)
         if self.programs:
             steps.append(f"install the program{'s' * (len(self.programs) > 1)} {', '.join(self.programs)}")
         return "; ".join(steps) or "pip install 'fewbits[worker]'"
