@@ -32,6 +32,11 @@ class Writing:
     packs: bool = True
     inexact: dict[str, str] = field(default_factory=dict)
 
+    def differs(self, name: str, reason: str) -> None:
+        """Say why the numbers of a layer are not the model's."""
+        before = self.inexact.get(name)
+        self.inexact[name] = reason if before is None else f"{before}; {reason}"
+
 
 _ROOM: Final = 1.25
 
@@ -93,7 +98,7 @@ def _product(
     kernel = laid(codes)
     scales = _of_outputs(laid(np.broadcast_to(scale, codes.shape)), axis)
     if _has_ties(x.grid.scale * scales.astype(np.float64), grid.scale):
-        writing.inexact.setdefault(call.name, _TIES)
+        writing.differs(call.name, _TIES)
     narrow = writing.packs and int(np.abs(kernel).max(initial=0)) <= 7
     parts = [x.index, model.weights(f"{call.name}/{slot}", kernel, scales, axis, narrow)]
     parts.append(model.bias(f"{call.name}/bias", *_bias(writing, call, x, scales, len(scales), bias)))
@@ -127,7 +132,7 @@ def _bias(
         values = np.asarray(float_value(call.layer, "bias"), np.float64)
     whole = np.rint(values / steps)
     if not np.array_equal(whole * np.float64(steps), values):
-        writing.inexact.setdefault(call.name, _ROUNDED_BIAS)
+        writing.differs(call.name, _ROUNDED_BIAS)
     return whole.astype(np.int64), steps
 
 
@@ -249,7 +254,7 @@ def _pooling(operator: str) -> Builder:
             filterWidth=size[1],
         )
         if operator == "AVERAGE_POOL_2D":
-            writing.inexact[call.name] = "its means are rounded to the grid of what it reads"
+            writing.differs(call.name, "its means are rounded to the grid of what it reads")
         return quantized(writing, call.name, result, writing.grids[call.name])
 
     return write
