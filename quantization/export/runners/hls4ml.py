@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import subprocess
 import tempfile
@@ -17,9 +18,14 @@ from quantization.export.context import Floats
 def run(folder: Path, inputs: Floats) -> list[Any]:
     """The outputs of the compiled network, in float64: every number of a fixed-point type up to 53 bits."""
     network = json.loads((folder / "network.json").read_text())
+    return _run(_library(folder.resolve() / "project"), inputs, network["output_shapes"])
+
+
+@functools.cache
+def _library(project: Path) -> ctypes.CDLL:
+    """The emulation, compiled once for all runs of a process."""
     with tempfile.TemporaryDirectory() as scratch:
-        library = _compiled(folder.resolve() / "project", Path(scratch))
-        return _run(ctypes.CDLL(str(library)), inputs, network["output_shapes"])
+        return ctypes.CDLL(str(_compiled(project, Path(scratch))))
 
 
 def _compiled(project: Path, scratch: Path) -> Path:

@@ -38,6 +38,7 @@ _LAYERS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 #: Arguments of a layer that only matter while training.
 _TRAINING: Final = ("_initializer", "_regularizer", "_constraint")
+_LEFT_OUT: Final = frozenset({"quantizers", "shiftmax", "trainable", "dtype"})
 #: Layers whose configuration holds others: written whole.
 _NESTED: Final = frozenset({"Bidirectional", "MultiHeadAttention", "GRU", "LSTM", "SimpleRNN"})
 #: Layers whose functions act inside a loop.
@@ -188,7 +189,7 @@ def _layer(source: Source, call: Call) -> str:
     config = {
         key: value
         for key, value in layer.get_config().items()
-        if key not in ("quantizers", "shiftmax", "trainable", "dtype") and not key.endswith(_TRAINING)
+        if key not in _LEFT_OUT and not key.endswith(_TRAINING) and (value is not None or name in _NESTED)
     }
     specs = specs_of(layer)
     if specs.get("activation") is not None and "activation" in config and name not in _RECURRENT:
