@@ -5,7 +5,7 @@ import * as api from "./lib/api.js";
 import { parse } from "./lib/route.js";
 import { Store, useStore } from "./lib/store.js";
 import { THEMES, setTheme, theme } from "./lib/theme.js";
-import { Fault, Loading, Notices } from "./parts/ui.js";
+import { Loading, Notices } from "./parts/ui.js";
 
 /** First part of the address -> module and its page. Modules are loaded when they are needed. */
 const PAGES = {
@@ -49,7 +49,7 @@ function App() {
   }, [name]);
   const { View, error } = page;
   return html`<${Connection} />
-    ${error && html`<${Fault} error=${error} />`}
+    ${error && html`<p class="fault" role="alert">This part of the page could not be loaded: the service may have been updated. <button type="button" onClick=${() => location.reload()}>Load the page again</button></p>`}
     ${page.name !== name || View === null ? !error && html`<${Loading} />` : html`<${View} key=${parts.slice(0, 2).join("/")} jobId=${parts[1]} parameters=${parameters} connection=${setConnection} session=${session} />`}
     <${Notices} />`;
 }

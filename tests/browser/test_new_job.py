@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.browser
 
+SLOW_MS = 90_000  #: a dry run waits for a processor on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def _patient(page: Page) -> None:
+    page.set_default_timeout(SLOW_MS)
+
 
 def test_a_job_is_written_tried_and_submitted(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/#/new")
@@ -115,7 +122,13 @@ def test_data_are_uploaded_with_progress_and_used(page: Page, site: Site, tmp_pa
 
 def test_a_broken_upload_goes_on_where_it_stopped(page: Page, site: Site, tmp_path: Path) -> None:
     path = tmp_path / "large.npz"
-    np.savez(path, x_train=np.zeros((700_000,)), y_train=np.zeros(1), x_test=np.zeros(1), y_test=np.zeros(1))
+    np.savez(
+        path,
+        x_train=np.zeros((700, 1000)),
+        y_train=np.zeros(700),
+        x_test=np.zeros((9, 1000)),
+        y_test=np.zeros(9),
+    )
     content = path.read_bytes()
     created = page.request.post(
         f"{site.url}/v1/datasets", data={"name": "large.npz", "size_bytes": len(content)}

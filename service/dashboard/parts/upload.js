@@ -1,6 +1,7 @@
 // Choosing a file and sending it, with progress.
 
 import { html, useState } from "../lib/html.js";
+import { Refused } from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { sendFile } from "../lib/uploads.js";
 import { notify } from "./ui.js";
@@ -22,11 +23,12 @@ export function Upload({ kind, done }) {
       notify(`${file.name} is uploaded.`);
       done(upload);
     } catch (error) {
-      setState({ name: file.name, size: file.size, share: 0, fault: error.message });
+      const hint = error instanceof Refused ? "" : ". Choose the same file again to go on where it stopped";
+      setState({ name: file.name, size: file.size, share: 0, fault: `${error.message}${hint}.` });
     }
   };
   return html`<div class="upload"><label class="button">Upload a ${NOUNS[kind]}…<input class="visually-hidden" type="file" accept=${ACCEPTED[kind]} aria-label=${`Upload a ${NOUNS[kind]}`} onChange=${send} /></label>
     ${state && (state.fault === null
       ? html`<div role="status"><progress max="1" value=${state.share} aria-label=${`upload of ${state.name}`}></progress><span class="muted small">${state.name}: ${format.percent(state.share, 0)} of ${format.bytes(state.size)}${state.isResumed ? ", continued" : ""}</span></div>`
-      : html`<p class="fault small" role="alert">${state.name}: ${state.fault}. Choose the same file again to go on where it stopped.</p>`)}</div>`;
+      : html`<p class="fault small" role="alert">${state.name}: ${state.fault}</p>`)}</div>`;
 }
