@@ -133,7 +133,7 @@ def allowed(spec: SearchSpec, layer: Layer, slot: str, field: str, rule: Rule) -
     offered, limit = offer(spec, layer, slot, field), rule.limit(spec, field)
     pointer = f"{rule.pointer}/{field}"
     if not isinstance(limit, int):
-        return _named(offered, quantizers_of(limit), layer, field, rule)
+        return _named(offered, quantizers_of(limit), layer, slot, field, rule)
     quantizers = tuple(entry.quantizer for entry in offered.candidates if entry.bits <= limit)
     if not quantizers and field == "output" and rule.limits.output is None and offered.candidates:
         # Nobody has named this output: a limit on activations narrows it, but does not leave it without a quantizer.
@@ -148,11 +148,19 @@ def allowed(spec: SearchSpec, layer: Layer, slot: str, field: str, rule: Rule) -
     return Allowed((), (Problem(pointer, text),))
 
 
-def _named(offered: Offer, named: Sequence[QuantizerSpec], layer: Layer, field: str, rule: Rule) -> Allowed:
-    """What a list of quantizers leaves: under a pattern all of it, under a class what computes the layer's function."""
+def _named(
+    offered: Offer, named: Sequence[QuantizerSpec], layer: Layer, slot: str, field: str, rule: Rule
+) -> Allowed:
+    """What a list of quantizers leaves: under a class what the space has that computes the layer's function.
+
+    Under a pattern all of it, in the space or not: a single one fixes the quantizer of these layers.
+    """
     pointer = f"{rule.pointer}/{field}"
     nameable = [candidate.quantizer for candidate in offered.nameable]
-    unknown = [str(quantizer) for quantizer in named if quantizer not in nameable]
+    outside = [quantizer for quantizer in named if quantizer not in nameable]
+    unknown = [
+        str(quantizer) for quantizer in outside if rule.pattern is None or not allows(layer, slot, quantizer)
+    ]
     if unknown:
         text = (
             f"layer {layer.name!r}: {', '.join(unknown)} not in the {field} space, which offers"
@@ -160,7 +168,7 @@ def _named(offered: Offer, named: Sequence[QuantizerSpec], layer: Layer, field: 
         )
         return Allowed((), (Problem(pointer, text),))
     function = offered.function
-    quantizers = tuple(quantizer for quantizer in nameable if quantizer in named)
+    quantizers = (*(quantizer for quantizer in nameable if quantizer in named), *outside)
     if rule.pattern is None and function is not None:
         chosen = [candidate.quantizer for candidate in offered.candidates]
         quantizers = tuple(

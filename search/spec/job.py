@@ -349,6 +349,15 @@ class SearchSpec(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _zeros_come_from_a_start(self) -> SearchSpec:
+        if self.training.sparsity == "keep" and self.training.start == "scratch":
+            raise ValueError(
+                "training.sparsity keep keeps the zeros of the weights that a trial starts from: set training.start to"
+                " float or calibrated"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _bounds_need_costs_before_training(self) -> SearchSpec:
         if self.goal.effective is not None and not isinstance(self.bound, NoBound):
             raise ValueError(

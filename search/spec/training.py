@@ -226,6 +226,11 @@ class Training(Frozen):
         description="a training ends after this many epochs without a better metric on the validation data; null: it"
         " has all its epochs",
     )
+    sparsity: Literal["free", "keep"] = Field(
+        "free",
+        description="keep: weights of kernels that are 0 where a trial starts, such as those of a pruned upload, stay"
+        " 0; free: they are trained like all others. keep needs `start: float` or `calibrated`",
+    )
     executions: int = Field(
         1,
         ge=1,

@@ -32,6 +32,7 @@ from search.training.program.cache import ProgramSpec, on_device, program_for, t
 from search.training.program.options import PLAIN, StepOptions, step_options
 from search.training.program.program import Program
 from search.training.program.state import DeviceData, ProgramState
+from search.training.program.variables import unpruned
 from search.training.request import FLOAT, Reporter, TrainingRequest, UntrainedCheck
 from search.training.warm_start import CALIBRATION_EXAMPLES, adopt_weights, calibrate, is_alike
 
@@ -187,10 +188,16 @@ class _Trial:
         program = program_for(program_spec(self._plan, self._config, self._options), assignment)
         state = self._first_state(program, model)
         rate = rate_of(training, assignment.learning_rate)
+        arguments = program.arguments(model, rate, training.batch_size, self._request.rate_shares, seed)
+        if (
+            training.sparsity == "keep" and self._request.start_from is not None
+        ):  # a weight that learns at a rate of 0 stays what it is
+            program.store(state, model)
+            arguments = arguments._replace(rate=arguments.rate * unpruned(model))
         run = TrainingRun(
             plan=self._plan,
             program=program,
-            arguments=program.arguments(model, rate, training.batch_size, self._request.rate_shares, seed),
+            arguments=arguments,
             train=self._training_part(),
             validation=on_device(self._data, "validation"),
             seed=seed,

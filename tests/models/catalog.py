@@ -47,7 +47,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(images.separable),
     Entry(images.dense_block),
     Entry(images.inception),
-    Entry(images.parametric_functions, chosen=True),
+    Entry(images.parametric_functions),
     Entry(images.functions_as_layers),
     Entry(images.cropped),
     Entry(images.resized),

@@ -38,8 +38,10 @@ def model_variables(model: keras.Model) -> ModelVariables:
     seeds = {
         id(variable)
         for layer in model.layers
-        if hasattr(layer, "quantizer_state")
-        for variable in layer.quantizer_state.variables
+        if hasattr(layer, "slot_owners")
+        for owner in layer.slot_owners()  # a Bidirectional has its quantizers in the layers that it runs
+        if hasattr(owner, "quantizer_state")
+        for variable in owner.quantizer_state.variables
         if not is_float(variable)
     }
     trainable = list(model.trainable_variables)
@@ -152,6 +154,17 @@ def assign(variables: Sequence[Any], flat: Tensor) -> None:
         size = math.prod(map(int, variable.shape))
         variable.assign(numbers[start : start + size].reshape(tuple(variable.shape)))
         start += size
+
+
+def unpruned(model: keras.Model) -> NDArray[np.float32]:
+    """1 for every trainable number of a model, 0 for those of kernels (two axes or more) that are 0."""
+    parts = [
+        np.ravel(ops.convert_to_numpy(variable.value) != 0).astype(np.float32)
+        if len(variable.shape) > 1
+        else np.ones(math.prod(map(int, variable.shape)), np.float32)
+        for variable in model_variables(model).trainable
+    ]
+    return np.concatenate(parts) if parts else np.ones(0, np.float32)
 
 
 def per_weight(model: keras.Model, by_layer: Mapping[str, float]) -> NDArray[np.float32]:
