@@ -56,8 +56,13 @@ class Head:
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """Shape of the targets of one example; empty for a class number."""
-        return () if self.labels == "classes" else self.shape
+        """Shape of the targets of one example; empty for a single class number."""
+        return self.shape[:-1] if self.labels == "classes" else self.shape
+
+    @property
+    def places(self) -> int:
+        """How many class numbers an example has: one, or one for each place of an image or step of a series."""
+        return math.prod(self.target_shape) if self.labels == "classes" else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +111,21 @@ def task(spec: SearchSpec, network: Network) -> Task:
 
 
 def output(plain: Network, pointer: str = "/model", name: str | None = None) -> Output:
-    """An output (None: the first) as that of a classifier. Raises `InvalidSpec` unless it is a vector of scores."""
+    """An output (None: the first) as that of a classifier: a vector of scores, or one for each place or step.
+
+    Raises `InvalidSpec` for others.
+    """
     last = plain.layer(plain.outputs[0] if name is None else name)
-    if len(last.output_shape) != 1:
-        reason = f"must return one vector of scores; the shape of its output is {last.output_shape}"
+    if not last.output_shape:
+        raise InvalidSpec([Problem(pointer, f"layer {last.name!r} must return scores; it returns a number")])
+    if len(last.output_shape) > 1 and (masking := _masking(plain)):
+        reason = (
+            f"gives classes to every step, also to those that {masking!r} masks, which a metric would count: leave the"
+            " mask out, and give the steps that are padding a class of their own"
+        )
         raise InvalidSpec([Problem(pointer, f"layer {last.name!r} {reason}")])
     layer = _ending_layer(plain, last)
-    scores = last.output_shape[0]
+    scores = last.output_shape[-1]
     kinds = _KINDS[scores == 1]
     activation = _activation(layer)
     if activation not in kinds:
@@ -196,6 +209,19 @@ def _unfit_metric(job_task: Task) -> list[Problem]:
 
 def _top(metric: str) -> int | None:
     return int(metric.removeprefix("top_")) if metric.startswith("top_") else None
+
+
+def _masking(plain: Network) -> str | None:
+    """A layer that masks steps."""
+    return next(
+        (
+            layer.name
+            for layer in plain.layers
+            if layer.class_name == "Masking"
+            or (layer.class_name == "Embedding" and layer.config.get("mask_zero"))
+        ),
+        None,
+    )
 
 
 # --- endings -------------------------------------------------------------------------------------------------------

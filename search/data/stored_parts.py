@@ -145,14 +145,14 @@ def read_stored_array(array: StoredArray) -> NDArray[Any]:
 
 
 def read_labels(array: StoredArray, head: Head = CLASS_NUMBERS[0]) -> NDArray[np.int32]:
-    """The class numbers of a part, one per example; rows of a class for each score are read as one-hot.
+    """The class numbers of a part, one per example or place; rows of a class for each score are read as one-hot.
 
     Raises `DataFault` for a number that is negative or too large, and for rows that are not one-hot.
     """
     labels = read_stored_array(array)
     if is_one_hot(labels.shape, head):
         return _of_one_hot(labels, array)
-    labels = labels.reshape(-1)
+    labels = labels.reshape(-1, *head.target_shape)
     if labels.size and int(labels.min()) < 0:
         raise DataFault(f"{array} holds the label {labels.min()}; class numbers count from 0")
     if labels.size and int(labels.max()) >= 2**31 - 1:
@@ -162,19 +162,19 @@ def read_labels(array: StoredArray, head: Head = CLASS_NUMBERS[0]) -> NDArray[np
 
 def is_one_hot(shape: tuple[int, ...], head: Head) -> bool:
     """Whether an array of this shape must hold one-hot rows for the head: a number for each class."""
-    return len(shape) == 2 and shape[1] == head.output.classes
+    return len(shape) == len(head.target_shape) + 2 and shape[-1] == head.output.classes
 
 
 def _of_one_hot(rows: NDArray[Any], array: StoredArray) -> NDArray[np.int32]:
-    single = (np.count_nonzero(rows, axis=1) == 1) & (rows.max(axis=1, initial=0) == 1)
+    single = (np.count_nonzero(rows, axis=-1) == 1) & (rows.max(axis=-1, initial=0) == 1)
     if not single.all():
-        first = int(np.argmin(single))
+        first = int(np.argmin(single.reshape(len(rows), -1).all(axis=1)))
         raise DataFault(
             f"{array} has a row for each example, but row {first} (counted from 0) is not one-hot: it needs one 1"
             " and zeros; for shares or several classes at once set a loss such as kl_divergence or"
             " binary_crossentropy in /training/loss"
         )
-    return np.asarray(rows.argmax(axis=1), np.int32)
+    return np.asarray(rows.argmax(axis=-1), np.int32)
 
 
 def read_weights(array: StoredArray) -> NDArray[np.float32]:
@@ -204,7 +204,13 @@ def _check_targets(x: Header, y: Header, head: Head) -> None:
         raise DataFault(
             f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers{hint}"
         )
-    if classes and not one_hot and (len(y.shape) > 2 or y.shape[1:] not in ((), (1,))):
+    places = head.target_shape
+    if classes and not one_hot and y.shape[1:] not in (places, (*places, 1)):
+        if places:
+            raise DataFault(
+                f"{y.name} has the shape {y.shape}; it must hold one class number for each of the {places} places of an"
+                f" example, or one-hot rows of {head.output.classes} numbers"
+            )
         raise DataFault(
             f"{y.name} has the shape {y.shape}; it must hold one class number per example, or one-hot rows of"
             f" {head.output.classes} numbers, one for each class of the network"

@@ -169,10 +169,10 @@ def _mean_loss(head: Head, y: Tensor, scores: Tensor) -> Tensor:
 
 
 def crossentropy(head: Head, y: Tensor, scores: Tensor) -> Tensor:
-    """Crossentropy of each example with a class number; on logits where the network ends in them."""
+    """Crossentropy of each class number, one or many an example; on logits where the network ends in them."""
     logits = head.output.kind == "linear"
     if head.output.scores == 1:
-        labels = ops.cast(ops.reshape(y, (-1, 1)), scores.dtype)
+        labels = ops.cast(ops.reshape(y, ops.shape(scores)), scores.dtype)
         return ops.binary_crossentropy(labels, scores, from_logits=logits)
     return ops.sparse_categorical_crossentropy(y, scores, from_logits=logits)
 

@@ -47,8 +47,10 @@ class Metric:
 
 def tally(task: Task, y: Tensor, scores: Tensor) -> Tensor:
     """The sums of a batch of the judged head."""
-    metric = METRICS[task.metric]
-    sums = ops.reshape(metric.tally(task.head, y, scores), (-1,))
+    metric, head = METRICS[task.metric], task.head
+    if head.labels == "classes" and head.target_shape:  # each place counts as an example
+        y, scores = ops.reshape(y, (-1,)), ops.reshape(scores, (-1, head.output.scores))
+    sums = ops.reshape(metric.tally(head, y, scores), (-1,))
     return ops.cast(sums, "int32" if metric.counts else "float32")
 
 
@@ -60,7 +62,7 @@ def no_tally(task: Task) -> Tensor:
 
 def metric_value(task: Task, sums: Any, examples: int) -> float:
     """The metric of this many examples."""
-    return METRICS[task.metric].value(np.asarray(sums, np.float64), examples)
+    return METRICS[task.metric].value(np.asarray(sums, np.float64), examples * task.head.places)
 
 
 def keras_metric(task: Task) -> Any:

@@ -301,16 +301,6 @@ def frames() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3)(layers.LSTM(4)(x)))
 
 
-def siamese() -> keras.Model:
-    """Two images through one network: shared layers."""
-    tower_inputs = keras.Input((8, 8, 1))
-    x = layers.Conv2D(2, 3, activation="relu")(tower_inputs)
-    tower = keras.Model(tower_inputs, layers.Dense(4)(layers.Flatten()(x)), name="tower")
-    left, right = keras.Input((8, 8, 1), name="left"), keras.Input((8, 8, 1), name="right")
-    x = layers.Subtract()([tower(left), tower(right)])
-    return keras.Model([left, right], layers.Dense(1, activation="sigmoid")(x))
-
-
 def patches() -> keras.Model:
     """A small vision transformer."""
     inputs = keras.Input((8, 8, 1))
@@ -321,11 +311,3 @@ def patches() -> keras.Model:
     y = layers.Dense(8, activation="gelu")(layers.LayerNormalization()(x))
     x = layers.Add()([x, layers.Dense(4)(y)])
     return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
-
-
-def adaptive() -> keras.Model:
-    """Poolings to a fixed size."""
-    inputs = keras.Input((8, 8, 2))
-    x = layers.Conv2D(4, 3, padding="same", activation="relu")(inputs)
-    x = layers.AdaptiveAveragePooling2D(2)(x)
-    return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))

@@ -107,18 +107,6 @@ def tagger() -> keras.Model:
     return keras.Model(inputs, layers.TimeDistributed(layers.Dense(3, activation="softmax"))(x))
 
 
-def masked_tagger() -> keras.Model:
-    """Sequence labelling with padding."""
-    return keras.Sequential(
-        [
-            keras.Input((6,)),
-            layers.Embedding(WORDS, 4, mask_zero=True),
-            layers.LSTM(4, return_sequences=True),
-            layers.Dense(3, activation="softmax"),
-        ]
-    )
-
-
 def temporal_cnn() -> keras.Model:
     """Dilated causal convolutions with residuals."""
     inputs = keras.Input((8, 2))
@@ -214,10 +202,3 @@ def matrix_attention() -> keras.Model:
     scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / 2.0
     x = ops.matmul(ops.softmax(scores, axis=-1), inputs)
     return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
-
-
-def two_series() -> keras.Model:
-    """Two series of different lengths, by name."""
-    fast, slow = keras.Input((8, 1), name="fast"), keras.Input((4, 2), name="slow")
-    x = layers.Concatenate()([layers.LSTM(3)(fast), layers.GRU(3)(slow)])
-    return keras.Model({"fast": fast, "slow": slow}, layers.Dense(3)(x))

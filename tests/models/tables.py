@@ -133,15 +133,6 @@ def mixed_precision() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3, dtype="float32")(x))
 
 
-def pixels_and_table() -> keras.Model:
-    """An image and a row of a table."""
-    image, row = keras.Input((8, 8, 1), name="image"), keras.Input((4,), name="row")
-    x = layers.Rescaling(1 / 255)(image)
-    x = layers.Flatten()(layers.Conv2D(2, 3, activation="relu")(x))
-    x = layers.Concatenate()([x, layers.Dense(3)(row)])
-    return keras.Model([image, row], layers.Dense(3, activation="softmax")(x))
-
-
 def named_output() -> keras.Model:
     """One output under a name of its own."""
     inputs = keras.Input((6,))

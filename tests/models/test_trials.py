@@ -1,6 +1,6 @@
 """Two trials of networks as users write them; the best model, loaded in a new process, measures and costs the same.
 
-A dozen in every test run; all of them, which takes some minutes, with FEWBITS_TEST_ALL_MODELS=1.
+Some in every test run; all of them, which takes many minutes, with FEWBITS_TEST_ALL_MODELS=1.
 """
 
 from __future__ import annotations

@@ -137,10 +137,10 @@ def test_the_activation_may_stand_before_a_flatten() -> None:
     assert models.output(models.network(ArchitectureModel(config=config))) == Output("softmax", 10)
 
 
-def test_a_picture_is_no_vector_of_scores() -> None:
+def test_a_picture_that_is_no_scores_is_refused() -> None:
     config = net()
     config["config"]["output_layers"] = ["act_0", 0, 0]
-    assert "must return one vector of scores" in problem(config).message
+    assert "must end in softmax or linear" in problem(config).message
 
 
 def test_one_layer_is_not_two_outputs() -> None:
