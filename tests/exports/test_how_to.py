@@ -17,10 +17,12 @@ from quantization.export.export import export_model
 from quantization.export.formats import FORMATS
 from quantization.export.proof import classes_of, model_outputs
 from tests.exports.models import examples, network
+from tests.exports.test_akida import chain
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 #: Format -> page, and the heading above its block of code.
 PREDICTIONS = {
+    "akida": ("export-akida.md", "## Predict with Akida's software"),
     "integers": ("export-integers.md", "## Predict with numpy"),
     "c": ("export-c.md", "## Predict with gcc"),
     "hls4ml": ("export-hls4ml.md", "## Predict with the C++ emulation"),
@@ -40,7 +42,7 @@ def test_the_prediction_of_the_page_is_the_models(name: str, tmp_path: Path) -> 
     code = re.findall(r"```python\n(.*?)```", (HOW_TO / page).read_text().partition(f"{heading}\n")[2], re.S)[
         0
     ]
-    model = network("cnn")
+    model = chain() if name == "akida" else network("cnn")
     x = examples(model, 6)
     export_model(model, name, tmp_path / "out", ExportContext(x))
     np.save(tmp_path / "x_test.npy", x)
