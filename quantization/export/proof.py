@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import keras
 import numpy as np
 from keras import ops
 
+from costmodel.layer_classes import TRAINING_ONLY
 from quantization.export.context import BATCH, Floats, OutputStage
 from quantization.export.errors import NotExact, RunFailed
 from quantization.export.export import Export
@@ -17,7 +18,8 @@ from quantization.export.formats import export_format
 from quantization.export.run import Outputs, run_export
 
 #: Functions that an output may end in and a format may leave out: none changes which score is the largest.
-_ENDS = ("softmax", "sigmoid")
+_ENDS: Final = ("softmax", "sigmoid")
+_PASSED: Final = {"Flatten", "Reshape"} | TRAINING_ONLY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +105,7 @@ def model_outputs(model: keras.Model, inputs: Floats, stage: OutputStage) -> lis
 
 def before_ends(model: keras.Model) -> Any:
     """What computes the model's outputs before a last softmax or sigmoid that no quantizer follows."""
-    ends = [_end(model, tensor) for tensor in model.outputs]
+    ends = [_end(tensor) for tensor in model.outputs]
     swapped = [layer for _, layer in ends if layer is not None]
     inner = keras.Model(
         model.inputs[0] if len(model.inputs) == 1 else model.inputs, [tensor for tensor, _ in ends]
@@ -122,15 +124,28 @@ def before_ends(model: keras.Model) -> Any:
     return call
 
 
-def _end(model: keras.Model, tensor: Any) -> tuple[Any, Any]:
-    """The tensor to take in place of an output, and the layer whose function is left out, where it has one."""
-    layer = tensor._keras_history.operation
-    function = getattr(layer, "activation", None)
-    name = getattr(function, "__name__", "")
-    is_softmax = type(layer).__name__ in ("Softmax", "QuantizedSoftmax")
+def _end(tensor: Any) -> tuple[Any, Any]:
+    """The tensor to take in place of an output, and the layer whose function is left out, where it has one.
+
+    Past layers that only give the output another shape, or only act in training.
+    """
+    history = tensor._keras_history
+    layer = history.operation
+    name = type(layer).__name__
+    if name in _PASSED:
+        [source] = layer._inbound_nodes[history.node_index].input_tensors
+        inner, swapped = _end(source)
+        # A layer of its own: the model's must not remember another call.
+        return (
+            (tensor, swapped)
+            if inner is source
+            else (type(layer).from_config(layer.get_config())(inner), swapped)
+        )
+    function = getattr(getattr(layer, "activation", None), "__name__", "")
+    is_softmax = name in ("Softmax", "QuantizedSoftmax")
     quantized = getattr(layer, "specs", {}).get("activation") is not None
-    if quantized or (name not in _ENDS and not is_softmax):
+    if quantized or (function not in _ENDS and not is_softmax):
         return tensor, None
-    if is_softmax or type(layer).__name__ in ("Activation", "QuantizedActivation"):
-        return layer._inbound_nodes[0].input_tensors[0], None
+    if is_softmax or name in ("Activation", "QuantizedActivation"):
+        return layer._inbound_nodes[history.node_index].input_tensors[0], None
     return tensor, layer

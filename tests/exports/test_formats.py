@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -70,6 +71,17 @@ def test_logits_are_the_outputs_before_the_last_function(name: str) -> None:
     expected = exponents / (exponents.sum(-1, keepdims=True) if logits.shape[-1] > 1 else exponents + 1)
     np.testing.assert_allclose(outputs, expected, rtol=1e-5)
     assert not np.allclose(outputs, logits)
+
+
+def test_a_softmax_before_a_flatten_is_left_out_too() -> None:
+    x = keras.Input((1, 1, 4))
+    softmax = keras.layers.Flatten()(keras.layers.Activation("softmax")(keras.layers.Conv2D(3, 1)(x)))
+    model = keras.Model(x, keras.layers.Dropout(0.5)(softmax))
+    inputs = examples(model)
+    [logits], [outputs] = (model_outputs(model, inputs, stage) for stage in ("logits", "outputs"))
+    exponents = np.exp(logits)
+    np.testing.assert_allclose(outputs, exponents / exponents.sum(-1, keepdims=True), rtol=1e-5)
+    assert logits.shape == outputs.shape == (len(inputs), 3)
 
 
 def test_a_promise_that_is_not_held_is_an_error() -> None:

@@ -1,0 +1,202 @@
+"""Exports: seconds to write, bytes and equality of each format that is installed, and the time of one inference.
+
+    python -m benchmarks.exports [--quick] [--json]
+
+Networks have random weights: neither figure depends on training. The inference of `c` is that of its program compiled
+by gcc -O2, that of `onnx` an InferenceSession of onnxruntime with one thread, on the same examples in one run.
+`--quick` takes the two smallest networks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+
+from costmodel.network import read_network
+from quantization.engine import encode
+from quantization.export.context import ExportContext
+from quantization.export.errors import ExportRefused
+from quantization.export.export import Export, export_model
+from quantization.export.formats import FORMATS
+from quantization.export.proof import prove
+from quantization.export.runners.c import compiled
+from quantization.models.convert import float_model, plain_description, quantize
+from quantization.models.fold import fold
+from quantization.specs.parse import parse_quantizer
+from quantization.specs.slots import searched_slots
+from search.networks.zoo import zoo_config
+
+QUANTIZERS: Final = {"kernel": "quantized_bits(4,0,1,alpha=1.0)", "bias": "quantized_bits(8,3,1)"}
+FUNCTION: Final = "quantized_relu(4,2)"
+INPUT: Final = "quantized_bits(8,0,0,keep_negative=False)"
+EXAMPLES: Final = 200
+
+
+@dataclass(frozen=True)
+class ExportFigures:
+    """One network in one format. `refused`: why there is none; `inference_us`: microseconds, where it was timed."""
+
+    network: str
+    format: str
+    write_s: float | None = None
+    size_bytes: int | None = None
+    equal_classes: float | None = None
+    largest_difference: float | None = None
+    inference_us: float | None = None
+    refused: str = ""
+
+
+def _residual() -> keras.Model:
+    x = keras.Input((16, 16, 3), name="inputs")
+    start = y = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="start")(x)
+    for index in range(2):
+        y = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name=f"conv_{index}")(y)
+    y = keras.layers.GlobalMaxPooling2D(name="peak")(keras.layers.Add(name="join")([start, y]))
+    return keras.Model(x, keras.layers.Dense(10, activation="softmax", name="scores")(y))
+
+
+def _depthwise() -> keras.Model:
+    x = keras.Input((16, 16, 3), name="inputs")
+    y = keras.layers.Conv2D(8, 3, strides=2, padding="same", activation="relu", name="start")(x)
+    y = keras.layers.DepthwiseConv2D(3, padding="same", activation="relu", name="depthwise")(y)
+    y = keras.layers.Conv2D(16, 1, activation="relu", name="point")(y)
+    y = keras.layers.Flatten(name="flat")(keras.layers.MaxPooling2D(4, name="pool")(y))
+    return keras.Model(x, keras.layers.Dense(10, activation="softmax", name="scores")(y))
+
+
+def _gru() -> keras.Model:
+    x = keras.Input((8, 4), name="inputs")
+    y = keras.layers.GRU(8, name="gru")(x)
+    return keras.Model(x, keras.layers.Dense(3, activation="softmax", name="scores")(y))
+
+
+NETWORKS: Final[Mapping[str, Callable[[], keras.Model]]] = {
+    "jet_mlp": lambda: float_model(zoo_config("jet_mlp")),
+    "digits_cnn": lambda: float_model(zoo_config("digits_cnn")),
+    "residual": _residual,
+    "depthwise": _depthwise,
+    "gru": _gru,
+    "mnist_convblock": lambda: float_model(zoo_config("mnist_convblock")),
+}
+
+
+def quantized(model: keras.Model) -> keras.Model:
+    """The model, its normalizations folded, with 4-bit kernels, 8-bit biases and 4-bit functions."""
+    folded = fold(model)
+    network = read_network(plain_description(folded))
+    slots: dict[str, dict[str, Any]] = {
+        layer.name: {slot: parse_quantizer(_quantizer(slot)) for slot, _ in searched_slots(layer)}
+        for layer in network.layers
+        if layer.class_name != "BatchNormalization" and searched_slots(layer)
+    }
+    for name in network.inputs:
+        slots[name] = {"activation": parse_quantizer(INPUT)}
+    return quantize(folded, slots)
+
+
+def _quantizer(slot: str) -> str:
+    group = "kernel" if slot.endswith("kernel") else "bias" if slot.endswith("bias") else ""
+    return QUANTIZERS.get(group, FUNCTION)
+
+
+def measure(name: str, format_name: str, model: keras.Model, folder: Path) -> ExportFigures:
+    """The figures of a network in a format."""
+    shape = tuple(model.inputs[0].shape[1:])
+    x = np.random.default_rng(0).uniform(0, 1, (EXAMPLES, *shape)).astype(np.float32)
+    start = time.perf_counter()
+    try:
+        export = export_model(model, format_name, folder, ExportContext(x[:64]))
+    except ExportRefused as error:
+        return ExportFigures(name, format_name, refused=str(error.refusals[0]))
+    write_s = time.perf_counter() - start
+    proof = prove(model, export, x, (True,))
+    return ExportFigures(
+        name,
+        format_name,
+        round(write_s, 3),
+        sum((folder / file).stat().st_size for file in export.files),
+        proof.equal_classes,
+        proof.largest_difference,
+        _TIMED.get(format_name, lambda *_: None)(export, x),
+    )
+
+
+def _c_us(export: Export, x: Any) -> float:
+    """Microseconds of one inference of the C program; that of its start is taken off."""
+    document = json.loads((export.folder / "network.json").read_text())
+    codes = encode(document["input"]["encoding"], x).astype(document["input"]["type"])
+    many = np.tile(codes, (20, *(1,) * (codes.ndim - 1)))
+    with tempfile.TemporaryDirectory() as scratch:
+        program = compiled(export.folder, Path(scratch))
+        times = []
+        for sent in (codes[:1], many):
+            start = time.perf_counter()
+            subprocess.run([str(program), "-"], input=sent.tobytes(), capture_output=True, check=True)
+            times.append(time.perf_counter() - start)
+    return round((times[1] - times[0]) / (len(many) - 1) * 1e6, 2)
+
+
+def _onnx_us(export: Export, x: Any) -> float | None:
+    if find_spec("onnxruntime") is None:
+        return None
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(export.folder / "model.onnx"), options)
+    name = session.get_inputs()[0].name
+    start = time.perf_counter()
+    for example in x:
+        session.run(None, {name: example[None]})
+    return round((time.perf_counter() - start) / len(x) * 1e6, 2)
+
+
+_TIMED: Final[dict[str, Callable[[Export, Any], float | None]]] = {"c": _c_us, "onnx": _onnx_us}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="the two smallest networks alone")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    figures = []
+    for name in list(NETWORKS)[: 2 if arguments.quick else None]:
+        keras.utils.set_random_seed(1)
+        model = quantized(NETWORKS[name]())
+        for format_name, entry in FORMATS.items():
+            if not list(entry.missing()):
+                with tempfile.TemporaryDirectory() as scratch:
+                    figures.append(measure(name, format_name, model, Path(scratch)))
+    if arguments.json:
+        print(json.dumps([asdict(entry) for entry in figures], indent=2))
+        return
+    print("| network | format | write, s | bytes | equal classes | largest difference | inference, us |")
+    print("|---|---|---:|---:|---:|---:|---:|")
+    for entry in figures:
+        cells = (
+            entry.write_s,
+            entry.size_bytes,
+            entry.equal_classes,
+            entry.largest_difference,
+            entry.inference_us,
+        )
+        row = " | ".join("-" if cell is None else f"{cell:g}" for cell in cells)
+        print(f"| {entry.network} | {entry.format} | {row} |{' ' + entry.refused if entry.refused else ''}")
+
+
+if __name__ == "__main__":
+    main()
