@@ -9,6 +9,8 @@ from keras import ops
 
 from search.training import build
 from search.training.program.optimizers import OPTIMIZERS
+from search.training.program.options import PLAIN
+from search.training.program.updates import Updates
 
 RATE, STEPS = 0.01, 6
 
@@ -17,7 +19,7 @@ RATE, STEPS = 0.01, 6
 def test_weights_and_moments_are_keras_own_bit_by_bit(name: str) -> None:
     draw = np.random.default_rng(1)
     start, *gradients = draw.normal(size=(STEPS + 1, 40)).astype(np.float32)
-    ours = OPTIMIZERS[name]
+    ours, updates = OPTIMIZERS[name], Updates(name, PLAIN)
     variable = keras.Variable(start, name="weights")
     theirs = build.OPTIMIZERS[name](learning_rate=RATE)
     theirs.build([variable])
@@ -25,7 +27,7 @@ def test_weights_and_moments_are_keras_own_bit_by_bit(name: str) -> None:
     moments = tuple(ops.zeros_like(weights) for _ in ours.moments)
     for count, gradient in enumerate(gradients):
         step = ops.convert_to_tensor(np.int32(count))
-        weights, moments, scalar = ours.step(weights, gradient, moments, scalar, step, np.float32(RATE))
+        weights, moments, scalar = updates.step(weights, gradient, moments, scalar, step, np.float32(RATE))
         theirs.apply([ops.convert_to_tensor(gradient)], [variable])
     expected = {"weights": variable, **{moment: getattr(theirs, moment)[0] for moment in ours.moments}}
     if ours.scalar is not None:
