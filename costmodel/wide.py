@@ -23,6 +23,9 @@ def _is_wide(layer: PricedLayer) -> bool:
     output = layer.output_type
     if output.format is NumberFormat.FIXED:
         return output.bits > ACCUMULATOR_BITS
+    total = layer.work.types.get("accumulator")
+    if total is not None and total.format is not NumberFormat.FLOAT:
+        return False  # its function computes floats, not its width
     read = (*layer.input_types, *(data_type for _, data_type in layer.work.parameters))
     integers = all(data_type.format is not NumberFormat.FLOAT for data_type in read)
     return layer.quantized and output.format is NumberFormat.FLOAT and integers

@@ -15,9 +15,9 @@ _LEVEL: Final = 5
 #: Bytes below which a packet is not made smaller by compression.
 _SMALLEST: Final = 1000
 
-#: Documents of the API. Files of trials are compressed already, and are fetched in ranges; those of the page are
-#: compressed once, by `service.api.static_files`.
-_DOCUMENTS: Final = re.compile(r"/v1/(?!.*/artifacts/).*|/openapi\.json|/metrics")
+#: Documents of the API. Files of trials, exports and uploads are compressed already, and are fetched in ranges; those
+#: of the page are compressed once, by `service.api.static_files`.
+_DOCUMENTS: Final = re.compile(r"/v1/(?!.*/(?:artifacts/|content$|file$)).*|/openapi\.json|/metrics")
 
 
 class Compression:

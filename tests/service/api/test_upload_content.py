@@ -13,8 +13,9 @@ from tests.service.api.test_uploads import DATA, MODEL, declare, upload
 @pytest.mark.parametrize(("resource", "data"), [("models", MODEL), ("datasets", DATA)])
 def test_an_upload_is_downloaded_as_it_was_sent(http: TestClient, resource: str, data: bytes) -> None:
     path = f"/v1/{resource}/{upload(http, data, resource, name='größe.bin')['id']}/content"
-    answer = http.get(path)
+    answer = http.get(path, headers={"Accept-Encoding": "gzip"})
     assert answer.content == data
+    assert "content-encoding" not in answer.headers
     assert answer.headers["content-disposition"].startswith("attachment")
     assert answer.headers["etag"] == f'"{hashlib.sha256(data).hexdigest()}"'
     assert http.get(path, headers={"If-None-Match": answer.headers["etag"]}).status_code == 304

@@ -110,7 +110,7 @@ class Breaking(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         body = request.read()
-        headers = dict(request.headers)
+        headers = dict(request.headers) | {"accept-encoding": "identity"}
         is_content = request.method == "PATCH"
         breaks = is_content and len(self.sent) < 2
         if is_content:
