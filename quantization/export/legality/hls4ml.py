@@ -177,6 +177,13 @@ def _functions(graph: Graph) -> Iterator[tuple[str, str]]:
             )
 
 
+def _softmaxes(graph: Graph) -> Iterator[tuple[str, str]]:
+    """A softmax layer does not compile, and the function is read from a table that its inputs leave."""
+    for layer in graph.layers:
+        if function_of(layer) == "softmax" and not graph.is_output(layer):
+            yield layer.name, "softmax inside a network is not computed as Keras does; use it at the output only"
+
+
 def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
         if layer.config.get("data_format") == "channels_first":
@@ -193,7 +200,7 @@ HLS4ML: Final = Legality(
         "bias": _WEIGHT_RULE,
         "activation": _ACTIVATION_RULE,
     },
-    rules=(_windows, _merges, _axes, _recurrent, _functions, _channels_last),
+    rules=(_windows, _merges, _axes, _recurrent, _functions, _softmaxes, _channels_last),
     names=(_names,),
     left_out=frozenset({"Dropout"}),
 )

@@ -34,12 +34,13 @@ def _functions() -> list[Net]:
         "softsign",
         "hard_sigmoid",
         "linear",
-        "softmax",
     )
-    names += ("gelu", "silu", "exponential", "leaky_relu", "relu6", "mish")
-    inside = [
-        chain(f"Dense {name}", _ROW, _dense(activation=name))
-        for name in ("relu", "softmax", "sigmoid", "gelu")
+    names += ("gelu", "silu", "exponential", "leaky_relu", "mish")
+    inside = [chain(f"Dense {name}", _ROW, _dense(activation=name)) for name in ("relu", "sigmoid", "gelu")]
+    softmax = _layer("Activation", activation="softmax")
+    inside += [
+        chain("Dense softmax, Dense", _ROW, _dense(activation="softmax"), _dense()),
+        chain("Activation softmax, Dense", _ROW, _dense(), softmax, _dense()),
     ]
     return inside + [
         chain(f"Activation {name}", _ROW, _dense(), _layer("Activation", activation=name)) for name in names
@@ -55,13 +56,12 @@ def _function_layers() -> list[Net]:
         "LeakyReLU": _layer("LeakyReLU", negative_slope=0.25),
         "ELU": _layer("ELU"),
         "PReLU": _layer("PReLU"),
-        "Softmax": _layer("Softmax"),
     }
     return [
         *(chain(name, _ROW, _dense(), step) for name, step in nets.items()),
         chain("PReLU shared_axes", _IMAGE, _layer("PReLU", shared_axes=[1, 2])),
         chain("PReLU of a series", _SERIES, _layer("PReLU")),
-        chain("Softmax of a series", _SERIES, _layer("Softmax")),
+        chain("Softmax, Dense", _ROW, _dense(), _layer("Softmax"), _dense()),
         chain("Softmax along the series", _SERIES, _layer("Softmax", axis=1)),
     ]
 
@@ -128,7 +128,7 @@ def _without_weights() -> list[Net]:
         *poolings,
         *everywhere,
         chain("Flatten", _IMAGE, _layer("Flatten"), _dense()),
-        chain("Reshape", _IMAGE, _layer("Reshape", target_shape=[12, 6])),
+        chain("Reshape, Dense", _IMAGE, _layer("Reshape", target_shape=[12, 6]), _dense()),
         chain("Permute 2", _SERIES, _layer("Permute", dims=[2, 1])),
         chain("Permute 3", _IMAGE, _layer("Permute", dims=[3, 1, 2])),
         chain("RepeatVector", _ROW, _layer("RepeatVector", n=3)),
