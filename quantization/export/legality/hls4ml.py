@@ -82,9 +82,10 @@ _FUNCTIONS: Final = frozenset(
 )
 #: Layers that are a function of their own.
 _FUNCTION_CLASSES: Final = frozenset({"LeakyReLU", "ELU", "PReLU", "Softmax"})
-_WEIGHTS: Final = frozenset(
-    {"quantized_bits", "binary", "ternary", "stochastic_binary", "stochastic_ternary", "quantized_po2"}
-)
+_BIASES: Final = frozenset({"quantized_bits", "binary", "ternary", "stochastic_binary", "stochastic_ternary"})
+#: Kernels that the export writes; those of functions are converted, too.
+_GRIDS: Final = _BIASES | {"quantized_po2"}
+_KERNELS: Final = _GRIDS | {"quantized_relu", "quantized_tanh", "quantized_ulaw"}
 _ACTIVATIONS: Final = frozenset(
     {"quantized_relu", "quantized_tanh", "quantized_sigmoid", "quantized_bits", "binary"}
 )
@@ -113,7 +114,16 @@ def _as_qkeras(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """Options that are read as if they were not there."""
     if getattr(quantizer, "use_01", False):
         return "use_01 is not converted; use quantized_relu(1,1)"
+    if getattr(quantizer, "use_real_tanh", False):
+        return "use_real_tanh is not computed as QKeras does; use quantized_tanh without it"
+    if quantizer.kind == "quantized_relu" and _is_bounded(quantizer):
+        return "relu_upper_bound is not converted without is_quantized_clip; leave it out"
     return None
+
+
+def _is_bounded(quantizer: Any) -> bool:
+    """Whether a ReLU has a bound beside that of its grid."""
+    return quantizer.relu_upper_bound is not None and not quantizer.is_quantized_clip
 
 
 def _names(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -181,7 +191,10 @@ def _softmaxes(graph: Graph) -> Iterator[tuple[str, str]]:
     """A softmax layer does not compile, and the function is read from a table that its inputs leave."""
     for layer in graph.layers:
         if function_of(layer) == "softmax" and not graph.is_output(layer):
-            yield layer.name, "softmax inside a network is not computed as Keras does; use it at the output only"
+            yield (
+                layer.name,
+                "softmax inside a network is not computed as Keras does; use it at the output only",
+            )
 
 
 def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -190,14 +203,14 @@ def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "channels_first; use channels_last"
 
 
-_WEIGHT_RULE: Final = SlotRule(_WEIGHTS, None, (_has_a_converter,))
+_KERNEL_RULE: Final = SlotRule(_KERNELS, None, (_has_a_converter,))
 _ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, _number_or_none, _as_qkeras))
 
 HLS4ML: Final = Legality(
     layers=_QUANTIZED | _PLAIN | _RECURRENT,
     slots={
-        "kernel": _WEIGHT_RULE,
-        "bias": _WEIGHT_RULE,
+        "kernel": _KERNEL_RULE,
+        "bias": SlotRule(_BIASES, None, (_has_a_converter,)),
         "activation": _ACTIVATION_RULE,
     },
     rules=(_windows, _merges, _axes, _recurrent, _functions, _softmaxes, _channels_last),
@@ -220,10 +233,8 @@ _WRITTEN_FUNCTIONS: Final = frozenset(
 def _plain_grid(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """A type rounds and saturates, and does no more."""
     arguments: Any = quantizer
-    if quantizer.kind == "quantized_relu":
-        bounded = arguments.relu_upper_bound is not None and not arguments.is_quantized_clip
-        if arguments.negative_slope or arguments.use_sigmoid or bounded:
-            return "only a plain ReLU is written: no negative_slope, no use_sigmoid, no relu_upper_bound"
+    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
+        return "only a plain ReLU is written: no negative_slope, no use_sigmoid"
     if quantizer.kind == "quantized_sigmoid" and arguments.symmetric:
         return "symmetric=True is not written; use symmetric=False"
     return None
@@ -244,6 +255,7 @@ WRITTEN: Final = replace(
     layers=(HLS4ML.layers or frozenset()) - _NOT_WRITTEN,
     slots={
         **HLS4ML.slots,
+        "kernel": replace(_KERNEL_RULE, kinds=_GRIDS),
         "activation": replace(_ACTIVATION_RULE, rules=(*_ACTIVATION_RULE.rules, _plain_grid)),
     },
     rules=(*HLS4ML.rules, _written_functions),
