@@ -236,9 +236,12 @@ def test_defect_35_a_metric_that_cannot_be_measured_is_refused_before_training()
     assert "/objective" in problems(objective="auc")
 
 
-def test_defect_39_the_job_in_the_readme_is_a_job() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    [text] = re.findall(r"```yaml\n(model: digits_cnn.*?)```", readme, re.DOTALL)
+def test_defect_39_the_jobs_in_the_documentation_are_jobs() -> None:
+    root = Path(__file__).parents[2]
+    [short] = re.findall(r"```yaml\n(model: .*?)```", (root / "README.md").read_text(), re.DOTALL)
+    assert SearchSpec.model_validate(yaml.safe_load(short)).budget.trials == 20
+    page = (root / "docs/how-to/jobs.md").read_text()
+    [text] = re.findall(r"```yaml\n(model: digits_cnn.*?)```", page, re.DOTALL)
     found = plan(SearchSpec.model_validate(yaml.safe_load(text)), Path("/nowhere"))
     assert found.choices.size() > 1
 
