@@ -170,7 +170,7 @@ def table(names: Sequence[str], record: Mapping[str, Any]) -> str:
             FLOWS[name].title,
             str(len(runs)),
             f"{runs[0].reference_pj / 1e3:.1f} nJ",
-            _spread([one.energy_pj / 1e3 for one in runs], "nJ", 1),
+            _spread([one.energy_pj / 1e3 for one in runs], "nJ", 2),
             _spread([100 * one.validation for one in runs], "%", 2),
             _spread([100 * one.test for one in runs], "%", 2),
             _spread([100 * share for share in after], "%", 2) if after else "-",
