@@ -8,13 +8,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from service.cli.connection import connect
 from service.cli.files import show_written, writing
 from service.cli.job_file import read_job
 from service.cli.output import output_console, print_json, show, usage_error
 from service.cli.text.exports import export_text, formats_text
+from service.cli.yaml_file import parse_yaml
 from service.client import SearchClient
 from service.schemas.exports import FormatView
 
@@ -77,7 +76,7 @@ def _place(packed: Path, target: Path) -> None:
 def _option(text: str) -> tuple[str, str | int | float | bool]:
     """NAME=VALUE; the value is read as in a job file."""
     name, sign, value = text.partition("=")
-    parsed = yaml.safe_load(value) if sign else None
+    parsed = parse_yaml(value) if sign else None
     if not name or not isinstance(parsed, str | int | float | bool):
         usage_error(f"--option {text}: write NAME=VALUE")
     return name, parsed

@@ -84,9 +84,11 @@ def fields(model: type[BaseModel]) -> set[str]:
 
 
 def test_the_tables_name_every_option() -> None:
-    assert fields(EnergyGoal) == {*ENERGY, *REFUSED}
-    assert fields(BitsGoal) == {*BITS}
-    assert fields(CountGoal) == {*COUNT}
+    # the costs of trained weights act after the training: tests/search/training/test_effective.py
+    trained = {"effective", "zero_skipping"}
+    assert fields(EnergyGoal) - trained == {*ENERGY, *REFUSED}
+    assert fields(BitsGoal) - trained == {*BITS}
+    assert fields(CountGoal) - trained == {*COUNT}
     assert fields(CostOptions) == {*OPTIONS}
     assert fields(BitsOptions) == {*BITS_OPTIONS}
 

@@ -27,7 +27,7 @@ FAULTS: list[tuple[str, Change, str, str]] = [
     ("unknown network", {"model": {"kind": "zoo", "name": "vgg"}}, "/model/name", "digits_cnn"),
     ("unknown kind of model", {"model": {"kind": "onnx"}}, "/model", "'zoo'"),
     ("no limits", {"limits": {}}, "/limits", "at least one layer class or pattern"),
-    ("limits of the wrong type", {"limits": 7}, "/limits", "object"),
+    ("limits of the wrong type", {"limits": "eight"}, "/limits", "object"),
     (
         "unknown quantizer in the space",
         {"quantizers": {"kernel": {"quantised_bits(4)": 4}}},

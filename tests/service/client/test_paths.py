@@ -16,6 +16,9 @@ from tests.service.client.test_client import client, filled  # noqa: F401 -- fix
 from tests.service.filled import Filled
 
 WITH_PATHS = {"download": "folder", "export": "path", "upload_model": "path", "upload_dataset": "path"}
+WITH_PATHS |= dict.fromkeys(
+    ("download_model", "download_dataset", "download_export", "export_model"), "folder"
+)
 
 
 @pytest.mark.parametrize("kind", [SearchClient, AsyncSearchClient])
