@@ -8,7 +8,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 # Embedded services of `make serve` keep what they store here.
 export FEWBITS_HOME ?= $(CURDIR)/var
 
-EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'])")
+EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'].keys() - {'qkeras', 'tflite'})")
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help

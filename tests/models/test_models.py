@@ -10,6 +10,7 @@ from tests.models.catalog import ENTRIES, Entry
 from tests.models.check import faults, uploaded
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`"),
     pytest.mark.filterwarnings("ignore:The structure of `inputs` doesn't match"),
     pytest.mark.filterwarnings("ignore:.*destroy the mask information"),
 ]
