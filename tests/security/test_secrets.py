@@ -58,7 +58,9 @@ def test_no_answer_and_no_log_line_has_a_secret(
             continue
         for who in ("read", "admin", "other"):
             answer = ask(http, route, ids, api_keys[who])
-            said += answer.text + str(answer.headers)
+            if (route.method, route.path) != ("POST", "/v1/keys"):  # which hands out a new key, once
+                said += answer.text
+            said += str(answer.headers)
         wrong = ask(http, route, ids, {"authorization": api_keys["read"]["authorization"][:-1] + "x"})
         said += wrong.text + str(wrong.headers)
     logged = written.getvalue()
