@@ -116,6 +116,7 @@ def test_a_calibrated_start_measures_better_before_training_and_keeps_the_quanti
     floats, calibrated = (
         done(
             bench,
+            data={"kind": "npz", "file": "tiny.npz", "preprocessing": "none", "split": "random"},
             limits=limits,
             post_training=rule,
             budget={"trials": 3},
