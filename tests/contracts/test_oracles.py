@@ -41,13 +41,7 @@ LARGE = make_choices(7, 7, 5, 5, 3)
 SMALL = make_choices(3, 2)
 
 
-#: A descent trains one assignment in several lanes, and is not held to the contract yet.
-_DESCENT = pytest.mark.xfail(
-    reason="lanes of a descent may train the same assignment", run=False, strict=False
-)
-
-
-@pytest.fixture(params=[pytest.param(kind, marks=_DESCENT if kind == "descent" else ()) for kind in ORACLES])
+@pytest.fixture(params=ORACLES)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
