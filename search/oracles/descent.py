@@ -12,7 +12,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from search.oracles.base import DatabaseOracle, OracleContext, State, Values, proposal
 from search.oracles.candidates import Candidates, Rows
-from search.oracles.guide import Belief, Front, Guide, rows_of
+from search.oracles.guide import Belief, Guide, rows_of
+from search.oracles.knapsack import Front
 from search.spec.oracle import DescentOracleSpec
 
 #: Sums of damages at the first and the last stage: shares by which the error of the float model is predicted to grow.
