@@ -14,7 +14,7 @@ ExportError
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from quantization.errors import QuantizationError
 
@@ -48,6 +48,17 @@ class ExportRefused(ExportError):
         self.format = name
         self.refusals = tuple(refusals)
         super().__init__(f"{name}: " + "; ".join(str(refusal) for refusal in self.refusals))
+
+
+class NotExpressible(ValueError):
+    """A layer that a writer cannot express: `layer`, `reason`. Subclasses name their format in `written`."""
+
+    written: ClassVar[str] = ""
+
+    def __init__(self, layer: str, reason: str) -> None:
+        self.layer = layer
+        self.reason = reason
+        super().__init__(f"layer {layer!r} cannot be written {self.written}: {reason}")
 
 
 class MissingPackage(ExportError):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from quantization.export.context import ExportContext, Written
-from quantization.export.errors import ExportRefused, RunFailed
+from quantization.export.errors import ExportRefused
 from quantization.export.legality.base import Refusal
 from quantization.export.writers.akida_source import NotInAkida, akida_source
+from quantization.export.writers.scripted import run_source, write_source_files
 
 
 def write(model: Any, folder: Path, context: ExportContext) -> Written:
@@ -23,13 +19,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
     That is this one, or FEWBITS_AKIDA_PYTHON. Raises `ExportRefused`, and `RunFailed` with what cnn2snn said.
     """
     written = write_source(model, folder)
-    python = os.environ.get("FEWBITS_AKIDA_PYTHON", sys.executable)
-    environment = {**os.environ, "PYTHONPATH": "", "TF_USE_LEGACY_KERAS": "1"}
-    finished = subprocess.run(
-        [python, "model.py"], capture_output=True, text=True, cwd=folder, env=environment
-    )
-    if finished.returncode:
-        raise RunFailed(f"format 'akida': cnn2snn did not convert it: {finished.stderr.strip()[-2000:]}")
+    run_source(folder, "akida", "cnn2snn did not convert it", TF_USE_LEGACY_KERAS="1")
     return written
 
 
@@ -39,8 +29,6 @@ def write_source(model: Any, folder: Path) -> Written:
         source = akida_source(model)
     except NotInAkida as error:
         raise ExportRefused("akida", [Refusal(error.layer, error.reason)]) from error
-    (folder / "model.py").write_text(source.text)
-    arrays: dict[str, Any] = dict(source.arrays)
-    np.savez(folder / "weights.npz", **arrays)
+    write_source_files(folder, source.text, source.arrays)
     (folder / "input.json").write_text(json.dumps(source.inputs, indent=1) + "\n")
     return Written(stage="logits", inexact=source.inexact, notes=(source.note,))

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from costmodel.layer_classes import INPUT, TRAINING_ONLY
+from quantization.export.errors import NotExpressible
 from quantization.export.writers.reading import class_of, coded, each, is_end, passed_float, specs_of
 from quantization.graph import Call, ModelGraph, NoGraph
 from quantization.models.convert import caching_weights
@@ -91,13 +92,10 @@ if __name__ == "__main__":
 """
 
 
-class NotInAkida(ValueError):
+class NotInAkida(NotExpressible):
     """A layer of the model cannot be written for Akida: `layer`, `reason`."""
 
-    def __init__(self, layer: str, reason: str) -> None:
-        self.layer = layer
-        self.reason = reason
-        super().__init__(f"layer {layer!r} cannot be written for Akida: {reason}")
+    written = "for Akida"
 
 
 @dataclass

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from quantization.export.context import ExportContext, Written
-from quantization.export.errors import ExportRefused, RunFailed
+from quantization.export.errors import ExportRefused
 from quantization.export.legality.base import Refusal
 from quantization.export.writers.qkeras_source import NotInQKeras, qkeras_source
+from quantization.export.writers.scripted import run_source, write_source_files
 
 
 def write(model: Any, folder: Path, context: ExportContext) -> Written:
@@ -22,13 +18,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
     Raises `ExportRefused`, and `RunFailed` with what qkeras said.
     """
     written = write_source(model, folder)
-    python = os.environ.get("FEWBITS_QKERAS_PYTHON", sys.executable)
-    environment = {**os.environ, "PYTHONPATH": "", "KERAS_BACKEND": "tensorflow"}
-    finished = subprocess.run(
-        [python, "model.py"], capture_output=True, text=True, cwd=folder, env=environment
-    )
-    if finished.returncode:
-        raise RunFailed(f"format 'qkeras': qkeras did not build the model: {finished.stderr.strip()[-2000:]}")
+    run_source(folder, "qkeras", "qkeras did not build the model", KERAS_BACKEND="tensorflow")
     return written
 
 
@@ -38,7 +28,5 @@ def write_source(model: Any, folder: Path) -> Written:
         source = qkeras_source(model)
     except NotInQKeras as error:
         raise ExportRefused("qkeras", [Refusal(error.layer, error.reason)]) from error
-    (folder / "model.py").write_text(source.text)
-    arrays: dict[str, Any] = dict(source.arrays)
-    np.savez(folder / "weights.npz", **arrays)
+    write_source_files(folder, source.text, source.arrays)
     return Written(inexact=source.inexact, notes=source.notes)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from quantization.export.errors import NotExpressible
 from quantization.export.legality.qkeras import ACTIVATIONS, activation_fault
 from quantization.export.writers.reading import class_of, function_name, passed_float, specs_of
 from quantization.graph import Call, ModelGraph, NoGraph
@@ -75,13 +76,10 @@ def build():
 '''
 
 
-class NotInQKeras(ValueError):
+class NotInQKeras(NotExpressible):
     """A layer of the model cannot be written for qkeras: `layer`, `reason`."""
 
-    def __init__(self, layer: str, reason: str) -> None:
-        self.layer = layer
-        self.reason = reason
-        super().__init__(f"layer {layer!r} cannot be written for qkeras: {reason}")
+    written = "for qkeras"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from quantization.export.errors import NotExpressible
 from quantization.export.writers.hls4ml_project.moves import quantized
 from quantization.export.writers.hls4ml_project.products import scaled
 from quantization.export.writers.hls4ml_project.project import QUANTIZED, Project, Signal
@@ -21,13 +22,10 @@ from quantization.quantizers import build_quantizer
 _TABLE: Final = Span(-(2**23), 2**23 - 1, -16)
 
 
-class NotInHls4ml(ValueError):
+class NotInHls4ml(NotExpressible):
     """A layer of the model cannot be written for hls4ml: `layer`, `reason`."""
 
-    def __init__(self, layer: str, reason: str) -> None:
-        self.layer = layer
-        self.reason = reason
-        super().__init__(f"layer {layer!r} cannot be written for hls4ml: {reason}")
+    written = "for hls4ml"
 
 
 def activated(project: Project, call: Call, x: Signal) -> Signal:

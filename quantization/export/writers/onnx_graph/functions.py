@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from quantization.export.errors import NotExpressible
 from quantization.export.legality.onnx import activation_fault
 from quantization.export.writers.onnx_graph.graph import OnnxGraph
 from quantization.integer.steps import NotSteps, levels_of
@@ -16,13 +17,10 @@ Writer = Callable[[OnnxGraph, str, str], str]
 QuantizerWriter = Callable[[OnnxGraph, str, str, Any], str]
 
 
-class NotInOnnx(ValueError):
+class NotInOnnx(NotExpressible):
     """A layer of the model cannot be written as ONNX: `layer`, `reason`."""
 
-    def __init__(self, layer: str, reason: str) -> None:
-        self.layer = layer
-        self.reason = reason
-        super().__init__(f"layer {layer!r} cannot be written as ONNX: {reason}")
+    written = "as ONNX"
 
 
 # ---- quantizers of activations ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from keras import ops
 
 from costmodel.layer_classes import INPUT, TRAINING_ONLY
 from quantization.export.context import BATCH, Floats
+from quantization.export.errors import NotExpressible
 from quantization.export.legality.tflite import activation_fault
 from quantization.export.proof import before_ends
 from quantization.export.writers.reading import (
@@ -39,13 +40,10 @@ _POSITIVE: Final = ("relu",)
 _FUNCTIONS: Final = frozenset({INPUT, "Activation", "ReLU", "Softmax"})
 
 
-class NotInTflite(ValueError):
+class NotInTflite(NotExpressible):
     """A layer of the model cannot be written for LiteRT: `layer`, `reason`."""
 
-    def __init__(self, layer: str, reason: str) -> None:
-        self.layer = layer
-        self.reason = reason
-        super().__init__(f"layer {layer!r} cannot be written for LiteRT: {reason}")
+    written = "for LiteRT"
 
 
 @dataclass(frozen=True)
