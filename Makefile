@@ -8,7 +8,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 # Embedded services of `make serve` keep what they store here.
 export FEWBITS_HOME ?= $(CURDIR)/var
 
-EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'].keys() - {'qkeras', 'tflite'})")
+EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'].keys() - {'qkeras'})")
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
@@ -80,7 +80,8 @@ release: .venv/installed-dev ## build wheel and sdist into dist, try them in a c
 
 locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashes, one file for each extra
 	@$(PIP) uv
-	@for extra in $(EXTRAS); do $(BIN)/uv pip compile pyproject.toml --extra $$extra $(LOCK) -o requirements/$$extra.txt || exit 1; done
+	@for extra in $(filter-out tflite,$(EXTRAS)); do $(BIN)/uv pip compile pyproject.toml --extra $$extra $(LOCK) -o requirements/$$extra.txt || exit 1; done
+	@$(BIN)/uv pip compile pyproject.toml --extra tflite $(filter-out --universal,$(LOCK)) -o requirements/tflite.txt
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/api.txt
 	@printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile - $(LOCK) -o requirements/build.txt
 
