@@ -64,6 +64,14 @@ _SHADOWS = (
 )
 
 
+@pytest.fixture(scope="module")
+def importable_tests() -> Iterator[None]:
+    """Have the processes that the tests of a module start find modules of the tests: the product never would."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+        yield
+
+
 @pytest.fixture
 def shadows(tmp_path: Path) -> Path:
     """A user's folder with files that are called like modules of the product."""

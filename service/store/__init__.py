@@ -20,6 +20,7 @@ The work of workers
     leases              one worker at a time works on a row: claims, attempts, expiry
     claims              trials: claimed, renewed, finished, returned to the queue
     final_reports       the report of a job whose search is over
+    sensitivities       the sensitivity of a job, measured once before its first trials
     final_trainings     a chosen trial trained on; its table is in final_training_models
     exports             a trial in a device's or tool's format; its table is in export_models
     test_looks          how often the test data of a job were looked at
@@ -31,6 +32,7 @@ What the API reads
     scores              the score of a trial as an expression in SQL
     analysis            the measured trials for analyses and rankings
     pace                how long past trials took
+    history             how jobs went: attempts, choices, live workers, jobs that wait
 
 What the API checks and keeps
     idempotency         a request that is sent several times is carried out once

@@ -42,7 +42,7 @@ def test_a_table_has_mean_and_deviation() -> None:
     row = figures.table(["groups", "blocks"], recorded(RUNS)).splitlines()[2]
 
     assert row == (
-        "| groups, 40 trials | 2 | 574.0 nJ | 11.0 ± 1.4 nJ | 97.50 ± 0.71 % | 96.50 ± 0.71 % | 98.50 ± 0.71 %"
+        "| groups, 40 trials | 2 | 574.0 nJ | 11.00 ± 1.41 nJ | 97.50 ± 0.71 % | 96.50 ± 0.71 % | 98.50 ± 0.71 %"
         " | 1.5 min |"
     )
 

@@ -102,7 +102,9 @@ async def test_others_are_answered_while_every_slot_computes_and_bodies_arrive_s
 
 
 @pytest.fixture
-def computing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+def computing(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, importable_tests: None
+) -> Iterator[TestClient]:
     """The service, whose requests are computed by processes that do what a test asks for, too."""
     monkeypatch.setattr(compute, "MODULE", "tests.security.computing_module")
     limited = settings.model_copy(

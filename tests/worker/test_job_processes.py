@@ -21,6 +21,8 @@ from worker import abandoned
 from worker.advance import advance_job
 from worker.job_processes import JobProcesses, limits_of
 
+pytestmark = pytest.mark.usefixtures("importable_tests")
+
 NONE = Limits()
 
 

@@ -12,6 +12,8 @@ import pytest
 from service.processes.limited import ExceededMemory, ExceededTime, LimitedProcess, ProcessDied, Template
 from service.processes.limits import Limits, machine_bytes
 
+pytestmark = pytest.mark.usefixtures("importable_tests")
+
 NONE = Limits()
 
 
