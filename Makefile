@@ -75,7 +75,7 @@ fuzz: .venv/installed-dev ## schemathesis with keys of three scopes against a se
 	@$(BIN)/python -m tests.security.fuzz --examples 20 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
 	@FEWBITS_TEST_REQUESTS=400 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/security/test_cost_of_requests.py
 
-release: .venv/installed-dev ## build wheel and sdist into dist, try them in a clean environment; publishes nothing
+release: .venv/installed-dev ## build wheels and sdists into dist, try each in a clean environment; publishes nothing
 	@$(BIN)/python -m tests.packages.release
 
 locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashes, one file for each extra

@@ -1,4 +1,4 @@
-"""`make release`: build wheel and sdist into `dist`, install the wheel into a clean environment, and try it there.
+"""`make release`: build wheels and sdists into `dist`, install each wheel into a clean environment, and try it there.
 
 Publishes nothing. Needs the package index, from which the environment is filled.
 """
@@ -11,8 +11,12 @@ import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+
+from tools.distributions import DISTRIBUTIONS
+from tools.distributions.assemble import build
 
 ROOT: Final = Path(__file__).parents[2]
 DIST: Final = ROOT / "dist"
@@ -30,7 +34,17 @@ def main() -> int:
     shutil.rmtree(DIST, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)], check=True, cwd=ROOT)
     (wheel,) = DIST.glob("*.whl")
-    faults = missing(wheel)
+    faults = missing(wheel) + tried(wheel, TRIALS)
+    for entry in DISTRIBUTIONS.values():
+        (small,) = (path for path in build(entry, DIST) if path.suffix == ".whl")
+        faults += tried(small, (("-c", f"import {entry.package}"),))
+    print("\n".join(faults) or f"checked: {', '.join(sorted(path.name for path in DIST.iterdir()))}")
+    return 1 if faults else 0
+
+
+def tried(wheel: Path, trials: Sequence[Sequence[str]]) -> list[str]:
+    """What fails of Python's command lines in a clean environment that has a wheel."""
+    faults = []
     with tempfile.TemporaryDirectory(prefix="fewbits-release-") as folder:
         python = Path(folder, "env", "bin", "python")
         venv.create(python.parents[1], with_pip=True)
@@ -44,16 +58,20 @@ def main() -> int:
             str(ROOT / "requirements.lock"),
         ]
         subprocess.run([*install, str(wheel)], check=True, cwd=folder)
-        environment = {"PATH": str(python.parent), "HOME": folder, "FEWBITS_HOME": str(Path(folder, "home"))}
-        for trial in TRIALS:
+        environment = {
+            "PATH": str(python.parent),
+            "HOME": folder,
+            "FEWBITS_HOME": str(Path(folder, "home")),
+            "KERAS_BACKEND": "numpy",  # the one that needs no package of its own
+        }
+        for trial in trials:
             done = subprocess.run(
                 [str(python), *trial], cwd=folder, env=environment, capture_output=True, text=True
             )
             print(f"{'ok' if done.returncode == 0 else 'FAILED'}: python {' '.join(trial)}")
             if done.returncode:
                 faults.append(done.stderr[-2000:])
-    print("\n".join(faults) or f"checked: {', '.join(sorted(path.name for path in DIST.iterdir()))}")
-    return 1 if faults else 0
+    return faults
 
 
 def missing(wheel: Path) -> list[str]:
