@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,21 +34,39 @@ PREDICTIONS = {
 }
 
 
+def block(page: str, heading: str) -> str:
+    """The first block of Python below a heading of a how-to."""
+    text = (HOW_TO / page).read_text().partition(f"{heading}\n")[2]
+    return str(re.findall(r"```python\n(.*?)```", text, re.S)[0])
+
+
 @pytest.mark.parametrize("name", PREDICTIONS)
 def test_the_prediction_of_the_page_is_the_models(name: str, tmp_path: Path) -> None:
     missing = list(FORMATS[name].missing())
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    page, heading = PREDICTIONS[name]
-    code = re.findall(r"```python\n(.*?)```", (HOW_TO / page).read_text().partition(f"{heading}\n")[2], re.S)[
-        0
-    ]
     model = chain() if name == "akida" else network("cnn")
-    x = examples(model, 6)
-    export_model(model, name, tmp_path / "out", ExportContext(x))
-    np.save(tmp_path / "x_test.npy", x)
+    expected = _exported(model, name, tmp_path)
     python = os.environ.get(FORMATS[name].python_variable, sys.executable)
+    code = block(*PREDICTIONS[name])
     said = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr[-2000:]
-    expected = classes_of(model_outputs(model, x, "logits")[0], "logits").tolist()
     assert json.loads(said.stdout.splitlines()[-1]) == expected
+
+
+def test_the_plain_prediction_of_the_page_is_the_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, which has Keras loaded already; `tests/packages/test_layers.py` runs the page's other block."""
+    expected = _exported(network("cnn"), "keras_plain", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(block("export-keras.md", "## Predict with Keras alone"), {})  # noqa: S102 -- the page's own
+    assert json.loads(capsys.readouterr().out) == expected
+
+
+def _exported(model: keras.Model, name: str, folder: Path) -> list[int]:
+    """Write an export and its inputs where a page says they are; the classes that the model gives."""
+    x = examples(model, 6)
+    export_model(model, name, folder / "out", ExportContext(x))
+    np.save(folder / "x_test.npy", x)
+    return list(classes_of(model_outputs(model, x, "logits")[0], "logits").tolist())

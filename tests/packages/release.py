@@ -37,13 +37,13 @@ def main() -> int:
     faults = missing(wheel) + tried(wheel, TRIALS)
     for entry in DISTRIBUTIONS.values():
         (small,) = (path for path in build(entry, DIST) if path.suffix == ".whl")
-        faults += tried(small, (("-c", f"import {entry.package}"),))
+        faults += tried(small, (("-c", f"import {entry.package}"),), entry.tried_with)
     print("\n".join(faults) or f"checked: {', '.join(sorted(path.name for path in DIST.iterdir()))}")
     return 1 if faults else 0
 
 
-def tried(wheel: Path, trials: Sequence[Sequence[str]]) -> list[str]:
-    """What fails of Python's command lines in a clean environment that has a wheel."""
+def tried(wheel: Path, trials: Sequence[Sequence[str]], extra: str = "") -> list[str]:
+    """What fails of Python's command lines in a clean environment that has a wheel, and perhaps its extra."""
     faults = []
     with tempfile.TemporaryDirectory(prefix="fewbits-release-") as folder:
         python = Path(folder, "env", "bin", "python")
@@ -57,7 +57,7 @@ def tried(wheel: Path, trials: Sequence[Sequence[str]]) -> list[str]:
             "--constraint",
             str(ROOT / "requirements.lock"),
         ]
-        subprocess.run([*install, str(wheel)], check=True, cwd=folder)
+        subprocess.run([*install, f"{wheel}[{extra}]" if extra else str(wheel)], check=True, cwd=folder)
         environment = {
             "PATH": str(python.parent),
             "HOME": folder,

@@ -29,7 +29,8 @@ class Distribution:
 
     `public`: module of the package, "" for the package itself -> module of this repository that is it; whatever they
     import comes along. `replaced`: a package that the distribution does without -> module that takes its place.
-    `data`: further files, as globs of paths in the repository. `folder`: has its README.md.
+    `data`: further files, as globs of paths in the repository. `folder`: has its README.md. `extras`: optional
+    dependencies; `tried_with`: those that a release is tried with.
     """
 
     name: str
@@ -40,6 +41,8 @@ class Distribution:
     dependencies: tuple[str, ...]
     replaced: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
+    extras: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    tried_with: str = ""
     scripts: Mapping[str, str] = field(default_factory=dict)
     is_typed: bool = True
 
@@ -77,6 +80,7 @@ def project_file(distribution: Distribution) -> str:
     """The pyproject.toml of a distribution; version and Python are those of fewbits."""
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     scripts = [f"{name} = {json.dumps(target)}" for name, target in distribution.scripts.items()]
+    extras = [f"{name} = {json.dumps(list(packages))}" for name, packages in distribution.extras.items()]
     return "\n".join(
         [
             "[build-system]",
@@ -93,6 +97,7 @@ def project_file(distribution: Distribution) -> str:
             'license-files = ["LICENSE"]',
             f"dependencies = {json.dumps(list(distribution.dependencies))}",
             *(["", "[project.scripts]", *scripts] if scripts else []),
+            *(["", "[project.optional-dependencies]", *extras] if extras else []),
             "",
             "[tool.setuptools.packages.find]",
             f'include = ["{distribution.package}*"]',

@@ -17,12 +17,13 @@ from quantization.export.formats.c import C
 from quantization.export.formats.hls4ml import HLS4ML
 from quantization.export.formats.integers import INTEGERS
 from quantization.export.formats.keras import KERAS
+from quantization.export.formats.keras_plain import KERAS_PLAIN
 from quantization.export.formats.onnx import ONNX
 from quantization.export.formats.qkeras import QKERAS
 from quantization.export.formats.qonnx import QONNX
 from quantization.export.formats.tflite import TFLITE
 
-_FORMATS: Final = (KERAS, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS, TFLITE, AKIDA)
+_FORMATS: Final = (KERAS, KERAS_PLAIN, INTEGERS, C, ONNX, QONNX, HLS4ML, QKERAS, TFLITE, AKIDA)
 
 #: Name -> format.
 FORMATS: Final[Mapping[str, ExportFormat]] = MappingProxyType({entry.name: entry for entry in _FORMATS})

@@ -59,7 +59,8 @@ def _activation(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None
     return activation_fault(quantizer)
 
 
-def _own_layers(graph: Graph) -> Iterator[tuple[str, str]]:
+def own_layers(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Layers that Keras does not have."""
     for layer in graph.layers:
         name, config = unwrapped(layer.class_name, layer.config)
         if name == "Shiftmax" or config.get("shiftmax"):
@@ -69,5 +70,5 @@ def _own_layers(graph: Graph) -> Iterator[tuple[str, str]]:
 QKERAS: Final = Legality(
     layers=frozenset(name for name, row in LAYER_CLASSES.items() if row.keras),
     slots={"activation": SlotRule(frozenset(ACTIVATIONS), None, (_activation,))},
-    rules=(_own_layers,),
+    rules=(own_layers,),
 )

@@ -2,27 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
-
-import keras
-import numpy as np
-
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
-from quantization.export.context import BATCH, Floats
+from quantization.export.runners.keras_plain import run, versions
 
-
-def run(folder: Path, inputs: Floats) -> list[Any]:
-    """The outputs of the loaded model."""
-    model = keras.models.load_model(folder / "model.keras")
-    parts = [
-        [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(model(batch, training=False))]
-        for batch in (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
-    ]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-
-def versions() -> dict[str, str]:
-    """Of Keras and of its backend."""
-    return {"keras": keras.__version__, keras.backend.backend(): version(keras.backend.backend())}
+__all__ = ["run", "versions"]

@@ -14,6 +14,13 @@ LAYERS: Final = Distribution(
     folder=Path(__file__).parent,
     public={"": "tools.distributions.layers.package", "values": "tools.distributions.layers.values"},
     dependencies=("keras>=3.15.1", "numpy>=2.0"),
+    extras={
+        "numpy": ("scipy>=1.15",),  # Keras' NumPy backend imports it
+        "jax": ("jax>=0.7",),
+        "tensorflow": ("tensorflow>=2.21",),
+        "torch": ("torch>=2.6",),
+    },
+    tried_with="numpy",
     replaced={"pydantic": "tools.distributions.layers.values"},
     is_typed=False,
 )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from quantization.export.errors import NotExpressible
 from quantization.export.legality.onnx import activation_fault
-from quantization.export.writers.onnx_graph.graph import OnnxGraph
 from quantization.integer.steps import NotSteps, levels_of
 from quantization.quantizers import build_quantizer
 
+if TYPE_CHECKING:  # other graphs have the same operations, without onnx
+    from quantization.export.writers.onnx_graph.graph import OnnxGraph
+
 #: Writes a function of x: (graph, label, x) -> name of the result.
-Writer = Callable[[OnnxGraph, str, str], str]
-QuantizerWriter = Callable[[OnnxGraph, str, str, Any], str]
+Writer = Callable[["OnnxGraph", str, str], str]
+QuantizerWriter = Callable[["OnnxGraph", str, str, Any], str]
 
 
 class NotInOnnx(NotExpressible):
