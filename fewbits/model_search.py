@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ import numpy as np
 from fewbits.local_service import LocalService, local
 from fewbits.progress import followed, result_html
 from search.networks.zoo import ZOO
+from service.cli import bundling
 from service.client import ClientError, SearchClient
 from service.schemas.jobs import JobView, ParetoView, PointView
 from service.settings import Settings
@@ -64,6 +66,17 @@ class SearchResult:
         for artifact in self.client.trial(self.job.id, number).artifacts:
             self.client.download(self.job.id, number, artifact.name, folder)
         return Path(folder)
+
+    def bundle(
+        self, path: str | os.PathLike[str], trial: int | None = None, *, formats: Sequence[str] = ()
+    ) -> Path:
+        """Write a trial, by default the best, to one zip: model, exports, report, recipe and model card.
+
+        `formats`: exports that are made first, such as `["c", "tflite"]`; all that are done are in the zip.
+        """
+        number = self.best.number if trial is None else trial
+        bundling.bundle(self.client, self.job.id, number, Path(path), formats)
+        return Path(path)
 
     def _repr_html_(self) -> str:
         return result_html(self.job, self.front.items, self.best.number, self.client.url)

@@ -18,6 +18,8 @@ RECIPE_FILE: Final = "recipe.json"
 
 #: Beside a recipe that is run again: the model of the trial that its trial continued.
 PARENT_MODEL_FILE: Final = "parent.keras"
+#: The uploads that its job names, each under its SHA-256.
+UPLOADS_FOLDER: Final = "uploads"
 
 #: The files of a final training are named as those of its trial, with this prefix.
 FINAL_PREFIX: Final = "final-"

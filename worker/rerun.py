@@ -1,6 +1,7 @@
 """`python -m worker.rerun FOLDER`: retrain a trial by its recipe on this machine, and compare. Used by `fewbits rerun`.
 
-FOLDER holds recipe.json and, where the trial continued another one, the model of that one as parent.keras.
+FOLDER holds recipe.json; where the trial continued another one, the model of that one as parent.keras; and uploads that
+the job names, as uploads/SHA256. Other uploads are looked up in this machine's blob folder.
 Exit codes: 0 the metric agrees within the tolerance, 1 it does not or the recipe could not be run.
 """
 
@@ -11,6 +12,7 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from search.data import Dataset, load
@@ -19,8 +21,9 @@ from search.history import EpochReport, Measurement
 from search.plan import Plan
 from search.plans.kinds import plan as make_plan
 from search.results.recipe import TOLERANCE, Recipe, fingerprint
+from search.spec.job import UploadedData, UploadedModel
 from search.training.request import TrainingRequest
-from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
+from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE, UPLOADS_FOLDER
 from search.trial_runners import trial_runner
 from service.settings import Settings
 from service.store.blobs import BlobStore
@@ -86,7 +89,7 @@ def differences(recipe: Recipe) -> list[str]:
 
 
 def _run(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measurement:
-    plan, data = _prepare(recipe, data_dir)
+    plan, data = _prepare(recipe, folder, data_dir)
     start = _start(recipe, plan, data, folder, place)
     request = TrainingRequest(
         recipe.assignment,
@@ -109,10 +112,8 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
     start.parent.mkdir()
     if recipe.start == "float":
         write_float(plan, data, PrintingReporter(), start.parent)
-    elif (folder / PARENT_MODEL_FILE).exists():
-        shutil.copyfile(folder / PARENT_MODEL_FILE, start)
     else:
-        raise NotRerun(f"trial {recipe.trial} continued trial {recipe.parent}, whose model is missing")
+        shutil.copyfile(folder / PARENT_MODEL_FILE, start)
     return start
 
 
@@ -128,20 +129,46 @@ def _teacher(recipe: Recipe, plan: Plan, data: Dataset, start: Path | None, plac
     return teacher
 
 
-def _prepare(recipe: Recipe, data_dir: Path) -> tuple[Plan, Dataset]:
-    """The plan and the data of a recipe; uploads are looked up in this machine's blob folder."""
-    blobs = Settings().blob_folder
-    missing = (
-        f"the uploaded file is not in {blobs} on this machine: run this on the service's machine, with FEWBITS_HOME"
-        " (or FEWBITS_BLOB_DIR) as the service has it; there it may have been deleted"
-    )
-    plan = make_plan(recipe.spec, data_dir, BlobLookup(BlobStore(blobs), missing))
+class _Uploads(BlobStore):
+    """Blobs of this machine, and files beside a recipe."""
+
+    def __init__(self, files: Path, blobs: Path) -> None:
+        super().__init__(blobs)
+        self._files = files
+
+    def path(self, sha256: str) -> Path:
+        """Where the content with this SHA-256 is, or would be."""
+        beside = self._files / sha256
+        return beside if beside.is_file() else super().path(sha256)
+
+
+def _prepare(recipe: Recipe, folder: Path, data_dir: Path) -> tuple[Plan, Dataset]:
+    """The plan and the data of a recipe. NotRerun names every file that is missing."""
+    blobs = _Uploads(folder / UPLOADS_FOLDER, Settings().blob_folder)
+    missing = list(_missing(recipe, folder, blobs))
+    if missing:
+        raise NotRerun("; ".join(missing))
+    plan = make_plan(recipe.spec, data_dir, BlobLookup(blobs))
     info = plan.data
     data = load(
         plan.job.data, data_dir, recipe.spec.seed, info.input_shape, plan.task.heads, info.preprocessing
     )
     _check_data(recipe, fingerprint(data))
     return plan, data
+
+
+def _missing(recipe: Recipe, folder: Path, blobs: BlobStore) -> Iterator[str]:
+    """What cannot be found of all that a recipe needs, each with where it is looked for."""
+    for part, reference in (("model", recipe.spec.model), ("data", recipe.spec.data)):
+        if isinstance(reference, UploadedModel | UploadedData):
+            sha256 = reference.sha256 or ""
+            if not sha256 or not blobs.path(sha256).is_file():
+                yield (
+                    f"the uploaded {part} {reference.id} (SHA-256 {sha256 or 'unknown'}) is missing: it is not among "
+                    f"--file, not in {Settings().blob_folder}, and the service has deleted it or was not asked"
+                )
+    if recipe.start == "parent" and not (folder / PARENT_MODEL_FILE).exists():
+        yield f"trial {recipe.trial} continued trial {recipe.parent}, whose model is missing"
 
 
 def _check_data(recipe: Recipe, digests: dict[str, str]) -> None:

@@ -72,6 +72,12 @@ COMMANDS: Final = tuple(
             "exports:export",
             "Write a trial in a format of a device or tool, or all trials to one file.",
         ),
+        (
+            _TRIALS,
+            "bundle",
+            "exports:bundle",
+            "Write a trial with its model card, report, recipe and exports to one zip.",
+        ),
         (_TRIALS, "diff", "trials:diff", "Compare two trials, layer by layer."),
         (_TRIALS, "report", "trials:report", "Write plots and tables of a job to one HTML file."),
         (_TRIALS, "analysis", "results:analysis", "Show what a search has learned about its choices."),

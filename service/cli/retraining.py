@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import shutil
 import subprocess
 import tempfile
 import time
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 
 from search.installation import module_command
 from search.results.final_training import FinalStatus
-from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE
-from service.cli.output import FAILED, show_error
+from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE, UPLOADS_FOLDER
+from service.cli.bundling import MODEL_FOLDER, uploads_of
+from service.cli.files import writing
+from service.cli.output import FAILED, show_error, usage_error
 from service.client import NotFound, SearchClient
 from service.schemas.final_training import FinalView
 
@@ -37,30 +44,123 @@ def exit_if_failed(view: FinalView) -> None:
 
 
 def rerun(
-    client: SearchClient, job_id: str, number: int, *, tolerance: float | None, data: Path | None
+    client: SearchClient,
+    job_id: str,
+    number: int,
+    *,
+    tolerance: float | None,
+    data: Path | None,
+    files: Sequence[Path] = (),
 ) -> None:
     """Train a trial again by its recipe, in a process of the worker package, which prints the comparison.
 
-    Exit code 1 if the metric is not reproduced, or the trial has no recipe.
+    `files`: uploads that the recipe names; those that are missing are fetched from the service. Exit code 1 if the
+    metric is not reproduced, or something is missing, which is named.
     """
     with tempfile.TemporaryDirectory(prefix="fewbits-rerun-") as path:
         folder = Path(path)
-        _fetch_recipe(client, job_id, number, folder)
-        command = module_command("worker.rerun", str(folder))
-        command += [] if data is None else ["--data", str(data)]
-        command += [] if tolerance is None else ["--tolerance", str(tolerance)]
-        exit_code = subprocess.run(command, check=False).returncode
-    if exit_code:
+        recipe = _fetch_recipe(client, job_id, number, folder)
+        for part, reference in _take(recipe, files, folder).items():
+            _fetch_upload(client, part, reference, folder)
+        _run(folder, tolerance, data)
+
+
+def rerun_file(
+    source: Path, *, tolerance: float | None, data: Path | None, files: Sequence[Path] = ()
+) -> None:
+    """As `rerun`, of the zip of a bundle, or a recipe.json, beside which lies parent.keras where it needs one."""
+    with tempfile.TemporaryDirectory(prefix="fewbits-rerun-") as path:
+        folder = Path(path)
+        try:
+            recipe = _unpack(source, folder) if zipfile.is_zipfile(source) else _copy(source, folder)
+        except (OSError, ValueError, KeyError) as error:
+            usage_error(f"{source} is neither a bundle nor a recipe: {error}")
+        _take(recipe, files, folder)
+        _run(folder, tolerance, data)
+
+
+def _run(folder: Path, tolerance: float | None, data: Path | None) -> None:
+    command = module_command("worker.rerun", str(folder))
+    command += [] if data is None else ["--data", str(data)]
+    command += [] if tolerance is None else ["--tolerance", str(tolerance)]
+    if subprocess.run(command, check=False).returncode:
         raise typer.Exit(FAILED)
 
 
-def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) -> None:
+def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) -> dict[str, Any]:
     """Download the recipe of a trial, and the model it started from."""
     try:
-        recipe = json.loads(client.download(job_id, number, RECIPE_FILE, folder).read_text())
+        path = client.download(job_id, number, RECIPE_FILE, folder)
     except NotFound:
         show_error(f"trial {number} has no {RECIPE_FILE}: it was not measured")
         raise typer.Exit(FAILED) from None
+    recipe: dict[str, Any] = json.loads(path.read_text())
     if recipe["start"] == "parent":
-        parent = client.download(job_id, recipe["parent"], MODEL_FILE, folder)
-        parent.rename(folder / PARENT_MODEL_FILE)
+        with contextlib.suppress(NotFound):  # the process says what is missing, all of it
+            parent = client.download(job_id, recipe["parent"], MODEL_FILE, folder)
+            parent.rename(folder / PARENT_MODEL_FILE)
+    return recipe
+
+
+def _unpack(source: Path, folder: Path) -> dict[str, Any]:
+    """What a bundle has of a recipe: itself, the model it started from, uploads."""
+    with zipfile.ZipFile(source) as archive:
+        for name in (RECIPE_FILE, PARENT_MODEL_FILE):
+            if f"{MODEL_FOLDER}/{name}" in archive.namelist() or name == RECIPE_FILE:
+                (folder / name).write_bytes(archive.read(f"{MODEL_FOLDER}/{name}"))
+        for name in archive.namelist():
+            if name.startswith(f"{UPLOADS_FOLDER}/") and not name.endswith("/"):
+                with (
+                    archive.open(name) as content,
+                    tempfile.NamedTemporaryFile(dir=folder, delete=False) as copy,
+                ):
+                    shutil.copyfileobj(content, copy)
+                _keep(Path(copy.name), folder)
+    return dict(json.loads((folder / RECIPE_FILE).read_text()))
+
+
+def _copy(source: Path, folder: Path) -> dict[str, Any]:
+    shutil.copyfile(source, folder / RECIPE_FILE)
+    parent = source.with_name(PARENT_MODEL_FILE)
+    if parent.is_file():
+        shutil.copyfile(parent, folder / PARENT_MODEL_FILE)
+    recipe = dict(json.loads(source.read_text()))
+    recipe["spec"]["model"]  # KeyError: another document
+    return recipe
+
+
+def _take(recipe: Mapping[str, Any], files: Sequence[Path], folder: Path) -> dict[str, dict[str, Any]]:
+    """Take the files that the recipe names as uploads; those that are still missing. Exit code 2 for any other file."""
+    named = uploads_of(recipe["spec"])
+    for path in files:
+        copy = folder / f"given-{path.name}"
+        with writing(path):
+            shutil.copyfile(path, copy)
+        kept = _keep(copy, folder)
+        if kept.name not in [reference["sha256"] for reference in named.values()]:
+            needed = ", ".join(f"the {part} with SHA-256 {entry['sha256']}" for part, entry in named.items())
+            usage_error(
+                f"--file {path} has the SHA-256 {kept.name}; the recipe names {needed or 'no uploads'}. Tables and "
+                "images are stored as arrays: `fewbits datasets --download ID` has the file that is meant"
+            )
+    return {
+        part: reference
+        for part, reference in named.items()
+        if not (folder / UPLOADS_FOLDER / str(reference["sha256"])).exists()
+    }
+
+
+def _fetch_upload(client: SearchClient, part: str, reference: Mapping[str, Any], folder: Path) -> None:
+    """Fetch an upload from the service, unless it was deleted there."""
+    fetch = {"model": client.download_model, "data": client.download_dataset}[part]
+    with contextlib.suppress(NotFound), tempfile.TemporaryDirectory(dir=folder) as scratch:
+        _keep(fetch(reference["id"], scratch), folder)
+
+
+def _keep(path: Path, folder: Path) -> Path:
+    """Move a file to where the process looks for uploads, under its SHA-256."""
+    with path.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    target = folder / UPLOADS_FOLDER / digest
+    target.parent.mkdir(exist_ok=True)
+    return path.replace(target)

@@ -11,10 +11,9 @@ from typing import Any, cast
 
 import pytest
 
-from search.errors import InvalidSpec
 from search.results.recipe import Recipe
 from search.spec.job import SearchSpec
-from search.trial_files import PARENT_MODEL_FILE
+from search.trial_files import PARENT_MODEL_FILE, UPLOADS_FOLDER
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
 from worker import rerun
@@ -114,14 +113,24 @@ def test_the_tolerance_is_a_share_of_the_metric_or_of_one() -> None:
     assert not recipe.agrees(0.506)
 
 
-def test_an_upload_that_this_machine_lacks_is_said_with_the_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_all_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FEWBITS_HOME", str(tmp_path))
     upload = {"kind": "uploaded", "id": "0" * 16, "sha256": "0" * 64}
     limits = {"by_class": {"Dense": 8}}
     spec = SearchSpec.model_validate({"model": "jet_mlp", "data": upload, "limits": limits})
-    with pytest.raises(InvalidSpec) as caught:
-        rerun._prepare(cast(Recipe, SimpleNamespace(spec=spec)), tmp_path)
-    assert f"is not in {tmp_path / 'blobs'} on this machine" in str(caught.value)
-    assert "with FEWBITS_HOME (or FEWBITS_BLOB_DIR) as the service has it" in str(caught.value)
+    recipe = SimpleNamespace(spec=spec, start="parent", trial=3, parent=1)
+    with pytest.raises(rerun.NotRerun) as caught:
+        rerun._prepare(cast(Recipe, recipe), tmp_path, tmp_path)
+    assert f"the uploaded data {'0' * 16} (SHA-256 {'0' * 64}) is missing" in str(caught.value)
+    assert f"not in {tmp_path / 'blobs'}" in str(caught.value)
+    assert "trial 3 continued trial 1, whose model is missing" in str(caught.value)
+
+
+def test_an_upload_beside_the_recipe_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FEWBITS_HOME", str(tmp_path))
+    (tmp_path / UPLOADS_FOLDER).mkdir()
+    digest = "ab" * 32
+    (tmp_path / UPLOADS_FOLDER / digest).write_bytes(b"rows")
+    uploads = rerun._Uploads(tmp_path / UPLOADS_FOLDER, tmp_path / "blobs")
+    assert uploads.path(digest) == tmp_path / UPLOADS_FOLDER / digest
+    assert uploads.path("cd" * 32).is_relative_to(tmp_path / "blobs")

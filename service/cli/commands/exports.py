@@ -1,4 +1,4 @@
-"""`fewbits export`: a trial in the format of a device or tool, or all trials of a job as a table."""
+"""`fewbits export`: a trial in the format of a device or tool, or all trials of a job as a table. `fewbits bundle`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.options import AsJson, Url
+from service.cli.options import AsJson, JobId, TrialNumber, Url
 
 
 def export(
@@ -59,3 +59,35 @@ def export(
         usage_error("name the file to write all trials to: -o FILE, .csv or .parquet")
     else:
         exporting.export_table(job, output, url, as_json=as_json)
+
+
+def bundle(
+    job_id: JobId,
+    trial: TrialNumber,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The .zip to write; default: ID-TRIAL.zip."),
+    ] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option("--to", "-t", metavar="FORMAT", help="Make this export first, unless it is there."),
+    ] = None,
+    uploads: Annotated[
+        bool, typer.Option("--uploads", help="Put the uploaded model and data in, too.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    url: Url = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write a trial with its model card, report, recipe and exports to one zip.
+
+    `fewbits rerun FILE.zip` trains it again anywhere.
+    """
+    from service.cli import bundling
+    from service.cli.connection import connect
+    from service.cli.files import show_written, writing
+
+    target = bundling.target_of(output, job_id, trial, force=force)
+    with connect(url) as client, writing(target):
+        bundling.bundle(client, job_id, trial, target, to or [], with_uploads=uploads)
+    show_written(target, as_json=as_json)

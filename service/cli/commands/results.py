@@ -51,8 +51,13 @@ def finalize(
 
 
 def rerun(
-    job_id: JobId,
-    trial: TrialNumber,
+    source: Annotated[
+        str,
+        typer.Argument(metavar="ID|FILE", help="ID of the job, or the zip of a bundle, or a recipe.json."),
+    ],
+    trial: Annotated[
+        int | None, typer.Argument(metavar="[TRIAL]", min=0, help="Number of the trial; not for a file.")
+    ] = None,
     tolerance: Annotated[
         float | None,
         typer.Option(
@@ -63,6 +68,13 @@ def rerun(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the data; default: FEWBITS_DATA_DIR.")
     ] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="An uploaded model or data that the recipe names; known by its content. Default: from the service.",
+        ),
+    ] = None,
     url: Url = "",
 ) -> None:
     """Train a trial again by its recipe, on this machine, and compare.
@@ -71,9 +83,17 @@ def rerun(
     """
     from service.cli import retraining
     from service.cli.connection import connect
+    from service.cli.output import usage_error
 
-    with connect(url) as client:
-        retraining.rerun(client, job_id, trial, tolerance=tolerance, data=data)
+    if Path(source).suffix.lower() in (".zip", ".json"):
+        if trial is not None:
+            usage_error(f"{source} is a file, which has one trial: leave {trial} out")
+        retraining.rerun_file(Path(source), tolerance=tolerance, data=data, files=file or [])
+    elif trial is None:
+        usage_error("name the TRIAL; only a bundle's .zip and a recipe's .json stand alone")
+    else:
+        with connect(url) as client:
+            retraining.rerun(client, source, trial, tolerance=tolerance, data=data, files=file or [])
 
 
 def rescore(
