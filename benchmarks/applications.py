@@ -24,7 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from search.data import load
+from search.data import load_inputs
 from search.history import EpochReport
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
@@ -89,7 +89,7 @@ def measure(name: str, folder: Path) -> Application:
         began = time.perf_counter()
         job = plan(_spec(document), folder)
         planned = time.perf_counter()
-        data = load(job.job.data, folder, 1, job.data.input_shape, job.task.heads, job.data.preprocessing)
+        data = load_inputs(job.job.data, folder, 1, job.data.inputs, job.task.heads)
         labels = {dimension: names[-1] for dimension, names in job.choices.dimensions().items()}
         request = TrainingRequest(job.choices.assignment(labels), seed=1)
         cost = run_trial(job, request, data, _Silence(), folder).cost

@@ -99,14 +99,15 @@ class _Graph:
 
     def steps(self, name: str) -> InputSteps:
         """What the layers behind an input do to it, as far as each is the only one that reads the one before."""
-        steps, channels = NO_STEPS, _channels(self.layers[name])
+        steps, source = NO_STEPS, self.layers[name]
+        channels = _channels(source)
         while name not in self._ends and len(self._readers[name]) == 1:
             name = self._readers[name][0]
             layer = self.layers[name]
             if len(self.sources[name]) != 1 or name in self._ends:
                 break
             if layer["class_name"] in RESCALING:
-                if not _is_along_channels(layer, self.layers[self.inputs[0]]):
+                if not _is_along_channels(layer, source):
                     break
                 values = constants(layer["class_name"], layer["config"])
                 if values is not None and not _fit(values, channels):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from fewbits.arrays import Ends, Examples, ends_of, named_arrays
 from fewbits.local_service import LocalService, local
 from fewbits.progress import followed, result_html
 from search.networks.zoo import ZOO
@@ -22,11 +23,8 @@ from service.settings import Settings
 if TYPE_CHECKING:
     import keras
     import pandas
-    from numpy.typing import ArrayLike
 
 _MODEL: Final = "model.keras"
-#: Share of the examples that is put aside where no test data are passed.
-_TEST_FRACTION: Final = 0.2
 
 
 class SearchFailed(ClientError):
@@ -84,11 +82,11 @@ class SearchResult:
 
 def search(
     model: Any,
-    x: ArrayLike | str,
-    y: ArrayLike | None = None,
+    x: Examples | str,
+    y: Examples | None = None,
     *,
-    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
-    test_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_data: tuple[Examples, Examples] | None = None,
+    test_data: tuple[Examples, Examples] | None = None,
     limits: Any = 8,
     trials: int = 20,
     epochs: int = 10,
@@ -99,8 +97,9 @@ def search(
     """Search the quantizers of a model, wait for the end, and return what was learned.
 
     `model`: a Keras model, a `.keras` or `.json` file, or the name of a built-in network. `x`, `y`: arrays with one row
-    per example; or `x` is a `.npz` file, or the name of a built-in data set. Without `test_data`, a fifth of the
-    examples, drawn with seed 0, is put aside for the final report. `validation_data`: by default the job splits it off.
+    per example, of several inputs or outputs `{"name": array, ...}`, or a list in the model's order; or
+    `x` is a `.npz` file, or the name of a built-in data set. Without `test_data`, a fifth of the examples, drawn with
+    seed 0, is put aside for the final report. `validation_data`: by default the job splits it off.
     `limits`: which layers are quantized; a number is the largest bit width in all layers.
     `trials`, `epochs`: the budget, and how long each trial is trained.
     `service`: where to search. By default the service at FEWBITS_URL if that is set, otherwise one that is started on
@@ -115,9 +114,8 @@ def search(
     document["budget"] = {"trials": trials, **document.get("budget", {})}
     with tempfile.TemporaryDirectory(prefix="fewbits-") as folder:
         document["model"] = _model(client, model, Path(folder))
-        document["data"] = _data(client, x, y, validation_data, test_data, Path(folder)) | document.get(
-            "data", {}
-        )
+        data = _data(client, x, y, validation_data, test_data, Path(folder), ends_of(model))
+        document["data"] = data | document.get("data", {})
     submitted = client.submit(document)
     ended = followed(client, submitted.id, is_shown=progress)
     if ended.best is None:
@@ -173,11 +171,12 @@ def _model(client: SearchClient, model: Any, folder: Path) -> Any:
 
 def _data(
     client: SearchClient,
-    x: ArrayLike | str,
-    y: ArrayLike | None,
-    validation_data: tuple[ArrayLike, ArrayLike] | None,
-    test_data: tuple[ArrayLike, ArrayLike] | None,
+    x: Examples | str,
+    y: Examples | None,
+    validation_data: tuple[Examples, Examples] | None,
+    test_data: tuple[Examples, Examples] | None,
     folder: Path,
+    ends: Ends,
 ) -> dict[str, Any]:
     """The field `data` of the job; arrays are uploaded as one file."""
     if isinstance(x, str | os.PathLike):
@@ -193,24 +192,7 @@ def _data(
         )
     if y is None:
         raise ValueError("y is missing: the targets, one row per example")
-    arrays = _parts(np.asarray(x), np.asarray(y), test_data)
-    if validation_data is not None:
-        arrays |= {"x_val": np.asarray(validation_data[0]), "y_val": np.asarray(validation_data[1])}
+    arrays = named_arrays(x, y, validation_data, test_data, ends)
     path = folder / "data.npz"
     np.savez(path, allow_pickle=False, **arrays)
     return {"kind": "uploaded", "id": client.upload_dataset(path).id}
-
-
-def _parts(x: Any, y: Any, test_data: tuple[ArrayLike, ArrayLike] | None) -> dict[str, Any]:
-    if len(x) != len(y):
-        raise ValueError(f"x has {len(x)} rows and y has {len(y)}; they must have one row per example")
-    if test_data is not None:
-        return {
-            "x_train": x,
-            "y_train": y,
-            "x_test": np.asarray(test_data[0]),
-            "y_test": np.asarray(test_data[1]),
-        }
-    order = np.random.default_rng(0).permutation(len(x))
-    test, train = np.split(order, [round(_TEST_FRACTION * len(x))])
-    return {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}

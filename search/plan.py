@@ -52,7 +52,7 @@ def plan_from(
     warnings = (
         *notes(job.model),
         *choices.warnings,
-        *data.preprocessing.warnings,
+        *_preprocessing_warnings(data),
         *_budget_warnings(spec, choices),
         *_weights_warnings(job),
         *oracle_warnings(spec.oracle, spec.budget.trials, spec.training.epochs, len(choices.dimensions())),
@@ -68,10 +68,21 @@ def takes_uploaded_weights(job: Resolved) -> bool:
     return uploaded and job.spec.training.start != "scratch"
 
 
+def _preprocessing_warnings(data: DataInfo) -> list[str]:
+    """What each input's preprocessing would spoil; of several inputs by name."""
+    several = len(data.inputs) > 1
+    return [
+        f"input {entry.name!r}: {warning}" if several else warning
+        for entry in data.inputs
+        for warning in entry.preprocessing.warnings
+    ]
+
+
 def _weights_warnings(job: Resolved) -> list[str]:
     """Weights that were trained elsewhere read examples as the job preprocesses them."""
     preprocessing = job.data.preprocessing
-    if not takes_uploaded_weights(job) or preprocessing in ("auto", "none"):
+    stated = {preprocessing} if isinstance(preprocessing, str) else {*preprocessing.values()}
+    if not takes_uploaded_weights(job) or stated <= {"auto", "none"}:
         return []
     return [
         f"the uploaded weights get examples with preprocessing {preprocessing!r}: set data.preprocessing to how"

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from numpy.typing import NDArray
-
 from search.data import Dataset
+from search.data.inputs import Inputs, only_input
 from search.history import Measurement
 from search.plan import Plan
 from search.plans.kinds import KindName, job_kind
@@ -49,7 +48,7 @@ class TrialRunner:
     """
 
     run: Run
-    evaluate: Callable[[Path, NDArray[Any], Any, Task], dict[str, Any]]
+    evaluate: Callable[[Path, Inputs, Any, Task], dict[str, Any]]
     model_file: str
 
 
@@ -72,7 +71,7 @@ def _train(
     return run_trial(plan, request, data, reporter, folder, on_untrained=on_untrained)
 
 
-def _evaluate_model(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, Any]:
+def _evaluate_model(path: Path, x: Inputs, y: Any, task: Task) -> dict[str, Any]:
     from search.training.evaluate import evaluate_file  # loads Keras
 
     return evaluate_file(path, x, y, task)
@@ -94,8 +93,8 @@ def _simulate(
     )
 
 
-def _evaluate_network(path: Path, x: NDArray[Any], y: Any, _: Task) -> dict[str, Any]:
-    return spiking_trial.evaluate(path, x, y)
+def _evaluate_network(path: Path, x: Inputs, y: Any, _: Task) -> dict[str, Any]:
+    return spiking_trial.evaluate(path, only_input(x), y)
 
 
 TRIAL_RUNNERS: Final[Mapping[KindName, TrialRunner]] = {

@@ -12,7 +12,7 @@ from typing import Final
 
 from cachetools import LRUCache, cached
 
-from search.data import Dataset, load
+from search.data import Dataset, load_inputs
 from search.plan import Plan
 from search.plans.kinds import plan as make_plan
 from search.results.recipe import fingerprint as fingerprint_of
@@ -38,7 +38,9 @@ def _plan_key(_: Runtime, job_id: str, spec: SearchSpec) -> Key:
 
 def _data_key(_: Runtime, plan: Plan) -> Key:
     # Of the data alone: jobs on the same data share the arrays.
-    parts = (plan.spec.seed, plan.data.input_shape, plan.task.heads, plan.data.preprocessing)
+    inputs = [(entry.shape, entry.preprocessing) for entry in plan.data.inputs]
+    names = plan.network.inputs if len(inputs) > 1 else ()
+    parts = (plan.spec.seed, inputs, names, plan.task.heads)
     return plan.spec.data.model_dump_json(), repr(parts)
 
 
@@ -61,8 +63,8 @@ def plan(runtime: Runtime, job_id: str, spec: SearchSpec) -> Plan:
 @cached(LRUCache[Key, Dataset](_SIZE), key=_data_key, condition=Condition())
 def dataset(runtime: Runtime, plan: Plan) -> Dataset:
     """The data of a plan, split and scaled."""
-    folder, heads = runtime.settings.data_folder, plan.task.heads
-    return load(plan.job.data, folder, plan.spec.seed, plan.data.input_shape, heads, plan.data.preprocessing)
+    folder = runtime.settings.data_folder
+    return load_inputs(plan.job.data, folder, plan.spec.seed, plan.data.inputs, plan.task.heads)
 
 
 @cached(LRUCache[Key, dict[str, str]](_SIZE), key=_data_key, condition=Condition())

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from search.data import Dataset, load
+from search.data import Dataset, load_inputs
 from search.errors import SearchError
 from search.history import EpochReport, Measurement
 from search.plan import Plan
@@ -149,10 +149,7 @@ def _prepare(recipe: Recipe, folder: Path, data_dir: Path) -> tuple[Plan, Datase
     if missing:
         raise NotRerun("; ".join(missing))
     plan = make_plan(recipe.spec, data_dir, BlobLookup(blobs))
-    info = plan.data
-    data = load(
-        plan.job.data, data_dir, recipe.spec.seed, info.input_shape, plan.task.heads, info.preprocessing
-    )
+    data = load_inputs(plan.job.data, data_dir, recipe.spec.seed, plan.data.inputs, plan.task.heads)
     _check_data(recipe, fingerprint(data))
     return plan, data
 

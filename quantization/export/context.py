@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+#: Examples as a model reads them; of several inputs a tuple, in the model's order.
+Examples: TypeAlias = Floats | tuple[Floats, ...]
 
 #: What a format computes: the model's outputs, or those before a last softmax or sigmoid.
 OutputStage = Literal["outputs", "logits"]
@@ -18,6 +20,18 @@ OutputStage = Literal["outputs", "logits"]
 BATCH: Final = 256
 #: The file that every export has beside its own: format, options, preprocessing, and what its writer says.
 MANIFEST_FILE: Final = "export.json"
+
+
+def by_input(examples: Any) -> tuple[Floats, ...]:
+    """The examples at each input."""
+    return examples if isinstance(examples, tuple) else (examples,)
+
+
+def batches(examples: Any, size: int = BATCH) -> list[Any]:
+    """Successive examples, so many at a time, in the form of all."""
+    parts = by_input(examples)
+    cut = [[part[start : start + size] for part in parts] for start in range(0, len(parts[0]), size)]
+    return [tuple(part) if isinstance(examples, tuple) else part[0] for part in cut]
 
 
 @dataclass(frozen=True)
@@ -29,10 +43,16 @@ class ExportContext:
     those of the format, all of them (`ExportFormat.checked`).
     """
 
-    samples: Floats
+    samples: Examples
     preprocessing: Mapping[str, Any] = field(default_factory=dict)
     classifies: tuple[bool, ...] = (True,)
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def only_samples(self) -> Floats:
+        """The examples of a model that has one input."""
+        [samples] = by_input(self.samples)
+        return samples
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from costmodel.layer_classes import TRAINING_ONLY
-from quantization.export.context import BATCH, Floats, OutputStage
+from quantization.export.context import Examples, Floats, OutputStage, batches, by_input
 from quantization.export.errors import NotExact, RunFailed
 from quantization.export.export import Export
 from quantization.export.formats import export_format
@@ -44,7 +44,7 @@ class Proof:
         return self.largest_difference == 0.0
 
 
-def prove(model: keras.Model, export: Export, inputs: Floats, classifies: Sequence[bool]) -> Proof:
+def prove(model: keras.Model, export: Export, inputs: Examples, classifies: Sequence[bool]) -> Proof:
     """Run an export in a fresh process on inputs as the model reads them, and compare it with the model.
 
     Raises `RunFailed`, and `NotExact` where the format promises equality and no layer says why there is none.
@@ -53,7 +53,7 @@ def prove(model: keras.Model, export: Export, inputs: Floats, classifies: Sequen
 
 
 def compare(
-    model: keras.Model, export: Export, inputs: Floats, outputs: Outputs, classifies: Sequence[bool]
+    model: keras.Model, export: Export, inputs: Examples, outputs: Outputs, classifies: Sequence[bool]
 ) -> Proof:
     """The proof of what an export computed from these inputs; as `prove`."""
     expected = model_outputs(model, inputs, export.written.stage)
@@ -63,7 +63,7 @@ def compare(
     pairs = list(zip(expected, outputs.arrays, strict=True))
     differences = [np.abs(np.float64(one) - np.float64(other)) for one, other in pairs]
     proof = Proof(
-        examples=len(inputs),
+        examples=len(by_input(inputs)[0]),
         equal_classes=_equal_classes(pairs, classifies, export.written.stage),
         largest_difference=max(float(difference.max(initial=0.0)) for difference in differences),
         largest_output=max(float(np.abs(array).max(initial=0.0)) for array in expected),
@@ -95,10 +95,10 @@ def classes_of(scores: Floats, stage: OutputStage) -> Any:
     return scores.argmax(axis=-1)
 
 
-def model_outputs(model: keras.Model, inputs: Floats, stage: OutputStage) -> list[Floats]:
+def model_outputs(model: keras.Model, inputs: Examples, stage: OutputStage) -> list[Floats]:
     """The outputs of the quantized model; for "logits" those before a last softmax or sigmoid."""
     inner = model if stage == "outputs" else before_ends(model)
-    parts = [inner(inputs[start : start + BATCH], training=False) for start in range(0, len(inputs), BATCH)]
+    parts = [inner(batch, training=False) for batch in batches(inputs)]
     flat = [[ops.convert_to_numpy(part) for part in keras.tree.flatten(outputs)] for outputs in parts]
     return [np.concatenate(column) for column in zip(*flat, strict=True)]
 
@@ -111,7 +111,7 @@ def before_ends(model: keras.Model) -> Any:
         model.inputs[0] if len(model.inputs) == 1 else model.inputs, [tensor for tensor, _ in ends]
     )
 
-    def call(inputs: Floats, training: bool = False) -> Any:
+    def call(inputs: Examples, training: bool = False) -> Any:
         functions = [(layer, layer.activation) for layer in swapped]
         try:
             for layer in swapped:

@@ -19,11 +19,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from quantization.export.context import Floats
+from quantization.export.context import Examples, Floats, by_input
 from quantization.export.errors import RunFailed
 
 _ROOT: Final = Path(__file__).parents[2]
-_INPUTS: Final = "inputs.npy"
+_INPUTS: Final = "inputs.npz"
 _FOLDER: Final = "folder"
 _OUTPUTS: Final = "outputs"
 _VERSIONS: Final = "versions.json"
@@ -39,12 +39,14 @@ class Outputs:
     versions: dict[str, str]
 
 
-def run_export(name: str, folder: Path, inputs: Floats, *, timeout_s: float = 600.0) -> Outputs:
+def run_export(name: str, folder: Path, inputs: Examples, *, timeout_s: float = 600.0) -> Outputs:
     """Run an export on inputs (float32, as the model reads them) in a fresh process; as `run_exports`."""
     return run_exports(name, [(folder, inputs)], timeout_s=timeout_s)[0]
 
 
-def run_exports(name: str, runs: Sequence[tuple[Path, Floats]], *, timeout_s: float = 600.0) -> list[Outputs]:
+def run_exports(
+    name: str, runs: Sequence[tuple[Path, Examples]], *, timeout_s: float = 600.0
+) -> list[Outputs]:
     """Run several exports of a format, each on its inputs, in one fresh process.
 
     The interpreter is this one, or that of `FEWBITS_<FORMAT>_PYTHON` where the runtime has an environment of its own.
@@ -55,7 +57,7 @@ def run_exports(name: str, runs: Sequence[tuple[Path, Floats]], *, timeout_s: fl
         places = [Path(scratch) / str(index) for index in range(len(runs))]
         for place, (folder, inputs) in zip(places, runs, strict=True):
             place.mkdir()
-            np.save(place / _INPUTS, np.asarray(inputs, np.float32))
+            np.savez(place / _INPUTS, *(np.asarray(array, np.float32) for array in by_input(inputs)))
             (place / _FOLDER).write_text(str(folder.resolve()))
         command = [python, "-m", "quantization.export.run", name, *map(str, places)]
         environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
@@ -79,13 +81,17 @@ def _read(folder: Path) -> Outputs:
     )
 
 
+def _inputs(path: Path) -> Examples:
+    with np.load(path, allow_pickle=False) as stored:
+        arrays = tuple(stored[name] for name in stored.files)
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
 def main(name: str, *places: str) -> None:
     """Run exports here: each place has inputs and the folder of an export, and gets outputs and versions."""
     runner: Any = importlib.import_module(f"quantization.export.runners.{name}")
     for place in map(Path, places):
-        outputs = runner.run(
-            Path((place / _FOLDER).read_text()), np.load(place / _INPUTS, allow_pickle=False)
-        )
+        outputs = runner.run(Path((place / _FOLDER).read_text()), _inputs(place / _INPUTS))
         results = place / _OUTPUTS
         results.mkdir()
         for index, array in enumerate(outputs):

@@ -6,16 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from cachetools import LRUCache, cached
 
 from costmodel.input_steps import NO_STEPS, InputSteps
+from costmodel.layer import Shape
 from costmodel.network import Network
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, Header, read_range
-from search.data.preprocessing import CONTENTS, Preprocessing, Request, StoredExamples, decided
+from search.data.preprocessing import (
+    CONTENTS,
+    Preprocessing,
+    Request,
+    StoredExamples,
+    decided,
+    preprocessing_of,
+)
 from search.data.reading import input_reading
 from search.data.sources import StoredFiles, part_files, pointer, test_fraction
 from search.data.split import SplitFault, held_out, share, sizes
@@ -29,8 +38,8 @@ from search.data.stored_parts import (
     read_weights,
     stored_parts,
 )
-from search.data.targets import StoredTargets, array_names, fits, unfit
-from search.data.values import CENTERED, InputValues, input_values
+from search.data.targets import ONE_INPUT, StoredTargets, array_names, fits, input_names, unfit
+from search.data.values import InputInfo, InputValues, input_values
 from search.errors import InvalidSpec, Problem
 from search.networks import architecture as models
 from search.spec.job import Data, DiabetesData, DigitsData, SpikingDigitsData
@@ -43,26 +52,39 @@ _CACHED_RANGES: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class DataInfo:
-    """The data as the model takes them: shape of one example, examples per part, classes.
+    """The data as the model takes them: its inputs in the network's order, examples per part, classes.
 
     `notes`: what is read of which files, and how, in words.
     """
 
-    input_shape: tuple[int, ...]
+    inputs: tuple[InputInfo, ...]
     train: int
     validation: int
     test: int
     classes: int | None  #: of the judged output; None where its targets are numbers
-    preprocessing: Preprocessing
-    values: InputValues = CENTERED  #: what the network receives
     notes: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of an example at the first input."""
+        return self.inputs[0].shape
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to the examples of the first input."""
+        return self.inputs[0].preprocessing
+
+    @property
+    def values(self) -> InputValues:
+        """What the network receives at its first input."""
+        return self.inputs[0].values
 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A data set before it is split: its examples, counts, and targets of each head."""
+    """A data set before it is split: its examples at each input, counts, and targets of each head."""
 
-    examples: StoredExamples
+    examples: tuple[StoredExamples, ...]
     train: int
     test: int
     targets: tuple[StoredTargets, ...]
@@ -77,28 +99,26 @@ def describe(
     job_task: Task | None = None,
     *,
     pretrained: bool = False,
-    steps: InputSteps = NO_STEPS,
+    steps: Mapping[str, InputSteps] = MappingProxyType({}),
 ) -> DataInfo:
     """The data of a job on this network. Without a task: for a classifier.
 
     Reads headers and labels; of examples that are neither bytes nor standardized the range, in parts.
 
-    `pretrained`: the network comes with weights that the search uses. `steps`: what its first layers did to the input.
+    `pretrained`: the network comes with weights that the search uses. `steps`: what its first layers did to an input.
 
     Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
     examples that do not fit the network, and for parts that would be empty.
     """
     task = classification(models.output(network)) if job_task is None else job_task
+    if data.targets == "inputs" and len(network.inputs) > 1:
+        reason = "is for models with one input: store what the output gives back as y_train"
+        raise InvalidSpec([Problem("/data/targets", reason)])
     try:
-        source = _SOURCES[data.kind](data, data_dir, task.heads)
+        source = _SOURCES[data.kind](data, data_dir, task.heads, network.inputs)
     except (DataFault, SplitFault) as error:
         raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
-    input_shape = models.input_shape(network)
-    problems: list[Problem] = []
-    if not fits(shape := source.examples.shape, input_shape):
-        problems.append(
-            Problem(pointer(data), f"examples have the shape {shape}; the model takes {input_shape}")
-        )
+    problems = _input_problems(data, network, source)
     for head, stored in zip(task.heads, source.targets, strict=True):
         if reason := unfit(head, stored):
             problems.append(Problem(pointer(data), reason))
@@ -112,22 +132,65 @@ def describe(
         raise InvalidSpec(problems)
     classes = source.targets[task.judged].classes if task.head.labels == "classes" else None
     rebuilds = data.targets == "inputs" and any(head.output.kind != "linear" for head in task.heads)
-    request = Request(data.preprocessing, rebuilds, pretrained, steps)
-    preprocessing = decided(request, source.examples, input_shape, input_reading(network))
+    inputs = []
+    for index, name in enumerate(network.inputs):
+        request = Request(preprocessing_of(data, name), rebuilds, pretrained, steps.get(name, NO_STEPS))
+        inputs.append(_input_info(data, data_dir, network, request, index, source.examples[index]))
+    counts = (parts.train, parts.validation, source.test)
+    return DataInfo(tuple(inputs), *counts, classes, source.notes)
+
+
+def _input_problems(data: ResolvedData, network: Network, source: _Source) -> list[Problem]:
+    """Examples that do not fit an input, and preprocessing of inputs that are not there."""
+    problems = []
+    for name, examples in zip(network.inputs, source.examples, strict=True):
+        taken, of = (
+            models.input_shape(network, name),
+            f" of input {name!r}" if len(network.inputs) > 1 else "",
+        )
+        if not fits(examples.shape, taken):
+            reason = f"examples{of} have the shape {examples.shape}; the model takes {taken}"
+            problems.append(Problem(pointer(data), reason))
+    if isinstance(data.preprocessing, Mapping):
+        listed = ", ".join(network.inputs)
+        problems += [
+            Problem(f"/data/preprocessing/{name}", f"the model has no input {name!r}; its inputs: {listed}")
+            for name in data.preprocessing
+            if name not in network.inputs
+        ]
+    return problems
+
+
+def _input_info(
+    data: ResolvedData,
+    data_dir: Path,
+    network: Network,
+    request: Request,
+    index: int,
+    examples: StoredExamples,
+) -> InputInfo:
+    """What is done to the examples of one input. Raises `InvalidSpec` for numbers that are not finite."""
+    name = network.inputs[index]
+    shape = models.input_shape(network, name)
+    preprocessing = decided(request, examples, shape, input_reading(network, name))
     try:
-        values = input_values(preprocessing, source.examples, lambda: _stored_range(data, data_dir))
+        values = input_values(
+            preprocessing, examples, lambda: _stored_range(data, data_dir, network.inputs, index)
+        )
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data, error), str(error))]) from error
-    counts = (parts.train, parts.validation, source.test)
-    return DataInfo(input_shape, *counts, classes, preprocessing, values, source.notes)
+    return InputInfo(name, shape, preprocessing, values)
 
 
-def _stored_range(data: ResolvedData, data_dir: Path) -> tuple[float, float]:
-    """The smallest and the largest number of the examples as stored."""
+def _stored_range(
+    data: ResolvedData, data_dir: Path, inputs: Sequence[str], index: int
+) -> tuple[float, float]:
+    """The smallest and the largest number of the examples at an input, as stored."""
     if isinstance(data, StoredFiles):
         files = part_files(data, data_dir)
         state = files.train.stat()
-        return _range_of(stored_parts(data, files, ())["train"].x, state.st_mtime_ns, state.st_size)
+        array = stored_parts(data, files, (), inputs)["train"].x[index]
+        return _range_of(array, state.st_mtime_ns, state.st_size)
     assert isinstance(data, DiabetesData)  # the other data sets that ship with fewbits hold bytes
     return diabetes.RANGES[data.features]
 
@@ -141,25 +204,37 @@ def _range_of(array: StoredArray, _modified_ns: int, _size: int) -> tuple[float,
 # --- sources -------------------------------------------------------------------------------------------------
 
 
-def _digits(data: DigitsData, _: Path, heads: Sequence[Head]) -> _Source:
+def _digits(data: DigitsData, _: Path, heads: Sequence[Head], inputs: Sequence[str]) -> _Source:
+    _check_single_input(inputs)
     test = share(digits.COUNT, data.test_fraction)
     targets = _single_output(data, heads, digits.SHAPE, StoredTargets((), digits.CLASSES))
     examples = StoredExamples(digits.SHAPE, np.dtype(np.uint8), CONTENTS[data.kind])
-    return _Source(examples, digits.COUNT - test, test, targets)
+    return _Source((examples,), digits.COUNT - test, test, targets)
 
 
-def _diabetes(data: DiabetesData, _: Path, heads: Sequence[Head]) -> _Source:
+def _diabetes(data: DiabetesData, _: Path, heads: Sequence[Head], inputs: Sequence[str]) -> _Source:
+    _check_single_input(inputs)
     shape, test = (diabetes.FEATURES,), share(diabetes.COUNT, data.test_fraction)
     targets = _single_output(data, heads, shape, StoredTargets((), None))
     examples = StoredExamples(shape, np.dtype(np.float64), CONTENTS[data.kind])
-    return _Source(examples, diabetes.COUNT - test, test, targets)
+    return _Source((examples,), diabetes.COUNT - test, test, targets)
 
 
-def _spiking_digits(data: SpikingDigitsData, _: Path, heads: Sequence[Head]) -> _Source:
+def _spiking_digits(
+    data: SpikingDigitsData, _: Path, heads: Sequence[Head], inputs: Sequence[str]
+) -> _Source:
+    _check_single_input(inputs)
     shape, test = (data.steps, spiking_digits.INPUTS), share(spiking_digits.COUNT, data.test_fraction)
     targets = _single_output(data, heads, shape, StoredTargets((), spiking_digits.CLASSES))
     examples = StoredExamples(shape, np.dtype(np.uint8))
-    return _Source(examples, spiking_digits.COUNT - test, test, targets)
+    return _Source((examples,), spiking_digits.COUNT - test, test, targets)
+
+
+def _check_single_input(inputs: Sequence[str]) -> None:
+    """DataFault for a network of several inputs, on a built-in data set."""
+    if len(inputs) > 1:
+        names = ", ".join(input_names(inputs, "_train"))
+        raise DataFault(f"holds examples of one input, the model has {len(inputs)}; a .npz may hold {names}")
 
 
 def _single_output(
@@ -174,17 +249,22 @@ def _single_output(
     return (stored,)
 
 
-def _npz(data: StoredFiles, data_dir: Path, heads: Sequence[Head]) -> _Source:
-    parts = stored_parts(data, part_files(data, data_dir), heads)
+def _npz(
+    data: StoredFiles, data_dir: Path, heads: Sequence[Head], inputs: Sequence[str] = ONE_INPUT
+) -> _Source:
+    parts = stored_parts(data, part_files(data, data_dir), heads, inputs)
     headers = checked_headers(parts, heads)
-    x_train = headers[parts["train"].x]
+    x_train = headers[parts["train"].x[0]]
     if data.targets == "inputs":
         targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
     else:
         by_head = zip(*(part.y for part in parts.values()), strict=True)
         targets = [_stored(headers, head, arrays) for head, arrays in zip(heads, by_head, strict=True)]
-    examples = StoredExamples(x_train.shape[1:], x_train.dtype, CONTENTS.get(data.kind))
-    counts = {name: headers[part.x].examples for name, part in parts.items()}
+    examples = tuple(
+        StoredExamples(headers[array].shape[1:], headers[array].dtype, CONTENTS.get(data.kind))
+        for array in parts["train"].x
+    )
+    counts = {name: headers[part.x[0]].examples for name, part in parts.items()}
     train, test = counts["train"], counts.get("test")
     if test is None:
         test = held_out(train, test_fraction(data))
@@ -216,8 +296,9 @@ def _part_notes(data: StoredFiles, parts: Mapping[PartName, PartArrays]) -> list
         "test": 0.0 if "test" in parts else test_fraction(data),
     }
     notes = [f"training part: {_names(parts['train'])}"]
+    examples = ", ".join(map(str, parts["train"].x))
     for name, fraction in fractions.items():
-        drawn = f"{fraction:g} of {parts['train'].x} ({name}_fraction), drawn{by_class} by the seed"
+        drawn = f"{fraction:g} of {examples} ({name}_fraction), drawn{by_class} by the seed"
         notes.append(f"{name} part: {_names(parts[name]) if name in parts else drawn}")
     return notes
 
@@ -245,7 +326,7 @@ def _array_notes(
     return notes
 
 
-_SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head]], _Source]]] = {
+_SOURCES: Final[Mapping[str, Callable[[Any, Path, Sequence[Head], Sequence[str]], _Source]]] = {
     "digits": _digits,
     "diabetes": _diabetes,
     "spiking_digits": _spiking_digits,

@@ -28,6 +28,7 @@ from search.data.stored_parts import (
     checked_headers,
     stored_parts,
 )
+from search.data.values import InputInfo
 from search.data.weights import label_counts
 from search.errors import InvalidSpec, Problem
 from search.spec.job import MnistData
@@ -75,7 +76,11 @@ def _key(data: ResolvedData, data_dir: Path, seed: int, network: Network, task: 
     if isinstance(data, StoredFiles):
         states = [path.stat() for path in part_files(data, data_dir).paths]
         stamp = (str(data_dir), *((state.st_mtime_ns, state.st_size, state.st_ino) for state in states))
-    tokens = [str(network.layer(name).config.get("input_dim")) for name in input_reading(network).tokens]
+    tokens = [
+        str(network.layer(name).config.get("input_dim"))
+        for entry in network.inputs
+        for name in input_reading(network, entry).tokens
+    ]
     return data.model_dump_json(), stamp, seed, repr(task), repr(info), *tokens
 
 
@@ -86,10 +91,10 @@ def _examined(
     warnings: list[str] = []
     if isinstance(data, StoredFiles):
         files = part_files(data, data_dir)
-        arrays = stored_parts(data, files, task.heads)
+        arrays = stored_parts(data, files, task.heads, network.inputs)
         warnings += _unread(data, files, arrays)
         if _is_large(arrays, task.heads):
-            alone = labels_alone(data, data_dir, seed, task.heads)
+            alone = labels_alone(data, data_dir, seed, task.heads, network.inputs)
             parts = split(data, alone, seed, task.heads)
             warnings += _of_labels(parts, alone, task.heads)
             warnings.append(
@@ -97,12 +102,13 @@ def _examined(
                 " part, and numbers that are not finite: a worker refuses the latter"
             )
             return Examination(tuple(warnings), _label_counts(parts, task))
-    stored = read_stored(data, data_dir, seed, task.heads)
+    stored = read_stored(data, data_dir, seed, task.heads, network.inputs)
     parts = split(data, stored, seed, task.heads)
     warnings += _of_labels(parts, stored, task.heads)
     _check_tokens(network, stored, info)
-    if info.preprocessing.method == "standard":
-        warnings += _constant(parts.x_train, info)
+    for entry, x in zip(info.inputs, parts.x_train, strict=True):
+        if entry.preprocessing.method == "standard":
+            warnings += _constant(x, entry, is_one_of_many=len(info.inputs) > 1)
     if isinstance(data, StoredFiles) and not isinstance(data, MnistData):
         warnings += _repeated(stored.x_train, stored.x_test)
     return Examination(tuple(warnings), _label_counts(parts, task))
@@ -125,7 +131,7 @@ def _unread(data: StoredFiles, files: PartFiles, parts: Mapping[PartName, PartAr
         names = [array.name for array in read if array.path == path]
         unread = [name for name in stored_names(path) if name not in names]
         if data.targets == "inputs":  # labels beside the examples of an autoencoder are left out on purpose
-            stems = tuple(f"y{part.x.name.removeprefix('x')}" for part in parts.values())
+            stems = tuple(f"y{part.x[0].name.removeprefix('x')}" for part in parts.values())
             unread = [name for name in unread if not name.startswith(stems)]
         if unread:
             file = "the file" if path == files.train else path.name
@@ -138,25 +144,29 @@ def _without_effect(data: StoredFiles, files: PartFiles, parts: Mapping[PartName
     """Shares that are not held out because the files have the part."""
     warnings, fields = [], type(data).model_fields
     if "validation" in parts and data.validation_fraction != fields["validation_fraction"].default:
-        x = parts["validation"].x
+        x, train = parts["validation"].x[0], parts["train"].x[0]
         remedy = "set data.validation to split" if x.path == files.train else "leave data.validation_file out"
         warnings.append(
             f"data.validation_fraction has no effect: {x} is the validation part; {remedy} to hold out a share of"
-            f" {parts['train'].x} instead"
+            f" {train} instead"
         )
     if isinstance(data, MnistData) or "test" not in parts:
         return warnings
     if data.test_fraction != fields["test_fraction"].default:
-        warnings.append(f"data.test_fraction has no effect: {parts['test'].x} is the test part")
+        warnings.append(f"data.test_fraction has no effect: {parts['test'].x[0]} is the test part")
     return warnings
 
 
 def _is_large(parts: Mapping[PartName, PartArrays], heads: Sequence[Head]) -> bool:
     headers = checked_headers(parts, heads)
-    examples = [headers[part.x] for part in parts.values()]
-    width = np.result_type(*(header.dtype for header in examples)).itemsize
-    size = sum(int(np.prod(header.shape)) * width for header in examples)
-    return size > MAX_BYTES or sum(header.examples for header in examples) > MAX_EXAMPLES
+    inputs = list(zip(*([headers[array] for array in part.x] for part in parts.values()), strict=True))
+    widths = [np.result_type(*(header.dtype for header in examples)).itemsize for examples in inputs]
+    size = sum(
+        int(np.prod(header.shape)) * width
+        for examples, width in zip(inputs, widths, strict=True)
+        for header in examples
+    )
+    return size > MAX_BYTES or sum(header.examples for header in inputs[0]) > MAX_EXAMPLES
 
 
 # --- labels ----------------------------------------------------------------------------------------------------
@@ -206,40 +216,50 @@ def _lacking(parts: dict[str, set[int]], classes: int) -> list[str]:
 
 def _check_tokens(network: Network, stored: StoredData, info: DataInfo) -> None:
     """DataFault for numbers that an Embedding has no row for."""
-    reading = input_reading(network)
-    if not reading.tokens or info.preprocessing.method != "none":
-        return
-    for name in reading.tokens:
-        rows = network.layer(name).config.get("input_dim")
-        for part, x in (
-            ("x_train", stored.x_train),
-            ("the validation part", stored.x_validation),
-            ("x_test", stored.x_test),
-        ):
-            if x is None:
-                continue
-            least, largest = x.min(), x.max()
-            if isinstance(rows, int) and not 0 <= least <= largest < rows:
-                reason = f"holds {least} to {largest}, but layer {name!r} looks up 0 to {rows - 1}"
-                raise DataFault(f"{part} {reason}")
-            if x.dtype.kind == "f" and not np.array_equal(x, np.floor(x)):
-                raise DataFault(f"{part} holds fractions, but layer {name!r} looks up whole numbers")
+    for index, entry in enumerate(info.inputs):
+        tokens = input_reading(network, entry.name or None).tokens
+        if not tokens or entry.preprocessing.method != "none":
+            continue
+        suffix = f"_{entry.name}" if len(info.inputs) > 1 else ""
+        parts = {
+            f"x_train{suffix}": stored.x_train,
+            "the validation part": stored.x_validation,
+            f"x_test{suffix}": stored.x_test,
+        }
+        for name in tokens:
+            rows = network.layer(name).config.get("input_dim")
+            for part, x in parts.items():
+                if x is not None:
+                    _check_token_numbers(part, x[index], name, rows)
 
 
-def _constant(training: NDArray[Any], info: DataInfo) -> list[str]:
+def _check_token_numbers(part: str, x: NDArray[Any], name: str, rows: Any) -> None:
+    """DataFault for numbers that the Embedding of this name has no row for."""
+    least, largest = x.min(), x.max()
+    if isinstance(rows, int) and not 0 <= least <= largest < rows:
+        reason = f"holds {least} to {largest}, but layer {name!r} looks up 0 to {rows - 1}"
+        raise DataFault(f"{part} {reason}")
+    if x.dtype.kind == "f" and not np.array_equal(x, np.floor(x)):
+        raise DataFault(f"{part} holds fractions, but layer {name!r} looks up whole numbers")
+
+
+def _constant(training: NDArray[Any], entry: InputInfo, *, is_one_of_many: bool) -> list[str]:
     """Features that are the same in every training example."""
-    rows = training.reshape(-1, info.preprocessing.features)
+    rows = training.reshape(-1, entry.preprocessing.features)
     constant = np.flatnonzero(rows.min(axis=0) == rows.max(axis=0)).tolist()
     if not constant:
         return []
-    what = f"feature {constant[0]} is" if len(constant) == 1 else f"the features {_listed(constant)} are"
+    of = f" of input {entry.name!r}" if is_one_of_many else ""
+    what = (
+        f"feature {constant[0]}{of} is" if len(constant) == 1 else f"the features {_listed(constant)}{of} are"
+    )
     return [f"{what} constant in the training part, and 0 for the network (counted from 0)"]
 
 
-def _repeated(x_train: NDArray[Any], x_test: NDArray[Any]) -> list[str]:
+def _repeated(x_train: Sequence[NDArray[Any]], x_test: Sequence[NDArray[Any]]) -> list[str]:
     """Test examples that also are training or validation examples, unless examples repeat anyway."""
-    common = np.result_type(x_train, x_test)
-    train, test = np.sort(_hashes(x_train.astype(common))), _hashes(x_test.astype(common))
+    types = [np.result_type(one, other) for one, other in zip(x_train, x_test, strict=True)]
+    train, test = np.sort(_hashes_of_inputs(x_train, types)), _hashes_of_inputs(x_test, types)
     if 1 + np.count_nonzero(np.diff(train)) < _MOSTLY_DISTINCT * len(train):
         return []
     nearest = train[np.minimum(np.searchsorted(train, test), len(train) - 1)]
@@ -247,9 +267,17 @@ def _repeated(x_train: NDArray[Any], x_test: NDArray[Any]) -> list[str]:
     if not count:
         return []
     return [
-        f"{count} of {len(x_test)} test examples {'is' if count == 1 else 'are'} also in x_train: the test metric will"
+        f"{count} of {len(test)} test examples {'is' if count == 1 else 'are'} also in x_train: the test metric will"
         " be too good"
     ]
+
+
+def _hashes_of_inputs(inputs: Sequence[NDArray[Any]], types: Sequence[np.dtype[Any]]) -> NDArray[np.uint64]:
+    """A number for each example, of its numbers at all inputs."""
+    hashes = np.zeros(len(inputs[0]), np.uint64)
+    for index, (x, common) in enumerate(zip(inputs, types, strict=True)):
+        hashes += _hashes(x.astype(common)) * np.uint64(2 * index + 1)
+    return hashes
 
 
 def _hashes(examples: NDArray[Any]) -> NDArray[np.uint64]:

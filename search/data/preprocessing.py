@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.input_steps import NO_STEPS, InputSteps
 from costmodel.layer import Shape
+from search.data.inputs import Floats
 from search.data.reading import InputReading, same_size
+from search.spec.job import Data, PreprocessingName
 
 Method = Literal["none", "unit", "centered", "standard"]
-Floats: TypeAlias = NDArray[np.float32]
 
 Content = Literal["images", "table"]
 #: Kind of data -> what its examples are; those of the other kinds are told by shape and type.
@@ -72,10 +73,16 @@ class Request:
     weights that the search uses. `steps`: what the first layers of the network did.
     """
 
-    preprocessing: Literal["auto", "none", "unit", "centered", "standard"]
+    preprocessing: PreprocessingName
     rebuilds: bool = False
     pretrained: bool = False
     steps: InputSteps = NO_STEPS
+
+
+def preprocessing_of(data: Data, name: str) -> PreprocessingName:
+    """The preprocessing that a job states for an input."""
+    stated = data.preprocessing
+    return stated.get(name, "auto") if isinstance(stated, Mapping) else stated
 
 
 def decided(

@@ -43,9 +43,10 @@ class InputReading:
     scales: tuple[str, ...] = ()
 
 
-def input_reading(network: Network) -> InputReading:
-    """How the layers of a network read its first input, through layers that only move numbers."""
-    in_order = {network.inputs[0]: True}  # what carries the input unchanged -> whether in its order
+def input_reading(network: Network, name: str | None = None) -> InputReading:
+    """How the layers of a network read an input (None: the first), through layers that only move numbers."""
+    start = network.inputs[0] if name is None else name
+    in_order = {start: True}  # what carries the input unchanged -> whether in its order
     readers: list[tuple[Layer, bool]] = []
     masks: list[Layer] = []
     for layer in network.layers:

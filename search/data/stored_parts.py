@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from search.data.files import DataFault, Header, read_array, read_headers, stored_names
 from search.data.sources import PartFiles, StoredFiles
-from search.data.targets import CLASS_NUMBERS, array_names
+from search.data.targets import CLASS_NUMBERS, ONE_INPUT, array_names, input_names
 from search.spec.job import MnistData
 from search.task import Head
 
@@ -42,35 +42,43 @@ class StoredArray:
 
 @dataclass(frozen=True, slots=True)
 class PartArrays:
-    """A part's arrays. `y`: by output; empty where the inputs are the targets. `weights`: of training examples."""
+    """A part's arrays. `x`: by input. `y`: by output; empty where the inputs are the targets.
 
-    x: StoredArray
+    `weights`: of training examples.
+    """
+
+    x: tuple[StoredArray, ...]
     y: tuple[StoredArray, ...]
     weights: StoredArray | None = None
 
     @property
     def arrays(self) -> tuple[StoredArray, ...]:
         """All of them."""
-        return (self.x, *self.y, *(() if self.weights is None else (self.weights,)))
+        return (*self.x, *self.y, *(() if self.weights is None else (self.weights,)))
 
 
 Parts = Mapping[PartName, PartArrays]
 
 
-def stored_parts(data: StoredFiles, files: PartFiles, heads: Sequence[Head]) -> dict[PartName, PartArrays]:
+def stored_parts(
+    data: StoredFiles, files: PartFiles, heads: Sequence[Head], inputs: Sequence[str] = ONE_INPUT
+) -> dict[PartName, PartArrays]:
     """The parts that a job reads from its files; a part that they lack is held out of the training part.
 
-    Raises `DataFault` where they must hold a part, or its targets, and do not.
+    `inputs`: names of the network's. Raises `DataFault` where the files must hold a part, its examples at each input or
+    its targets, and do not.
     """
     heads = () if data.targets == "inputs" else heads
-    parts: dict[PartName, PartArrays] = {"train": _part("train", files.train, heads)}
+    names = _Names(tuple(inputs), tuple(heads))
+    parts: dict[PartName, PartArrays] = {"train": _part("train", files.train, names)}
     if not isinstance(data, MnistData) and data.validation != "split":
-        validation = _separate("validation", files.train, files.validation, heads)
+        validation = _separate("validation", files.train, files.validation, names)
         if validation is not None:
             parts["validation"] = validation
         elif data.validation == "stored":
-            raise DataFault("lacks x_val: add it, or set data.validation to split")
-    test = _separate("test", files.train, files.test, heads)
+            [first, *_] = input_names(inputs, "_val")
+            raise DataFault(f"lacks {first}: add it, or set data.validation to split")
+    test = _separate("test", files.train, files.test, names)
     if test is not None:
         parts["test"] = test
     elif isinstance(data, MnistData):
@@ -78,31 +86,47 @@ def stored_parts(data: StoredFiles, files: PartFiles, heads: Sequence[Head]) -> 
     return parts
 
 
-def _separate(part: PartName, train: Path, file: Path | None, heads: Sequence[Head]) -> PartArrays | None:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a network's arrays are called by: its inputs and its heads."""
+
+    inputs: tuple[str, ...]
+    heads: tuple[Head, ...]
+
+    def examples(self, suffix: str) -> list[str]:
+        """Of each input."""
+        return input_names(self.inputs, suffix)
+
+    def targets(self, suffix: str) -> list[str]:
+        """Of each head; none where the inputs are the targets."""
+        return array_names(self.heads, suffix) if self.heads else []
+
+
+def _separate(part: PartName, train: Path, file: Path | None, wanted: _Names) -> PartArrays | None:
     """A part with a file of its own, or with arrays in that of the training part; None if it has neither."""
     if file is not None:
-        return _part(part, file, heads, separate=True)
-    return _part(part, train, heads) if _suffix(part, stored_names(train)) is not None else None
+        return _part(part, file, wanted, separate=True)
+    return _part(part, train, wanted) if _suffix(part, stored_names(train), wanted) is not None else None
 
 
-def _part(part: PartName, path: Path, heads: Sequence[Head], *, separate: bool = False) -> PartArrays:
+def _part(part: PartName, path: Path, wanted: _Names, *, separate: bool = False) -> PartArrays:
     names = stored_names(path)
-    suffix = _suffix(part, names, alone=separate)
+    suffix = _suffix(part, names, wanted, alone=separate)
     file = path.name if separate else ""
     if suffix is None:
-        allowed = [f"x{one}" for one in (*_SUFFIXES[part], *(("",) if separate else ()))]
-        raise DataFault(_lacking(file, names, list(dict.fromkeys(allowed)), word="or"))
-    targets = array_names(heads, suffix) if heads else []
-    if missing := [name for name in targets if name not in names]:
+        raise DataFault(_without_examples(part, file, names, wanted))
+    examples, targets = wanted.examples(suffix), wanted.targets(suffix)
+    if missing := [name for name in (*examples, *targets) if name not in names]:
         if part == "validation" and not separate:
-            reason = f"holds x{suffix}, but lacks {', '.join(missing)}"
+            present = next(name for name in examples if name in names)
+            reason = f"holds {present}, but lacks {', '.join(missing)}"
             raise DataFault(
-                f"{reason}: add it, or set data.validation to split to hold out a share of x_train"
+                f"{reason}: add it, or set data.validation to split to hold out a share of the training part"
             )
-        raise DataFault(_lacking(file, names, missing))
+        raise DataFault(_lacking(file, names, missing) + _by_input(wanted, missing))
     weights = next((name for name in _WEIGHTS if name in names), None) if part == "train" else None
     return PartArrays(
-        StoredArray(path, f"x{suffix}", file),
+        tuple(StoredArray(path, name, file) for name in examples),
         tuple(StoredArray(path, name, file) for name in targets),
         None if weights is None else StoredArray(path, weights, file),
     )
@@ -113,9 +137,27 @@ def _lacking(file: str, names: Sequence[str], missing: Sequence[str], word: str 
     return f"{file} lacks {f' {word} '.join(missing)}; it holds {holds}".strip()
 
 
-def _suffix(part: PartName, names: Sequence[str], *, alone: bool = False) -> str | None:
+def _without_examples(part: PartName, file: str, names: Sequence[str], wanted: _Names) -> str:
+    """Why a file has no such part."""
+    if len(wanted.inputs) > 1:
+        missing = wanted.examples(_SUFFIXES[part][0])
+        return _lacking(file, names, missing) + _by_input(wanted, missing)
+    suffixes = (*_SUFFIXES[part], *(("",) if file else ()))
+    allowed = [name for suffix in suffixes for name in wanted.examples(suffix)]
+    return _lacking(file, names, list(dict.fromkeys(allowed)), word="or")
+
+
+def _by_input(wanted: _Names, missing: Sequence[str]) -> str:
+    """How arrays are named where a network has several inputs and one of theirs is missing."""
+    if len(wanted.inputs) == 1 or not any(name.startswith("x") for name in missing):
+        return ""
+    inputs = ", ".join(wanted.inputs)
+    return f"; the model has {len(wanted.inputs)} inputs ({inputs}), each with an array of its own name"
+
+
+def _suffix(part: PartName, names: Sequence[str], wanted: _Names, *, alone: bool = False) -> str | None:
     suffixes = (*_SUFFIXES[part], *(("",) if alone else ()))
-    return next((suffix for suffix in suffixes if f"x{suffix}" in names), None)
+    return next((suffix for suffix in suffixes if {*wanted.examples(suffix)} & {*names}), None)
 
 
 def checked_headers(parts: Parts, heads: Sequence[Head]) -> Mapping[StoredArray, Header]:
@@ -125,12 +167,14 @@ def checked_headers(parts: Parts, heads: Sequence[Head]) -> Mapping[StoredArray,
         header = read_headers(array.path, (array.name,))[array.name]
         headers[array] = Header(str(array), header.shape, header.dtype)
     for part in parts.values():
-        _check_examples(headers[part.x], headers[parts["train"].x])
+        for array, train in zip(part.x, parts["train"].x, strict=True):
+            _check_examples(headers[array], headers[train])
+            _check_counts(headers[part.x[0]], headers[array])
     for part in parts.values():
         for array, head in zip(part.y, heads, strict=bool(part.y)):
-            _check_targets(headers[part.x], headers[array], head)
+            _check_targets(headers[part.x[0]], headers[array], head)
         if part.weights is not None:
-            _check_weights(headers[part.x], headers[part.weights])
+            _check_weights(headers[part.x[0]], headers[part.weights])
     return headers
 
 
@@ -193,6 +237,14 @@ def _check_examples(x: Header, train: Header) -> None:
     if train.shape[1:] != x.shape[1:]:
         raise DataFault(
             f"examples of {train.name} have the shape {train.shape[1:]}, of {x.name} {x.shape[1:]}"
+        )
+
+
+def _check_counts(first: Header, x: Header) -> None:
+    if first.examples != x.examples:
+        raise DataFault(
+            f"{first.name} holds {first.examples} examples and {x.name} {x.examples}: each input needs one row for"
+            " each example"
         )
 
 

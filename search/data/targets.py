@@ -13,6 +13,8 @@ from search.task import Head, Output
 
 #: The heads where no model is named: one for class numbers.
 CLASS_NUMBERS: Final = (Head("", Output("softmax", 2), (2,)),)
+#: The inputs where no model is named.
+ONE_INPUT: Final = ("",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,11 @@ def fits(stored: tuple[int, ...], required: tuple[int, ...]) -> bool:
 def array_names(heads: Sequence[Head], suffix: str) -> list[str]:
     """What a file calls the targets of each head: y_train, or y_train_NAME where there are several."""
     return [f"y{suffix}"] if len(heads) == 1 else [f"y{suffix}_{head.name}" for head in heads]
+
+
+def input_names(inputs: Sequence[str], suffix: str) -> list[str]:
+    """What a file calls the examples of each input: x_train, or x_train_NAME where there are several."""
+    return [f"x{suffix}"] if len(inputs) == 1 else [f"x{suffix}_{name}" for name in inputs]
 
 
 def unfit(head: Head, stored: StoredTargets) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from costmodel.layer import Shape
 from search.data.preprocessing import Method, Preprocessing, StoredExamples
 
 #: Standard deviations that the input quantizer of standardized features holds; what lies farther out is clipped.
@@ -28,6 +29,19 @@ class InputValues:
 
 #: Of images that are centered.
 CENTERED: Final = InputValues(-1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class InputInfo:
+    """An input of a network: its layer, the shape of an example, what is done to examples, what the network receives.
+
+    `name`: empty where no network is named.
+    """
+
+    name: str
+    shape: Shape
+    preprocessing: Preprocessing
+    values: InputValues = CENTERED
 
 
 def input_values(

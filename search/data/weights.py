@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from search.data.inputs import Floats, example_count
 from search.data.load import Dataset
-from search.data.preprocessing import Floats
 from search.task import Task
 
 ClassWeight = Literal["balanced"] | Mapping[int, float] | None
@@ -40,7 +40,9 @@ def example_weights(data: Dataset, task: Task, stated: ClassWeight) -> tuple[Flo
     """The weight of each training example in the loss of each output; empty where all count alike."""
     if data.train_weights is None and stated is None:
         return ()
-    base = np.ones(len(data.x_train), np.float32) if data.train_weights is None else data.train_weights
+    base = (
+        np.ones(example_count(data.x_train), np.float32) if data.train_weights is None else data.train_weights
+    )
     weights = [base] * len(task.heads)
     if stated is not None:
         labels = np.asarray(data.y_train[task.judged] if isinstance(data.y_train, tuple) else data.y_train)

@@ -67,17 +67,16 @@ def priceable(model: ResolvedModel) -> Network:
 def network(model: ResolvedModel) -> Network:
     """The network as plain data, fit for a search.
 
-    Raises `InvalidSpec` as `priceable` does, for more than one input, for outputs of one layer, and for a network that
-    is too large to be trained. `search.task` checks its outputs.
+    Raises `InvalidSpec` as `priceable` does, for inputs or outputs of one layer, and for a network that is too large to
+    be trained. `search.task` checks its outputs.
     """
     plain = priceable(model)
     problems = []
     for fault in (too_large(plain), _masked_softmax(plain), _adapted(plain)):
         if fault is not None:
             problems.append(Problem(_pointer(model, fault), str(fault)))
-    if len(plain.inputs) != 1:
-        reason = f"a search needs a model with one input; this one has {len(plain.inputs)}"
-        problems.append(Problem(_base(model), reason))
+    if not plain.inputs or len(set(plain.inputs)) < len(plain.inputs):
+        problems.append(Problem(_base(model), "each input must be a separate layer"))
     if not plain.outputs or len(set(plain.outputs)) < len(plain.outputs):
         problems.append(Problem(_base(model), "each output must be a separate layer"))
     if problems:
@@ -116,9 +115,9 @@ def notes(model: ResolvedModel) -> tuple[str, ...]:
     return model.notes if isinstance(model, DescribedModel | ModelFile) else ()
 
 
-def input_shape(plain: Network) -> tuple[int, ...]:
-    """Shape of one example, without the batch."""
-    return plain.layer(plain.inputs[0]).output_shape
+def input_shape(plain: Network, name: str | None = None) -> tuple[int, ...]:
+    """Shape of one example at an input (None: the first), without the batch."""
+    return plain.layer(plain.inputs[0] if name is None else name).output_shape
 
 
 def _base(model: ResolvedModel) -> str:

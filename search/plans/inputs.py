@@ -10,7 +10,7 @@ from costmodel.layer_classes import OUTPUT_SLOT
 from costmodel.network import Network
 from quantization.specs.parse import QuantizerSpec
 from quantization.specs.qkeras import QuantizedBits
-from search.data import DataInfo
+from search.data import DataInfo, InputInfo
 from search.data.reading import input_reading
 from search.data.values import InputValues
 from search.errors import InvalidSpec, Problem
@@ -40,8 +40,11 @@ def input_quantizers(spec: SearchSpec, network: Network, data: DataInfo) -> Inpu
         _check_candidates(spec, stated is not None)
     if spec.inputs == "priced" or spec.quantizers.input:
         return {}
-    quantizer = _automatic(spec, network, data) if stated is None else _stated(stated)
-    return {} if quantizer is None else {name: {OUTPUT_SLOT: quantizer} for name in network.inputs}
+    quantizers = {
+        entry.name: _automatic(spec, network, entry) if stated is None else _stated(stated)
+        for entry in data.inputs
+    }
+    return {name: {OUTPUT_SLOT: quantizer} for name, quantizer in quantizers.items() if quantizer is not None}
 
 
 def _check_candidates(spec: SearchSpec, is_stated: bool) -> None:
@@ -53,12 +56,13 @@ def _check_candidates(spec: SearchSpec, is_stated: bool) -> None:
         raise InvalidSpec([Problem("/quantizers/input", reason)])
 
 
-def _automatic(spec: SearchSpec, network: Network, data: DataInfo) -> QuantizerSpec | None:
+def _automatic(spec: SearchSpec, network: Network, entry: InputInfo) -> QuantizerSpec | None:
     bits = spec.goal.input_bits if isinstance(spec.goal, BitsGoal) else INPUT_BITS
-    rows = [int(network.layer(name).config["input_dim"]) for name in input_reading(network).tokens]
+    tokens = input_reading(network, entry.name).tokens
+    rows = [int(network.layer(name).config["input_dim"]) for name in tokens]
     if rows:
         return _whole(max(rows))
-    return None if bits > _FLOAT_BITS else fitted(bits, data.values)
+    return None if bits > _FLOAT_BITS else fitted(bits, entry.values)
 
 
 def _whole(count: int) -> QuantizedBits:
@@ -94,11 +98,16 @@ def _stated(source: NamedType | QuantizerSpec) -> QuantizerSpec | None:
 
 def input_warnings(spec: SearchSpec, data: DataInfo, quantizers: InputQuantizers) -> list[str]:
     """Stated quantizers, and candidates, that clip the inputs."""
-    stated = [quantizer for slots in quantizers.values() for quantizer in slots.values()]
-    where = "goal.source_quantizers" if stated else "it"
-    return [
-        f"the input has values up to {data.values.reach:.4g}, which {quantizer} clips: leave {where} out, or give it"
-        " more integer bits"
-        for quantizer in (*stated, *(candidate.quantizer for candidate in spec.quantizers.input))
-        if isinstance(quantizer, QuantizedBits) and 2.0**quantizer.integer < data.values.reach
-    ]
+    where = "goal.source_quantizers" if quantizers else "it"
+    candidates = [candidate.quantizer for candidate in spec.quantizers.input]
+    warnings = []
+    for entry in data.inputs:
+        reach = entry.values.reach
+        named = f"input {entry.name!r}" if len(data.inputs) > 1 else "the input"
+        warnings += [
+            f"{named} has values up to {reach:.4g}, which {quantizer} clips: leave {where} out, or give it more"
+            " integer bits"
+            for quantizer in (*quantizers.get(entry.name, {}).values(), *candidates)
+            if isinstance(quantizer, QuantizedBits) and 2.0**quantizer.integer < reach
+        ]
+    return warnings

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from costmodel.fold import unfolded
-from costmodel.input_steps import NO_STEPS
 from costmodel.network import Network
 from quantization.export.legality.base import Graph
 from search.cost.pricing import Pricer
@@ -42,7 +41,7 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     choices = _collect(problems, lambda: choices_of(spec, network))
     task = _collect(problems, lambda: task_of(spec, network))
     pretrained = takes_uploaded_weights(job)
-    steps = input_steps(job.model).get(network.inputs[0], NO_STEPS)
+    steps = input_steps(job.model)
     data = (
         None
         if task is None

@@ -11,6 +11,7 @@ import numpy as np
 from quantization.export.legality.xylo import size_faults
 from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import EVENTS, Dataset, describe, load
+from search.data.inputs import only_input
 from search.data.sources import pointer
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.plan import Plan, plan_from
@@ -78,9 +79,10 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
         raise InvalidSpec([Problem(pointer(spec.data), reason)])
     network = network_outline(float_network, shape)
     task = Task((Head("neurons", Output("linear", readouts), (readouts,)),))
-    info = replace(describe(job.data, data_dir, network, task), preprocessing=EVENTS)
-    data = load(job.data, data_dir, spec.seed, shape, task.heads, info.preprocessing)
-    pricer = SpikingPricer(spec.goal, float_network, data.x_train)
+    info = describe(job.data, data_dir, network, task)
+    info = replace(info, inputs=(replace(info.inputs[0], preprocessing=EVENTS),))
+    data = load(job.data, data_dir, spec.seed, shape, task.heads, EVENTS)
+    pricer = SpikingPricer(spec.goal, float_network, only_input(data.x_train))
     _check_events(spec, data, pricer)
     plan = plan_from(job, network, task, spiking_choices(spec, job.model), info, pricer)
     return SpikingPlan(**vars(plan), float_network=float_network)
@@ -103,7 +105,7 @@ def _check_sizes(network: XyloSpecification) -> None:
 def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> None:
     """InvalidSpec unless the reference can be simulated on the events."""
     try:
-        pricer.check(data.x_train, data.x_validation, data.x_test)
+        pricer.check(*map(only_input, (data.x_train, data.x_validation, data.x_test)))
         pricer.reference()
     except SpecificationError as error:
         raise InvalidSpec([Problem(pointer(spec.data), str(error))]) from error

@@ -30,7 +30,11 @@ def _augmentation_problems(training: Training, network: Network) -> list[Problem
         return []
     pointer = "/training/augmentation"
     if len(network.inputs) > 1:
-        return [Problem(pointer, "is for networks with one input: leave it out")]
+        reason = (
+            f"is for networks with one input, this one has {len(network.inputs)}: leave it out, or put Random*"
+            " layers of Keras behind the input that they are for"
+        )
+        return [Problem(pointer, reason)]
     if tokens := input_reading(network).tokens:
         return [
             Problem(pointer, f"changes numbers, but layer {tokens[0]!r} looks up whole ones: leave it out")

@@ -98,6 +98,9 @@ Model = Annotated[
 # --- data ----------------------------------------------------------------------------------------------------------
 
 
+PreprocessingName = Literal["auto", "none", "unit", "centered", "standard"]
+
+
 class _DataOptions(Frozen):
     """Options of every data set."""
 
@@ -124,11 +127,12 @@ class _DataOptions(Frozen):
         description="scaling of numeric targets. standard: subtract the mean of the training part and divide by its"
         " standard deviation, element by element; losses and metrics are then in these units",
     )
-    preprocessing: Literal["auto", "none", "unit", "centered", "standard"] = Field(
+    preprocessing: PreprocessingName | dict[str, PreprocessingName] = Field(
         "auto",
-        description="preprocessing of the examples. auto: decided from network and data, as the dry run says; unit:"
-        " divide by the largest possible value; centered: subtract the mean of the training part, then divide as unit;"
-        " standard: subtract the mean of each feature and divide by its standard deviation, both of the training part",
+        description="preprocessing of the examples, or of each input by its name. auto: decided from network and data,"
+        " as the dry run says; unit: divide by the largest possible value; centered: subtract the mean of the training"
+        " part, then divide as unit; standard: subtract the mean of each feature and divide by its standard deviation,"
+        " both of the training part",
     )
 
 
@@ -204,8 +208,8 @@ class NpzData(_FileOptions):
     others may then be called x and y) `test_fraction` is held out for the test. sample_weight_train, one number for
     each training example, weighs its loss. Class numbers may stand as one-hot rows.
 
-    For a model with several outputs: y_train_NAME and y_test_NAME for each, where NAME is the layer of the output.
-    Pickled arrays are refused.
+    For a model with several inputs: x_train_NAME and x_test_NAME for each, where NAME is the input; with several
+    outputs: y_train_NAME and y_test_NAME, where NAME is the layer of the output. Pickled arrays are refused.
     """
 
     kind: Literal["npz"] = "npz"

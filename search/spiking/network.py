@@ -99,7 +99,7 @@ def event_shape(data: ResolvedData, data_dir: Path) -> tuple[int, int]:
             [Problem("/data/kind", "a spiking network needs events: spiking_digits or a .npz file")]
         )
     try:
-        x = stored_parts(data, part_files(data, data_dir), ())["train"].x
+        [x] = stored_parts(data, part_files(data, data_dir), ())["train"].x
         shape = read_headers(x.path, (x.name,))[x.name].shape[1:]
     except DataFault as error:
         raise InvalidSpec([Problem(pointer(data), str(error))]) from error

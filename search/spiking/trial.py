@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from quantization.spiking.specification import SpecificationError, XyloParameters, XyloSpecification
 from search.cost.pricing import Pricer
 from search.data import Dataset
+from search.data.inputs import only_input
 from search.errors import Infeasible
 from search.history import Assignment, Measurement
 from search.spiking.network import BATCH, counts, lost_states, quantize
@@ -43,7 +44,7 @@ def run_trial(
         raise Infeasible(str(error)) from error
     durations["build"] = time.perf_counter() - began
     began = time.perf_counter()
-    metric, fires = _measured(network, data.x_validation, data.y_validation, batch)
+    metric, fires = _measured(network, only_input(data.x_validation), data.y_validation, batch)
     if not fires:
         reasons = lost_states(float_network) or ["its weights may be too coarse for its thresholds"]
         raise Infeasible(f"no readout fires on any validation example: {'; '.join(reasons)}")

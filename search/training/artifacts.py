@@ -13,10 +13,12 @@ import keras
 import numpy as np
 
 from costmodel.data_type import NumberFormat
+from costmodel.network import read_network
 from quantization.export.parameters import export_parameters
 from quantization.models.convert import plain_description, read_quantizers, width_of
 from quantization.specs.parse import QuantizerSpec
 from search.data import Dataset
+from search.data.inputs import by_input
 from search.trial_files import MODEL_FILE, PREPROCESSING_FILE, QUANTIZERS_FILE, WEIGHTS_FILE
 
 #: Keras' names for the kinds of objects that a model is saved with.
@@ -33,10 +35,7 @@ def save(model: keras.Model, data: Dataset, folder: Path, cost: Mapping[str, Any
     _write_json(folder / QUANTIZERS_FILE, quantizer_document(model, cost))
     arrays: dict[str, Any] = export_parameters(model)
     np.savez_compressed(folder / WEIGHTS_FILE, **arrays)
-    _write_json(
-        folder / PREPROCESSING_FILE,
-        {"input_shape": list(data.x_train.shape[1:]), **asdict(data.scaling), **_target_scaling(model, data)},
-    )
+    _write_json(folder / PREPROCESSING_FILE, {**_input_scaling(model, data), **_target_scaling(model, data)})
 
 
 def _cache_saving_skiplists() -> None:
@@ -53,6 +52,18 @@ def _cache_saving_skiplists() -> None:
             name = f"saving_attr_skiplist_{kind}"
             if global_state.get_global_attribute(name) is None:
                 global_state.set_global_attribute(name, saving_lib.get_attr_skipset(kind))
+
+
+def _input_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:
+    """Shape of an example and how its numbers were scaled; of several inputs by name, in the order the model takes."""
+    scaled = [
+        {"input_shape": list(x.shape[1:]), **asdict(scaling)}
+        for x, scaling in zip(by_input(data.x_train), by_input(data.scaling), strict=True)
+    ]
+    if len(scaled) == 1:
+        return scaled[0]
+    names = read_network(plain_description(model)).inputs
+    return {"inputs": dict(zip(names, scaled, strict=True))}
 
 
 def _target_scaling(model: keras.Model, data: Dataset) -> dict[str, Any]:

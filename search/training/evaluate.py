@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
+from search.data.inputs import Inputs, by_input, example_count, rows
 from search.errors import Diverged
 from search.scoring.classification import ClassCounts, class_counts, class_metrics
 from search.task import Task
@@ -37,16 +38,19 @@ def tally_of(task: Task, y: Any, scores: Sequence[Tensor]) -> Tensor:
     return tally(task, targets_of(task, y)[task.judged], scores[task.judged])
 
 
-def evaluate_file(path: Path, x: NDArray[Any], y: Any, task: Task) -> dict[str, Any]:
+def evaluate_file(path: Path, x: Inputs, y: Any, task: Task) -> dict[str, Any]:
     """As `evaluate_model`, of a saved model on these examples."""
     return evaluate_model(keras.models.load_model(path), task, DeviceData.from_arrays(x, y))
 
 
-def scores_of_file(path: Path, x: NDArray[Any]) -> tuple[NDArray[np.float32], ...]:
+def scores_of_file(path: Path, x: Inputs) -> tuple[NDArray[np.float32], ...]:
     """The scores that a saved model gives for these examples, output by output."""
     model = keras.models.load_model(path)
-    size = _batch_size(x.shape[1:])
-    parts = [scores_of(model(x[start : start + size], training=False)) for start in range(0, len(x), size)]
+    size = _batch_size(x)
+    parts = [
+        scores_of(model(rows(x, start, start + size), training=False))
+        for start in range(0, example_count(x), size)
+    ]
     outputs = zip(*parts, strict=True)
     return tuple(np.concatenate([keras.ops.convert_to_numpy(part) for part in output]) for output in outputs)
 
@@ -71,22 +75,23 @@ def check_finite(metrics: Mapping[str, Any], where: str) -> None:
             )
 
 
-def _batch_size(shape: Sequence[int]) -> int:
-    """How many examples of this shape are evaluated at once."""
+def _batch_size(x: Any) -> int:
+    """How many examples like these are evaluated at once."""
     least, most = _EXAMPLES
-    return min(max(_NUMBERS // math.prod(shape), least), most)
+    numbers: int = sum(math.prod(array.shape[1:]) for array in by_input(x))
+    return min(max(_NUMBERS // numbers, least), most)
 
 
 def _totals(model: keras.Model, task: Task, data: DeviceData) -> tuple[Totals, ClassCounts | None]:
     total, classes = NO_BATCHES, None
-    size = _batch_size(data.x.shape[1:])
+    size = _batch_size(data.x)
     for start in range(0, len(data), size):
         x, y = data.part(start, start + size)
         scores = scores_of(model(x, training=False))
         loss = batch_loss(task, y, scores)
         for penalty in model.losses:
             loss = loss + penalty
-        count = int(x.shape[0])
+        count = int(by_input(x)[0].shape[0])
         sums = keras.ops.convert_to_numpy(tally_of(task, y, scores))
         total = total + Totals(float(loss) * count, sums, count, 1)
         counts = _class_counts(task, y, scores)

@@ -22,6 +22,7 @@ from quantization.export.formats import export_format
 from quantization.export.proof import Proof, compare, model_outputs
 from quantization.export.run import run_exports
 from search.data import Dataset
+from search.data.inputs import example_count, rows
 from search.task import Task
 from search.training.evaluate import tally_of
 from search.training.metrics import metric_value
@@ -73,9 +74,9 @@ def export_trial(
     """
     model = keras.models.load_model(model_file)
     most = export_format(name).examples
-    test, validation = data.x_test[:most], data.x_validation[:most]
+    test, validation = rows(data.x_test, 0, most), rows(data.x_validation, 0, most)
     classifies = tuple(head.labels == "classes" for head in task.heads)
-    context = ExportContext(data.x_train[:_SAMPLES], preprocessing, classifies)
+    context = ExportContext(rows(data.x_train, 0, _SAMPLES), preprocessing, classifies)
     export = export_model(model, name, folder, context, options)
     on_test, on_validation = run_exports(name, [(folder, test), (folder, validation)])
     proof = compare(model, export, test, on_test, classifies)
@@ -86,7 +87,7 @@ def export_trial(
         proof,
         _metric(task, y, on_validation.arrays, stage),
         _metric(task, y, model_outputs(model, validation, "outputs"), "outputs"),
-        len(validation),
+        example_count(validation),
     )
 
 

@@ -26,6 +26,7 @@ from quantization.quantizers import build_quantizer
 from quantization.quantizers.base import is_auto
 from quantization.specs.parse import QuantizerSpec
 from search.data import Dataset
+from search.data.inputs import example_count, rows
 from search.history import Assignment
 from search.networks.architecture import architecture
 from search.plan import Plan
@@ -65,7 +66,7 @@ def measure_sensitivity(
     earlier = keras.models.load_model(path)
     description = trial_description(plan.spec, architecture(plan.job.model))
     probed = _probed_model(plan, description, earlier)
-    x, y = data.x_train[:EXAMPLES], data.y_train
+    x, y = rows(data.x_train, 0, EXAMPLES), data.y_train
     targets = (y if isinstance(y, tuple) else (y,))[plan.task.judged][:EXAMPLES]
     scores = _Scores(plan.task.head, plan.task.judged, x, targets)
     with probed.recording():
@@ -83,7 +84,7 @@ def measure_sensitivity(
             check()
             model = _resized(plan, description, earlier, width, multiplier)
             divergences[width.name][str(multiplier)] = scores.divergence(exact, scores.of(model))
-    return Sensitivity(metric, len(x), divergences)
+    return Sensitivity(metric, example_count(x), divergences)
 
 
 # --- outputs -------------------------------------------------------------------------------------------------------

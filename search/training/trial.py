@@ -16,6 +16,7 @@ from quantization.export.codes import weight_codes
 from quantization.models.convert import caching_weights, plain_description, read_quantizers
 from quantization.models.fold import fold, folded_layers
 from search.data import Dataset
+from search.data.inputs import rows
 from search.data.weights import example_weights
 from search.errors import OutOfMemory
 from search.history import Cost, Execution, Measurement
@@ -226,7 +227,7 @@ class _Trial:
             earlier = fold(earlier)
         adopt_weights(earlier, model)
         if self._plan.spec.training.start == "calibrated" and not read_quantizers(earlier):
-            calibrate(model, self._data.x_train[:CALIBRATION_EXAMPLES])
+            calibrate(model, rows(self._data.x_train, 0, CALIBRATION_EXAMPLES))
         return program.state(model)
 
 

@@ -20,11 +20,11 @@ from search.uploads.conversion import PARQUET, is_text
 from search.uploads.faults import UploadFault, shown
 
 #: Arrays a file may hold.
-MAX_ARRAYS: Final = 16
+MAX_ARRAYS: Final = 64
 #: Bytes all arrays together may unpack to.
 MAX_DATA_BYTES: Final = 8 << 30
 
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\.npy")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\.npy")
 _MAX_HEADER: Final = 1 << 14
 _PIECE: Final = 1 << 20
 
@@ -50,7 +50,7 @@ class CheckedData:
 def check_data(path: Path) -> CheckedData:
     """The contents of a file after reading all of it: types, shapes, sizes, checksums, no NaN. Raises UploadFault.
 
-    Needs x_train, or x. A job decides which other arrays (y_train, x_test, y_train_NAME, ...) it needs.
+    Needs x_train, or x, or x_train_NAME of an input. A job decides which other arrays (y_train, x_test, ...) it needs.
     """
     with open(path, "rb") as file:
         _check_npz_start(file.read(64))
@@ -61,9 +61,11 @@ def check_data(path: Path) -> CheckedData:
                 "", f"holds {shown(name)}; the name of a member is that of its array, followed by .npy"
             )
     names = sorted(name.removesuffix(".npy") for name in archive.members)
-    if not {"x_train", "x"} & set(names):
+    if not any(name == "x" or name.startswith("x_") for name in names):
         raise UploadFault(
-            "", "lacks x_train; it must hold x_train (or x), and usually y_train, x_test, y_test"
+            "",
+            "lacks x_train; it must hold x_train (or x; of several inputs x_train_NAME for each), and usually y_train,"
+            " x_test, y_test",
         )
     try:
         headers = {name: _header(archive, name) for name in names}
@@ -95,7 +97,7 @@ def _check_npz_start(start: bytes) -> None:
 
 def _check_counts(headers: Mapping[str, Header]) -> None:
     """Refuse a part whose arrays have different numbers of rows, or none."""
-    for part in ("_train", "_test", "_val", ""):
+    for part in ("_train", "_test", "_val", "_validation", ""):
         rows = {name: header.examples for name, header in headers.items() if _is_of(name, part)}
         if rows and (len(set(rows.values())) != 1 or not min(rows.values())):
             counts = ", ".join(f"{name} {count}" for name, count in rows.items())
@@ -104,7 +106,8 @@ def _check_counts(headers: Mapping[str, Header]) -> None:
 
 def _is_of(name: str, part: str) -> bool:
     """Whether an array belongs to a part, by its name; x and y alone are those of files without parts."""
-    return part in name[1:] if part else name in ("x", "y", "sample_weight")
+    stems = [f"{stem}{part}" for stem in ("x", "y", "sample_weight")]
+    return name in stems or (bool(part) and name.startswith(tuple(f"{stem}_" for stem in stems)))
 
 
 def _header(archive: Archive, name: str) -> Header:

@@ -27,16 +27,26 @@ class WidthView(View):
     multipliers: tuple[float, ...]
 
 
+class InputView(View):
+    """An input of the network, and what is done to its examples."""
+
+    name: str
+    shape: tuple[int, ...]
+    preprocessing: str = Field(description="none, unit, centered or standard")
+    preprocessing_reason: str = Field(description="named in the job, or what decided it")
+
+
 class DataView(View):
     """The data, and how the search would split it."""
 
-    input_shape: tuple[int, ...]
+    input_shape: tuple[int, ...] = Field(description="of an example at the first input")
+    inputs: tuple[InputView, ...] = Field((), description="all of them, in the network's order")
     classes: int | None = Field(description="None if the targets are numbers")
     train_samples: int
     validation_samples: int
     test_samples: int
     preprocessing: str = Field(
-        "", description="what is done to the examples: none, unit, centered or standard"
+        "", description="what is done to the examples of the first input: none, unit, centered or standard"
     )
     preprocessing_reason: str = Field("", description="why: named in the job, or what decided it")
     notes: tuple[str, ...] = Field(

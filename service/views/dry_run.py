@@ -18,6 +18,7 @@ from service.schemas.dry_run import (
     EstimateView,
     ExtremeView,
     FloatLayerView,
+    InputView,
     NormalizationView,
     WidthView,
 )
@@ -58,6 +59,15 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         estimate=_estimate(session, spec, trials_allowed(spec.budget.trials, size), workers),
         data=DataView(
             input_shape=plan.data.input_shape,
+            inputs=tuple(
+                InputView(
+                    name=entry.name,
+                    shape=entry.shape,
+                    preprocessing=entry.preprocessing.method,
+                    preprocessing_reason=entry.preprocessing.reason,
+                )
+                for entry in plan.data.inputs
+            ),
             classes=plan.data.classes,
             train_samples=plan.data.train,
             validation_samples=plan.data.validation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import fewbits
-from fewbits import local_service, model_search
+from fewbits import local_service
+from fewbits.arrays import ends_of, named_arrays
 from fewbits.local_service import NotStarted
 from fewbits.progress import progress_html, result_html
 from service.client import Invalid
@@ -92,10 +94,64 @@ def test_arrays_that_do_not_fit_are_refused(
 
 
 def test_parts_are_disjoint_and_complete() -> None:
-    parts = model_search._parts(np.arange(10), np.arange(10), None)
+    parts = named_arrays(np.arange(10), np.arange(10))
     assert sorted([*parts["x_train"], *parts["x_test"]]) == list(range(10))
     assert len(parts["x_test"]) == 2
     np.testing.assert_array_equal(parts["x_train"], parts["y_train"])
+
+
+def two_ends() -> keras.Model:
+    """Named inputs and outputs; the outputs' keys are not their layers."""
+    area, rooms = keras.Input((4,), name="area"), keras.Input((2,), name="rooms")
+    x = keras.layers.Dense(4, activation="relu")(keras.layers.Concatenate()([area, rooms]))
+    outputs = {
+        "kind": keras.layers.Dense(2, name="scores")(x),
+        "cost": keras.layers.Dense(1, name="price")(x),
+    }
+    return keras.Model({"rooms": rooms, "area": area}, outputs)
+
+
+def test_named_inputs_and_outputs_are_searched(service: fewbits.LocalService, tmp_path: Path) -> None:
+    result = fewbits.search(
+        two_ends(),
+        {"area": X[:, :4], "rooms": X[:, 4:]},
+        {"kind": Y, "cost": X[:, 0]},
+        trials=1,
+        epochs=1,
+        service=service,
+        progress=False,
+        objective={"metric": "accuracy", "output": "scores"},
+        training={"loss": {"scores": "crossentropy", "price": "mse"}},
+    )
+    assert result.job.status == "done", result.job.reason
+    folder = result.save(tmp_path / "out")
+    inputs = json.loads((folder / "preprocessing.json").read_text())["inputs"]
+    assert {name: entry["input_shape"] for name, entry in inputs.items()} == {"area": [4], "rooms": [2]}
+    outputs = fewbits.load_model(folder).predict([X[:, :4], X[:, 4:]], verbose=0)
+    assert [output.shape for output in outputs] == [(60, 1), (60, 2)]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ({"area": X[:, :4]}, [Y, Y], "the input 'rooms', for which there is no array"),
+        ([X[:, :4]], [Y, Y], "1 arrays for the 2 inputs of the model, which are area, rooms"),
+        ({"area": X[:, :4], "rooms": X[:-1, 4:]}, [Y, Y], r"x\['area'\] has 60 rows and x\['rooms'\] has 59"),
+        ([X[:, :4], X[:, 4:]], {"kind": Y, "const": Y}, "no output 'const'; its outputs are cost, kind"),
+    ],
+)
+def test_arrays_of_named_ends_that_do_not_fit_are_refused(x: Any, y: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        named_arrays(x, y, ends=ends_of(two_ends()))
+
+
+def test_lists_are_in_the_order_of_the_model() -> None:
+    arrays = named_arrays([X[:, :4], X[:, 4:]], [X[:, 0], Y], ends=ends_of(two_ends()))
+    assert set(arrays) == {
+        *("x_train_area", "x_train_rooms", "y_train_price", "y_train_scores"),
+        *("x_test_area", "x_test_rooms", "y_test_price", "y_test_scores"),
+    }
+    assert arrays["x_train_area"].shape == (48, 4)
 
 
 def test_a_service_that_cannot_start_says_why(tmp_path: Path) -> None:

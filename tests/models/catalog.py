@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import keras
 
-from tests.models import images, sequences, tables
+from tests.models import images, sequences, several_inputs, tables
 
 
 @dataclass(frozen=True)
@@ -108,5 +108,15 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         },
     ),
     Entry(tables.deep_nesting),
+    Entry(several_inputs.image_and_numbers, chosen=True),
+    Entry(several_inputs.named_inputs, {"data": {"preprocessing": {"numbers": "none"}}}),
+    Entry(several_inputs.named_inputs_and_outputs, several_inputs.TWO_LOSSES, chosen=True),
+    Entry(several_inputs.twins),
+    Entry(several_inputs.words_and_numbers),
+    Entry(several_inputs.scaled_inputs),
+    Entry(several_inputs.series_of_two_sensors),
+    Entry(several_inputs.nested_towers),
+    Entry(several_inputs.question_and_context),
+    Entry(several_inputs.one_named_input),
     Entry(tables.ensemble),
 )

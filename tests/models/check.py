@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from costmodel.layer_classes import OUTPUT_LAYERS, SEARCHED_LAYERS
 from costmodel.network import Network
-from search.data import Dataset, load
+from search.data import Dataset, load_inputs
+from search.data.reading import input_reading
 from search.networks.architecture import architecture, network
 from search.plan import Plan
 from search.plans.kinds import plan
@@ -83,14 +84,7 @@ def uploaded(entry: Entry, folder: Path) -> Uploaded:
     spec = job(entry, network(file))
     write_data(data_path, network(file), spec)
     planned = plan(spec, folder, Uploads(file, data_path))
-    data = load(
-        planned.job.data,
-        folder,
-        spec.seed,
-        planned.data.input_shape,
-        planned.task.heads,
-        planned.data.preprocessing,
-    )
+    data = load_inputs(planned.job.data, folder, spec.seed, planned.data.inputs, planned.task.heads)
     return Uploaded(entry, model, file, planned, data)
 
 
@@ -135,7 +129,7 @@ def write_data(path: Path, plain: Network, spec: SearchSpec) -> None:
         for name in plain.inputs:
             shape = plain.layer(name).output_shape
             suffix = f"_{name}" if len(plain.inputs) > 1 else ""
-            tokens = any(layer.class_name == "Embedding" for layer in plain.layers)
+            tokens = bool(input_reading(plain, name).tokens)
             size = (EXAMPLES, *shape)
             if tokens:
                 x: NDArray[Any] = draw.integers(0, WORDS, size)
@@ -194,13 +188,21 @@ def _different_outputs(user: Uploaded, model: keras.Model) -> list[str]:
     if not user.entry.exact:
         return []
     stored = stored_examples(user)
-    theirs = keras.tree.flatten(user.model(stored, training=False))
+    theirs = keras.tree.flatten(user.model(_as_taken(user.model, stored), training=False))
     ours = keras.tree.flatten(model(user.data.x_test, training=False))
     return [
         f"output {index} differs by {difference:g}"
         for index, (one, other) in enumerate(zip(ours, theirs, strict=True))
         if (difference := _difference(np.asarray(one), np.asarray(other))) > user.entry.tolerance
     ]
+
+
+def _as_taken(model: keras.Model, stored: Any) -> Any:
+    """Examples in the structure that a model takes: of named inputs a mapping."""
+    if not isinstance(model.input, dict):
+        return stored
+    arrays = stored if isinstance(stored, list) else [stored]
+    return dict(zip(sorted(model.input), arrays, strict=True))
 
 
 def _difference(one: NDArray[Any], other: NDArray[Any]) -> float:

@@ -18,6 +18,7 @@ from quantization.export.legality.base import (
     SlotRule,
     function_of,
     is_softmax,
+    one_input,
     symmetric,
 )
 from quantization.specs.parse import QuantizerSpec
@@ -261,6 +262,7 @@ AKIDA: Final = Legality(
         "activation": _GRID,
     },
     rules=(
+        one_input,
         _one_chain,
         _order,
         _every_block_ends_in_an_activation,

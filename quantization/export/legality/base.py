@@ -254,6 +254,16 @@ def _listed(bits: frozenset[int]) -> str:
     return ", ".join(map(str, ordered))
 
 
+def one_input(graph: Graph) -> Iterator[tuple[str, str]]:
+    """Inputs beyond the first, for what reads one array."""
+    for name in graph.network.inputs[1:]:
+        yield (
+            name,
+            "a second input; one array is read: let the model slice its inputs out of one (`x[:, 4:]`), or export it"
+            " as keras, keras_plain, onnx, qonnx or qkeras",
+        )
+
+
 def symmetric(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """Codes must be as many below zero as above."""
     arguments: Any = quantizer

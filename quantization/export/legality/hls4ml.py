@@ -17,6 +17,7 @@ from quantization.export.legality.base import (
     QuantizedTensor,
     SlotRule,
     function_of,
+    one_input,
 )
 from quantization.specs.parse import QuantizerSpec
 
@@ -258,5 +259,5 @@ WRITTEN: Final = replace(
         "kernel": replace(_KERNEL_RULE, kinds=_GRIDS),
         "activation": replace(_ACTIVATION_RULE, rules=(*_ACTIVATION_RULE.rules, _plain_grid)),
     },
-    rules=(*HLS4ML.rules, _written_functions),
+    rules=(*HLS4ML.rules, _written_functions, one_input),
 )

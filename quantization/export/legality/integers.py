@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from costmodel.layer import Layer
-from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule, function_of
+from quantization.export.legality.base import (
+    Graph,
+    Legality,
+    QuantizedTensor,
+    SlotRule,
+    function_of,
+    one_input,
+)
 from quantization.specs.parse import QuantizerSpec
 
 _RANKED: Final = ("AveragePooling", "GlobalAveragePooling", "MaxPooling", "GlobalMaxPooling")
@@ -95,11 +102,9 @@ def _softmax_at_the_end(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "a softmax before the end; only the output's is left out"
 
 
-def _one_way(graph: Graph) -> Iterator[tuple[str, str]]:
-    network = graph.network
-    for names, what in ((network.inputs, "input"), (network.outputs, "output")):
-        for name in names[1:]:
-            yield name, f"a second {what}; a network with one is needed"
+def _one_output(graph: Graph) -> Iterator[tuple[str, str]]:
+    for name in graph.network.outputs[1:]:
+        yield name, "a second output; a network with one is needed"
 
 
 _FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
@@ -107,7 +112,7 @@ _FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
 INTEGERS: Final = Legality(
     layers=LAYERS,
     slots={"activation": _FUNCTION},
-    rules=(_channels_last, _options, _softmax_at_the_end, _one_way),
+    rules=(_channels_last, _options, _softmax_at_the_end, one_input, _one_output),
     needs=frozenset({"kernel", "bias", "activation"}),
     ends=frozenset({"softmax", "sigmoid"}),
     float_functions=STRAIGHT,

@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
-from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule, function_of
+from quantization.export.legality.base import (
+    Graph,
+    Legality,
+    QuantizedTensor,
+    SlotRule,
+    function_of,
+    one_input,
+)
 from quantization.specs.parse import QuantizerSpec
 
 _LAYERS: Final = frozenset(
@@ -107,7 +114,7 @@ TFLITE: Final = Legality(
         "kernel": SlotRule(_WEIGHTS, None, (_weight,)),
         "activation": SlotRule(_ACTIVATIONS, None, (_activation,)),
     },
-    rules=(_functions, _options, _shapes),
+    rules=(_functions, _options, _shapes, one_input),
     needs=frozenset({"kernel"}),
     ends=frozenset({"softmax", "sigmoid"}),
 )

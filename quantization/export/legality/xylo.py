@@ -20,6 +20,7 @@ from quantization.export.legality.base import (
     SlotRule,
     function_of,
     is_softmax,
+    one_input,
 )
 from quantization.specs.parse import QuantizerSpec
 
@@ -128,6 +129,6 @@ XYLO: Final = Legality(
         "bias": _WEIGHTS,
         "activation": SlotRule(frozenset({"quantized_relu", "binary"}), EVENT_BITS, (_whole_events,)),
     },
-    rules=(_sizes, _events_between_populations, _only_fired_numbers),
+    rules=(one_input, _sizes, _events_between_populations, _only_fired_numbers),
     needs=frozenset({"kernel", "bias", "activation"}),
 )

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from quantization.export.context import BATCH, Floats
+from quantization.export.context import BATCH, Examples, batches, by_input
 
 
-def run(folder: Path, inputs: Floats) -> list[Any]:
+def run(folder: Path, inputs: Examples) -> list[Any]:
     """The outputs of the model."""
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    [source] = session.get_inputs()
-    size = source.shape[0] if isinstance(source.shape[0], int) else BATCH
+    names = [source.name for source in session.get_inputs()]
+    length = session.get_inputs()[0].shape[0]
+    size = length if isinstance(length, int) else BATCH
     parts = [
-        session.run(None, {source.name: inputs[start : start + size]})
-        for start in range(0, len(inputs), size)
+        session.run(None, dict(zip(names, by_input(batch), strict=True))) for batch in batches(inputs, size)
     ]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 

@@ -10,15 +10,15 @@ import keras
 import numpy as np
 import qkeras
 
-from quantization.export.context import BATCH, Floats
+from quantization.export.context import Examples, batches
 
 
-def run(folder: Path, inputs: Floats) -> list[Any]:
+def run(folder: Path, inputs: Examples) -> list[Any]:
     """The outputs of the loaded model."""
     model = keras.models.load_model(folder / "model.keras", custom_objects=vars(qkeras))
     parts = [
         [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(model(batch, training=False))]
-        for batch in (inputs[start : start + BATCH] for start in range(0, len(inputs), BATCH))
+        for batch in batches(inputs)
     ]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 

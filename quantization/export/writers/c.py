@@ -28,7 +28,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
     """Write `network.c`, `network.h`, `main.c` and `network.json`, which says how inputs become codes."""
     written = written_program("c", model, context)
     program = written.program
-    codes = written.network.encode(context.samples[:_VECTORS]).codes
+    codes = written.network.encode(context.only_samples[:_VECTORS]).codes
     files = c_network(program, codes, run(program, codes)[program.result])
     for name, text in ((HEADER_FILE, files.header), (SOURCE_FILE, files.source), (MAIN_FILE, files.main)):
         (folder / name).write_text(text)

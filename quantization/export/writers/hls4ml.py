@@ -35,7 +35,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
 def write_network(model: Any, folder: Path, context: ExportContext) -> Written:
     """Write all but the project, which needs no hls4ml. Raises `ExportRefused`."""
     try:
-        project, inputs, outputs = hls4ml_project(model, context.samples)
+        project, inputs, outputs = hls4ml_project(model, context.only_samples)
     except NotInHls4ml as error:
         raise ExportRefused("hls4ml", [Refusal(error.layer, error.reason)]) from error
     document = project.document(inputs, outputs)

@@ -82,7 +82,7 @@ def _network(model: Any, context: ExportContext) -> tuple[IntegerNetwork, dict[s
     except NotInIntegers as error:
         if error.layer != _input_name(model):
             raise
-    spec = fitted(context.samples)
+    spec = fitted(context.only_samples)
     reason = (
         f"the model reads it as float, the export rounds it to {spec}, which holds the samples; {_REMEDY}"
     )

@@ -14,7 +14,7 @@ from quantization.export.writers.tflite_model.model import NotInTflite, tflite_m
 def write(model: Any, folder: Path, context: ExportContext) -> Written:
     """Write `model.tflite`. Raises `ExportRefused`."""
     try:
-        document = tflite_model(model, context.samples, packs=bool(context.options["int4"]))
+        document = tflite_model(model, context.only_samples, packs=bool(context.options["int4"]))
     except NotInTflite as error:
         raise ExportRefused("tflite", [Refusal(error.layer, error.reason)]) from error
     (folder / "model.tflite").write_bytes(document.data)

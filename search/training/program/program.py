@@ -21,6 +21,7 @@ from keras import ops
 
 from quantization.quantizers import BaseQuantizer
 from quantization.switching.quantizer import PARAMETERS, Choice, SwitchedSlots, choice_of, seed_type
+from search.data.inputs import by_input
 from search.task import Task
 from search.training.evaluate import scores_of, tally_of
 from search.training.losses import batch_loss, plain_targets, training_loss
@@ -241,8 +242,8 @@ class Program:
 
         def step(state: ProgramState, sums: BatchSums, batch: Tensor) -> Any:
             indices = _batch(order, batch, size)
-            targets = keras.tree.map_structure(lambda targets: ops.take(targets, indices, axis=0), y)
-            trained = self.train_batch(arguments, state, ops.take(x, indices, axis=0), targets)
+            examples, targets = keras.tree.map_structure(lambda part: ops.take(part, indices, axis=0), (x, y))
+            trained = self.train_batch(arguments, state, examples, targets)
             sums = sums.plus(trained.loss, trained.tally, ops.shape(indices)[0])
             return trained.state, sums, batch + 1
 
@@ -252,7 +253,10 @@ class Program:
         return result
 
     def train_batch(self, arguments: Arguments, state: ProgramState, x: Tensor, y: Any) -> TrainedBatch:
-        """Train on one batch. A pure function of tensors. `y`: targets, a tuple where there are several outputs."""
+        """Train on one batch. A pure function of tensors.
+
+        `x`, `y`: examples and targets, tuples where there are several inputs or outputs.
+        """
         if self._options.augmentation is not None:
             x, y = augmented(self._options.augmentation, x, y, arguments.seed, state.steps)
         parts = self._weights.split(state.weights, arguments.dimensions)
@@ -300,10 +304,9 @@ class Program:
             return batch < stop
 
         def step(integers: tuple[Tensor, ...], sums: BatchSums, batch: Tensor) -> Any:
-            inputs = _batch(x, batch, size)
-            targets = keras.tree.map_structure(lambda targets: _batch(targets, batch, size), y)
+            inputs, targets = keras.tree.map_structure(lambda part: _batch(part, batch, size), (x, y))
             evaluated = self.evaluate_batch(arguments, state._replace(integers=integers), inputs, targets)
-            sums = sums.plus(evaluated.loss, evaluated.tally, ops.shape(inputs)[0])
+            sums = sums.plus(evaluated.loss, evaluated.tally, ops.shape(by_input(inputs)[0])[0])
             return evaluated.integers, sums, batch + 1
 
         _, sums, _ = ops.while_loop(unfinished, step, (state.integers, self._no_sums(), start))

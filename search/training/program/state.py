@@ -10,6 +10,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from search.data.inputs import by_input, rows
+
 Tensor = Any
 
 
@@ -113,22 +115,24 @@ NO_BATCHES: Final = Totals(0.0, np.zeros(1), 0, 0)
 
 @dataclass(frozen=True, eq=False)
 class DeviceData:
-    """Examples and targets on the device; targets of several outputs are a tuple."""
+    """Examples and targets on the device; those of several inputs or outputs are tuples."""
 
-    x: Tensor
+    x: Any
     y: Any
 
     @classmethod
-    def from_arrays(cls, x: NDArray[Any], y: Any) -> DeviceData:
+    def from_arrays(cls, x: Any, y: Any) -> DeviceData:
         """Copies to the device: class numbers as int32, other targets as float32."""
-        return cls(ops.convert_to_tensor(x), keras.tree.map_structure(_targets, y))
+        return cls(keras.tree.map_structure(ops.convert_to_tensor, x), keras.tree.map_structure(_targets, y))
 
-    def part(self, start: int, stop: int) -> tuple[Tensor, Any]:
+    def part(self, start: int, stop: int) -> tuple[Any, Any]:
         """The examples from `start` to `stop`, and their targets."""
-        return self.x[start:stop], keras.tree.map_structure(lambda targets: targets[start:stop], self.y)
+        return rows(self.x, start, stop), keras.tree.map_structure(
+            lambda targets: targets[start:stop], self.y
+        )
 
     def __len__(self) -> int:
-        return int(self.x.shape[0])
+        return int(by_input(self.x)[0].shape[0])
 
 
 def _targets(y: Any) -> Tensor:

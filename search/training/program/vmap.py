@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantization.graph import ModelGraph
+from search.data.inputs import example_count
 from search.training.program.program import Program
 from search.training.program.state import (
     NO_BATCHES,
@@ -100,8 +101,8 @@ class VmappedProgram:
         self._program.traces += 1
 
         def train_one(arguments: Arguments, state: ProgramState, indices: Tensor) -> Any:
-            targets = keras.tree.map_structure(lambda targets: targets[indices], y)
-            trained = self._program.train_batch(arguments, state, x[indices], targets)
+            examples, targets = keras.tree.map_structure(lambda part: part[indices], (x, y))
+            trained = self._program.train_batch(arguments, state, examples, targets)
             return trained.state, trained.loss * size, trained.tally
 
         train_all = jax.vmap(train_one)
@@ -119,10 +120,11 @@ class VmappedProgram:
         totals = [NO_BATCHES] * int(states.weights.shape[0])
         for start in range(0, len(data), EVALUATED_EXAMPLES):
             x, y = data.part(start, start + EVALUATED_EXAMPLES)
+            count = example_count(x)
             evaluated = self._evaluate(arguments, states, x, y)
             losses, tallies = np.asarray(evaluated.loss), np.asarray(evaluated.tally)
             totals = [
-                total + Totals(float(losses[trial]) * len(x), tallies[trial], len(x), 1)
+                total + Totals(float(losses[trial]) * count, tallies[trial], count, 1)
                 for trial, total in enumerate(totals)
             ]
         return totals

@@ -13,7 +13,7 @@ from rich.text import Text
 from search.history import JobStatus, TrialStatus
 from service.cli.text.numbers import cost, cost_name, duration, energy, local_time, metric, space_size
 from service.cli.text.tables import new_table
-from service.schemas.dry_run import DryRun
+from service.schemas.dry_run import DataView, DryRun
 from service.schemas.jobs import JobSummary, JobView
 
 _STYLES: Final = {
@@ -122,18 +122,33 @@ def _summary(answer: DryRun) -> list[str]:
     lines = [
         f"{space_size(answer.space_size)} assignments, {answer.trials} trials",
         f"data: {data.train_samples} training, {data.validation_samples} validation, {data.test_samples} test "
-        f"examples of shape {data.input_shape}, {targets}",
+        f"examples of shape {_shapes(data)}, {targets}",
         *(f"  {note}" for note in data.notes),
-        *(
-            [f"preprocessing: {data.preprocessing}, {data.preprocessing_reason}"]
-            if data.preprocessing
-            else []
-        ),
+        *_preprocessing(data),
         *(f"input {name}: {quantizer}" for name, quantizer in answer.inputs.items()),
         f"reference: {energy(reference.energy_pj)}, {reference.bits:,} bits",
         *_exports(answer),
     ]
     return [*lines, f"untouched: {', '.join(answer.untouched)}"] if answer.untouched else lines
+
+
+def _shapes(data: DataView) -> str:
+    if len(data.inputs) < 2:
+        return str(data.input_shape)
+    return ", ".join(f"{entry.shape} ({entry.name})" for entry in data.inputs)
+
+
+def _preprocessing(data: DataView) -> list[str]:
+    if len(data.inputs) < 2:
+        return (
+            [f"preprocessing: {data.preprocessing}, {data.preprocessing_reason}"]
+            if data.preprocessing
+            else []
+        )
+    return [
+        f"preprocessing of {entry.name}: {entry.preprocessing}, {entry.preprocessing_reason}"
+        for entry in data.inputs
+    ]
 
 
 def _exports(answer: DryRun) -> list[str]:

@@ -5,6 +5,14 @@ import * as format from "../lib/format.js";
 import { EnergyByLayer, costliest } from "../charts/energy.js";
 import { ReferenceTable } from "./definition.js";
 
+// Of every input, by name where there are several.
+const shapes = (data) => (data.inputs.length > 1 ? data.inputs.map((input) => `${input.shape.join(" × ")} (${input.name})`).join(", ") : data.input_shape.join(" × "));
+const reason = (text) => (text ? ` (${text})` : "");
+const preprocessing = (data) => {
+  if (data.inputs.length > 1) return ` Preprocessing: ${data.inputs.map((input) => `${input.name}: ${input.preprocessing}${reason(input.preprocessing_reason)}`).join("; ")}.`;
+  return data.preprocessing ? ` Preprocessing: ${data.preprocessing}${reason(data.preprocessing_reason)}.` : "";
+};
+
 export function DryRun({ run }) {
   const [isLog, setLog] = useState(true);
   const estimate = run.estimate;
@@ -30,7 +38,7 @@ export function DryRun({ run }) {
     ${(run.float_layers.length > 0 || run.normalizations.length > 0) && html`<section class="card"><h2>What stays float, and what becomes of normalizations</h2><div class="scroll"><table class="rows small"><thead><tr><th scope="col">Layer</th><th scope="col">What</th><th scope="col" class="number">Energy</th><th scope="col" class="number">Share</th></tr></thead>
       <tbody>${run.float_layers.map((layer) => html`<tr key=${layer.name}><th scope="row">${layer.name}</th><td>${layer.class_name}: ${layer.tensors.join(", ")} float in every trial</td><td class="number">${format.energy(layer.energy_pj)}</td><td class="number">${format.percent(layer.share, 1)}</td></tr>`)}
       ${run.normalizations.map((choice) => html`<tr key=${`n-${choice.layer}`}><th scope="row">${choice.layer}</th><td>${choice.treatment}${choice.into ? ` into ${choice.into}` : ""}${choice.reason ? ` (${choice.reason})` : ""}</td><td class="number">${format.energy(choice.cheapest_pj)}</td><td></td></tr>`)}</tbody></table></div></section>`}
-    <section class="card"><h2>Data</h2><p>${format.whole(run.data.train_samples)} examples to train on, ${format.whole(run.data.validation_samples)} to measure trials, ${format.whole(run.data.test_samples)} for the final report; inputs of shape ${run.data.input_shape.join(" × ")}${run.data.classes ? `, ${run.data.classes} classes` : ""}.
-      ${run.data.preprocessing ? ` Preprocessing: ${run.data.preprocessing}${run.data.preprocessing_reason ? ` (${run.data.preprocessing_reason})` : ""}.` : ""}</p></section>
+    <section class="card"><h2>Data</h2><p>${format.whole(run.data.train_samples)} examples to train on, ${format.whole(run.data.validation_samples)} to measure trials, ${format.whole(run.data.test_samples)} for the final report; inputs of shape ${shapes(run.data)}${run.data.classes ? `, ${run.data.classes} classes` : ""}.
+      ${preprocessing(run.data)}</p></section>
     <${ReferenceTable} layers=${run.reference.layers} />`;
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.data import DataInfo, Preprocessing, describe
+from search.data import DataInfo, InputInfo, Preprocessing, describe
 from search.errors import InvalidSpec
 from search.networks import architecture as models
 from search.spec.job import Data, NpzData, ZooModel
@@ -17,6 +17,11 @@ DIGITS_NETWORK = models.network(ZooModel(name="digits_cnn"))
 JET_NETWORK = models.network(ZooModel(name="jet_mlp"))
 FILE = "set.npz"
 IMAGES = Preprocessing("centered", "the examples are images")
+
+
+def input_of(preprocessing: Preprocessing) -> tuple[InputInfo]:
+    """The input of the digits' network, as it is described."""
+    return (InputInfo("inputs", (8, 8, 1), preprocessing),)
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from search.data.load import scaled
 from search.data.split import SplitFault, order, share, sizes
 from search.errors import InvalidSpec
 from search.spec.job import DigitsData
-from tests.search.data.examples import IMAGES, JET_NETWORK, arrays, described, fault, write
+from tests.search.data.examples import IMAGES, JET_NETWORK, arrays, described, fault, input_of, write
 
 # --- digits --------------------------------------------------------------------------------------------------
 
 
 def test_the_digits_are_split_into_three_parts() -> None:
-    assert described(DigitsData(), Path()) == DataInfo((8, 8, 1), 1150, 288, 359, 10, IMAGES)
+    assert described(DigitsData(), Path()) == DataInfo(input_of(IMAGES), 1150, 288, 359, 10)
 
 
 def test_the_digits_that_are_loaded_are_those_described() -> None:

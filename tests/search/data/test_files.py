@@ -18,13 +18,13 @@ from search.data import DataInfo, load
 from search.data.files import MAX_ARRAY_BYTES, DataFault, read_headers
 from search.errors import InvalidSpec
 from search.spec.job import MnistData, NpzData
-from tests.search.data.examples import FILE, IMAGES, arrays, described, fault, write
+from tests.search.data.examples import FILE, IMAGES, arrays, described, fault, input_of, write
 
 # --- files ---------------------------------------------------------------------------------------------------
 
 
 def test_a_file_of_the_four_arrays_is_described(tmp_path: Path) -> None:
-    assert described(write(tmp_path), tmp_path) == DataInfo((8, 8, 1), 32, 8, 10, 10, IMAGES)
+    assert described(write(tmp_path), tmp_path) == DataInfo(input_of(IMAGES), 32, 8, 10, 10)
 
 
 def test_labels_may_stand_in_a_column(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def members(**changes: bytes) -> list[tuple[str, bytes]]:
 
 def test_the_smallest_file_is_accepted(tmp_path: Path) -> None:
     data = pack(tmp_path, members())
-    assert described(data, tmp_path) == DataInfo((8, 8, 1), 1, 1, 1, 1, IMAGES)
+    assert described(data, tmp_path) == DataInfo(input_of(IMAGES), 1, 1, 1, 1)
 
 
 @pytest.mark.parametrize(
