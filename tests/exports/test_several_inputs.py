@@ -51,8 +51,6 @@ def test_what_takes_them_computes_the_same(name: str, model: keras.Model, tmp_pa
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {*TAKE}))
 def test_what_reads_one_array_names_the_remedy(name: str, model: keras.Model, tmp_path: Path) -> None:
-    with pytest.raises(
-        ExportRefused, match=r"a second input; .* export it as keras, keras_plain, onnx, qonnx or qkeras"
-    ):
+    with pytest.raises(ExportRefused, match=r"a second input; .* keras_plain, onnx, qonnx or qkeras"):
         export_model(model, name, tmp_path / "out", ExportContext(examples(0)))
     assert not (tmp_path / "out").exists()
