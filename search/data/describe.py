@@ -112,8 +112,8 @@ def describe(
     """
     task = classification(models.output(network)) if job_task is None else job_task
     if data.targets == "inputs" and len(network.inputs) > 1:
-        reason = "is for models with one input: store what the output gives back as y_train"
-        raise InvalidSpec([Problem("/data/targets", reason)])
+        remedy = "store what the output gives back as y_train"
+        raise InvalidSpec([Problem("/data/targets", f"is for models with one input: {remedy}")])
     try:
         source = _SOURCES[data.kind](data, data_dir, task.heads, network.inputs)
     except (DataFault, SplitFault) as error:
@@ -144,10 +144,8 @@ def _input_problems(data: ResolvedData, network: Network, source: _Source) -> li
     """Examples that do not fit an input, and preprocessing of inputs that are not there."""
     problems = []
     for name, examples in zip(network.inputs, source.examples, strict=True):
-        taken, of = (
-            models.input_shape(network, name),
-            f" of input {name!r}" if len(network.inputs) > 1 else "",
-        )
+        taken = models.input_shape(network, name)
+        of = f" of input {name!r}" if len(network.inputs) > 1 else ""
         if not fits(examples.shape, taken):
             reason = f"examples{of} have the shape {examples.shape}; the model takes {taken}"
             problems.append(Problem(pointer(data), reason))
