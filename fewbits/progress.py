@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from service.cli.live import follow
-from service.cli.text.jobs import best_text
+from service.cli.text.jobs import best_text, waiting_text
 from service.cli.text.numbers import duration, energy
 from service.client import SearchClient
 from service.schemas.jobs import JobView, PointView
@@ -29,11 +29,12 @@ def progress_html(job: JobView, url: str) -> str:
     """The progress of a job for a notebook, with a link to its page."""
     progress = job.progress
     left = "" if progress.eta_s is None else f", {duration(progress.eta_s)} left"
+    waits = "" if job.waiting is None else f"<br>{html.escape(waiting_text(job.waiting).plain)}"
     return (
         f'<div><progress max="1" value="{progress.fraction:.4f}" style="width: 20em"></progress> '
         f"{progress.done} of {progress.total} trials{html.escape(left)}, {html.escape(str(job.status))} "
         f'(<a href="{_page(job, url)}" target="_blank" rel="noopener">dashboard</a>)<br>'
-        f"{html.escape(best_text(job).plain)}</div>"
+        f"{html.escape(best_text(job).plain)}{waits}</div>"
     )
 
 

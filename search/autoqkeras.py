@@ -53,10 +53,13 @@ class Imported:
     quirks: tuple[str, ...]
 
 
-def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
-    """The job equivalent to the run_config, on `model`. Raises InvalidSpec if it cannot be read.
+def import_run_config(
+    config: Mapping[str, Any], model: Any, data: Any = None, *, first_layer: int = 0
+) -> Imported:
+    """The job equivalent to the run_config, on `model` and `data`. Raises InvalidSpec if it cannot be read.
 
-    Energies are those of QKeras (profile `horowitz-qkeras`); patterns become patterns for whole names.
+    Energies are those of QKeras (profile `horowitz-qkeras`); patterns become patterns for whole names. `first_layer`:
+    the index that the first of `model.layers` has here: 1 for a Sequential model, whose input Keras does not list.
     """
     quirks = [
         f"{name}: left out: {DROPPED.get(name, 'an unknown argument')}"
@@ -64,9 +67,14 @@ def import_run_config(config: Mapping[str, Any], model: Any) -> Imported:
         if name not in _READERS
     ]
     job: dict[str, Any] = {"model": model, "inputs": "priced", "normalization": "float"}
+    if data is not None:
+        job["data"] = data
     for name, read in _READERS.items():
         if name in config:
             read(config[name], job, quirks)
+    if first_layer and "layers" in job:
+        job["layers"]["indexes"] = [index + first_layer for index in job["layers"]["indexes"]]
+        quirks.append(f"layer_indexes: Keras does not count the input of this model; raised by {first_layer}")
     job["quantizers"] = {**_NOTEBOOK, **job.get("quantizers", {}), "selection": "autoqkeras"}
     if "limits" not in job:
         raise _fault("/limit", "missing: without limits AutoQKeras quantizes nothing")
@@ -278,7 +286,10 @@ def _read_indexes(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
         return
     if isinstance(value, str) or not hasattr(value, "__iter__"):
         raise _fault("/layer_indexes", "must be a list of numbers")
-    job["layers"] = {"indexes": list(value)}
+    indexes = list(value)
+    if not all(isinstance(index, int) and not isinstance(index, bool) for index in indexes):
+        raise _fault("/layer_indexes", "must be a list of whole numbers")
+    job["layers"] = {"indexes": indexes}
 
 
 def _read_blocks(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
@@ -309,6 +320,24 @@ def _read_hyperband(field: str) -> Any:
     return read
 
 
+def _read_transfer(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
+    if value:
+        job.setdefault("training", {})["start"] = "float"
+        quirks.append(
+            "transfer_weights: trials start from the weights of the float model; AutoQKeras crashes where filters"
+            " are tuned"
+        )
+
+
+def _read_fit(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
+    """The arguments of `fit` that a job has; the others are AutoQKeras' own data and callbacks."""
+    if not isinstance(value, Mapping):
+        raise _fault("/fit", "must be a dictionary of arguments of fit")
+    job.setdefault("training", {}).update(
+        {name: value[name] for name in ("epochs", "batch_size") if name in value}
+    )
+
+
 def _read_ignored(name: str, why: str) -> Any:
     def read(value: Any, job: dict[str, Any], quirks: list[str]) -> None:
         if value:
@@ -333,13 +362,14 @@ _READERS: Final[Mapping[str, Any]] = {
     "learning_rate_optimizer": _read_ignored(
         "learning_rate_optimizer", "left out: AutoQKeras freezes the list of rates at the first trial's size"
     ),
-    "transfer_weights": _read_ignored("transfer_weights", "left out: trials start from fresh weights"),
+    "transfer_weights": _read_transfer,
     "head_name": _read_ignored("head_name", "left out: models have one output here"),
     "blocks": _read_blocks,
     "schedule_block": _read_order,
     "max_epochs": _read_hyperband("max_epochs"),
     "factor": _read_hyperband("factor"),
     "hyperband_iterations": _read_hyperband("iterations"),
+    "fit": _read_fit,
 }
 
 

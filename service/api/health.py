@@ -12,16 +12,15 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
-from search.installation import cannot_train
 from service.api.deps import OPERATES, QueueDep, SettingsDep, WholeDatabaseDep
 from service.api.responses import problem_responses
 from service.observability.metrics import Metrics
 from service.queue import Queue
 from service.schemas.jobs import Alive, Readiness
 from service.settings import Settings
-from service.store import workers
 from service.store.migrate import is_current
 from service.store.session import Database
+from service.store.waiting import without_worker
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
@@ -98,9 +97,4 @@ def _broker(queue: Queue) -> str:
 def worker_state(database: Database, settings: Settings) -> str:
     """OK if a worker has sent a heartbeat recently."""
     with database.reading() as session:
-        seen = workers.last_seen(session)
-    if seen is None or seen < workers.dead_before(settings.heartbeat):
-        state = "no worker has reported recently; start one with `fewbits worker`"
-        reason = cannot_train()
-        return state if reason is None else f"{state}. On the machine of the API, {reason}"
-    return OK
+        return without_worker(session, settings.heartbeat) or OK

@@ -9,13 +9,24 @@ from fastapi import APIRouter, Query, Request, Response
 from search.history import JobStatus
 from service.api import pagination
 from service.api.compute import COMPUTES
-from service.api.deps import READS, SUBMITS, BodyDep, Cursor, JobId, Limit, SessionDep
+from service.api.deps import (
+    READS,
+    SUBMITS,
+    BodyDep,
+    Cursor,
+    JobId,
+    Limit,
+    SessionDep,
+    SettingsDep,
+    WholeDatabaseDep,
+)
 from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
 from service.api.submission import STARTED, IdempotencyKey, IntakeDep
 from service.schemas.jobs import BestView, JobSummary, JobView, Page, ParetoView, SparsePage
 from service.store import jobs, reading
 from service.store.models import Job
 from service.store.query import parse_fields
+from service.store.waiting import waiting
 from service.views import jobs as job_views
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS])
@@ -84,14 +95,24 @@ def list_jobs(
 
 
 @router.get("/{job_id}", responses=_MISSING)
-def read_job(request: Request, response: Response, job_id: JobId, session: SessionDep) -> JobView:
+def read_job(
+    request: Request,
+    response: Response,
+    job_id: JobId,
+    session: SessionDep,
+    whole: WholeDatabaseDep,
+    settings: SettingsDep,
+) -> JobView:
     """Read a job: status, progress, best trial so far, reference cost, warnings, specification."""
     job = jobs.get(session, job_id)
-    etag = job_etag(job)
+    with whole.reading() as all_tenants:
+        reason = waiting(all_tenants, job, settings.heartbeat)
+    # the reason is no part of the version, so it must not outlive it in a cache
+    etag = etag_of(job.id, job.version, *([] if reason is None else [reason]))
     if is_known(request, etag):
         return not_modified(etag)  # type: ignore[return-value]
     mark(response, etag)
-    return job_views.job_view(session, job)
+    return job_views.job_view(session, job, reason)
 
 
 def job_etag(job: Job) -> str:

@@ -45,6 +45,7 @@ class LazyCommand(TyperCommand):
         command: Any = typer.main.get_command(application)
         command.name = self._entry.name
         _escape_help(command)
+        _add_epilogs(command, self._entry.name)
         loaded: TyperCommand | TyperGroup = command
         return loaded
 
@@ -77,6 +78,15 @@ def _escape_help(command: Any) -> None:
             item.help = _escaped(item.help)
     for subcommand in getattr(command, "commands", {}).values():
         _escape_help(subcommand)
+
+
+def _add_epilogs(command: Any, name: str) -> None:
+    """End the help of a command, and of its subcommands, with its variables and an example."""
+    from service.cli.examples import epilog
+
+    command.epilog = _escaped(epilog(name, uses_service=any(item.name == "url" for item in command.params)))
+    for child, subcommand in getattr(command, "commands", {}).items():
+        _add_epilogs(subcommand, f"{name} {child}")
 
 
 def _escaped(text: str) -> str:

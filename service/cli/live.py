@@ -10,7 +10,7 @@ from rich.text import Text
 
 from search.history import JobStatus
 from service.cli.output import FAILED, error_console, output_console, print_json
-from service.cli.text.jobs import best_text, job_line, progress_bar, progress_text
+from service.cli.text.jobs import best_text, job_line, progress_bar, progress_text, waiting_text
 from service.cli.text.trials import point_table
 from service.client import SearchClient
 from service.schemas.jobs import JobView
@@ -39,7 +39,7 @@ def follow(client: SearchClient, job_id: str, console: Console) -> JobView:
 
 
 class _Lines:
-    """Prints a line whenever the status or the number of measured trials has changed."""
+    """Prints a line whenever the status or the number of measured trials has changed, or a worker is missing."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -47,10 +47,12 @@ class _Lines:
 
     def show(self, job: JobView) -> None:
         """Print the progress of the job unless the last line says the same."""
-        progress = (job.status, job.progress.done)
+        progress = (job.status, job.progress.done, job.waiting is None)
         if progress != self._last:
             self._last = progress
             self._console.print(progress_text(job), soft_wrap=True)
+            if job.waiting is not None:
+                self._console.print(waiting_text(job.waiting), soft_wrap=True)
 
 
 def _panel(job: JobView) -> Table:
@@ -58,4 +60,6 @@ def _panel(job: JobView) -> Table:
     table.add_row(job_line(job))
     table.add_row(progress_bar(job))
     table.add_row(best_text(job))
+    if job.waiting is not None:
+        table.add_row(waiting_text(job.waiting))
     return table

@@ -6,6 +6,7 @@ from typing import Final
 
 import typer
 
+from service.cli.examples import epilog
 from service.cli.lazy_group import CommandEntry, LazyGroup
 
 _SERVICE: Final = "Service"
@@ -117,6 +118,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog=epilog("", uses_service=False),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

@@ -21,9 +21,9 @@ from service.auth import keys
 from service.cli.supervisor import Supervisor
 from service.observability import logs, tracing
 from service.settings import Settings
-from service.store import workers
 from service.store.migrate import upgrade
 from service.store.session import Database
+from service.store.waiting import without_worker
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -169,9 +169,9 @@ def check_worker() -> None:
     database = Database(settings.database)
     try:
         with database.reading() as session:
-            is_alive = workers.alive(session, settings.heartbeat) > 0
+            reason = without_worker(session, settings.heartbeat)
     finally:
         database.dispose()
-    if not is_alive:
-        print("no worker has reported recently; start one with `fewbits worker`", file=sys.stderr)
+    if reason is not None:
+        print(reason, file=sys.stderr)
         raise SystemExit(1)

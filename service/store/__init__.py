@@ -25,6 +25,7 @@ The work of workers
     exports             a trial in a device's or tool's format; its table is in export_models
     test_looks          how often the test data of a job were looked at
     workers             which worker processes are alive
+    waiting             why no worker works on a job, and the remedy
 
 What the API reads
     query               `sort`, `filter` and `fields` of a list, parsed

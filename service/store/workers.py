@@ -13,7 +13,7 @@ from service.store.models import Worker, now
 _FORGET = timedelta(days=1)
 
 #: The least time of silence after which a worker counts as dead.
-_SILENCE = timedelta(seconds=30)
+_SILENCE = timedelta(seconds=20)
 
 
 def heartbeat(session: Session, name: str) -> None:

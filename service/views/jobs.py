@@ -51,8 +51,8 @@ def _named(fields: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: fields[name] for name in names}
 
 
-def job_view(session: Session, job: Job) -> JobView:
-    """The job in full."""
+def job_view(session: Session, job: Job, waiting: str | None = None) -> JobView:
+    """The job in full; `waiting`: why no worker works on it."""
     (fields,) = _job_fields(session, [job])
     return JobView(
         **fields,
@@ -62,6 +62,7 @@ def job_view(session: Session, job: Job) -> JobView:
         warnings=tuple(job.warnings),
         allowed=allowed(JobStatus(job.status), failed_trials=fields["trials"][TrialStatus.FAILED] > 0),
         test_looks=tuple(look_view(row) for row in test_looks.of_job(session, job.id)),
+        waiting=waiting,
         spec=job.spec,
     )
 

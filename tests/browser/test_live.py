@@ -84,3 +84,8 @@ def test_a_service_that_goes_away_is_said_to_be_away_and_noticed_when_back(
     page.wait_for_selector("#connection:not([hidden])")
     page.unroute("**/v1/**")
     page.wait_for_selector("#connection[hidden]", state="attached")
+
+
+def test_a_job_that_no_worker_takes_says_so_with_the_remedy(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled)
+    expect(page.locator(".job-head [role=alert]")).to_contain_text("fewbits worker")

@@ -117,6 +117,101 @@ def test_the_notebooks_cell_is_read_as_it_is() -> None:
     assert config == NOTEBOOK | dropped
 
 
+#: What the notebook does with it, before and after.
+SEARCH = """
+%matplotlib inline
+from qkeras.autoqkeras import AutoQKeras
+if has_tpus:
+    cur_strategy = tf.distribute.TPUStrategy(resolver)
+print("quantizing layers:", [model.layers[i].name for i in run_config["layer_indexes"]])
+autoqk = AutoQKeras(model, metrics=["acc"], custom_objects=custom_objects, **run_config)
+autoqk.fit(x_train, y_train, validation_data=(x_test, y_test), batch_size=1024, epochs=20)
+qmodel = autoqk.get_best_model()
+qmodel.fit(x_train, y_train, epochs=200)
+"""
+
+
+def notebook(*cells: str) -> str:
+    """The file of a notebook."""
+    code = [{"cell_type": "code", "source": cell.splitlines(keepends=True), "outputs": []} for cell in cells]
+    return json.dumps({"cells": [{"cell_type": "markdown", "source": ["# Search"]}, *code], "nbformat": 4})
+
+
+def test_a_whole_notebook_is_read_with_what_its_search_was_fitted_with() -> None:
+    config = read_run_config(notebook(VERBATIM, SEARCH), unused=DROPPED, layer_count=7)
+    assert {name: config[name] for name in ("seed", "limit", "goal", "layer_indexes")} == {
+        name: NOTEBOOK[name] for name in ("seed", "limit", "goal", "layer_indexes")
+    }
+    assert config["fit"] == {"epochs": 20, "batch_size": 1024}
+    spec = SearchSpec.model_validate(import_run_config(config, "mnist_convblock", "mnist").job)
+    assert (spec.training.epochs, spec.training.batch_size, spec.data.kind) == (20, 1024, "mnist")
+
+
+#: Python that makes a run_config -> its value.
+PROGRAMS = (
+    ("run_config = {'seed': 1}\nprint(run_config)", {"seed": 1}),
+    ("run_config = {'seed': 1}\nrun_config['seed'] = 2", {"seed": 2}),
+    ("run_config = {'seed': 1}\nother = {'seed': 5}", {"seed": 1}),
+    ("run_config = {'seed': 1}\nrun_config.update({'seed': 3}, )", {"seed": 3}),
+    ("run_config = {}\nrun_config.update(seed=4, mode='random')", {"seed": 4, "mode": "random"}),
+    (
+        "limit = {'Dense': [4]}\nrun_config = {'limit': limit}\nlimit['Conv2D'] = [8]",
+        {"limit": {"Dense": [4], "Conv2D": [8]}},
+    ),
+    (
+        "limit = {'Dense': [4]}\nrun_config = {'limit': limit}\nlimit = {'Dense': [2]}",
+        {"limit": {"Dense": [4]}},
+    ),
+    (
+        "g = {'params': {'rate': 2}}\nrun_config = {'goal': g}\nrun_config['goal']['params']['rate'] = 4",
+        {"goal": {"params": {"rate": 4}}},
+    ),
+    ("run_config = {'seed': 1}\nrun_config = {'seed': 2}", {"seed": 2}),
+    ("n = 3\nrun_config = dict(seed=n)", {"seed": 3}),
+    ("with s.scope():\n  run_config = {'seed': 1}", {"seed": 1}),
+    ("base = {'seed': 1}\nrun_config = {**base, 'mode': 'random'}", {"seed": 1, "mode": "random"}),
+    ("q = AutoQKerasScheduler(model, blocks=['a'], seed=7)", {"blocks": ["a"], "seed": 7}),
+    (
+        "c = {'seed': 1}\nq = lib.AutoQKeras(model, **c, mode='random')\nc = {'seed': 2}",
+        {"seed": 1, "mode": "random"},
+    ),
+    ("def make():\n  run_config['seed'] = 9\nrun_config = {'seed': 1}", {"seed": 1}),
+)
+
+
+@pytest.mark.parametrize(("text", "config"), PROGRAMS)
+def test_statements_are_read_in_their_order(text: str, config: dict[str, Any]) -> None:
+    assert read_run_config(text) == config
+    names: dict[str, Any] = {}
+    program = text if "AutoQKeras" not in text and "scope" not in text else ""
+    exec(program, names)  # noqa: S102 -- the programs above; what Python makes of them is what was read
+    assert names.get("run_config", config) == config
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "run_config.pop('seed')",
+        "del run_config['seed']",
+        "for seed in (1, 2):\n  run_config['seed'] = seed",
+        "if fast:\n  run_config['seed'] = 2",
+        "run_config |= more",
+        "run_config.update(more)",
+        "run_config['limit'].clear()",
+        "if fast:\n  run_config = {}",
+    ],
+)
+def test_a_change_by_code_is_refused_rather_than_missed(change: str) -> None:
+    with pytest.raises(InvalidSpec, match=r"`run_config` is changed by code"):
+        read_run_config(f"run_config = {{'seed': 1, 'limit': {{'Dense': [4]}}}}\n{change}")
+
+
+def test_indexes_of_a_sequential_model_are_shifted_by_its_input() -> None:
+    shifted = import_run_config(NOTEBOOK, "mnist_convblock", first_layer=1)
+    assert shifted.job["layers"]["indexes"] == [2, 3, 4, 5, 6]
+    assert any("raised by 1" in quirk for quirk in shifted.quirks)
+
+
 @pytest.mark.parametrize(
     ("text", "pointer", "code"),
     [
@@ -194,7 +289,7 @@ def test_quantizers_picked_by_name_are_parsed() -> None:
         ({"goal": {"type": "energy", "params": {"process": "7nm"}}}, "falls back"),
         ({"goal": {"type": "energy", "params": {"colour": 1}}}, "goal.params.colour: ignored"),
         ({"limit": {"Dense": [8], "SeparableConv2D": [4]}}, "separable convolutions float"),
-        ({"transfer_weights": True}, "transfer_weights: left out"),
+        ({"transfer_weights": True}, "crashes where filters are tuned"),
         ({"blocks": ["^conv"]}, "hands on no trained weights"),
         ({"blocks": ["^conv"]}, "blocks.^conv: AutoQKeras matches the beginning of names"),
         ({"colour": "blue"}, "colour: left out"),
@@ -212,6 +307,7 @@ def test_a_quirk_of_the_original_is_named(changes: dict[str, Any], words: str) -
         ({"mode": "grid"}, "/mode"),
         ({"goal": "energy"}, "/goal"),
         ({"max_trials": 0}, "/max_trials"),
+        ({"layer_indexes": ["conv"]}, "/layer_indexes"),
         ({"limit": 8}, "/limit"),
         ({"limit": {"Dense": "8"}}, "/limit/Dense"),
         ({"quantization_config": {"kernel": {"quantised_bits(4)": 4}}}, "/quantization_config/kernel"),

@@ -32,20 +32,38 @@ def submit(
 
 def import_job(
     source: Annotated[
-        Path, typer.Argument(metavar="RUN_CONFIG", help="Its file: JSON, or a dictionary in Python.")
+        Path,
+        typer.Argument(
+            metavar="RUN_CONFIG", help="Its file: JSON, Python that assigns it, or the notebook (.ipynb)."
+        ),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Built-in network to search.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Network to search: built-in, a file (.keras, JSON), or the id of an upload.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data", "-d", help="Data: built-in, a file as for `fewbits upload`, or the id of an upload."
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Job file to write; default: standard output.")
     ] = None,
+    url: Url = "",
 ) -> None:
     """Convert an AutoQKeras run_config to a job file.
 
-    Settings that behave differently in AutoQKeras are listed on standard error.
+    Code is read, never run. Files of --model and --data are uploaded; without them no service is needed. Settings that
+    behave differently in AutoQKeras are listed on standard error.
     """
     from service.cli.importing import import_file
 
-    import_file(source, model, output)
+    import_file(source, model, data, output, url)
 
 
 def validate(job: JobFile, url: Url = "", as_json: AsJson = False) -> None:

@@ -70,6 +70,11 @@ def best_text(job: JobSummary) -> Text:
     )
 
 
+def waiting_text(reason: str) -> Text:
+    """Why no worker works on a job, and the remedy."""
+    return Text.assemble(("waiting: ", "yellow"), reason)
+
+
 def progress_text(job: JobSummary) -> Text:
     """The progress of a job in one line, for logs."""
     progress = job.progress

@@ -142,6 +142,7 @@ function Head({ job, session, done, live, words }) {
       <div class="actions"><${Verbs} job=${job} session=${session} done=${done} /></div></div>
     <${Progress} job=${job} />
     <p class="small">${facts.join(" · ")}${!hasEnded(job) && live !== null && LIVE[live] ? html` <span class=${`live ${live}`}>${LIVE[live]}</span>` : ""}</p>
+    ${job.waiting && html`<p class="fault" role="alert">Waiting: ${job.waiting}</p>`}
     ${job.reason && html`<p class=${job.status === "failed" ? "fault" : "muted small"}>${job.reason}</p>`}
     <${Tiles} job=${job} words=${words} />
   </header>`;

@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shlex
 import subprocess
 import sys
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,9 @@ import typer
 from typer.testing import CliRunner
 
 from service.cli import app
+from service.cli.examples import EXAMPLES, variables
 from service.cli.main import COMMANDS
+from service.settings import Settings
 
 #: Wide enough that no help text is wrapped.
 WIDE = {"COLUMNS": "400", "TERM": "dumb", "NO_COLOR": "1"}
@@ -107,6 +111,41 @@ def test_a_help_begins_with_an_imperative_sentence(words: tuple[str, ...], comma
 def test_every_option_has_a_help(words: tuple[str, ...], command: Any) -> None:
     without = [item.name for item in command.params if not item.help and item.name != "help"]
     assert without == []
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [((), None), *ALL], ids=["fewbits", *(" ".join(words) for words, _ in ALL)]
+)
+def test_a_help_names_its_variables_and_ends_with_an_example(words: tuple[str, ...], command: Any) -> None:
+    text = shown(*words).strip()
+    name = " ".join(words)
+    assert text.endswith(f"Example: fewbits {EXAMPLES[name]}")
+    names = variables(name, uses_service=command is not None and uses_service(command))
+    assert f"Environment: {', '.join(names) or 'none'}" in text
+    settings = {f"FEWBITS_{field.upper()}" for field in Settings.model_fields}
+    assert {item for item in names if item.startswith("FEWBITS_")} <= settings
+
+
+def uses_service(command: Any) -> bool:
+    return any(item.name == "url" for item in command.params)
+
+
+@pytest.mark.parametrize(("words", "command"), ALL, ids=[" ".join(words) for words, _ in ALL])
+def test_an_example_is_accepted_by_its_command(
+    words: tuple[str, ...], command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example = shlex.split(EXAMPLES[" ".join(words)])
+    assert example[: len(words)] == list(words)
+    for argument in example:
+        if "." in argument and not argument.startswith("-"):
+            (tmp_path / argument).write_text("")  # options that name a file check that it exists
+    with command.make_context(words[-1], example[len(words) :]) as context:
+        assert context.params or not command.params
+
+
+def test_every_example_is_of_a_command() -> None:
+    assert EXAMPLES.keys() == {"", *(" ".join(words) for words, _ in ALL)}
 
 
 def probe(*arguments: str) -> list[str]:
