@@ -180,9 +180,7 @@ class JobView(JobSummary):
     warnings: tuple[str, ...]
     allowed: tuple[str, ...] = Field(description="what its status allows: verbs, patch, delete")
     test_looks: tuple[TestLookView, ...] = Field((), description="all looks at its test data, in order")
-    waiting: str | None = Field(
-        None, description="why no worker works on it, and the remedy; null: one does, or none needs to"
-    )
+    waiting: str | None = Field(None, description="why no worker works on it, with the remedy; else null")
     spec: dict[str, Any]
 
 
