@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from service.cli.examples import epilog
+
 _PACKAGE = "service.cli.commands"
 
 
@@ -82,8 +84,6 @@ def _escape_help(command: Any) -> None:
 
 def _add_epilogs(command: Any, name: str) -> None:
     """End the help of a command, and of its subcommands, with its variables and an example."""
-    from service.cli.examples import epilog
-
     command.epilog = _escaped(epilog(name, uses_service=any(item.name == "url" for item in command.params)))
     for child, subcommand in getattr(command, "commands", {}).items():
         _add_epilogs(subcommand, f"{name} {child}")
