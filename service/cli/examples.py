@@ -58,6 +58,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "pareto": f"pareto {_JOB}",
     "fetch": f"fetch {_JOB} 7 -o trial-7",
     "export": f"export {_JOB} 7 --to c -o firmware",
+    "bundle": f"bundle {_JOB} 7 -o bundle.zip",
     "diff": f"diff {_JOB} 7 12",
     "report": f"report {_JOB} -o report.html",
     "analysis": f"analysis {_JOB}",
@@ -89,4 +90,4 @@ def variables(name: str, *, uses_service: bool) -> tuple[str, ...]:
 def epilog(name: str, *, uses_service: bool) -> str:
     """The end of the help of a command; `name`: its words after "fewbits"."""
     names = ", ".join(variables(name, uses_service=uses_service)) or "none"
-    return f"Environment: {names}\n\nExample: fewbits {EXAMPLES[name]}"
+    return f"Environment: {names}\n\nExample: fewbits {EXAMPLES.get(name, f'{name} --help')}"
