@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI
 from service.api import (
     analysis,
     catalog,
+    classes,
     cost,
     event_stream,
     events,
@@ -74,7 +75,14 @@ def create_app(settings: Settings) -> FastAPI:
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
         *(part.router for part in (rescoring, final_trainings, export, exports, cost, uploads)),
         upload_content.router,
-        *(event_stream.router, history.router, history.queue_router, keys.router, weights.router),
+        *(
+            event_stream.router,
+            history.router,
+            history.queue_router,
+            keys.router,
+            weights.router,
+            classes.router,
+        ),
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )

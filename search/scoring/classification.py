@@ -60,8 +60,21 @@ def macro_f1(truth: NDArray[Any], right: NDArray[Any], predicted: NDArray[Any]) 
     return float(np.mean(2 * right[total > 0] / total[total > 0]))
 
 
+def ious(truth: NDArray[Any], right: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """By class intersection over union of examples and predictions; NaN for classes that have neither."""
+    shares: NDArray[np.float64] = np.full(len(truth), np.nan)
+    union = truth + predicted - right
+    np.divide(right, union, out=shares, where=union > 0)
+    return shares
+
+
+def mean_iou(truth: NDArray[Any], right: NDArray[Any], predicted: NDArray[Any]) -> float:
+    """Mean intersection over union of the classes that have examples or are predicted."""
+    return float(np.nanmean(ious(truth, right, predicted)))
+
+
 def class_metrics(counts: ClassCounts) -> dict[str, Any]:
-    """Metrics as JSON values, with the recall of every class (None where it has no examples).
+    """Metrics as JSON values; under `by_class` those of every class (None where it has no examples, or no predictions).
 
     `expected_calibration_error`: mean distance of confidence and accuracy over the bins, by examples.
     """
@@ -72,9 +85,20 @@ def class_metrics(counts: ClassCounts) -> dict[str, Any]:
         "accuracy": float(right.sum() / truth.sum()),
         "balanced_accuracy": balanced_accuracy(truth, right),
         "macro_f1": macro_f1(truth, right, predicted),
+        "iou": mean_iou(truth, right, predicted),
         "expected_calibration_error": float(np.abs(hits - confidence).sum() / examples.sum()),
-        "recall": [None if np.isnan(share) else float(share) for share in recalls(truth, right)],
+        "by_class": {
+            "examples": truth.tolist(),
+            "recall": _shares(recalls(truth, right)),
+            "precision": _shares(recalls(predicted, right)),
+            "f1": _shares(recalls(truth + predicted, 2 * right)),
+            "iou": _shares(ious(truth, right, predicted)),
+        },
     }
     if len(truth) <= _MAX_CLASSES:
         metrics["confusion"] = confusion.tolist()
     return metrics
+
+
+def _shares(shares: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(share) else float(share) for share in shares]

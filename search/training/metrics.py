@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from search.scoring.classification import balanced_accuracy, macro_f1
+from search.scoring.classification import balanced_accuracy, macro_f1, mean_iou
 from search.task import Head, Task
 from search.training.losses import VALUE_LOSSES, crossentropy
 
@@ -182,6 +182,17 @@ def _balanced_accuracy(sums: Sums, _: int) -> float:
     return balanced_accuracy(truth, right)
 
 
+def _iou(sums: Sums, _: int) -> float:
+    return mean_iou(*np.split(sums, 3))
+
+
+def _keras_iou(head: Head) -> Any:
+    """None for a single score: at the threshold itself Keras' own decides otherwise than its accuracy."""
+    if head.output.scores == 1:
+        return None
+    return keras.metrics.MeanIoU(head.output.classes, sparse_y_pred=False, name="iou")
+
+
 def _on_threshold(kind: Any, name: str) -> Callable[[Head], Any]:
     return lambda head: kind(thresholds=0.0 if _is_logit(head) else 0.5, name=name)
 
@@ -285,6 +296,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     "balanced_accuracy": Metric(
         _by_class, _balanced_accuracy, _no_keras, size=lambda head: 3 * head.output.classes, counts=True
     ),
+    "iou": Metric(_by_class, _iou, _keras_iou, size=lambda head: 3 * head.output.classes, counts=True),
     "crossentropy": Metric(_crossentropies, _mean, _crossentropy),
     "auc": Metric(_above_thresholds, _auc, _keras_auc, size=lambda _: 2 * _THRESHOLDS + 2, counts=True),
     "precision": Metric(

@@ -79,6 +79,12 @@ COMMANDS: Final = tuple(
             "exports:bundle",
             "Write a trial with its model card, report, recipe and exports to one zip.",
         ),
+        (
+            _TRIALS,
+            "classes",
+            "results:classes",
+            "Show what a trial gets right, class by class, and its confusion matrix.",
+        ),
         (_TRIALS, "diff", "trials:diff", "Compare two trials, layer by layer."),
         (_TRIALS, "report", "trials:report", "Write plots and tables of a job to one HTML file."),
         (_TRIALS, "analysis", "results:analysis", "Show what a search has learned about its choices."),

@@ -11,8 +11,10 @@ from service.cli import charts
 from service.cli.charts import Axis, Dot, Plot
 from service.cli.pages import render
 from service.cli.text import numbers
+from service.cli.text.classes import PARTS, class_name, summary
 from service.client import Refused, SearchClient
 from service.schemas.analysis import AnalysisView
+from service.schemas.classes import ClassMetricsView, ClassReportView
 from service.schemas.jobs import JobView, PointsView, PointView, TrialView
 
 _FIELDS: Final = ("number", "status", "metric", "cost", "score", "front", "energy_pj", "bits")
@@ -30,6 +32,7 @@ class Collected:
     front: tuple[PointView, ...]
     trial: TrialView | None
     analysis: AnalysisView | None
+    classes: ClassReportView | None = None  #: of the best trial
 
 
 def collect(client: SearchClient, job_id: str) -> Collected:
@@ -40,6 +43,10 @@ def collect(client: SearchClient, job_id: str) -> Collected:
         analysis = client.analysis(job_id)
     except Refused:  # nothing is measured, or the service is older
         analysis = None
+    try:
+        classes = client.class_report(job_id, best[0].number) if best else None
+    except Refused:  # its files were deleted, or the service is older
+        classes = None
     return Collected(
         job=job,
         points=client.points(job_id, _FIELDS),
@@ -47,6 +54,7 @@ def collect(client: SearchClient, job_id: str) -> Collected:
         front=client.pareto(job_id).items,
         trial=client.trial(job_id, best[0].number) if best else None,
         analysis=analysis,
+        classes=classes,
     )
 
 
@@ -68,9 +76,19 @@ def page(collected: Collected) -> str:
         front=collected.front,
         trial=trial,
         parts=_PARTS,
+        classes=_classes(collected.classes),
+        class_name=class_name,
         largest_pj=max((layer.included_pj or 0.0 for layer in layers), default=0.0),
         definition=_yaml(job.spec),
     )
+
+
+def _classes(view: ClassReportView | None) -> list[tuple[str, str, ClassMetricsView, tuple[str, ...]]]:
+    """By part that was measured: its title, its figures in a line, those by class, the classes' names."""
+    if view is None:
+        return []
+    measured = {name: metrics for name in PARTS if (metrics := getattr(view, name)) is not None}
+    return [(PARTS[name], summary(metrics), metrics, view.names) for name, metrics in measured.items()]
 
 
 def _facts(job: JobView) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from service.client.errors import Unreachable
 from service.schemas.analysis import AnalysisView
+from service.schemas.classes import ClassReportView
 from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 from service.schemas.dry_run import DryRun
 from service.schemas.exports import ExportList, ExportView, FormatList, FormatView
@@ -167,6 +168,11 @@ def trials(job_id: str, cursor: str | None, **filters: str | None) -> Call[Page[
 def trial(job_id: str, number: int) -> Call[TrialView]:
     """Read a trial."""
     return Call("GET", f"/v1/jobs/{_word(job_id)}/trials/{number}", viewed(TrialView))
+
+
+def class_report(job_id: str, number: int) -> Call[ClassReportView]:
+    """Read what a trial gets right, class by class."""
+    return Call("GET", f"{_trial(job_id, number)}/classes", viewed(ClassReportView))
 
 
 def best(job_id: str, k: int, **goal: float | None) -> Call[tuple[PointView, ...]]:

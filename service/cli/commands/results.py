@@ -1,13 +1,23 @@
-"""The commands about finished searches: analysis, finalize, rerun, rescore."""
+"""The commands about finished searches: analysis, classes, finalize, rerun, rescore."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from service.cli.options import AsJson, Count, JobId, TrialNumber, Url
+
+
+class Part(StrEnum):
+    """A part of the data that a trial is measured on."""
+
+    VALIDATION = "validation"
+    TEST = "test"
+    FINAL_VALIDATION = "final_validation"
+    FINAL_TEST = "final_test"
 
 
 def analysis(job_id: JobId, url: Url = "", as_json: AsJson = False) -> None:
@@ -21,6 +31,35 @@ def analysis(job_id: JobId, url: Url = "", as_json: AsJson = False) -> None:
 
     with connect(url) as client:
         show(client.analysis(job_id), analysis_table, as_json=as_json)
+
+
+def classes(
+    job_id: JobId,
+    trial: TrialNumber,
+    part: Annotated[
+        Part | None,
+        typer.Option(
+            "--part", help="Part of the data whose classes are listed; default: test data if measured."
+        ),
+    ] = None,
+    confusion: Annotated[
+        bool, typer.Option("--confusion", help="Also the examples by true and predicted class.")
+    ] = False,
+    url: Url = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show what a trial gets right, class by class, and its confusion matrix.
+
+    Also accuracy, macro F1, mean IoU and calibration error on every part of the data that it was measured on.
+    """
+    from service.cli.connection import connect
+    from service.cli.output import show
+    from service.cli.text.classes import class_report
+
+    with connect(url) as client:
+        view = client.class_report(job_id, trial)
+        chosen = None if part is None else part.value
+        show(view, lambda report: class_report(report, chosen, confusion=confusion), as_json=as_json)
 
 
 def finalize(

@@ -21,6 +21,7 @@ from service.client.files import CHUNK, Download, Export, StrPath
 from service.client.retry import Retry
 from service.client.waiting import LONGEST_S, Following, Progress
 from service.schemas.analysis import AnalysisView
+from service.schemas.classes import ClassReportView
 from service.schemas.cost import NetworkCostView, ProfileView
 from service.schemas.dry_run import DryRun
 from service.schemas.final_training import FinalView
@@ -212,6 +213,10 @@ class SearchClient(Uploads, Exports):
     def trial(self, job_id: str, number: int) -> TrialView:
         """A trial with its quantizers, learning curve, energies and files."""
         return self._do(calls.trial(job_id, number))
+
+    def class_report(self, job_id: str, number: int) -> ClassReportView:
+        """What a trial gets right on validation and test data, class by class: recall, F1, IoU, confusion matrix."""
+        return self._do(calls.class_report(job_id, number))
 
     def best(
         self,

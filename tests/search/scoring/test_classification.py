@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import confusion_matrix, f1_score, recall_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 from search.scoring.classification import class_counts, class_metrics
 from search.task import Output, classification
@@ -21,10 +27,21 @@ def test_metrics_by_class_are_those_of_scikit_learn(pairs: list[tuple[int, int]]
     assert metrics["balanced_accuracy"] == pytest.approx(expected)
     assert metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0))
     assert metrics["confusion"] == confusion_matrix(labels, predicted, labels=range(4)).tolist()
-    assert [share is None for share in metrics["recall"]] == [number not in labels for number in range(4)]
+    assert metrics["iou"] == pytest.approx(jaccard_score(labels, predicted, average="macro", zero_division=0))
+    by_class = metrics["by_class"]
+    assert [share is None for share in by_class["recall"]] == [number not in labels for number in range(4)]
+    precision, recall, f1, examples = precision_recall_fscore_support(
+        labels, predicted, labels=range(4), zero_division=np.nan
+    )
+    assert by_class["examples"] == examples.tolist()
+    for name, expected_shares in (("precision", precision), ("recall", recall), ("f1", f1)):
+        shares = [np.nan if share is None else share for share in by_class[name]]
+        np.testing.assert_allclose(shares, expected_shares)
+    occurs = [number in labels or number in predicted for number in range(4)]
+    assert [share is not None for share in by_class["iou"]] == occurs
 
 
-@pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy"])
+@pytest.mark.parametrize("name", ["macro_f1", "balanced_accuracy", "iou"])
 def test_objectives_are_these_metrics_however_batches_are_cut(name: str) -> None:
     draw = np.random.default_rng(0)
     labels, scores = draw.integers(0, 4, 50).astype(np.int32), draw.random((50, 4)).astype(np.float32)

@@ -179,6 +179,7 @@ def test_the_reference_describes_every_route(http: TestClient) -> None:
         ("/v1/models/{upload_id}/content", "get"),
         ("/v1/queue", "get"),
         ("/v1/jobs/{job_id}/trials/{number}/weights", "get"),
+        ("/v1/jobs/{job_id}/trials/{number}/classes", "get"),
         ("/v1/keys", "get"),
         ("/v1/keys", "post"),
         ("/v1/keys/{key_id}", "delete"),
