@@ -40,7 +40,7 @@ FROM base AS worker
 COPY --from=build-worker /opt/fewbits /opt/fewbits
 STOPSIGNAL SIGQUIT
 HEALTHCHECK --interval=30s --timeout=20s --start-period=90s --retries=3 CMD ["fewbits", "worker", "--check"]
-CMD ["fewbits", "worker", "--no-beat"]
+CMD ["fewbits", "worker"]
 
 FROM base AS api
 COPY --from=build-api /opt/fewbits /opt/fewbits

@@ -39,6 +39,7 @@ from service.api import (
 from service.api.compression import Compression
 from service.api.compute import ComputeProcesses, ComputeSlots
 from service.api.event_hub import EventHub, Listeners
+from service.api.probes import Probes
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
 from service.observability.metrics import Metrics
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.settings = settings
-    app.state.database = Database(settings.database)
+    app.state.database = Database(settings.database, settings.database_timeout.total_seconds())
     app.state.queue = Queue(settings)
     app.state.blobs = BlobStore(settings.blob_folder)
     app.state.buckets = make_buckets(settings.broker_url)
@@ -70,6 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.events = EventHub(app.state.database)
     app.state.listeners = Listeners(settings.streams_per_key)
     app.state.metrics = Metrics(app.state.database)
+    app.state.probes = Probes()
     _mount(
         app,
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),

@@ -286,6 +286,7 @@ class Unavailable(ServiceError):
 
     status = 503
     type = "urn:fewbits:problem:unavailable"
+    headers: Mapping[str, str] = {"Retry-After": "5"}
 
 
 class TooMany(ServiceError):

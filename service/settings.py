@@ -130,6 +130,21 @@ class Settings(BaseSettings):
     discard: Duration = Field(
         timedelta(minutes=10), description="how long the files of a deleted job are kept"
     )
+    patience: Duration = Field(
+        timedelta(minutes=10),
+        gt=timedelta(0),
+        description="how long a result waits in its worker for a database or disk that does not respond",
+    )
+    database_timeout: Duration = Field(
+        timedelta(seconds=20),
+        gt=timedelta(0),
+        description="time within which PostgreSQL must answer a statement; a connection that does not is closed",
+    )
+    min_free_mb: int = Field(
+        200,
+        ge=0,
+        description="free space that the disks of temporary files and of artifacts must have before a trial begins",
+    )
     max_attempts: int = Field(3, ge=1, description="attempts per trial, counting workers that died")
     trials_per_process: int = Field(
         40,

@@ -108,6 +108,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "alembic.config",
     ),
     "service/store/session.py": (
+        "service.store.postgres",
         "sqlalchemy.dialects.postgresql",
         "sqlalchemy.dialects.sqlite",
     ),
@@ -120,6 +121,8 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "worker/__main__.py": (
         "celery.signals",
         "worker.app",
+        "worker.runtime",
+        "worker.sweep",
     ),
     "worker/sandbox/child.py": (
         "h5py",

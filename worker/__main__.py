@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import signal
 from typing import Any
 
 from search.installation import cannot_train
@@ -21,22 +23,22 @@ def main() -> None:
         default=1,
         help="number of trials trained in parallel, each in its own process",
     )
-    parser.add_argument("--beat", action="store_true", help="also sweep for dead workers and lost messages")
+    parser.add_argument("--beat", action="store_true", help="deprecated, without effect: every worker sweeps")
     parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
     options = parser.parse_args()
-    if reason := cannot_train():
-        raise SystemExit(reason)
     keep_private()
     settings = Settings()
     logs.configure(settings)
+    if options.beat_only:
+        _only_sweep(settings)
+        return
+    if reason := cannot_train():
+        raise SystemExit(reason)
     _share_cores(options.concurrency)
     # read when Celery is imported: SIGTERM returns the running trial to the queue, instead of waiting for its end
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     with without_collections():
         app = _make_app(settings, options.concurrency)
-    if options.beat_only:
-        app.Beat(loglevel=settings.log_level, scheduler_cls="celery.beat:Scheduler").run()
-        return
     arguments = [
         "--quiet",
         "worker",
@@ -44,10 +46,38 @@ def main() -> None:
         f"--loglevel={settings.log_level}",
     ]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    try:
-        app.worker_main([*arguments, "--beat"] if options.beat else arguments)
-    finally:
-        _return_trials(settings)
+    _run(app, settings, arguments)
+
+
+def _run(app: Any, settings: Settings, arguments: list[str]) -> None:
+    """Run the worker, with a sweeper beside it once its children are forked, until it is told to end."""
+    from celery.signals import worker_ready
+
+    from worker.app import OrderlyEnd
+    from worker.runtime import make_runtime
+    from worker.sweep import Sweeper
+
+    end = OrderlyEnd(settings)
+    with contextlib.ExitStack() as stack:
+        sweeper = Sweeper(lambda: make_runtime(settings))
+        worker_ready.connect(lambda **_: stack.enter_context(sweeper), weak=False)
+        try:
+            app.worker_main(arguments)
+        finally:
+            stack.close()
+            end.give_back()
+
+
+def _only_sweep(settings: Settings) -> None:
+    """Sweep until a signal ends the process."""
+    from worker.runtime import make_runtime
+    from worker.sweep import Sweeper
+
+    sweeper = Sweeper(lambda: make_runtime(settings))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, lambda *_: sweeper.stop())
+    with sweeper:
+        sweeper.wait()
 
 
 def _make_app(settings: Settings, concurrency: int) -> Any:
@@ -57,12 +87,6 @@ def _make_app(settings: Settings, concurrency: int) -> Any:
 
     setup_logging.connect(_keep_logging, weak=False)
     return make_worker(settings, concurrency)
-
-
-def _return_trials(settings: Settings) -> None:
-    from worker.app import return_trials
-
-    return_trials(settings)
 
 
 def _keep_logging(**_: Any) -> None:

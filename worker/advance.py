@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
+from typing import Final
 
 from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
 from search.scoring.best import best_trial
@@ -16,24 +18,33 @@ from service.queue import TaskName
 from service.store import claims, final_reports, jobs, quotas, trials
 from service.store.lifecycle import OPEN
 from service.store.models import Job, now
+from service.store.session import is_retryable, keep_trying, reason_of
 from worker import preparation, sensitivity
 from worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
+#: Seconds for which a job is tried to be advanced; after that the sweep has it tried again.
+_TRIES_S: Final = 10.0
+
 
 def advance_job(runtime: Runtime, job_id: str) -> None:
     """Propose the job's next trials, or end its search if there are none left to propose or to wait for.
 
-    Errors of the search itself are counted; the sweep retries it until, after too many, the job is FAILED.
+    Errors of the search itself are counted; the sweep retries it until, after too many, the job is FAILED. A database
+    or disk that does not respond is none of them: the job is advanced once it does.
     """
     try:
-        _advance(runtime, job_id)
+        keep_trying(partial(_advance, runtime, job_id), for_s=_TRIES_S, what=f"job {job_id} is advanced")
     except JobNotFound:
         log.warning("job %s is gone", job_id)
     except Exception as error:
         log.exception("job %s could not be advanced", job_id)
-        reason = f"{type(error).__name__}: {error}"
+        if is_retryable(error):
+            runtime.backoff.note_failure()
+            return
+        runtime.on_fault()
+        reason = reason_of(error)
         with runtime.database.transaction() as session:
             jobs.note_failure(session, job_id, reason, limit=runtime.settings.max_attempts)
 

@@ -1,15 +1,18 @@
-"""The Celery application of a worker: options, tasks, and the beat that sweeps.
+"""The Celery application of a worker: options, tasks, the sweeper beside them, and the orderly end.
 
 Neither Celery's processes nor their parent load Keras: jobs have processes of their own (`job_processes.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import threading
 from functools import cache
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import psutil
 import structlog
@@ -20,9 +23,13 @@ from service.observability import tracing
 from service.processes.limited import Template
 from service.queue import TaskName, argument_of, make_celery
 from service.settings import Settings
-from worker import export, final_training, tasks
+from service.store import workers
+from service.store.session import reason_of
+from worker import abandoned
+from worker.identity import is_surely_dead, worker_name
 from worker.job_processes import MODULE, JobProcesses, limits_of
 from worker.runtime import Runtime, make_runtime
+from worker.sweep import sweep_in_turn
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +61,6 @@ def make_worker(settings: Settings, concurrency: int = 1) -> Celery:
         worker_enable_remote_control=False,
         worker_send_task_events=False,
         worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
-        beat_scheduler="celery.beat:Scheduler",  # stores no file: the sweep may run at any time
-        beat_schedule={
-            "sweep": {
-                "task": TaskName.SWEEP.value,
-                "schedule": settings.sweep,
-                # busy workers must not find many sweeps in the queue
-                "options": {"expires": settings.sweep.total_seconds(), "ignore_result": True},
-            }
-        },
     )
     _register(app, settings, concurrency)
     return app
@@ -106,46 +104,73 @@ def _register(app: Celery, settings: Settings, concurrency: int) -> None:
 
     @app.task(name=TaskName.SWEEP.value)
     def sweep() -> None:
-        tasks.sweep(runtime())
-        final_training.sweep(runtime())
-        export.sweep(runtime())
+        """For services of an earlier version, whose beat sends it."""
+        sweep_in_turn(runtime())
 
 
 @worker_process_init.connect(weak=False)
-def _start_template(**_: Any) -> None:
-    """Load the framework while the child starts, not at its first trial."""
+def _start_child(**_: Any) -> None:
+    """Load the framework while the child starts, not at its first trial; end in order, with its trial given back."""
+    signal.signal(signal.SIGTERM, _end_child)
+    for number in (signal.SIGHUP, signal.SIGQUIT):  # sent to a group: the parent ends its children
+        signal.signal(number, signal.SIG_IGN)
     _template().start()
     tracing.export(Settings(), "fewbits-worker")  # in the child: its thread would not survive the fork
 
 
+def _end_child(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(0)
+
+
 @worker_ready.connect(weak=False)
-def _sweep_once(sender: Any, **_: Any) -> None:
-    """What a killed worker had claimed is returned at once, not at the first tick of the beat."""
-    sender.app.send_task(TaskName.SWEEP.value, ignore_result=True)
+def _treat_alike(**_: Any) -> None:
+    """Ctrl-C and a hang-up end a worker like SIGTERM; Celery would wait for the trial, or start itself anew."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.getsignal(signal.SIGTERM))
 
 
-def return_trials(settings: Settings) -> None:
-    """Return the trials to the queue whose children this process, which is about to end, has stopped."""
-    try:
-        tasks.sweep(make_runtime(settings))
-    except Exception:  # the database or broker is away: the leases expire
-        log.warning(
-            "running trials could not be returned to the queue; their leases will expire", exc_info=True
-        )
+class OrderlyEnd:
+    """Gives back what the children of this process were doing when they were ended with it.
 
+    Enter it before the worker starts. Children end in order themselves; this is for those that did not come to it.
+    """
 
-@worker_shutting_down.connect(weak=False)
-def _end_in_time(**_: Any) -> None:
-    """Force the end after a time: Celery's pool may wait for ever for one of its threads once its children are gone."""
-    timer = threading.Timer(SOFT_SHUTDOWN_S + _SHUTDOWN_S, _end_now)
-    timer.daemon = True
-    timer.start()
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._children: list[str] = []
+        worker_shutting_down.connect(self._begin, weak=False)
 
+    def _begin(self, **_: Any) -> None:
+        """Note the children while they run, and force the end after a time: Celery's pool may wait for ever for one of
+        its threads once its children are gone.
+        """
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._children.append(worker_name(child.pid))
+        timer = threading.Timer(SOFT_SHUTDOWN_S + _SHUTDOWN_S, self._end_now)
+        timer.daemon = True
+        timer.start()
 
-def _end_now() -> None:
-    children = psutil.Process().children(recursive=True)
-    for child in children:
-        child.kill()
-    psutil.wait_procs(children, timeout=5)
-    return_trials(Settings())
-    os._exit(0)
+    def _end_now(self) -> None:
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            child.kill()
+        psutil.wait_procs(children, timeout=5)
+        self.give_back()
+        os._exit(0)
+
+    def give_back(self) -> None:
+        """Return what ended children had claimed to the queue, and forget them and this process."""
+        runtime = make_runtime(self._settings)
+        ended = [name for name in self._children if is_surely_dead(name)]
+        try:
+            for name in ended:
+                abandoned.give_back(runtime, "its worker was stopped", name)
+            with runtime.database.transaction() as session:
+                workers.forget(session, [*ended, runtime.worker])
+        except Exception as error:  # the database is away: the leases expire
+            log.warning(
+                "running trials could not be returned to the queue (%s); their leases will expire",
+                reason_of(error),
+            )

@@ -16,12 +16,15 @@ from service.errors import Conflict
 from service.queue import TaskName
 from service.store import exports, jobs, workers
 from service.store.exports import ExportClaim
+from service.store.leases import Watch
 from service.store.models import now
+from service.store.session import is_retryable, keep_trying, reason_of
 from worker import preparation
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
-from worker.runtime import Runtime, is_surely_dead
+from worker.runtime import Runtime
 from worker.scratch import scratch
+from worker.tasks import is_able
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ _MOMENT: Final = (1980, 1, 1, 0, 0, 0)
 
 def make_export(runtime: Runtime, export_id: int) -> None:
     """Claim an export, make and prove it, store the outcome. Does nothing if it is not queued."""
+    if not is_able(runtime):
+        return
     with runtime.database.transaction() as session:
         claim = exports.claim(session, export_id, worker=runtime.worker, lease=runtime.settings.lease)
         workers.heartbeat(session, runtime.worker)
@@ -41,12 +46,14 @@ def make_export(runtime: Runtime, export_id: int) -> None:
         _attempt(runtime, claim, folder)
 
 
-def sweep(runtime: Runtime) -> None:
+def sweep(runtime: Runtime, watch: Watch) -> None:
     """Requeue the claims of dead workers, and resend the messages that may have been lost."""
     settings = runtime.settings
     with runtime.database.transaction() as session:
-        for claim in exports.expired(session, is_surely_dead):
-            exports.release(session, claim, "the worker died", max_attempts=settings.max_attempts)
+        for claim, counts in exports.expired(session, watch):
+            exports.release(
+                session, claim, "the worker died", max_attempts=settings.max_attempts, counts=counts
+            )
             runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
         for export_id in exports.resend(session, now() - settings.resend):
             runtime.queue.enqueue(TaskName.MAKE_EXPORT, export_id)
@@ -64,17 +71,42 @@ def _attempt(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
     except LeaseLost:
         log.warning("export %s: another worker has it, or it was deleted; nothing is stored", claim.export_id)
     except (QuantizationError, Conflict, Fatal, InvalidSpec, OutOfMemory) as error:
-        with runtime.database.transaction() as session:
-            exports.fail(session, claim, str(error))
-    except (Retryable, OSError) as error:
-        log.warning("export %s goes back to the queue", claim.export_id, exc_info=True)
-        with runtime.database.transaction() as session:
-            exports.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
-            runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
+        _fail(runtime, claim, str(error))
     except Exception as error:
+        _after_error(runtime, claim, error)
+    else:
+        runtime.backoff.note_success()
+
+
+def _after_error(runtime: Runtime, claim: ExportClaim, error: Exception) -> None:
+    """Give the export back where the cause lies outside it, else fail it."""
+    is_outside = is_retryable(error)
+    if not (is_outside or isinstance(error, Retryable | OSError)):
         log.exception("export %s failed", claim.export_id)
+        runtime.on_fault()
+        _fail(runtime, claim, reason_of(error))
+        return
+    log.warning("export %s goes back to the queue", claim.export_id, exc_info=True)
+    if is_outside:
+        runtime.backoff.note_failure()
+    reason = str(error) if isinstance(error, Retryable) else reason_of(error)
+    limit = runtime.settings.max_attempts
+
+    def give_back() -> None:
         with runtime.database.transaction() as session:
-            exports.fail(session, claim, f"{type(error).__name__}: {error}")
+            exports.release(session, claim, reason, max_attempts=limit, counts=not is_outside)
+            if not is_outside:
+                runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
+
+    keep_trying(give_back, for_s=runtime.settings.patience.total_seconds())
+
+
+def _fail(runtime: Runtime, claim: ExportClaim, reason: str) -> None:
+    def fail() -> None:
+        with runtime.database.transaction() as session:
+            exports.fail(session, claim, reason)
+
+    keep_trying(fail, for_s=runtime.settings.patience.total_seconds())
 
 
 def _export(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
@@ -97,23 +129,27 @@ def _export(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
     )
     written = proven.export.written
     packed = pack(proven.export.folder, proven.export.files, folder / "export.zip")
-    blob = runtime.blobs.put(packed)
     sizes = [
         {"name": name, "size_bytes": (proven.export.folder / name).stat().st_size}
         for name in proven.export.files
     ]
-    with runtime.database.transaction() as session:
-        is_stored = exports.finish(
-            session,
-            claim,
-            blob,
-            files=sizes,
-            proof=proven.document(),
-            figures=None if written.figures is None else _figures(written.figures),
-            notes=written.notes,
-        )
-        if not is_stored:
-            raise LeaseLost
+
+    def store() -> None:
+        blob = runtime.blobs.put(packed)
+        with runtime.database.transaction() as session:
+            is_stored = exports.finish(
+                session,
+                claim,
+                blob,
+                files=sizes,
+                proof=proven.document(),
+                figures=None if written.figures is None else _figures(written.figures),
+                notes=written.notes,
+            )
+            if not is_stored:
+                raise LeaseLost
+
+    keep_trying(store, for_s=runtime.settings.patience.total_seconds(), what=f"export {claim.export_id}")
 
 
 def _figures(figures: Any) -> dict[str, int | None]:

@@ -9,6 +9,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,19 @@ from search.trial_files import REPORT_FILE
 from search.trial_runners import trial_runner
 from service.store import final_reports, jobs, test_looks, trials
 from service.store.models import Artifact, Job
+from service.store.session import is_retryable, keep_trying, reason_of
 from worker import preparation
 from worker.runtime import Runtime
 from worker.scratch import scratch
+from worker.tasks import is_able
 
 log = logging.getLogger(__name__)
 
 
 def write_report(runtime: Runtime, job_id: str) -> None:
     """Measure the best trial of a FINALIZING job on the test data and end the job. Does nothing in any other state."""
+    if not is_able(runtime):
+        return
     with runtime.database.transaction() as session:
         attempt = final_reports.claim(
             session, job_id, worker=runtime.worker, lease=runtime.settings.final_lease
@@ -39,12 +44,21 @@ def write_report(runtime: Runtime, job_id: str) -> None:
             _report(runtime, job_id, attempt, folder)
     except Exception as error:
         log.exception("the final report of job %s failed", job_id)
-        with runtime.database.transaction() as session:
-            if attempt >= runtime.settings.max_attempts:
-                reason = f"the final report failed {attempt} times: {type(error).__name__}: {error}"
-                jobs.end(session, job_id, JobStatus.FAILED, reason)
-            else:
-                final_reports.release(session, job_id, attempt)
+        is_outside = is_retryable(error)
+        if is_outside:
+            runtime.backoff.note_failure()
+        give_back = partial(_give_back, runtime, job_id, attempt, reason_of(error), counts=not is_outside)
+        keep_trying(give_back, for_s=runtime.settings.patience.total_seconds())
+
+
+def _give_back(runtime: Runtime, job_id: str, attempt: int, reason: str, *, counts: bool) -> None:
+    """Have the report made again, unless it has failed too often."""
+    with runtime.database.transaction() as session:
+        if counts and attempt >= runtime.settings.max_attempts:
+            reason = f"the final report failed {attempt} times: {reason}"
+            jobs.end(session, job_id, JobStatus.FAILED, reason)
+        else:
+            final_reports.release(session, job_id, attempt, counts=counts)
 
 
 def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
@@ -56,13 +70,18 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
     report = json.loads(runtime.blobs.path(files[REPORT_FILE].sha256).read_text())
     test = _measure_on_test(runtime, job, files, folder)
     path = folder / REPORT_FILE
-    with runtime.database.transaction() as session:
-        if final_reports.is_newest(session, job_id, attempt):
-            look = test_looks.add(session, job_id, trial.number, LookKind.REPORT, test)
-            path.write_text(report_text(with_test(report, test, look)))
-            blob = runtime.blobs.put(path)
-            trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
-            jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
+
+    def store() -> None:
+        with runtime.database.transaction() as session:
+            if final_reports.is_newest(session, job_id, attempt):
+                look = test_looks.add(session, job_id, trial.number, LookKind.REPORT, test)
+                path.write_text(report_text(with_test(report, test, look)))
+                blob = runtime.blobs.put(path)
+                trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
+                jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
+
+    patience_s = runtime.settings.patience.total_seconds()
+    keep_trying(store, for_s=patience_s, what=f"the report of job {job_id}")
 
 
 def _measure_on_test(

@@ -19,19 +19,24 @@ from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName
 from service.store import final_trainings, jobs, trials, workers
 from service.store.final_trainings import FinalTrainingClaim
+from service.store.leases import Watch
 from service.store.models import now
+from service.store.session import is_retryable, keep_trying, reason_of
 from worker import preparation
 from worker.float_model import float_model
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
-from worker.runtime import Runtime, is_surely_dead
+from worker.runtime import Runtime
 from worker.scratch import scratch
+from worker.tasks import is_able
 
 log = logging.getLogger(__name__)
 
 
 def run_final_training(runtime: Runtime, trial_id: int) -> None:
     """Claim a final training, run it, store the outcome. Does nothing if it is not queued."""
+    if not is_able(runtime):
+        return
     with runtime.database.transaction() as session:
         claim = final_trainings.claim(session, trial_id, worker=runtime.worker, lease=runtime.settings.lease)
         workers.heartbeat(session, runtime.worker)
@@ -41,12 +46,14 @@ def run_final_training(runtime: Runtime, trial_id: int) -> None:
         _attempt(runtime, claim, folder)
 
 
-def sweep(runtime: Runtime) -> None:
+def sweep(runtime: Runtime, watch: Watch) -> None:
     """Requeue the claims of dead workers, and resend the messages that may have been lost."""
     settings = runtime.settings
     with runtime.database.transaction() as session:
-        for claim in final_trainings.expired(session, is_surely_dead):
-            final_trainings.release(session, claim, "the worker died", max_attempts=settings.max_attempts)
+        for claim, counts in final_trainings.expired(session, watch):
+            final_trainings.release(
+                session, claim, "the worker died", max_attempts=settings.max_attempts, counts=counts
+            )
             runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
         for trial_id in final_trainings.resend(session, now() - settings.resend):
             runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, trial_id)
@@ -59,17 +66,42 @@ def _attempt(runtime: Runtime, claim: FinalTrainingClaim, folder: Path) -> None:
     except (LeaseLost, Cancelled):
         log.warning("final training of trial %s: another worker has it, nothing is stored", claim.trial_id)
     except (Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory) as error:
-        with runtime.database.transaction() as session:
-            final_trainings.fail(session, claim, str(error))
-    except (Retryable, OSError) as error:
-        log.warning("final training of trial %s goes back to the queue", claim.trial_id, exc_info=True)
-        with runtime.database.transaction() as session:
-            final_trainings.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
-            runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
+        _fail(runtime, claim, str(error))
     except Exception as error:
+        _after_error(runtime, claim, error)
+    else:
+        runtime.backoff.note_success()
+
+
+def _after_error(runtime: Runtime, claim: FinalTrainingClaim, error: Exception) -> None:
+    """Give the final training back where the cause lies outside it, else fail it."""
+    is_outside = is_retryable(error)
+    if not (is_outside or isinstance(error, Retryable | OSError)):
         log.exception("final training of trial %s failed", claim.trial_id)
+        runtime.on_fault()
+        _fail(runtime, claim, reason_of(error))
+        return
+    log.warning("final training of trial %s goes back to the queue", claim.trial_id, exc_info=True)
+    if is_outside:
+        runtime.backoff.note_failure()
+    reason = str(error) if isinstance(error, Retryable) else reason_of(error)
+    limit = runtime.settings.max_attempts
+
+    def give_back() -> None:
         with runtime.database.transaction() as session:
-            final_trainings.fail(session, claim, f"{type(error).__name__}: {error}")
+            final_trainings.release(session, claim, reason, max_attempts=limit, counts=not is_outside)
+            if not is_outside:
+                runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
+
+    keep_trying(give_back, for_s=runtime.settings.patience.total_seconds())
+
+
+def _fail(runtime: Runtime, claim: FinalTrainingClaim, reason: str) -> None:
+    def fail() -> None:
+        with runtime.database.transaction() as session:
+            final_trainings.fail(session, claim, reason)
+
+    keep_trying(fail, for_s=runtime.settings.patience.total_seconds())
 
 
 def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter, folder: Path) -> None:
@@ -123,17 +155,28 @@ def _save(
     report: dict[str, Any],
     folder: Path,
 ) -> None:
-    """Stores the files first, then the row that names them, then the report, which counts the look at the test data."""
+    """Stores the files first, then the row that names them, then the report, which counts the look at the test data.
+
+    Where a disk is full or the database away, the result waits.
+    """
     paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    blobs = {FINAL_PREFIX + path.name: runtime.blobs.put(path) for path in paths}
-    with runtime.database.transaction() as session:
-        versions = preparation.versions()
-        look = final_trainings.finish(session, claim, measurement, test, artifacts=blobs, versions=versions)
-        if look is None:
-            raise LeaseLost
-        path = folder / REPORT_FILE
-        path.write_text(report_text(with_test(report, test, look)))
-        trials.put_artifacts(session, claim.trial_id, {FINAL_PREFIX + REPORT_FILE: runtime.blobs.put(path)})
+
+    def store() -> None:
+        blobs = {FINAL_PREFIX + path.name: runtime.blobs.put(path) for path in paths}
+        with runtime.database.transaction() as session:
+            versions = preparation.versions()
+            look = final_trainings.finish(
+                session, claim, measurement, test, artifacts=blobs, versions=versions
+            )
+            if look is None:
+                raise LeaseLost
+            path = folder / REPORT_FILE
+            path.write_text(report_text(with_test(report, test, look)))
+            blob = runtime.blobs.put(path)
+            trials.put_artifacts(session, claim.trial_id, {FINAL_PREFIX + REPORT_FILE: blob})
+
+    what = f"the final training of trial {claim.trial_id}"
+    keep_trying(store, for_s=runtime.settings.patience.total_seconds(), what=what)
 
 
 class _FinalReporter:
@@ -160,8 +203,17 @@ class _FinalReporter:
             raise LeaseLost(f"the final training of trial {self._claim.trial_id} has a newer attempt")
 
     def epoch(self, report: EpochReport) -> None:
-        """Store how far the training is."""
-        self._renew(epochs_done=report.epoch + 1)
+        """Store how far the training is; it goes on where the database does not respond."""
+        try:
+            self._renew(epochs_done=report.epoch + 1)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.warning(
+                "an epoch of the final training of trial %s is not noted: %s",
+                self._claim.trial_id,
+                reason_of(error),
+            )
         self.batch()
 
     def _renew(self, **progress: int) -> None:

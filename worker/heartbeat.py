@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import SQLAlchemyError
+from service.store.session import is_retryable, reason_of
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 class Heartbeat:
     """Calls `beat` every `every_s` seconds in a thread, inside its `with` block.
 
-    Errors of the database are logged, and that call is skipped. `name`: of the thread, and in the log.
+    A call that fails is logged and skipped: the work goes on, since its lease may still be valid when the database
+    answers again. `name`: of the thread, and in the log.
     """
 
     def __init__(self, beat: Callable[[], None], every_s: float, name: str) -> None:
@@ -38,5 +39,11 @@ class Heartbeat:
         while not self._done.wait(self._every_s):
             try:
                 self._beat()
-            except SQLAlchemyError:
-                log.warning("a heartbeat of %s was not written", self._name, exc_info=True)
+            except Exception as error:  # the thread must not end: nobody would renew the lease
+                expected = is_retryable(error)
+                log.warning(
+                    "a heartbeat of %s was not written: %s",
+                    self._name,
+                    reason_of(error),
+                    exc_info=not expected,
+                )

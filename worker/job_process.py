@@ -6,6 +6,7 @@ Keras, to memory or to the process itself ends with it.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -18,8 +19,11 @@ from service.observability import logs, tracing
 from service.processes.limited import receive_message, send_message
 from service.queue import TaskName
 from service.settings import Settings
+from service.store.session import is_retryable, reason_of
 from worker import export, final_training, loop
 from worker.runtime import Runtime, make_runtime
+
+log = logging.getLogger(__name__)
 
 
 def prepare() -> None:
@@ -42,15 +46,22 @@ def serve(connection: Connection) -> None:
     """Do what arrives, until the connection is closed. A message names the task, its ids, the job and the worker."""
     load_keras()
     runtime: Runtime | None = None
+    faults: list[bool] = []
     while True:
         try:
             message, _ = receive_message(connection)
         except EOFError:
             return
         if runtime is None:
-            runtime = make_runtime(Settings(), message["worker"], message["job"], _reporter(connection))
-        _do(runtime, message)
-        send_message(connection, {"done": True})
+            runtime = make_runtime(
+                Settings(),
+                message["worker"],
+                message["job"],
+                _reporter(connection),
+                lambda: faults.append(True),
+            )
+        owes = not _do(runtime, message)
+        send_message(connection, {"done": True, "owes": owes, "faulty": bool(faults)})
 
 
 def _reporter(connection: Connection) -> Callable[[], None]:
@@ -58,8 +69,20 @@ def _reporter(connection: Connection) -> Callable[[], None]:
     return lambda: send_message(connection, {"done": False})
 
 
-def _do(runtime: Runtime, message: dict[str, Any]) -> None:
-    task, ids = TaskName(message["task"]), message["ids"]
+def _do(runtime: Runtime, message: dict[str, Any]) -> bool:
+    """Do what a message asks for; False if the database stopped responding and rows may be left as they were."""
+    try:
+        _do_task(runtime, TaskName(message["task"]), message)
+    except Exception as error:
+        if not is_retryable(error):
+            raise
+        log.warning("%s%s is left to the sweep: %s", message["task"], message["ids"], reason_of(error))
+        return False
+    return True
+
+
+def _do_task(runtime: Runtime, task: TaskName, message: dict[str, Any]) -> None:
+    ids = message["ids"]
     with (
         tracing.continued(message["headers"]),
         structlog.contextvars.bound_contextvars(task=task, **message["about"]),

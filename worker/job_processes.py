@@ -18,6 +18,7 @@ from service.processes.limits import Limits, machine_bytes
 from service.queue import TaskName, argument_of
 from service.settings import Settings
 from service.store import claims, exports, final_trainings
+from service.store.session import is_retryable, reason_of
 from worker import abandoned
 from worker.runtime import Runtime
 
@@ -58,26 +59,51 @@ class JobProcesses:
         self._template = template
         self._limits = limits
         self._processes: dict[str, _JobProcess] = {}  #: by job; the one used last is the last
+        self._owes = False  #: rows may name this worker as theirs though nothing runs
 
     def run(self, runtime: Runtime, task: TaskName, *ids: str | int) -> None:
-        """Have a message done by the process of its job. Does nothing if there is nothing to do."""
-        job_id = _job_of(runtime, task, *ids)
-        if job_id is None:
-            return
+        """Have a message done by the process of its job. Does nothing if there is nothing to do, or if the database
+        does not respond: the sweep sends the message again.
+
+        A SystemExit, raised by a signal that ends the worker, ends the process too and gives back what it was doing.
+        """
+        try:
+            if self._owes:
+                abandoned.give_back(runtime, "the database did not respond")
+                self._owes = False
+            job_id = _job_of(runtime, task, *ids)
+            if job_id is not None:
+                self._run(runtime, job_id, task, *ids)
+        except SystemExit:
+            self.close()
+            abandoned.give_back(runtime, "its worker was stopped")
+            raise
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.warning("%s%s is left to the sweep: %s", task, ids, reason_of(error))
+            self._owes = True
+
+    def _run(self, runtime: Runtime, job_id: str, task: TaskName, *ids: str | int) -> None:
         about = {argument_of(task): ids[0]}
         message = {"task": task, "ids": ids, "job": job_id, "worker": runtime.worker, "about": about}
         try:
             running = self._process(runtime.settings, job_id)
             running.process.send(message | {"headers": tracing.headers()})
-            while not running.process.receive()[0]["done"]:
-                pass
+            answer = running.process.receive()[0]
+            while not answer["done"]:
+                answer = running.process.receive()[0]
         except ProcessEnded as end:
             log.warning("the process of job %s has ended: %s", job_id, end)
             self._processes.pop(job_id, None)
             abandoned.settle(runtime, task, job_id, _reason(end), is_over=_is_over(end))
             return
         running.messages += 1
-        self._replace_if_old(runtime.settings, job_id, running)
+        self._owes = bool(answer.get("owes"))
+        if answer.get("faulty"):  # an error that nobody expected may have left its traces there
+            self._processes.pop(job_id).process.end()
+        else:
+            self._replace_if_old(runtime.settings, job_id, running)
 
     def close(self) -> None:
         """End all processes."""

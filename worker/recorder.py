@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
+
+from sqlalchemy.orm import Session
 
 from search.errors import Cancelled
 from search.history import EpochReport, Verdict
@@ -16,8 +19,10 @@ from search.spec.oracle import NoStopping
 from service.settings import Settings
 from service.store import claims, workers
 from service.store.leases import Claim, LeaseStatus
-from service.store.session import Database
+from service.store.session import Database, is_retryable, keep_trying, reason_of
 from worker.heartbeat import Heartbeat
+
+log = logging.getLogger(__name__)
 
 #: How often a trial checks whether it was cancelled: one that was must end within 5 s.
 _CHECK_S: Final = 1.0
@@ -42,10 +47,11 @@ class Judged(Exception):
 class TrialRecorder:
     """The `Reporter` of a trial. Inside its `with` block a thread renews the lease.
 
-    Epochs that end within a second are stored together, at the latest at the end of the block; where other
-    trials are compared with this one, each is stored as it ends. `batch()` and `epoch()` raise Cancelled when the user
-    ended the job, LeaseLost when another worker has the trial; `epoch()` raises Judged when the rule of `stop_by` stops
-    the training.
+    Epochs that end within a second are stored together, at the latest at the end of the block; where other trials are
+    compared with this one, each is stored as it ends. While the database does not respond, epochs are kept and the
+    training goes on: the lease may still be valid when it responds again. `batch()` and `epoch()` raise Cancelled when
+    the user ended the job, LeaseLost when another worker has the trial; `epoch()` raises Judged when the rule of
+    `stop_by` stops the training.
     """
 
     def __init__(self, database: Database, settings: Settings, claim: Claim, worker: str) -> None:
@@ -55,6 +61,7 @@ class TrialRecorder:
         self._curve: list[float] = []
         self._unstored: list[EpochReport] = []
         self._stored_at = time.monotonic()
+        self._is_unsure = False  #: a commit was not answered: what is unstored may be stored
         self._database = database
         self._settings = settings
         self._claim = claim
@@ -73,7 +80,7 @@ class TrialRecorder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._heartbeat.__exit__(kind, error, trace)
-        if self._lease is not LeaseStatus.LOST:
+        if self._lease is not LeaseStatus.LOST and not isinstance(error, KeyboardInterrupt | SystemExit):
             with contextlib.suppress(Cancelled, LeaseLost):
                 self.flush()
 
@@ -97,21 +104,32 @@ class TrialRecorder:
         self._compare(report)
 
     def flush(self) -> None:
-        """Store the epochs that are not stored yet; raise Cancelled or LeaseLost."""
+        """Store the epochs that are not stored, unless the database does not respond; raise Cancelled or LeaseLost."""
         if self._unstored:
-            with self._database.transaction(durable=False) as session:
-                self._lease = claims.add_epochs(session, self._claim, self._unstored, self._settings.lease)
-            self.note_stored()
+            try:
+                self._store()
+            except Exception as error:
+                if not is_retryable(error):
+                    raise
+                log.warning("epochs of trial %s wait: %s", self._claim.trial_id, reason_of(error))
+                self._is_unsure, self._stored_at = True, time.monotonic()
         self.batch()
 
-    @property
-    def unstored(self) -> Sequence[EpochReport]:
+    def _store(self) -> None:
+        with self._database.transaction(durable=False) as session:
+            reports = self.unstored(session)
+            if reports:
+                self._lease = claims.add_epochs(session, self._claim, reports, self._settings.lease)
+        self.note_stored()
+
+    def unstored(self, session: Session) -> Sequence[EpochReport]:
         """The epochs that are not stored yet."""
-        return tuple(self._unstored)
+        stored = claims.stored_epochs(session, self._claim) if self._is_unsure else 0
+        return [report for report in self._unstored if report.epoch >= stored]
 
     def note_stored(self) -> None:
         """To be called once `unstored` is stored."""
-        self._unstored, self._stored_at = [], time.monotonic()
+        self._unstored, self._stored_at, self._is_unsure = [], time.monotonic(), False
 
     @property
     def _is_compared(self) -> bool:
@@ -133,6 +151,15 @@ class TrialRecorder:
         return f"val_{self._objective.metric}"
 
     def _other_curves(self) -> list[list[float]]:
+        """Waits for the database: a trial that is compared with fewer trials might not be stopped."""
+        return keep_trying(
+            self._read_curves,
+            for_s=self._settings.patience.total_seconds(),
+            check=self.batch,
+            what=f"trial {self._claim.trial_id} is compared",
+        )
+
+    def _read_curves(self) -> list[list[float]]:
         with self._database.reading() as session:
             return claims.curves(session, self._claim, self._metric())
 
@@ -141,8 +168,8 @@ class TrialRecorder:
         if time.monotonic() - self._renewed_at < self._settings.heartbeat.total_seconds():
             self._read_lease()
         else:
-            self._renewed_at = time.monotonic()
             self._renew()
+            self._renewed_at = time.monotonic()
 
     def _read_lease(self) -> None:
         with self._database.reading() as session:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import psutil
+from dataclasses import dataclass, field
 
 from service.queue import Queue
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.session import Database
+from worker.backoff import Backoff
+from worker.identity import worker_name
 
 
 def _ignore() -> None:
@@ -24,7 +23,8 @@ class Runtime:
     """The settings of a process and its connections. `worker` names the worker in rows.
 
     `job_id`: the only job whose trials the process runs; None: it runs those of all. `on_step` is called when it begins
-    something that has a limit of time: a trial, a proposal, a report.
+    something that has a limit of time: a trial, a proposal, a report. `on_fault`: after an error that nobody expected,
+    whose traces may be in the process. `backoff`: whether it claims anything now.
     """
 
     settings: Settings
@@ -34,6 +34,8 @@ class Runtime:
     worker: str
     job_id: str | None = None
     on_step: Callable[[], None] = _ignore
+    on_fault: Callable[[], None] = _ignore
+    backoff: Backoff = field(default_factory=Backoff)
 
 
 def make_runtime(
@@ -41,33 +43,16 @@ def make_runtime(
     worker: str | None = None,
     job_id: str | None = None,
     on_step: Callable[[], None] = _ignore,
+    on_fault: Callable[[], None] = _ignore,
 ) -> Runtime:
     """The runtime of this process, which works for `worker`, or is one itself."""
     return Runtime(
         settings=settings,
-        database=Database(settings.database),
+        database=Database(settings.database, settings.database_timeout.total_seconds()),
         queue=Queue(settings),
         blobs=BlobStore(settings.blob_folder),
         worker=worker or worker_name(os.getpid()),
         job_id=job_id,
         on_step=on_step,
+        on_fault=on_fault,
     )
-
-
-def worker_name(pid: int) -> str:
-    """`host/pid/start`: enough to tell later whether this very process is still alive."""
-    return f"{socket.gethostname()}/{pid}/{psutil.Process(pid).create_time():.0f}"
-
-
-def is_surely_dead(worker: str) -> bool:
-    """True if the named process ran on this host and is gone; False for other hosts, whose processes are unknown."""
-    host, pid, start = worker.split("/")
-    if host != socket.gethostname():
-        return False
-    try:
-        process = psutil.Process(int(pid))
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return True
-        return abs(process.create_time() - float(start)) > 1.5
-    except psutil.NoSuchProcess:
-        return True

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from worker.runtime import is_surely_dead, worker_name
+from worker.identity import is_surely_dead, worker_name
 
 _PREFIX: Final = "fewbits-task-"
 
 #: Random characters of `tempfile`, then the process: its id, its start, its host.
-_NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]+-(?P<pid>\d+)-(?P<start>\d+)-(?P<host>.+)")
+_NAME: Final = re.compile(rf"{_PREFIX}[a-z0-9_]+-(?P<pid>\d+)-(?P<start>[0-9a-f_.]+)-(?P<host>.+)")
 
 
 #: A process never changes its name, and reading its start takes as long as creating the folder.

@@ -1,37 +1,33 @@
-"""The tasks that run a trial, and sweep: open a transaction, call the search, save. They may be called late, twice or
-never: rows say what is to be done. `worker.advance` proposes trials, `worker.final_report` reports the best.
+"""The task that runs a trial: open a transaction, call the search, save. It may be called late, twice or never: rows
+say what is to be done. `worker.advance` proposes trials, `worker.final_report` reports the best, `worker.sweep` looks
+for the dead.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import structlog
-from sqlalchemy.orm import Session
 
 from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
-from search.history import AttemptOutcome, JobStatus, Measurement, TrialStatus, Verdict
+from search.history import JobStatus, Measurement, TrialStatus, Verdict
 from search.training.program.lockstep import run_in_lockstep
 from service.queue import TaskName
-from service.store import claims, deferred_deletes, events, idempotency, jobs, trials, workers
+from service.store import claims, jobs, trials, workers
+from service.store.blobs import Blob
 from service.store.leases import Claim, LeaseStatus
-from service.store.models import now
-from service.store.session import on_commit
-from worker import preparation, uploads
+from service.store.session import is_retryable, keep_trying, on_commit, reason_of
+from worker import preparation
+from worker.backoff import scratch_folder, shortage
 from worker.recorder import Judged, LeaseLost, TrialRecorder
 from worker.run_trial import measure
-from worker.runtime import Runtime, is_surely_dead
-from worker.scratch import remove_abandoned, scratch
+from worker.runtime import Runtime
+from worker.scratch import scratch
 
 log = logging.getLogger(__name__)
-
-#: The task that advances a job in this status; of others it is ADVANCE_JOB.
-_NEXT_TASK = {JobStatus.FINALIZING: TaskName.WRITE_REPORT}
-
-
-# --- run -----------------------------------------------------------------------------------------------------------
 
 
 def run_trial(runtime: Runtime, trial_id: int) -> bool:
@@ -41,8 +37,28 @@ def run_trial(runtime: Runtime, trial_id: int) -> bool:
     trials only, and none while one of a higher priority waits. True if the trial has ended; False
     if there was none, another worker has it, or it waits to be tried again.
     """
+    if not is_able(runtime):
+        return False
     claimed = _claim(runtime, trial_id)
     return bool(claimed) and all(run_in_lockstep([partial(_run, runtime, claim) for claim in claimed]))
+
+
+def is_able(runtime: Runtime) -> bool:
+    """False while the worker is to claim nothing: something failed it a moment ago, or a disk has no room.
+
+    Notes a full disk where /readyz shows it. What waits in the queue is offered again by the sweep.
+    """
+    if runtime.backoff.is_pausing:
+        return False
+    settings = runtime.settings
+    problem = shortage((scratch_folder(), settings.blob_folder, settings.home), settings.min_free_mb << 20)
+    if problem is not None:
+        log.error(problem)
+        runtime.backoff.note_failure()
+    if runtime.backoff.is_news(problem):
+        with runtime.database.transaction(durable=False) as session:
+            workers.note_problem(session, runtime.worker, problem)
+    return problem is None
 
 
 def _claim(runtime: Runtime, hint: int) -> list[Claim]:
@@ -62,9 +78,12 @@ def _claim(runtime: Runtime, hint: int) -> list[Claim]:
 
 
 def _run(runtime: Runtime, claim: Claim) -> bool:
-    about = structlog.contextvars.bound_contextvars(job=claim.job_id, trial=claim.number)
-    with about, scratch() as folder:
-        return _attempt(runtime, claim, folder)
+    with structlog.contextvars.bound_contextvars(job=claim.job_id, trial=claim.number):
+        try:
+            with scratch() as folder:
+                return _attempt(runtime, claim, folder)
+        except OSError as error:  # of the folder itself
+            return _after_error(runtime, claim, error)
 
 
 def _attempt(runtime: Runtime, claim: Claim, folder: Path) -> bool:
@@ -76,7 +95,7 @@ def _attempt(runtime: Runtime, claim: Claim, folder: Path) -> bool:
         log.warning("trial %s: another worker has it, nothing is stored", claim.trial_id)
         return False
     except Judged as judged:
-        _judge(runtime, claim, judged)
+        _patiently(runtime, partial(_judge, runtime, claim, judged))
     except Cancelled as error:
         _end(runtime, claim, TrialStatus.CANCELLED, str(error))
     except Infeasible as error:
@@ -85,18 +104,44 @@ def _attempt(runtime: Runtime, claim: Claim, folder: Path) -> bool:
         _end(runtime, claim, TrialStatus.FAILED, str(error))
     except Fatal as error:
         _end(runtime, claim, TrialStatus.FAILED, str(error))
-        with runtime.database.transaction() as session:
-            jobs.end(session, claim.job_id, JobStatus.FAILED, str(error))
-    except (Retryable, OSError) as error:
-        log.warning("trial %s is returned to the queue", claim.trial_id, exc_info=True)
-        with runtime.database.transaction() as session:
-            claims.release(session, claim, str(error), max_attempts=runtime.settings.max_attempts)
-            runtime.queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
-        return False
+        _patiently(runtime, partial(_end_job, runtime, claim.job_id, str(error)))
     except Exception as error:
-        log.exception("trial %s failed", claim.trial_id)
-        _end(runtime, claim, TrialStatus.FAILED, f"{type(error).__name__}: {error}")
+        return _after_error(runtime, claim, error)
+    runtime.backoff.note_success()
     return True
+
+
+def _after_error(runtime: Runtime, claim: Claim, error: Exception) -> bool:
+    """Give the trial back where the cause lies outside it, else fail it; whether it has ended."""
+    is_outside = is_retryable(error)
+    if is_outside or isinstance(error, Retryable | OSError):
+        log.warning("trial %s is returned to the queue", claim.trial_id, exc_info=True)
+        if is_outside:
+            runtime.backoff.note_failure()
+        reason = str(error) if isinstance(error, Retryable) else reason_of(error)
+        _patiently(runtime, partial(_give_back, runtime, claim, reason, counts=not is_outside))
+        return False
+    log.exception("trial %s failed", claim.trial_id)
+    runtime.on_fault()
+    _end(runtime, claim, TrialStatus.FAILED, reason_of(error))
+    return True
+
+
+def _patiently(runtime: Runtime, action: Callable[[], None]) -> None:
+    """Write what a trial came to, however long the database takes to respond."""
+    keep_trying(action, for_s=runtime.settings.patience.total_seconds(), what="the outcome of a trial")
+
+
+def _give_back(runtime: Runtime, claim: Claim, reason: str, *, counts: bool) -> None:
+    limit = runtime.settings.max_attempts
+    with runtime.database.transaction() as session:
+        claims.release(session, claim, reason, max_attempts=limit, counts=counts)
+        runtime.queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
+
+
+def _end_job(runtime: Runtime, job_id: str, reason: str) -> None:
+    with runtime.database.transaction() as session:
+        jobs.end(session, job_id, JobStatus.FAILED, reason)
 
 
 def _save(
@@ -109,8 +154,26 @@ def _save(
 ) -> None:
     """Store bytes first, then the rows that reference them, so that what is referenced exists. Raises Cancelled if the
     user ended the job, LeaseLost if another worker has the trial.
+
+    Where a disk is full or the database away, the result waits; the heartbeat renews its lease meanwhile.
     """
-    blobs = runtime.blobs.put_all(path for path in sorted(folder.iterdir()) if path.is_file())
+    patience_s = runtime.settings.patience.total_seconds()
+    paths = [path for path in sorted(folder.iterdir()) if path.is_file()]
+    files = partial(runtime.blobs.put_all, paths)
+    what = f"the result of trial {claim.trial_id}"
+    blobs = keep_trying(files, for_s=patience_s, check=recorder.batch, what=what)
+    rows = partial(_store, runtime, claim, recorder, measurement, verdict, blobs)
+    recorder.check(keep_trying(rows, for_s=patience_s, check=recorder.batch, what=what))
+
+
+def _store(
+    runtime: Runtime,
+    claim: Claim,
+    recorder: TrialRecorder,
+    measurement: Measurement,
+    verdict: Verdict | None,
+    blobs: dict[str, Blob],
+) -> LeaseStatus:
     with runtime.database.transaction() as session:
         lease = claims.lease_status(session, claim)
         if lease is LeaseStatus.HELD:
@@ -121,13 +184,13 @@ def _save(
                 artifacts=blobs,
                 versions=preparation.versions(),
                 verdict=verdict,
-                reports=recorder.unstored,
+                reports=recorder.unstored(session),
             )
             if not is_newest:
                 raise LeaseLost
             on_commit(recorder.note_stored)
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
-    recorder.check(lease)
+    return lease
 
 
 def _judge(runtime: Runtime, claim: Claim, judged: Judged) -> None:
@@ -144,42 +207,9 @@ def _judge(runtime: Runtime, claim: Claim, judged: Judged) -> None:
 
 
 def _end(runtime: Runtime, claim: Claim, status: TrialStatus, reason: str) -> None:
-    with runtime.database.transaction() as session:
-        claims.end(session, claim, status, reason)
-        runtime.queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
+    def end() -> None:
+        with runtime.database.transaction() as session:
+            claims.end(session, claim, status, reason)
+            runtime.queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
 
-
-# --- sweep ---------------------------------------------------------------------------------------------------------
-
-
-def sweep(runtime: Runtime) -> None:
-    """Return what dead workers had claimed to the queue, resend messages that may be lost, remove what is out of date.
-
-    Each part is a separate transaction: none waits for rows while it has locked others.
-    """
-    database, queue, settings = runtime.database, runtime.queue, runtime.settings
-    with database.transaction() as session:
-        workers.heartbeat(session, runtime.worker)
-    with database.reading() as session:
-        expired = claims.expired(session, is_surely_dead)
-    for claim in expired:
-        with database.transaction() as session:
-            _release_lost(session, claim, settings.max_attempts)
-            queue.enqueue(TaskName.RUN_TRIAL, claim.trial_id)
-            queue.enqueue(TaskName.ADVANCE_JOB, claim.job_id)
-    with database.transaction() as session:
-        for trial_id in claims.resend(session, now() - settings.resend):
-            queue.enqueue(TaskName.RUN_TRIAL, trial_id)
-    with database.transaction() as session:
-        for job_id, status in jobs.stalled(session, now() - settings.resend, is_surely_dead):
-            queue.enqueue(_NEXT_TASK.get(status, TaskName.ADVANCE_JOB), job_id)
-    with database.transaction() as session:
-        idempotency.prune(session, now() - settings.idempotency)
-        events.prune(session, now() - settings.events)
-        deferred_deletes.remove(session, runtime.blobs, now() - settings.discard)
-    uploads.sweep(runtime)
-    remove_abandoned()
-
-
-def _release_lost(session: Session, claim: Claim, max_attempts: int) -> None:
-    claims.release(session, claim, "the worker died", max_attempts=max_attempts, outcome=AttemptOutcome.LOST)
+    _patiently(runtime, end)

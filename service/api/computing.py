@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from search.cost.answer import price_network
 from search.cost.pricing import cost_unit
 from search.errors import InvalidSpec, Problem
@@ -27,8 +25,9 @@ from search.results.rescoring import UnscoredTrial, rescore
 from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
+from service.api.infrastructure import unavailable
 from service.api.planning import plan_of
-from service.errors import InvalidRequest, ServiceError, Unavailable, as_document
+from service.errors import InvalidRequest, ServiceError, as_document
 from service.json_document import parse_json
 from service.observability import logs
 from service.parsing import invalid_request, parse, parse_cost_request, parse_submission
@@ -41,7 +40,7 @@ from service.store import analysis, jobs, workers
 from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
 from service.store.references import BlobLookup, pinned
-from service.store.session import Database
+from service.store.session import Database, is_retryable
 from service.views.dry_run import dry_run
 
 log = logging.getLogger(__name__)
@@ -156,7 +155,11 @@ def serve(connection: Connection) -> None:
     try:
         head, _ = receive_message(connection)
         settings = Settings.model_validate(head["settings"])
-        whole = Computer(settings, Database(settings.database), BlobStore(settings.blob_folder))
+        whole = Computer(
+            settings,
+            Database(settings.database, settings.database_timeout.total_seconds()),
+            BlobStore(settings.blob_folder),
+        )
         while True:
             head, body = receive_message(connection)
             computer = replace(whole, database=whole.database.for_tenant(head["tenant"]))
@@ -177,9 +180,8 @@ def _answer(computer: Computer, head: Mapping[str, Any], body: bytes) -> tuple[d
         return {"error": as_document(error)}, b""
     except InvalidSpec as error:
         return {"error": as_document(InvalidRequest(error.problems))}, b""
-    except (OperationalError, InterfaceError):
-        log.error("the database does not respond", exc_info=True)
-        return {"error": as_document(Unavailable("the database does not respond"))}, b""
-    except Exception:
+    except Exception as error:
+        if is_retryable(error):
+            return {"error": as_document(unavailable(error))}, b""
         log.exception("%s failed", head["name"])
         return {"failed": True}, b""

@@ -10,11 +10,13 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from search.errors import InvalidSpec
+from service.api.infrastructure import unavailable
 from service.errors import (
     IllegalAction,
     InvalidParameter,
@@ -24,10 +26,10 @@ from service.errors import (
     QuotaExhausted,
     QuotaReached,
     ServiceError,
-    Unavailable,
 )
 from service.observability import tracing
 from service.schemas.jobs import ProblemDocument, ProblemItem
+from service.store.session import is_retryable
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +44,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(InvalidSpec, _invalid_spec)
     app.add_exception_handler(RequestValidationError, _invalid_query)
     app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(OperationalError, _database_down)
-    app.add_exception_handler(InterfaceError, _database_down)
+    for kind in (DBAPIError, NoConnectionFree, OSError):
+        app.add_exception_handler(kind, _infrastructure)
 
 
 def response(error: ServiceError) -> Response:
@@ -148,9 +150,11 @@ def _verb(path: str) -> str:
     return path.rpartition("/")[2].partition(":")[2]
 
 
-def _database_down(_request: Request, error: Exception) -> Response:
-    log.error("the database does not respond", exc_info=error)
-    return response(Unavailable("the database does not respond"))
+def _infrastructure(_request: Request, error: Exception) -> Response:
+    """503 for what passes by itself; anything else is a bug."""
+    if not is_retryable(error):
+        raise error
+    return response(unavailable(error))
 
 
 def internal() -> Response:

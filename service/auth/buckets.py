@@ -107,6 +107,10 @@ return tostring(remaining)
 """
 
 
+#: Seconds without limits after Redis did not respond.
+_AWAY_S: Final = 5.0
+
+
 class RedisBuckets:
     """Buckets that all processes on one Redis share. While Redis does not respond, no request is refused."""
 
@@ -114,14 +118,19 @@ class RedisBuckets:
         import redis  # a service without one starts sooner
 
         self._error = redis.RedisError
-        self._redis = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        options: Any = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": None}
+        self._redis = redis.Redis.from_url(url, **options)
+        self._away_until_s = 0.0  #: not every request is to wait for a server that does not respond
         self._script: Any = self._redis.register_script(_SCRIPT)
 
     def consume(self, name: str, limit: int) -> RateState:
         """Remove a token from the bucket of `name`, which holds `limit` and refills in `WINDOW_S`."""
+        if time.monotonic() < self._away_until_s:
+            return _state(limit, limit - 1.0)
         try:
             remaining = float(self._script(keys=[f"fewbits:rate:{name}"], args=[limit, WINDOW_S]))
         except self._error:
+            self._away_until_s = time.monotonic() + _AWAY_S
             log.warning("Redis does not respond: rates are not limited")
             remaining = limit - 1.0
         return _state(limit, remaining)

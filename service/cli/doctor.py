@@ -315,7 +315,7 @@ def _service(settings: Settings) -> Finding:
             )
     if readiness.ready:
         return Finding("service", State.OK, f"{settings.base_url} is ready")
-    parts = readiness.model_dump(include={"database", "migrations", "broker", "worker"})
+    parts = readiness.model_dump(exclude={"ready"})
     wrong = "; ".join(f"{name}: {state}" for name, state in parts.items() if state != "ok")
     return Finding(
         "service", State.WARNING, f"{settings.base_url} is not ready: {wrong}", "see the parts above"

@@ -68,7 +68,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
         if workers != 0 and not _is_warned_of_a_plain_installation():
             # first: it takes seconds to start, and the application is imported meanwhile
-            command = worker_command(workers, beat=True)
+            command = worker_command(workers)
             stack.enter_context(Supervisor(command, logs_output=logs.is_json(settings)))
         uvicorn.Server(config).run(sockets=[listener])
 
@@ -139,18 +139,18 @@ def _exit(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
 
 
-def worker_command(workers: int | None, *, beat: bool) -> list[str]:
+def worker_command(workers: int | None) -> list[str]:
     """The command that starts a worker for `workers` trials at once; None: one for each CPU core, at most four."""
     count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
-    return module_command("worker", "--concurrency", str(count), *(["--beat"] if beat else []))
+    return module_command("worker", "--concurrency", str(count))
 
 
-def become_worker(workers: int | None, *, beat: bool) -> NoReturn:
+def become_worker(workers: int | None) -> NoReturn:
     """Turn this process into a worker. Exit code 1 if this installation cannot run one."""
     if reason := cannot_train():
         print(reason, file=sys.stderr)
         raise SystemExit(1)
-    command = worker_command(workers, beat=beat)
+    command = worker_command(workers)
     os.execv(command[0], command)
 
 

@@ -18,6 +18,7 @@ from service.schemas.cost import NetworkCostView, ProfileList, ProfileView
 from service.schemas.dry_run import DryRun
 from service.schemas.exports import ExportList, ExportView, FormatList, FormatView
 from service.schemas.final_training import FinalView
+from service.schemas.health import Readiness
 from service.schemas.jobs import (
     BestView,
     EventList,
@@ -27,7 +28,6 @@ from service.schemas.jobs import (
     ParetoView,
     PointsView,
     PointView,
-    Readiness,
     TrialSummary,
     TrialView,
     View,

@@ -14,9 +14,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
-from service.store import workers
+from service.store import sweeps, workers
 from service.store.models import Job, Trial, now
-from service.store.session import Database
+from service.store.session import Database, database_now
 
 log = logging.getLogger(__name__)
 
@@ -90,14 +90,22 @@ def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
     )
     age.add_metric([], 0.0 if waiting is None else max(0.0, (now() - waiting).total_seconds()))
     yield age
-    seen = workers.last_seen(session)
+    seen, moment = workers.last_seen(session), database_now(session)
     beat = GaugeMetricFamily(
         "fewbits_worker_heartbeat_age_seconds",
         "Time since the last heartbeat of any worker; absent before the first",
     )
     if seen is not None:
-        beat.add_metric([], max(0.0, (now() - seen).total_seconds()))
+        beat.add_metric([], max(0.0, (moment - seen).total_seconds()))
     yield beat
+    swept = sweeps.last_ended(session)
+    age = GaugeMetricFamily(
+        "fewbits_sweep_age_seconds",
+        "Time since somebody last looked for dead workers; absent before the first time",
+    )
+    if swept is not None:
+        age.add_metric([], max(0.0, (moment - swept).total_seconds()))
+    yield age
 
 
 def _by_status(name: str, text: str, table: Any, statuses: list[Any], session: Session) -> GaugeMetricFamily:

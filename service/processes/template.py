@@ -29,9 +29,8 @@ _LINE_BYTES: Final = 4096
 #: How long a process may take to end once its connection is closed: looks, and seconds between them.
 _LOOKS, _LOOK_S = 200, 0.01
 
-#: Signals that end or interrupt a group of processes; who started the template ends it.
-_IGNORED: Final = (signal.SIGINT, signal.SIGHUP)
-_DEFAULT: Final = (signal.SIGTERM, signal.SIGQUIT)
+#: Signals that end or interrupt a group of processes; who started the template ends it, and what it forked, in order.
+_IGNORED: Final = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT)
 
 
 def main() -> None:
@@ -39,8 +38,6 @@ def main() -> None:
     module, control = importlib.import_module(sys.argv[1]), socket.socket(fileno=int(sys.argv[2]))
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    for number in _DEFAULT:
-        signal.signal(number, signal.SIG_DFL)
     module.prepare()
     gc.collect()
     gc.freeze()

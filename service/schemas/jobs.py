@@ -367,23 +367,6 @@ class EventList(View):
     over: bool
 
 
-class Alive(View):
-    """The process responds."""
-
-    status: str = "alive"
-    version: str
-
-
-class Readiness(View):
-    """Readiness of the service and of its parts: each is "ok", or what is wrong with it."""
-
-    ready: bool
-    database: str
-    migrations: str
-    broker: str
-    worker: str
-
-
 class QuotaView(View):
     """The usage of a quota; `limit` is None if there is no limit."""
 

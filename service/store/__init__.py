@@ -4,7 +4,8 @@ Functions get a session and change rows; they never commit (`Database.transactio
 queue. In the order a newcomer should read:
 
 The ground
-    session             databases and sessions; the one place that commits
+    session             databases and sessions; the one place that commits, and that decides what is retryable
+    postgres            connections to PostgreSQL on which nothing waits for ever
     models              the tables of jobs, trials, events, files and workers
     tenancy             a tenant's session sees the rows of that tenant only
     migrate             brings a database to the newest revision of its schema
@@ -24,8 +25,9 @@ The work of workers
     final_trainings     a chosen trial trained on; its table is in final_training_models
     exports             a trial in a device's or tool's format; its table is in export_models
     test_looks          how often the test data of a job were looked at
-    workers             which worker processes are alive
+    workers             which worker processes are alive, and what keeps them from working
     waiting             why no worker works on a job, and the remedy
+    sweeps              whose turn it is to look for the dead, and when somebody last did
 
 What the API reads
     query               `sort`, `filter` and `fields` of a list, parsed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,11 @@ def _writers() -> ThreadPoolExecutor:
 
 
 os.register_at_fork(after_in_child=_writers.cache_clear)  # a child process has no copy of the threads
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space on the disk of a folder, or of the nearest one above it that exists."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 class BlobStore:

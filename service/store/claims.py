@@ -6,7 +6,7 @@ Each write reserves its place in the job's event log first, which locks the job:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,9 +18,10 @@ from search.history import AttemptOutcome, Cost, EpochReport, Measurement, Trial
 from service.store import events, leases, trials
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
-from service.store.leases import Claim, LeaseStatus
+from service.store.leases import Claim, LeaseStatus, Watch
 from service.store.lifecycle import CLAIMABLE, UNWANTED
 from service.store.models import Attempt, Job, Trial, TrialEpoch, TrialLayer, now
+from service.store.session import database_now
 
 #: How often a worker looks for another trial when others were faster.
 _TRIES: Final = 5
@@ -105,7 +106,7 @@ def _claim(session: Session, trial_id: int, job_id: str, worker: str, lease: tim
         return None
     if (session.scalar(_RUNNING, {"of_job": job_id}) or 0) >= lock.parallel_trials:
         return None
-    parameters = leases.claim_parameters(trial_id, worker, lease)
+    parameters = leases.claim_parameters(session, trial_id, worker, lease)
     row = session.execute(_CLAIM, parameters).one_or_none()
     if row is None:
         return None
@@ -120,7 +121,7 @@ def _claim(session: Session, trial_id: int, job_id: str, worker: str, lease: tim
 
 def renew(session: Session, claim: Claim, lease: timedelta) -> LeaseStatus:
     """Prolong the lease, and learn whether to go on."""
-    if not _update(session, claim, lease_until=now() + lease):
+    if not _update(session, claim, lease_until=database_now(session) + lease):
         return LeaseStatus.LOST
     return lease_status(session, claim)
 
@@ -139,7 +140,8 @@ def add_epochs(
     """Store the metrics of successive epochs, and prolong the lease."""
     lock = events.lock(session, claim.job_id, len(reports))
     done = reports[-1].epoch + 1
-    if lock is None or not _update(session, claim, lease_until=now() + lease, epochs_done=done):
+    until = database_now(session) + lease
+    if lock is None or not _update(session, claim, lease_until=until, epochs_done=done):
         return LeaseStatus.LOST
     events.write(session, lock, *_store_epochs(session, claim, reports))
     return LeaseStatus.CANCELLED if lock.status in UNWANTED else LeaseStatus.HELD
@@ -157,6 +159,13 @@ def _store_epochs(session: Session, claim: Claim, reports: Sequence[EpochReport]
     return [
         Entry(EventType.TRIAL_EPOCH, {"attempt": claim.attempt, **epoch}, claim.number) for epoch in epochs
     ]
+
+
+def stored_epochs(session: Session, claim: Claim) -> int:
+    """How many epochs of the attempt are stored, counted from 0 to the last one."""
+    mine = TrialEpoch.trial_id == claim.trial_id, TrialEpoch.attempt == claim.attempt
+    last = session.scalar(select(func.max(TrialEpoch.epoch)).where(*mine))
+    return 0 if last is None else last + 1
 
 
 def note_post_training(session: Session, claim: Claim, metric: float) -> bool:
@@ -251,9 +260,10 @@ def release(
     *,
     max_attempts: int,
     outcome: AttemptOutcome = AttemptOutcome.RELEASED,
+    counts: bool = True,
 ) -> None:
     """Return a trial to the queue, or end it: as FAILED after `max_attempts`, as CANCELLED if its job no longer needs
-    it. Attempts from before the user had it retried do not count.
+    it. Attempts from before the user had it retried do not count, nor does this one unless it `counts`.
     """
     lock = events.lock(session, claim.job_id)
     before = session.scalar(select(Trial.attempts_before).where(Trial.id == claim.trial_id))
@@ -262,7 +272,7 @@ def release(
     if lock.status in UNWANTED:
         values = leases.ended(TrialStatus.CANCELLED, reason)
     else:
-        values = leases.released(claim, before, reason, max_attempts)
+        values = leases.released(claim, before, reason, max_attempts, counts=counts)
     if not _update(session, claim, **values):
         return
     _close_attempt(session, claim, outcome, values["reason"])
@@ -320,18 +330,20 @@ def _update(session: Session, claim: Claim, **values: Any) -> bool:
 # --- the sweep -------------------------------------------------------------------------------------------------------
 
 
-def expired(session: Session, is_dead: Callable[[str], bool]) -> list[Claim]:
-    """Claims whose workers were silent for longer than their lease, or are known to be dead."""
+def expired(session: Session, watch: Watch) -> list[tuple[Claim, bool]]:
+    """Claims whose workers were silent for longer than their lease, or are known to be dead; and whether that counts
+    as an attempt.
+    """
     rows: Any = session.execute(
         select(Trial.id, Trial.job_id, Trial.number, Trial.attempt, Trial.lease_until, Trial.worker).where(
             Trial.status == TrialStatus.RUNNING
         )
     ).all()
-    moment = now()
+    moment = database_now(session)
     return [
-        Claim(row.id, row.job_id, row.number, row.attempt)
+        (Claim(row.id, row.job_id, row.number, row.attempt), watch.counts(row))
         for row in rows
-        if leases.is_expired(row, moment, is_dead)
+        if watch.is_expired(row, moment)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,8 +18,9 @@ from service.store import deferred_deletes, events, leases, trials
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
 from service.store.export_models import Export
-from service.store.leases import Claim
+from service.store.leases import Claim, Watch
 from service.store.models import Trial, now
+from service.store.session import database_now
 
 #: In these an export has not ended.
 OPEN: Final = frozenset({ExportStatus.QUEUED, ExportStatus.RUNNING})
@@ -140,7 +141,7 @@ def claim(session: Session, export_id: int, *, worker: str, lease: timedelta) ->
     lock = None if place is None else events.lock(session, place.job_id)
     if place is None or lock is None:
         return None
-    row = session.execute(_CLAIM, leases.claim_parameters(export_id, worker, lease)).one_or_none()
+    row = session.execute(_CLAIM, leases.claim_parameters(session, export_id, worker, lease)).one_or_none()
     if row is None:
         return None
     events.write(
@@ -151,7 +152,7 @@ def claim(session: Session, export_id: int, *, worker: str, lease: timedelta) ->
 
 def renew(session: Session, claim: ExportClaim, lease: timedelta) -> bool:
     """Prolong the lease; False if another worker has the export, or it is gone."""
-    return _update(session, claim, lease_until=now() + lease)
+    return _update(session, claim, lease_until=database_now(session) + lease)
 
 
 def finish(
@@ -189,13 +190,15 @@ def fail(session: Session, claim: ExportClaim, reason: str) -> None:
         events.write(session, lock, _entry(claim.number, claim.name, ExportStatus.FAILED, {"reason": reason}))
 
 
-def release(session: Session, claim: ExportClaim, reason: str, *, max_attempts: int) -> None:
+def release(
+    session: Session, claim: ExportClaim, reason: str, *, max_attempts: int, counts: bool = True
+) -> None:
     """Return an export to the queue, or end it as FAILED after `max_attempts`."""
     lock = events.lock(session, claim.job_id)
     row = session.get(Export, claim.export_id)
     if lock is None or row is None:
         return
-    values = leases.released(claim, row.attempts_before, reason, max_attempts)
+    values = leases.released(claim, row.attempts_before, reason, max_attempts, counts=counts)
     if _update(session, claim, **values):
         data = {"reason": values["reason"]}
         events.write(session, lock, _entry(claim.number, claim.name, values["status"], data))
@@ -215,10 +218,10 @@ def of_worker(session: Session, worker: str) -> list[ExportClaim]:
     return [claim for row, claim in _running(session) if row.worker == worker]
 
 
-def expired(session: Session, is_dead: Callable[[str], bool]) -> list[ExportClaim]:
-    """Claims whose workers were silent for longer than their lease, or are known to be dead."""
-    moment = now()
-    return [claim for row, claim in _running(session) if leases.is_expired(row, moment, is_dead)]
+def expired(session: Session, watch: Watch) -> list[tuple[ExportClaim, bool]]:
+    """Claims of workers that were silent for longer than their lease, or are dead; and whether the attempt counts."""
+    moment = database_now(session)
+    return [(claim, watch.counts(row)) for row, claim in _running(session) if watch.is_expired(row, moment)]
 
 
 def _running(session: Session) -> list[tuple[Export, ExportClaim]]:

@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 from search.history import TRIAL_ENDED, Cause, JobStatus
 from service.store import jobs
 from service.store.lifecycle import CLAIMABLE
-from service.store.models import Job, Trial, now
+from service.store.models import Job, Trial
+from service.store.session import database_now
 
 
 def start(session: Session, job_id: str, best_trial: int, reason: str, cause: Cause | None = None) -> bool:
@@ -32,7 +33,7 @@ def start(session: Session, job_id: str, best_trial: int, reason: str, cause: Ca
 
 def claim(session: Session, job_id: str, *, worker: str, lease: timedelta) -> int | None:
     """Claim the report of a FINALIZING job; the number of the attempt, or None if another worker has it."""
-    moment = now()
+    moment = database_now(session)
     return session.scalar(
         update(Job)
         .where(
@@ -51,9 +52,14 @@ def is_newest(session: Session, job_id: str, attempt: int) -> bool:
     return job.status == JobStatus.FINALIZING and job.attempt == attempt
 
 
-def release(session: Session, job_id: str, attempt: int) -> None:
-    """Return the report to the queue; the sweep has it tried again."""
-    session.execute(update(Job).where(Job.id == job_id, Job.attempt == attempt).values(lease_until=None))
+def release(session: Session, job_id: str, attempt: int, *, counts: bool = True) -> None:
+    """Return the report to the queue; the sweep has it tried again. One that does not count is forgotten."""
+    fewer = 0 if counts else 1
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.attempt == attempt)
+        .values(lease_until=None, attempt=Job.attempt - fewer)
+    )
 
 
 def of_worker(session: Session, worker: str) -> list[tuple[str, int]]:

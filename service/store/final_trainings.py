@@ -5,7 +5,7 @@ Not to be confused with the final report of a job (`service.store.final_reports`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,8 +22,9 @@ from service.store import events, leases, test_looks, trials
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
 from service.store.final_training_models import FinalTraining
-from service.store.leases import Claim
+from service.store.leases import Claim, Watch
 from service.store.models import Trial, now
+from service.store.session import database_now
 
 #: In these a final training has not ended.
 OPEN: Final = frozenset({FinalStatus.QUEUED, FinalStatus.RUNNING})
@@ -93,7 +94,7 @@ def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> 
     lock = None if trial is None else events.lock(session, trial.job_id)
     if trial is None or lock is None:
         return None
-    row = session.execute(_CLAIM, leases.claim_parameters(trial_id, worker, lease)).one_or_none()
+    row = session.execute(_CLAIM, leases.claim_parameters(session, trial_id, worker, lease)).one_or_none()
     if row is None:
         return None
     data = {"attempt": row.attempt, "epochs": row.epochs}
@@ -103,7 +104,7 @@ def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> 
 
 def renew(session: Session, claim: FinalTrainingClaim, lease: timedelta, **progress: int) -> bool:
     """Prolong the lease, and note progress; False if another worker has it, or it is gone."""
-    return _update(session, claim, lease_until=now() + lease, **progress)
+    return _update(session, claim, lease_until=database_now(session) + lease, **progress)
 
 
 def finish(
@@ -146,30 +147,32 @@ def fail(session: Session, claim: FinalTrainingClaim, reason: str) -> None:
         events.write(session, lock, _entry(claim.number, FinalStatus.FAILED, {"reason": reason}))
 
 
-def release(session: Session, claim: FinalTrainingClaim, reason: str, *, max_attempts: int) -> None:
+def release(
+    session: Session, claim: FinalTrainingClaim, reason: str, *, max_attempts: int, counts: bool = True
+) -> None:
     """Return a final training to the queue, or end it as FAILED after `max_attempts`."""
     lock = events.lock(session, claim.job_id)
     row = session.get(FinalTraining, claim.trial_id)
     if lock is None or row is None:
         return
-    values = leases.released(claim, row.attempts_before, reason, max_attempts)
+    values = leases.released(claim, row.attempts_before, reason, max_attempts, counts=counts)
     if _update(session, claim, **values):
         entry = _entry(claim.number, values["status"], {"reason": values["reason"]})
         events.write(session, lock, entry)
 
 
-def expired(session: Session, is_dead: Callable[[str], bool]) -> list[FinalTrainingClaim]:
-    """Claims whose workers were silent for longer than their lease, or are known to be dead."""
+def expired(session: Session, watch: Watch) -> list[tuple[FinalTrainingClaim, bool]]:
+    """Claims of workers that were silent for longer than their lease, or are dead; and whether the attempt counts."""
     rows = session.execute(
         select(FinalTraining, Trial.job_id, Trial.number)
         .join(Trial, Trial.id == FinalTraining.trial_id)
         .where(FinalTraining.status == FinalStatus.RUNNING)
     ).all()
-    moment = now()
+    moment = database_now(session)
     return [
-        FinalTrainingClaim(row.trial_id, job_id, number, row.attempt, row.epochs)
+        (FinalTrainingClaim(row.trial_id, job_id, number, row.attempt, row.epochs), watch.counts(row))
         for row, job_id, number in rows
-        if leases.is_expired(row, moment, is_dead)
+        if watch.is_expired(row, moment)
     ]
 
 

@@ -63,7 +63,9 @@ def changed_trials(session: Session, job_id: str, after: int) -> list[int] | Non
 def live_workers(session: Session, heartbeat: timedelta) -> list[Worker]:
     """The worker processes that are alive, by name."""
     return list(
-        session.scalars(select(Worker).where(Worker.seen_at >= dead_before(heartbeat)).order_by(Worker.name))
+        session.scalars(
+            select(Worker).where(Worker.seen_at >= dead_before(session, heartbeat)).order_by(Worker.name)
+        )
     )
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,8 +18,10 @@ from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
 from service.errors import JobNotFound
 from service.store import events
 from service.store.events import Entry, EventType
+from service.store.leases import Watch
 from service.store.lifecycle import OPEN
 from service.store.models import Job, Trial, now
+from service.store.session import database_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,9 +224,7 @@ def note_float_metric(session: Session, job_id: str, metric: float) -> None:
     )
 
 
-def stalled(
-    session: Session, idle_since: datetime, is_dead: Callable[[str], bool]
-) -> list[tuple[str, JobStatus]]:
+def stalled(session: Session, idle_since: datetime, watch: Watch) -> list[tuple[str, JobStatus]]:
     """Ids and statuses of jobs for which no message was sent since `idle_since` though nothing else will advance them:
     they have not ended, are not paused, have no open trial, and no worker makes their final report. A final report
     whose worker is known to be dead is returned to the queue.
@@ -232,14 +232,14 @@ def stalled(
     Notes that a message is sent now, so that each job is returned once per interval.
     """
     has_open_trial = select(Trial.id).where(Trial.job_id == Job.id, Trial.status.not_in(TRIAL_ENDED)).exists()
-    ids = []
+    ids, moment = [], database_now(session)
     is_active = Job.status.not_in({*JOB_ENDED, JobStatus.PAUSED})
     for job in session.scalars(select(Job).where(is_active, ~has_open_trial).order_by(Job.priority.desc())):
-        if job.worker is not None and job.lease_until is not None and is_dead(job.worker):
+        if job.worker is not None and job.lease_until is not None and watch.is_dead(job.worker):
             job.lease_until = None
         elif job.checked_at >= idle_since:
             continue
-        if job.lease_until is None or job.lease_until < now():
+        if job.lease_until is None or (watch.by_time and job.lease_until < moment):
             job.checked_at = now()
             ids.append((job.id, JobStatus(job.status)))
     return ids

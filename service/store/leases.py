@@ -14,13 +14,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import CursorResult, Update, bindparam, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from search.history import TrialStatus
 from service.store.models import Queued, now
+from service.store.session import database_now
 
 
 class LeaseStatus(Enum):
@@ -64,9 +65,34 @@ def claim_statement(key: InstrumentedAttribute[int]) -> Update:
     )
 
 
-def claim_parameters(row_id: int, worker: str, lease: timedelta) -> dict[str, Any]:
-    """The parameters of a `claim_statement`: the lease begins now."""
-    moment = now()
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a sweep knows of the workers: who is surely dead, and whether silence tells anything.
+
+    While the database was away or its clock was set, nobody could renew a lease. Silence counts once sweeps have run
+    for a while without a gap (`by_time`), and what expired in the gap before `calm_since` is nobody's fault.
+    """
+
+    is_dead: Callable[[str], bool]
+    by_time: bool = True
+    calm_since: datetime | None = None
+
+    def is_expired(self, row: Queued, moment: datetime) -> bool:
+        """True if the worker of a running row was silent for longer than its lease, or is known to be dead."""
+        if row.lease_until is None or row.worker is None or self.is_dead(row.worker):
+            return True
+        return self.by_time and row.lease_until < moment
+
+    def counts(self, row: Queued) -> bool:
+        """Whether the attempt of an expired row counts against its limit."""
+        if row.lease_until is None or row.worker is None or self.calm_since is None:
+            return True
+        return row.lease_until >= self.calm_since or self.is_dead(row.worker)
+
+
+def claim_parameters(session: Session, row_id: int, worker: str, lease: timedelta) -> dict[str, Any]:
+    """The parameters of a `claim_statement`: the lease begins now, by the clock of the database."""
+    moment = database_now(session)
     return {"claimed": row_id, "until": moment + lease, "by": worker, "at": moment}
 
 
@@ -87,20 +113,23 @@ def ended(status: str, reason: str | None = None) -> dict[str, Any]:
     return {"status": status, "reason": reason, "finished_at": now(), "lease_until": None}
 
 
-def released(claim: Claim, attempts_before: int, reason: str, max_attempts: int) -> dict[str, Any]:
+#: Attempts that do not count are limited too: this many times those that do.
+_UNCOUNTED: Final = 10
+
+
+def released(
+    claim: Claim, attempts_before: int, reason: str, max_attempts: int, *, counts: bool = True
+) -> dict[str, Any]:
     """The values of a row whose worker gave it back or died: QUEUED, or FAILED after `max_attempts`.
 
-    The `attempts_before` its user had it retried do not count.
+    `attempts_before`: those that do not count, since its user had it retried, or since they ended for causes outside it
+    (`counts` is False: the database or a disk was away, or the worker was restarted).
     """
+    if not counts and claim.attempt < _UNCOUNTED * max_attempts:
+        queued = {"status": TrialStatus.QUEUED, "reason": reason, "enqueued_at": now(), "lease_until": None}
+        return queued | {"attempts_before": attempts_before + 1}
     attempts = claim.attempt - attempts_before
     if attempts >= max_attempts:
         plural = "" if attempts == 1 else "s"
         return ended(TrialStatus.FAILED, f"{reason} ({attempts} attempt{plural})")
     return {"status": TrialStatus.QUEUED, "reason": reason, "enqueued_at": now(), "lease_until": None}
-
-
-def is_expired(row: Queued, moment: datetime, is_dead: Callable[[str], bool]) -> bool:
-    """True if the worker of a running row was silent for longer than its lease, or is known to be dead."""
-    if row.lease_until is None or row.worker is None:
-        return True
-    return row.lease_until < moment or is_dead(row.worker)

@@ -38,10 +38,41 @@ def is_current(engine: Engine) -> bool:
     return stored_revision(engine) == newest()
 
 
+def schema_fault(engine: Engine) -> str | None:
+    """What is wrong with the schema of the database, and the remedy; None if it is at the newest revision."""
+    revision = stored_revision(engine)
+    if revision == newest():
+        return None
+    if revision is None and _has_tables(engine):
+        return "the database has tables of another program: name an empty one in FEWBITS_DATABASE_URL"
+    if revision is not None and not (revision.isdigit() and int(revision) <= int(newest())):
+        return (
+            f"the schema is at revision {revision[:20]!r}, unknown to this version (its newest is {newest()}): "
+            "a newer fewbits or another program has migrated the database; upgrade fewbits, or name another database"
+        )
+    return "the schema is not at the newest revision: run `fewbits migrate`"
+
+
+def _has_tables(engine: Engine) -> bool:
+    with engine.connect() as connection:
+        inspector = inspect(connection)
+        return not inspector.has_table("alembic_version") and bool(inspector.get_table_names())
+
+
+class CannotMigrate(RuntimeError):
+    """The database is not one that this version can migrate: upgrade fewbits, or name another database."""
+
+
 def upgrade(engine: Engine, revision: str = "head") -> None:
-    """Migrate the database up to `revision`; safe to call again, and by several processes at once."""
-    if revision == "head" and is_current(engine):
+    """Migrate the database up to `revision`; safe to call again, and by several processes at once.
+
+    CannotMigrate for a database of a newer version or of another program.
+    """
+    fault = schema_fault(engine)
+    if revision == "head" and fault is None:
         return
+    if fault is not None and "fewbits migrate" not in fault:
+        raise CannotMigrate(fault)
     from alembic import command  # a quarter of a second of imports, saved if the database is current
 
     with engine.begin() as connection:

@@ -274,6 +274,19 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    problem: Mapped[str | None]  #: what keeps it from working: a full disk
+
+
+class Sweep(Base):
+    """When the service was last swept: one row, also the turn of the one who sweeps."""
+
+    __tablename__ = "sweeps"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    worker: Mapped[str]
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    calm_since: Mapped[datetime]  #: since when sweeps have followed one another without a gap
 
 
 def now() -> datetime:

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from search.history import JobStatus
 from service.store import jobs
 from service.store.lifecycle import OPEN
-from service.store.models import Job, now
+from service.store.models import Job
+from service.store.session import database_now
 
 #: In these the measurement goes on.
 _WANTED = OPEN | {JobStatus.PAUSED}
@@ -23,7 +24,7 @@ _WANTED = OPEN | {JobStatus.PAUSED}
 
 def claim(session: Session, job_id: str, *, worker: str, lease: timedelta) -> bool:
     """Claim the measurement; the job's time begins. False if another worker has it or the job does not want it."""
-    job, moment = jobs.locked(session, job_id), now()
+    job, moment = jobs.locked(session, job_id), database_now(session)
     is_leased = job.lease_until is not None and job.lease_until >= moment
     if job.status not in OPEN or job.sensitivity is not None or is_leased:
         return False
@@ -40,7 +41,7 @@ def renew(session: Session, job_id: str, *, worker: str, lease: timedelta) -> bo
     changed = session.execute(
         update(Job)
         .where(*mine)
-        .values(lease_until=now() + lease)
+        .values(lease_until=database_now(session) + lease)
         .execution_options(synchronize_session=False)
     )
     return cast("CursorResult[Any]", changed).rowcount == 1

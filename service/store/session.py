@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import math
+import random
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 
 from service.store.tenancy import TenantSession
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: What is called once the current transaction is committed; None outside of one.
 _after_commit: ContextVar[list[Callable[[], object]] | None] = ContextVar("after_commit", default=None)
@@ -22,6 +35,98 @@ _after_commit: ContextVar[list[Callable[[], object]] | None] = ContextVar("after
 _READ_ONLY: Final = "fewbits_read_only"
 _DURABLE: Final = "fewbits_durable"
 _SYNCHRONOUS: Final = "fewbits_synchronous"
+
+# --- what passes by itself -------------------------------------------------------------------------------------------
+
+#: SQLSTATE classes of what a server does to anybody: connections (08), transactions rolled back in favour of others
+#: (40), resources (53), an operator (57P: restarts, terminated backends), its own disk (58).
+_STATE_CLASSES: Final = ("08", "40", "53", "57P", "58")
+#: A server that is read-only for now (a standby), and waits that ran out: of a statement, a lock, an idle session.
+_STATES: Final = frozenset({"25006", "25P03", "25P04", "55P03", "57014"})
+
+#: Of SQLite: busy, locked, read-only, I/O error, full, cannot open, locking protocol.
+_SQLITE_CODES: Final = frozenset({5, 6, 8, 10, 13, 14, 15})
+
+_DISK_ERRORS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+)
+#: Libraries in C raise errors of their own for a full disk.
+_DISK_TEXTS: Final = ("No space left on device", "Disk quota exceeded")
+
+#: Seconds before the second try, and between tries at most.
+_PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
+
+
+def is_retryable(error: BaseException | None) -> bool:
+    """True if the cause lies in the database, the network or a disk, so that the same may work later.
+
+    The one place that decides it: no trial, report, export or request fails for what is retryable.
+    """
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _is_passing(error.orig)
+    if isinstance(error, OSError):
+        passing = isinstance(error, ConnectionError | TimeoutError) or error.errno in _DISK_ERRORS
+        return passing or any(words in str(error) for words in _DISK_TEXTS)
+    if isinstance(error, NoConnectionFree):
+        return True
+    return isinstance(error, Exception) and any(words in str(error) for words in _DISK_TEXTS)
+
+
+def _is_passing(error: Any) -> bool:
+    if isinstance(error, sqlite3.Error):
+        return (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _SQLITE_CODES
+    state = getattr(error, "sqlstate", None)
+    if state is not None:
+        return state in _STATES or state.startswith(_STATE_CLASSES)
+    # the driver's own: the connection could not be opened, was closed, or did not answer
+    return type(error).__name__ in ("OperationalError", "ConnectionTimeout", "InterfaceError")
+
+
+def reason_of(error: BaseException) -> str:
+    """An error as the reason that users read: never the statement that a database refused, nor its parameters."""
+    if isinstance(error, DBAPIError):
+        name = type(error.orig).__name__
+        if is_retryable(error):
+            return f"the database did not respond ({name})"
+        return f"the database refused a statement ({name}); the log has the details"
+    if isinstance(error, SQLAlchemyError):
+        return f"an error of the database layer ({type(error).__name__}); the log has the details"
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}"
+    return f"{type(error).__name__}: {error}"
+
+
+def keep_trying(
+    action: Callable[[], T], *, for_s: float, check: Callable[[], object] | None = None, what: str = ""
+) -> T:
+    """The result of an action that may be called again, called until it raises nothing that is retryable.
+
+    Pauses grow from 0.1 s to 5 s. Raises the last error once `for_s` seconds have passed, any other error at once, and
+    what `check` raises, which is called before every further try.
+    """
+    began, pause = time.monotonic(), _PAUSE_S
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            if not is_retryable(error) or time.monotonic() - began + pause > for_s:
+                raise
+            log.warning("%s: %s; tried again in %.1f s", what or "a write", reason_of(error), pause)
+        time.sleep(pause * random.uniform(0.8, 1.0))
+        pause = min(pause * 2, _MAX_PAUSE_S)
+        if check is not None:
+            check()
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+def database_now(session: Session) -> datetime:
+    """This moment by the clock of the database, in UTC: leases are compared by one clock, whoever renews them."""
+    if session.get_bind().dialect.name != "postgresql":
+        return datetime.now(UTC)
+    moment: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return moment.astimezone(UTC)
 
 
 def on_commit(action: Callable[[], object]) -> None:
@@ -50,17 +155,18 @@ class Database:
     """A database and its sessions. SQLite runs in WAL mode and acquires its write lock at BEGIN.
 
     Without BEGIN IMMEDIATE, SQLite aborts a transaction that reads first and writes later if another one wrote in
-    between, however long it waits.
+    between, however long it waits. `answer_s`: seconds until PostgreSQL must have answered a statement; None: no limit.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, answer_s: float | None = 20.0) -> None:
         self.url = url
+        self._answer_s = answer_s
         self._engine: Engine | None = None
         self._tenant: str | None = None
 
     def for_tenant(self, tenant: str) -> Database:
         """The same database for one tenant: its sessions read and write this tenant's rows only."""
-        narrowed = Database(self.url)
+        narrowed = Database(self.url, self._answer_s)
         narrowed._engine, narrowed._tenant = self.engine, tenant
         return narrowed
 
@@ -68,7 +174,7 @@ class Database:
     def engine(self) -> Engine:
         """The engine, created at first use, so that a forked process gets its own."""
         if self._engine is None:
-            self._engine = _make_engine(self.url)
+            self._engine = _make_engine(self.url, self._answer_s)
         return self._engine
 
     @contextmanager
@@ -108,12 +214,13 @@ class Database:
             self._engine = None
 
 
-def _make_engine(url: str) -> Engine:
-    options: dict[str, Any] = {"json_serializer": _to_json}
+def _make_engine(url: str, answer_s: float | None) -> Engine:
+    options: dict[str, Any] = {"json_serializer": _to_json, "hide_parameters": True}
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True, **options)
+        engine = create_engine(url, pool_pre_ping=True, pool_timeout=10, **options)
         event.listen(engine, "begin", _begin_postgres)
+        event.listen(engine, "do_connect", partial(_connect, answer_s))
         return engine
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -121,6 +228,12 @@ def _make_engine(url: str) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _connect(answer_s: float | None, _dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:
+    from service.store.postgres import connect  # the driver is loaded for PostgreSQL alone
+
+    return connect(answer_s, arguments, options)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

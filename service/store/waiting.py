@@ -23,7 +23,7 @@ def without_worker(session: Session, heartbeat: timedelta) -> str | None:
     `session`: of all tenants; `heartbeat`: the time between the reports of a worker.
     """
     seen = workers.last_seen(session)
-    if seen is not None and seen >= workers.dead_before(heartbeat):
+    if seen is not None and seen >= workers.dead_before(session, heartbeat):
         return None
     last = "" if seen is None else f" (the last one did at {seen:%Y-%m-%d %H:%M:%S} UTC)"
     state = (
@@ -47,6 +47,8 @@ def waiting(session: Session, job: Job, heartbeat: timedelta) -> str | None:
     if since > now() - _PATIENCE:
         return None
     alive = workers.alive(session, heartbeat)
+    if workers.problems(session, heartbeat):
+        return "the disk of a worker has no room for another trial: free some (its log names the folder)"
     return (
         f"no worker has begun its next trial for {(now() - since).total_seconds():.0f} s, though "
         f"{'one is' if alive == 1 else f'{alive} are'} alive: it is being prepared, they are busy with other work, or"
@@ -62,7 +64,7 @@ def _is_in_work(session: Session, job: Job, heartbeat: timedelta) -> bool:
     training = select(Trial.worker).where(Trial.job_id == job.id, Trial.status == TrialStatus.RUNNING)
     names = {*session.scalars(training), job.worker if job.lease_until is not None else None}
     alive = select(Worker.name).where(
-        Worker.name.in_(names), Worker.seen_at >= workers.dead_before(heartbeat)
+        Worker.name.in_(names), Worker.seen_at >= workers.dead_before(session, heartbeat)
     )
     return session.scalar(alive.limit(1)) is not None
 

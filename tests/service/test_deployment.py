@@ -26,7 +26,7 @@ def stage(name: str) -> str:
 
 
 def test_the_parts_are_there() -> None:
-    assert set(SERVICES) == {"api", "worker", "beat", "postgres", "redis"}
+    assert set(SERVICES) == {"api", "worker", "postgres", "redis"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -68,7 +68,7 @@ def test_every_password_comes_from_the_environment() -> None:
     assert all(password.startswith("${") for password in in_addresses)
 
 
-@pytest.mark.parametrize("name", ["api", "worker", "beat"])
+@pytest.mark.parametrize("name", ["api", "worker"])
 def test_every_setting_that_is_given_exists(name: str) -> None:
     settings = {f"FEWBITS_{field.upper()}" for field in Settings.model_fields}
     assert set(SERVICES[name]["environment"]) <= settings

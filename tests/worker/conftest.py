@@ -23,9 +23,10 @@ from service.store.jobs import NewJob
 from service.store.migrate import upgrade
 from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
-from worker import advance, export, final_report, final_training, preparation, tasks
+from worker import advance, export, final_report, final_training, preparation, sweep, tasks
+from worker.identity import worker_name
 from worker.job_processes import JobProcesses
-from worker.runtime import Runtime, worker_name
+from worker.runtime import Runtime
 
 
 class ListQueue:
@@ -107,7 +108,7 @@ DO: dict[TaskName, Any] = {
     TaskName.WRITE_REPORT: final_report.write_report,
     TaskName.RUN_FINAL_TRAINING: final_training.run_final_training,
     TaskName.MAKE_EXPORT: export.make_export,
-    TaskName.SWEEP: tasks.sweep,
+    TaskName.SWEEP: sweep.sweep,
 }
 
 

@@ -33,8 +33,8 @@ from search.plan import Plan
 from search.training.request import Reporter, TrainingRequest
 from service.store import jobs
 from tests.worker.conftest import Bench
-from worker import tasks
 from worker.recorder import TrialRecorder
+from worker.sweep import sweep
 
 #: Rounds of sweeping and working after which a job that does not end is stuck.
 PATIENCE = 200
@@ -111,7 +111,7 @@ def live(home: Path, job_id: str, life: Life) -> None:
     bench = Bench(home, resend_s=-1, max_attempts=1000)
     life.watch(bench)
     for _ in range(PATIENCE):
-        tasks.sweep(bench.runtime)
+        sweep(bench.runtime)
         bench.work()
         with bench.database.reading() as session:
             if jobs.get(session, job_id).status in JOB_ENDED:

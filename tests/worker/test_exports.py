@@ -20,10 +20,12 @@ from service.queue import TaskName
 from service.settings import Settings
 from service.store import exports, quotas
 from service.store.export_models import Export
+from service.store.leases import Watch
 from service.store.models import DiscardedBlob, Event
 from service.views.exports import export_view
 from tests.worker.conftest import Bench
 from worker import export
+from worker.identity import is_surely_dead
 
 TOOK = "search.training.exporting.export_trial"
 
@@ -112,7 +114,7 @@ class TestMadeUp:
             assert exports.claim(session, export_id, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
         bench.work()
         assert row_of(bench, searched).status == ExportStatus.RUNNING
-        export.sweep(bench.runtime)
+        export.sweep(bench.runtime, Watch(is_surely_dead))
         bench.work()
         row = row_of(bench, searched)
         assert (row.status, row.attempt) == (ExportStatus.DONE, 2)
@@ -121,7 +123,7 @@ class TestMadeUp:
         ask(bench, searched)
         bench.queue.messages.clear()
         bench.settings.__dict__["resend"] = timedelta(seconds=-1)
-        export.sweep(bench.runtime)
+        export.sweep(bench.runtime, Watch(is_surely_dead))
         bench.work()
         assert row_of(bench, searched).status == ExportStatus.DONE
 

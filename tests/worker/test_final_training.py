@@ -19,9 +19,11 @@ from service.cli.text.results import final_training_line
 from service.queue import TaskName
 from service.store import final_trainings, test_looks, trials
 from service.store.final_training_models import FinalTraining
+from service.store.leases import Watch
 from service.views.jobs import look_view
 from tests.worker.conftest import Bench
 from worker import final_training
+from worker.identity import is_surely_dead
 
 
 def finalize(bench: Bench, job_id: str, number: int, epochs: int) -> None:
@@ -133,7 +135,7 @@ def test_a_final_training_whose_worker_was_killed_is_done_by_the_next_one(
         final_trainings.claim(session, trial_id, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
     bench.work()
     assert final_of(bench, searched).status == FinalStatus.RUNNING
-    final_training.sweep(bench.runtime)
+    final_training.sweep(bench.runtime, Watch(is_surely_dead))
     bench.work()
     row = final_of(bench, searched)
     assert (row.status, row.attempt) == (FinalStatus.DONE, 2)
@@ -175,6 +177,6 @@ def test_a_lost_message_is_sent_again(bench: Bench, searched: str) -> None:
     finalize(bench, searched, 0, epochs=1)
     bench.queue.messages.clear()
     bench.settings.__dict__["resend"] = timedelta(seconds=-1)
-    final_training.sweep(bench.runtime)
+    final_training.sweep(bench.runtime, Watch(is_surely_dead))
     bench.work()
     assert final_of(bench, searched).status == FinalStatus.DONE

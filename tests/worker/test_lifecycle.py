@@ -11,7 +11,7 @@ from service.queue import TaskName
 from service.store import claims, job_actions, jobs, trials
 from service.store.models import Job
 from tests.worker.conftest import Bench
-from worker import tasks
+from worker.sweep import sweep
 
 
 def read(bench: Bench, job_id: str) -> tuple[Job, list[str]]:
@@ -138,7 +138,7 @@ def test_the_sweep_removes_what_is_out_of_date(bench: Bench) -> None:
     with bench.database.transaction() as session:
         row = trials.artifact(session, trials.get(session, deleted, 0), "report.json")
         job_actions.delete(session, deleted)
-    tasks.sweep(bench.runtime)
+    sweep(bench.runtime)
     assert not bench.runtime.blobs.path(row.sha256).exists()
     with bench.database.reading() as session:
         for file in trials.artifacts(session, trials.get(session, remaining, 0)):

@@ -14,7 +14,7 @@ from service.store.models import Trial
 from service.views import jobs as job_views
 from service.views.trials import trial_view
 from tests.worker.conftest import Bench
-from worker import tasks
+from worker.sweep import sweep
 
 
 def regression(**changes: Any) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def test_a_trial_whose_worker_died_in_its_second_execution_gives_what_it_would_h
         )
         assert claim is not None
         claims.add_epochs(session, claim, [EpochReport(0, {"val_mae": 0.1}, 0.1)], dead)
-    tasks.sweep(bench.runtime)
+    sweep(bench.runtime)
     bench.work()
     [again] = rows(bench, other)
     assert (again.attempt, again.status, again.epochs_done) == (2, TrialStatus.DONE, 2)

@@ -10,6 +10,7 @@ from search.errors import Diverged, InvalidSpec
 from search.history import JobStatus
 from service.queue import TaskName
 from service.store import jobs, sensitivities, trials
+from service.store.leases import Watch
 from service.store.models import Job
 from tests.worker.conftest import Bench
 from worker import sensitivity
@@ -64,7 +65,7 @@ def test_only_one_worker_measures_and_a_dead_one_is_replaced(bench: Bench) -> No
         assert not sensitivities.claim(session, job_id, worker=bench.runtime.worker, lease=lease)
         assert not sensitivities.renew(session, job_id, worker=bench.runtime.worker, lease=lease)
     with bench.database.transaction() as session:
-        stalled = jobs.stalled(session, jobs.now(), lambda worker: worker == "nobody:1")
+        stalled = jobs.stalled(session, jobs.now(), Watch(lambda worker: worker == "nobody:1"))
     assert [stalled_id for stalled_id, _ in stalled] == [job_id]
     with bench.database.transaction() as session:
         assert sensitivities.claim(session, job_id, worker=bench.runtime.worker, lease=lease)

@@ -47,7 +47,7 @@ def test_a_worker_in_any_folder_that_is_told_to_stop_gives_its_trial_back(
     log = tmp_path / "worker.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            worker_command(1, beat=False),
+            worker_command(1),
             env=environment,
             cwd=shadows,
             stdout=output,

@@ -12,7 +12,8 @@ from service.store import claims, job_actions, jobs, trials
 from service.store.leases import LeaseStatus
 from service.store.models import Job, Trial
 from tests.worker.conftest import Bench, write_data
-from worker import advance, tasks
+from worker import advance
+from worker.sweep import sweep
 
 
 def job_of(bench: Bench, job_id: str) -> Job:
@@ -79,7 +80,7 @@ def test_lost_messages_are_sent_again_by_the_sweep(bench: Bench) -> None:
     job_id = bench.submit()
     for _ in range(50):
         bench.queue.messages.clear()  # everything that was sent is lost
-        tasks.sweep(bench.runtime)
+        sweep(bench.runtime)
         if not bench.queue.messages:
             break
         bench.step()
@@ -92,7 +93,7 @@ def test_a_trial_of_a_dead_worker_is_run_again(bench: Bench) -> None:
     with bench.database.transaction() as session:
         first = trials.get(session, job_id, 0).id
         claims.claim_next(session, first, worker="elsewhere/1/0", lease=timedelta(seconds=-1))
-    tasks.sweep(bench.runtime)
+    sweep(bench.runtime)
     bench.work()
     assert [(t.status, t.attempt) for t in trials_of(bench, job_id)] == [("done", 2), ("done", 1)]
 

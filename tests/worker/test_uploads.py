@@ -25,8 +25,9 @@ from service.store.models import Job, now
 from service.store.upload_parts import UploadParts
 from service.store.uploads import Content, NewUpload, UploadKind
 from tests.worker.conftest import Bench, tiny_job
-from worker import float_model, preparation, tasks
+from worker import float_model, preparation
 from worker.advance import advance_job
+from worker.sweep import sweep
 from worker.uploads import uploaded_weights
 
 
@@ -211,7 +212,7 @@ def test_the_sweep_forgets_half_uploads_and_keeps_whole_ones(bench: Bench, tmp_p
     with incoming.writing(half.id, None) as piece:
         piece.write(b"PK")
     os.utime(incoming.path(half.id), (0, 0))
-    tasks.sweep(bench.runtime)
+    sweep(bench.runtime)
     assert not incoming.path(half.id).exists()
     with bench.database.reading() as session:
         assert [row.id for row in uploads.page(session, UploadKind.MODEL, limit=10)] == [whole]

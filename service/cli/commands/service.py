@@ -39,8 +39,11 @@ def serve(
 def worker(
     workers: _Workers = None,
     beat: Annotated[
-        bool, typer.Option(help="Also recover the trials of dead workers, and resend lost messages.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Deprecated, without effect: every worker recovers the trials of dead ones.", hidden=True
+        ),
+    ] = None,
     check: Annotated[
         bool,
         typer.Option(
@@ -51,10 +54,12 @@ def worker(
     """Run a worker."""
     from service.cli.serving import become_worker, check_worker
 
+    if beat is not None:
+        typer.echo("--beat and --no-beat are deprecated and without effect: every worker sweeps", err=True)
     if check:
         check_worker()
     else:
-        become_worker(workers, beat=beat)
+        become_worker(workers)
 
 
 def doctor(as_json: AsJson = False) -> None:

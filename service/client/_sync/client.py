@@ -25,6 +25,7 @@ from service.schemas.classes import ClassReportView
 from service.schemas.cost import NetworkCostView, ProfileView
 from service.schemas.dry_run import DryRun
 from service.schemas.final_training import FinalView
+from service.schemas.health import Readiness
 from service.schemas.jobs import (
     EventView,
     JobSummary,
@@ -32,7 +33,6 @@ from service.schemas.jobs import (
     ParetoView,
     PointsView,
     PointView,
-    Readiness,
     TrialSummary,
     TrialView,
 )

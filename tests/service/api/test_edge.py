@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.testclient import TestClient
 from service.api.middleware import allowed_hosts
 from service.app import create_app
 from service.settings import Settings
-from service.store import workers
+from service.store import sweeps, workers
 from service.store.models import Base
 
 
@@ -87,6 +88,10 @@ def test_a_service_without_a_worker_is_alive_and_not_ready(http: TestClient) -> 
 def test_a_service_with_a_worker_is_ready(http: TestClient, app: Any) -> None:
     with app.state.database.transaction() as session:
         workers.heartbeat(session, "host/1/0")
+        assert sweeps.begin(session, worker="host/1/0", interval=timedelta(seconds=5))
+    assert "dead workers" in http.get("/readyz").json()["sweep"]
+    with app.state.database.transaction() as session:
+        sweeps.end(session)
     answer = http.get("/readyz")
     assert answer.status_code == 200
     assert answer.json()["ready"] is True

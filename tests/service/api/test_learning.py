@@ -11,6 +11,7 @@ from search.results.final_training import FinalStatus
 from service.cli import app as commands
 from service.client import Conflict, Invalid, NotFound, SearchClient
 from service.store import final_trainings
+from service.store.leases import Watch
 from tests.service.filled import LEASE, Filled, Filler
 
 
@@ -91,7 +92,7 @@ def test_a_worker_that_was_thought_dead_stores_nothing(
     with app.state.database.transaction() as session:
         trial_id = final_trainings.get(session, filled.job_id, 0).trial_id
         old = final_trainings.claim(session, trial_id, worker="host/1/0", lease=-LEASE)
-        assert [claim.attempt for claim in final_trainings.expired(session, lambda _: False)] == [1]
+        assert [claim.attempt for claim, _ in final_trainings.expired(session, Watch(lambda _: False))] == [1]
         final_trainings.release(session, old, "the worker died", max_attempts=3)
         new = final_trainings.claim(session, trial_id, worker="host/2/0", lease=LEASE)
         assert new is not None

@@ -115,11 +115,8 @@ def test_a_worker_that_was_not_heard_of_fails_its_check(
     assert CliRunner().invoke(command, ["worker", "--check"]).exit_code == 0
 
 
-@pytest.mark.parametrize(("beat", "last"), [(True, "--beat"), (False, "3")])
-def test_a_worker_is_started_with_its_number_of_trials(beat: bool, last: str) -> None:
-    started = worker_command(3, beat=beat)
-    assert started[1:6] == ["-P", "-m", "worker", "--concurrency", "3"]
-    assert started[-1] == last
+def test_a_worker_is_started_with_its_number_of_trials() -> None:
+    assert worker_command(3)[1:] == ["-P", "-m", "worker", "--concurrency", "3"]
 
 
 def test_a_service_that_others_could_reach_does_not_start_without_keys(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from search.history import Cause, EpochReport, JobStatus, TrialStatus
 from service.errors import IllegalAction, JobNotFound
 from service.store import claims, deferred_deletes, events, final_reports, job_actions, jobs, trials
 from service.store.blobs import BlobStore
-from service.store.leases import Claim, LeaseStatus
+from service.store.leases import Claim, LeaseStatus, Watch
 from service.store.models import Attempt, DiscardedBlob, Event, Job, Trial, now
 from service.store.session import Database
 from tests.service.store.conftest import LEASE, measurement, new_job, new_trial
@@ -76,7 +76,7 @@ def test_a_paused_job_waits_for_its_user_not_for_the_sweep(database: Database, j
     act(database, job_actions.pause, job_id)
     with database.transaction() as session:
         assert claims.resend(session, now() + LATER) == []
-        assert jobs.stalled(session, now() + LATER, lambda _: False) == []
+        assert jobs.stalled(session, now() + LATER, Watch(lambda _: False)) == []
 
 
 def test_a_resumed_job_goes_on_where_it_was(database: Database, job_id: str) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from search.history import JobStatus, TrialStatus
 from service.errors import Conflict, JobNotFound
 from service.store import final_reports, job_actions, jobs, reading, trials
-from service.store.leases import Claim
+from service.store.leases import Claim, Watch
 from service.store.models import Job, now
 from service.store.query import Sort
 from service.store.reading import PageQuery
@@ -146,13 +146,13 @@ def test_an_old_attempt_of_the_final_report_is_refused(database: Database, job_i
 def test_a_job_that_nobody_looks_after_is_stalled(database: Database, job_id: str) -> None:
     later = now() + timedelta(hours=1)
     with database.transaction() as session:
-        assert jobs.stalled(session, later, nobody_is_dead) == [(job_id, JobStatus.QUEUED)]
+        assert jobs.stalled(session, later, Watch(nobody_is_dead)) == [(job_id, JobStatus.QUEUED)]
 
 
 @pytest.mark.usefixtures("trial_id")
 def test_a_job_with_a_trial_under_way_is_not_stalled(database: Database) -> None:
     with database.transaction() as session:
-        assert jobs.stalled(session, now() + timedelta(hours=1), nobody_is_dead) == []
+        assert jobs.stalled(session, now() + timedelta(hours=1), Watch(nobody_is_dead)) == []
 
 
 def test_trials_are_counted_by_status(database: Database, claim: Claim) -> None:
@@ -162,7 +162,7 @@ def test_trials_are_counted_by_status(database: Database, claim: Claim) -> None:
 
 def test_a_job_just_looked_after_is_not_stalled(database: Database, job_id: str) -> None:
     with database.transaction() as session:
-        assert jobs.stalled(session, now() - timedelta(hours=1), nobody_is_dead) == []
+        assert jobs.stalled(session, now() - timedelta(hours=1), Watch(nobody_is_dead)) == []
 
 
 def test_a_final_report_under_way_is_not_stalled(database: Database, job_id: str) -> None:
@@ -170,7 +170,7 @@ def test_a_final_report_under_way_is_not_stalled(database: Database, job_id: str
     with database.transaction() as session:
         final_reports.start(session, job_id, best_trial=0, reason="done")
         claim_report(session, job_id, LEASE)
-        assert jobs.stalled(session, later, nobody_is_dead) == []
+        assert jobs.stalled(session, later, Watch(nobody_is_dead)) == []
 
 
 def test_a_final_report_whose_worker_died_is_given_back_at_once(database: Database, job_id: str) -> None:
@@ -178,7 +178,7 @@ def test_a_final_report_whose_worker_died_is_given_back_at_once(database: Databa
         final_reports.start(session, job_id, best_trial=0, reason="done")
         claim_report(session, job_id, LEASE)
     with database.transaction() as session:
-        assert jobs.stalled(session, now() - timedelta(hours=1), lambda worker: worker == "host/1/0") == [
-            (job_id, JobStatus.FINALIZING)
-        ]
+        assert jobs.stalled(
+            session, now() - timedelta(hours=1), Watch(lambda worker: worker == "host/1/0")
+        ) == [(job_id, JobStatus.FINALIZING)]
         assert claim_report(session, job_id, LEASE) == 2

@@ -11,7 +11,7 @@ import pytest
 from search.history import TrialStatus
 from service.store import claims, final_trainings, trials
 from service.store.blobs import Blob
-from service.store.leases import Claim
+from service.store.leases import Claim, Watch
 from service.store.models import Queued
 from service.store.session import Database
 from tests.service.store.conftest import LEASE, measurement
@@ -95,13 +95,13 @@ def test_an_old_attempt_changes_nothing(
 ) -> None:
     old = claim_next(EXPIRED)
     with database.transaction() as session:
-        (expired,) = module.expired(session, lambda _: False)
+        ((expired, _),) = module.expired(session, Watch(lambda _: False))
         assert expired == old
         module.release(session, old, "the worker died", max_attempts=3)
     new = claim_next(LEASE)
     with database.transaction() as session:
-        assert module.expired(session, lambda _: False) == []
-        assert module.expired(session, lambda worker: worker == "host/2/0") == [new]
+        assert module.expired(session, Watch(lambda _: False)) == []
+        assert module.expired(session, Watch(lambda worker: worker == "host/2/0")) == [(new, True)]
         module.release(session, old, "late", max_attempts=3)
     row = row_of(database, job_id, kind)
     assert (row.status, row.attempt, row.reason) == ("running", 2, None)

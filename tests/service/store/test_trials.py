@@ -11,7 +11,7 @@ from search.history import EpochReport, TrialStatus
 from service.errors import ArtifactNotFound, TrialNotFound
 from service.store import claims, job_actions, trials
 from service.store.blobs import Blob
-from service.store.leases import Claim, LeaseStatus
+from service.store.leases import Claim, LeaseStatus, Watch
 from service.store.models import now
 from service.store.session import Database
 from tests.service.store.conftest import LEASE, measurement, new_trial
@@ -38,7 +38,7 @@ def lose(database: Database, claim: Claim) -> Claim:
     with database.transaction() as session:
         claims.renew(session, claim, PAST)
     with database.transaction() as session:
-        for expired in claims.expired(session, nobody_is_dead):
+        for expired, _ in claims.expired(session, Watch(nobody_is_dead)):
             claims.release(session, expired, "the worker died", max_attempts=3)
         claimed = claims.claim_next(session, claim.trial_id, worker="host/2/0", lease=LEASE)
     assert claimed is not None
@@ -108,14 +108,14 @@ def test_a_finished_trial_cannot_be_finished_again(database: Database, claim: Cl
 
 def test_a_fresh_lease_is_not_expired(database: Database, claim: Claim) -> None:
     with database.transaction() as session:
-        assert claims.expired(session, nobody_is_dead) == []
+        assert claims.expired(session, Watch(nobody_is_dead)) == []
 
 
 def test_a_worker_known_to_be_dead_loses_its_trial_before_the_lease_ends(
     database: Database, claim: Claim
 ) -> None:
     with database.transaction() as session:
-        assert claims.expired(session, lambda worker: worker == "host/1/0") == [claim]
+        assert claims.expired(session, Watch(lambda worker: worker == "host/1/0")) == [(claim, True)]
 
 
 def test_a_trial_fails_after_the_last_attempt(database: Database, claim: Claim) -> None:
