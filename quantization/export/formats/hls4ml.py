@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from quantization.export.formats.base import ExportFormat, Option
-from quantization.export.legality.hls4ml import WRITTEN
+from quantization.export.legality.hls4ml import HLS4ML as LEGALITY
 
 HLS4ML: Final = ExportFormat(
     name="hls4ml",
     title="hls4ml project for an FPGA, whose types cut nothing",
-    legality=WRITTEN,
+    legality=LEGALITY,
     exact=True,
     packages=(),
     runtime=("hls4ml",),

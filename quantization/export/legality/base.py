@@ -260,7 +260,7 @@ def one_input(graph: Graph) -> Iterator[tuple[str, str]]:
         yield (
             name,
             "a second input; one array is read: let the model slice its inputs out of one (`x[:, 4:]`), or export it"
-            " as keras, keras_plain, onnx, qonnx or qkeras",
+            " as keras, keras_plain, onnx, qonnx, hls4ml or qkeras",
         )
 
 

@@ -1,5 +1,6 @@
 """hls4ml: networks compiled to FPGAs. What hls4ml 1.3.0 converts from Keras and QKeras, and computes as they do.
 
+One table for the target of a search and for the export, which writes all of it.
 `tests/truth/test_targets.py` compares the rules with what it does to small networks.
 """
 
@@ -7,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 from costmodel.layer_classes import unwrapped
@@ -17,7 +17,6 @@ from quantization.export.legality.base import (
     QuantizedTensor,
     SlotRule,
     function_of,
-    one_input,
 )
 from quantization.specs.parse import QuantizerSpec
 
@@ -84,9 +83,7 @@ _FUNCTIONS: Final = frozenset(
 #: Layers that are a function of their own.
 _FUNCTION_CLASSES: Final = frozenset({"LeakyReLU", "ELU", "PReLU", "Softmax"})
 _BIASES: Final = frozenset({"quantized_bits", "binary", "ternary", "stochastic_binary", "stochastic_ternary"})
-#: Kernels that the export writes; those of functions are converted, too.
-_GRIDS: Final = _BIASES | {"quantized_po2"}
-_KERNELS: Final = _GRIDS | {"quantized_relu", "quantized_tanh", "quantized_ulaw"}
+_KERNELS: Final = _BIASES | {"quantized_po2", "quantized_relu", "quantized_tanh", "quantized_ulaw"}
 _ACTIVATIONS: Final = frozenset(
     {"quantized_relu", "quantized_tanh", "quantized_sigmoid", "quantized_bits", "binary"}
 )
@@ -151,6 +148,8 @@ def _merges(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, f"it merges {len(layer.inbound)} tensors; merge two at a time"
         if layer.class_name == "Dot" and len(layer.input_shapes[0]) > 1:
             yield layer.name, "only rows are multiplied by Dot, no sequences"
+        if layer.class_name == "Dot" and layer.config.get("normalize", False):
+            yield layer.name, "normalize=True is not converted; normalize before"
 
 
 def _axes(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -198,6 +197,12 @@ def _softmaxes(graph: Graph) -> Iterator[tuple[str, str]]:
             )
 
 
+def _enlarged(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.config.get("interpolation", "nearest") != "nearest":
+            yield layer.name, f"interpolation={layer.config['interpolation']!r}; use 'nearest'"
+
+
 def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
         if layer.config.get("data_format") == "channels_first":
@@ -214,50 +219,7 @@ HLS4ML: Final = Legality(
         "bias": SlotRule(_BIASES, None, (_has_a_converter,)),
         "activation": _ACTIVATION_RULE,
     },
-    rules=(_windows, _merges, _axes, _recurrent, _functions, _softmaxes, _channels_last),
+    rules=(_windows, _merges, _axes, _recurrent, _functions, _softmaxes, _enlarged, _channels_last),
     names=(_names,),
     left_out=frozenset({"Dropout"}),
-)
-
-
-# ---- what the export writes ------------------------------------------------------------------------------------------
-
-#: Layers that the tool takes and the export has no exact types for.
-_NOT_WRITTEN: Final = _RECURRENT | {
-    *("Dot", "ELU", "Embedding", "LeakyReLU", "PReLU", "UpSampling1D", "UpSampling2D"),
-}
-_WRITTEN_FUNCTIONS: Final = frozenset(
-    {"linear", "relu", "softmax", "sigmoid", "tanh", "softplus", "softsign", "selu"}
-)
-
-
-def _plain_grid(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """A type rounds and saturates, and does no more."""
-    arguments: Any = quantizer
-    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
-        return "only a plain ReLU is written: no negative_slope, no use_sigmoid"
-    if quantizer.kind == "quantized_sigmoid" and arguments.symmetric:
-        return "symmetric=True is not written; use symmetric=False"
-    return None
-
-
-def _written_functions(graph: Graph) -> Iterator[tuple[str, str]]:
-    for layer in graph.layers:
-        if function_of(layer) not in _WRITTEN_FUNCTIONS:
-            yield (
-                layer.name,
-                f"activation {function_of(layer)!r}; {', '.join(sorted(_WRITTEN_FUNCTIONS))} are written",
-            )
-
-
-#: What the export takes: the same rules, and those of what it writes.
-WRITTEN: Final = replace(
-    HLS4ML,
-    layers=(HLS4ML.layers or frozenset()) - _NOT_WRITTEN,
-    slots={
-        **HLS4ML.slots,
-        "kernel": replace(_KERNEL_RULE, kinds=_GRIDS),
-        "activation": replace(_ACTIVATION_RULE, rules=(*_ACTIVATION_RULE.rules, _plain_grid)),
-    },
-    rules=(*HLS4ML.rules, _written_functions, one_input),
 )

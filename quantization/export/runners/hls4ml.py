@@ -7,18 +7,19 @@ import functools
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from quantization.export.context import Floats
+from quantization.export.context import Examples, Floats, by_input
 
 
-def run(folder: Path, inputs: Floats) -> list[Any]:
+def run(folder: Path, inputs: Examples) -> list[Any]:
     """The outputs of the compiled network, in float64: every number of a fixed-point type up to 53 bits."""
     network = json.loads((folder / "network.json").read_text())
-    return _run(_library(folder.resolve() / "project"), inputs, network["output_shapes"])
+    return _run(_library(folder.resolve() / "project"), by_input(inputs), network["output_shapes"])
 
 
 @functools.cache
@@ -42,12 +43,12 @@ def _compiled(project: Path, scratch: Path) -> Path:
     return library
 
 
-def _run(library: ctypes.CDLL, inputs: Floats, shapes: list[list[int]]) -> list[Any]:
-    outputs = [np.zeros((len(inputs), *shape)) for shape in shapes]
-    examples = np.ascontiguousarray(inputs, np.float64)
+def _run(library: ctypes.CDLL, inputs: Sequence[Floats], shapes: list[list[int]]) -> list[Any]:
+    examples = [np.ascontiguousarray(part, np.float64) for part in inputs]
+    outputs = [np.zeros((len(examples[0]), *shape)) for shape in shapes]
     pointer = ctypes.POINTER(ctypes.c_double)
-    for index in range(len(examples)):
-        arrays = (examples[index], *(output[index] for output in outputs))
+    for index in range(len(examples[0])):
+        arrays = [part[index] for part in (*examples, *outputs)]
         library.network_double(*(array.ctypes.data_as(pointer) for array in arrays))
     return outputs
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from quantization.export.context import ExportContext, Written
+from quantization.export.context import ExportContext, Written, by_input
 from quantization.export.errors import ExportRefused, RunFailed
 from quantization.export.legality.base import Refusal
 from quantization.export.writers.hls4ml_project.functions import NotInHls4ml
@@ -35,7 +35,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
 def write_network(model: Any, folder: Path, context: ExportContext) -> Written:
     """Write all but the project, which needs no hls4ml. Raises `ExportRefused`."""
     try:
-        project, inputs, outputs = hls4ml_project(model, context.only_samples)
+        project, inputs, outputs = hls4ml_project(model, by_input(context.samples))
     except NotInHls4ml as error:
         raise ExportRefused("hls4ml", [Refusal(error.layer, error.reason)]) from error
     document = project.document(inputs, outputs)

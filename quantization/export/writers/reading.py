@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -11,6 +12,7 @@ from keras import ops
 
 from quantization.export.context import Floats
 from quantization.graph import Call, ModelGraph
+from quantization.layers import QUANTIZED_LAYERS
 from quantization.models.convert import plain_class
 from quantization.quantizers import BaseQuantizer
 
@@ -70,7 +72,12 @@ def has_bias(layer: Any) -> bool:
 
 def float_value(layer: Any, slot: str) -> Floats:
     """The float value of a slot, of a plain layer too."""
-    value = layer.weight_of(slot) if hasattr(layer, "weight_of") else getattr(layer, slot)
+    if hasattr(layer, "weight_of"):
+        value = layer.weight_of(slot)
+    else:
+        twin: Any = QUANTIZED_LAYERS.get(type(layer).__name__)
+        path = slot if twin is None else twin.SLOTS.get(slot, slot)
+        value = functools.reduce(getattr, path.split("."), layer)
     return np.asarray(ops.convert_to_numpy(value), np.float32)
 
 

@@ -43,11 +43,14 @@ class Net:
             "quantizers": quantizers,
         }
 
+    def description(self) -> dict[str, Any]:
+        """The network as Keras describes it."""
+        described = functional(self.shape, [_described(entry) for entry in self.layers])
+        return dict(_renamed(described, "input", self.start)) if self.start != "input" else described
+
     def network(self) -> Network:
         """The network as a job has it. Raises `InvalidNetwork`."""
-        described = functional(self.shape, [_described(entry) for entry in self.layers])
-        text = _renamed(described, "input", self.start) if self.start != "input" else described
-        return read_network(text)
+        return read_network(self.description())
 
     def problems(self, target: str) -> list[str]:
         """What the rules of a target have against the network with exactly these quantizers."""

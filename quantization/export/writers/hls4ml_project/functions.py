@@ -10,14 +10,33 @@ from typing import Any, Final
 import numpy as np
 
 from quantization.export.errors import NotExpressible
+from quantization.export.writers.hls4ml_project.bends import (
+    affine_of,
+    bent,
+    minus,
+    plus,
+    power,
+    rectified,
+    times,
+    unit_range,
+)
 from quantization.export.writers.hls4ml_project.moves import quantized
 from quantization.export.writers.hls4ml_project.products import scaled
 from quantization.export.writers.hls4ml_project.project import QUANTIZED, Project, Signal
-from quantization.export.writers.hls4ml_project.types import Numbers, Span
-from quantization.export.writers.reading import class_of, function_name, is_replaced, specs_of
+from quantization.export.writers.hls4ml_project.types import Span
+from quantization.export.writers.reading import (
+    class_of,
+    coded,
+    float_value,
+    function_name,
+    is_replaced,
+    specs_of,
+)
 from quantization.graph import Call
 from quantization.quantizers import build_quantizer
 
+#: Keras' slope of the function `leaky_relu`.
+_SLOPE: Final = 0.2
 #: Type of what hls4ml reads from a table.
 _TABLE: Final = Span(-(2**23), 2**23 - 1, -16)
 
@@ -100,12 +119,51 @@ def _alpha(spec: Any) -> float:
 def _relu(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
     quantizer: Any = build_quantizer(spec)
     top = quantizer.top if quantizer.bound is None else min(quantizer.bound, quantizer.top)
-    if spec.negative_slope or spec.use_sigmoid or top != quantizer.top:
-        raise NotInHls4ml(
-            call.name, f"{spec}: only a plain ReLU; no slope, no sigmoid, no bound below the grid's"
-        )
+    if top != quantizer.top:
+        raise NotInHls4ml(call.name, f"{spec}: no bound below the grid's")
+    if spec.use_sigmoid:
+        return _sigmoid_relu(project, call, x, quantizer)
+    if spec.negative_slope:
+        return _leaky_relu(project, call, x, quantizer)
     span, mode = grid_of(spec) or (_TABLE, "")
     return _activation(project, call, x, "relu", span, mode)
+
+
+def _leaky_relu(project: Project, call: Call, x: Signal, quantizer: Any) -> Signal:
+    """The grid from zero on, and that of the slope below, each a type of its own, and their sum."""
+    spec = quantizer.spec
+    exponent = power(quantizer.step)
+    above = rectified(project, f"{call.name}_above", x)
+    below = minus(project, f"{call.name}_below", x, above)
+    upper = quantized(project, f"{call.name}_upper", above, Span(0, int(quantizer.top), exponent), QUANTIZED)
+    if not quantizer.depth:
+        return upper
+    steep = times(project, f"{call.name}_slope", below, spec.negative_slope)
+    grid = Span(-int(quantizer.depth), int(quantizer.depth) - 1, exponent)
+    lower = quantized(project, f"{call.name}_lower", steep, grid, QUANTIZED)
+    return plus(project, _label(call, x), upper, lower)
+
+
+def _sigmoid_relu(project: Project, call: Call, x: Signal, quantizer: Any) -> Signal:
+    """2 * hard sigmoid - 1 on the grid from zero on, and that of the slope below."""
+    spec, count = quantizer.spec, int(quantizer.count)
+    places = power(1.0 / count)
+    ratio = unit_range(
+        project, call, affine_of(project, f"{call.name}_ratio", x, 0.5 ** (spec.integer + 1), 0.5)
+    )
+
+    def doubled(label: str, y: Signal, offset: float) -> Signal:
+        whole = quantized(project, f"{label}_codes", y, Span(0, count, places), QUANTIZED)
+        return affine_of(project, f"{label}_doubled", whole, 2.0, -offset)
+
+    upper = doubled(f"{call.name}_upper", ratio, 1.0)
+    y = rectified(project, f"{call.name}_above", upper, Span(0, count - 1, places), QUANTIZED)
+    if spec.negative_slope:
+        slope = float(spec.negative_slope)
+        lower = doubled(f"{call.name}_lower", times(project, f"{call.name}_slope", ratio, slope), slope)
+        least = minus(project, f"{call.name}_least", lower, rectified(project, f"{call.name}_rest", lower))
+        y = plus(project, f"{call.name}_sum", y, least)
+    return y if spec.integer == 0 else times(project, f"{call.name}_scaled", y, 2.0**spec.integer)
 
 
 def _tanh(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
@@ -119,13 +177,16 @@ def _tanh(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
 
 def _sigmoid(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
     span = Span(0, 2**spec.bits - 1, -spec.bits)
-    if spec.symmetric:
-        raise NotInHls4ml(call.name, f"{spec}: symmetric=True; use symmetric=False")
     if spec.use_real_sigmoid:
-        return quantized(project, f"{call.name}_grid", _table(project, call, x, "sigmoid"), span, QUANTIZED)
-    half = Numbers(np.full(x.shape[-1], 1, np.int64), -1)
-    moved = scaled(project, f"{call.name}_half", x, np.array([0.5]), half, x.shape[-1])
-    return quantized(project, _label(call, x), moved, span, QUANTIZED)
+        y = quantized(project, f"{call.name}_grid", _table(project, call, x, "sigmoid"), span, QUANTIZED)
+    else:
+        moved = affine_of(project, f"{call.name}_half", x, 0.5, 0.5)
+        y = quantized(project, _label(call, x), moved, span, QUANTIZED)
+    if not spec.symmetric:
+        return y
+    least = 2.0**-spec.bits  # the lowest code is 1
+    above = rectified(project, f"{call.name}_above", affine_of(project, f"{call.name}_less", y, 1.0, -least))
+    return affine_of(project, f"{call.name}_more", above, 1.0, least)
 
 
 def _binary(project: Project, call: Call, x: Signal, spec: Any) -> Signal:
@@ -172,10 +233,22 @@ def _table(project: Project, call: Call, x: Signal, function: str) -> Signal:
 
 
 def _function(project: Project, call: Call, x: Signal) -> Signal:
-    class_name, name = class_of(call.layer), function_name(call)
+    layer, class_name, name = call.layer, class_of(call.layer), function_name(call)
+    if class_name in ("LSTM", "GRU", "Bidirectional"):
+        return x  # it has applied its functions
     if class_name == "ReLU" or name == "relu":
         return _activation(project, call, x, "relu", x.span.positive())
-    if name == "linear" and class_name not in ("LeakyReLU", "ELU", "Softmax", "PReLU"):
+    if class_name == "LeakyReLU" or name == "leaky_relu":
+        slope = layer.negative_slope if class_name == "LeakyReLU" else _SLOPE
+        return bent(project, call, x, np.full(x.shape[-1], slope, np.float32))
+    if class_name == "PReLU":
+        return _sloped(project, call, x)
+    if class_name == "ELU" or name == "elu":
+        return _elu(project, call, x, float(layer.alpha) if class_name == "ELU" else 1.0)
+    if name == "hard_sigmoid":
+        project.inexact[call.name] = "x / 6 is rounded by Keras, and not here"
+        return unit_range(project, call, affine_of(project, f"{call.name}_sixth", x, 1.0 / 6.0, 0.5))
+    if name == "linear" and class_name != "Softmax":
         return x
     if class_name == "Softmax" or name == "softmax":
         project.inexact[call.name] = "softmax is read from tables"
@@ -189,6 +262,26 @@ def _function(project: Project, call: Call, x: Signal) -> Signal:
             axis=-1,
             n_in=math.prod(x.shape),
         )
-    if name in ("tanh", "sigmoid", "softplus", "softsign", "elu", "selu"):
+    if name in ("tanh", "sigmoid", "softplus", "softsign", "selu"):
         return _table(project, call, x, name)
     raise NotInHls4ml(call.name, f"activation {name if name != 'linear' else class_name}")
+
+
+def _sloped(project: Project, call: Call, x: Signal) -> Signal:
+    """A PReLU: a slope for every number, so that all lie in a row."""
+    layer = call.layer
+    alpha = coded(layer, "alpha") if "alpha" in specs_of(layer) else (1.0, float_value(layer, "alpha"))
+    slopes = np.asarray(alpha[0] * alpha[1], np.float32).reshape(-1)
+    if len(x.shape) == 1:
+        return bent(project, call, x, slopes)
+    row = project.add("Reshape", f"{call.name}_row", [x], (len(slopes),), x.span, target_shape=[len(slopes)])
+    y = bent(project, call, row, slopes)
+    return project.add("Reshape", f"{call.name}_shape", [y], x.shape, y.span, target_shape=list(x.shape))
+
+
+def _elu(project: Project, call: Call, x: Signal, alpha: float) -> Signal:
+    """x above zero, and below it alpha times what is read from a table."""
+    above = rectified(project, f"{call.name}_above", x)
+    read = _table(project, call, x, "elu")
+    below = minus(project, f"{call.name}_below", read, rectified(project, f"{call.name}_rest", read))
+    return plus(project, f"{call.name}_sum", above, times(project, f"{call.name}_alpha", below, alpha))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import keras
@@ -22,10 +23,12 @@ from quantization.models.convert import caching_weights
 _FINEST: Final = 24
 
 
-def hls4ml_project(model: keras.Model, samples: Floats) -> tuple[Project, list[Signal], list[Signal]]:
+def hls4ml_project(
+    model: keras.Model, samples: Sequence[Floats]
+) -> tuple[Project, list[Signal], list[Signal]]:
     """The layers, its inputs and its outputs. Last softmaxes and sigmoids are left out.
 
-    `samples`: inputs, whose grid the type of an input without a quantizer has. Raises `NotInHls4ml`.
+    `samples`: of each input, whose grid the type of one without a quantizer has. Raises `NotInHls4ml`.
     """
     try:
         calls = ModelGraph(model)
@@ -36,7 +39,7 @@ def hls4ml_project(model: keras.Model, samples: Floats) -> tuple[Project, list[S
     with caching_weights(model):
         for call in calls:
             if call.is_input:
-                signals[call.name] = _input(project, call, calls, samples)
+                signals[call.name] = _input(project, call, calls, samples[calls.inputs.index(call.name)])
             else:
                 sources = [signals[name] for name in call.sources]
                 signals[call.name] = _written(project, call, sources, end=is_end(call, calls))
