@@ -16,7 +16,7 @@ from quantization.export.formats import FORMATS
 from quantization.export.proof import prove
 from quantization.models.convert import quantize
 
-TAKE = ("keras", "keras_plain", "onnx", "qonnx", "qkeras")
+TAKE = ("keras", "keras_plain", "onnx", "qonnx", "hls4ml", "qkeras")
 _WEIGHTS = {"kernel": "quantized_bits(4,0,1,alpha=1.0)", "bias": "quantized_bits(8,3,1)"}
 _HIDDEN = _WEIGHTS | {"activation": "quantized_relu(4,2)"}
 
@@ -51,6 +51,6 @@ def test_what_takes_them_computes_the_same(name: str, model: keras.Model, tmp_pa
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS) - {*TAKE}))
 def test_what_reads_one_array_names_the_remedy(name: str, model: keras.Model, tmp_path: Path) -> None:
-    with pytest.raises(ExportRefused, match=r"a second input; .* keras_plain, onnx, qonnx or qkeras"):
+    with pytest.raises(ExportRefused, match=r"a second input; .* keras_plain, onnx, qonnx, hls4ml or qkeras"):
         export_model(model, name, tmp_path / "out", ExportContext(examples(0)))
     assert not (tmp_path / "out").exists()
