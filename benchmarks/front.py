@@ -2,7 +2,8 @@
 
 Every side trains the digits network for the same number of epochs in all, on the same examples, with Adam, 0.005 and
 batches of 64. HGQ2 trains once, its beta rising by equal factors, and leaves a point at the end of every epoch; our
-searches leave a point a trial of `EPOCHS`. The float model of searches that need one counts as a trial.
+searches leave a point a trial of `EPOCHS`, those of `gradient` a trial of one. The float model of searches that need
+one counts as a trial.
 
 One ruler: EBOPs of the trained weights. A weight counts the bits from the first to the last one set in its code, an
 activation the bits of its type; HGQ2's, which has a type for each element, the mean of them. A folded batch
@@ -34,7 +35,7 @@ from benchmarks.peers import SIDES, environment
 from benchmarks.workload import Silent
 from search.data import Dataset, load
 from search.engine import propose
-from search.history import TrialRecord, TrialStatus
+from search.history import PENALTY, TrialRecord, TrialStatus
 from search.plan import Plan
 from search.plans.kinds import plan
 from search.scoring.pareto import Point, hypervolume
@@ -43,7 +44,7 @@ from search.spec.job import SearchSpec
 from search.training.request import FLOAT, TrainingRequest
 from search.training.sensitivity import measure_sensitivity
 from search.training.trial import run_trial
-from search.trial_files import MODEL_FILE
+from search.trial_files import BITS_FILE, MODEL_FILE
 
 #: Epochs of a trial, and trials of a search: 200 epochs in all.
 EPOCHS, TRIALS = 10, 20
@@ -66,6 +67,7 @@ SEARCHES: Final[Mapping[str, Any]] = {
     "frugal": {"kind": "frugal", "gain": "front"},
     "frugal+sensitivity": {"kind": "frugal", "gain": "front", "initial": "sensitivity"},
     "descent": {"kind": "descent"},
+    "gradient": {"kind": "gradient"},
 }
 
 #: (accuracy on the validation data, EBOPs)
@@ -74,8 +76,12 @@ Front = list[tuple[float, float]]
 
 def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
     """The job of our side."""
+    epochs = EPOCHS
     if isinstance(oracle, dict) and oracle["kind"] == "descent":
         oracle = {**oracle, "stages": trials - 1}  # the float model is trained as long as a trial
+    if isinstance(oracle, dict) and oracle["kind"] == "gradient":
+        trials, epochs = trials * EPOCHS, 1  # a point an epoch, as HGQ2
+        oracle = {**oracle, "stages": trials}
     return SearchSpec.model_validate(
         {
             "model": "digits_cnn",
@@ -87,7 +93,7 @@ def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
                 "activation": [f"quantized_relu({bits},{min(bits, 2)})" for bits in range(1, 9)],
             },
             "goal": {"kind": "ebops", "effective": "weight"},
-            "training": {"epochs": EPOCHS, "batch_size": 64, "learning_rate": 0.005},
+            "training": {"epochs": epochs, "batch_size": 64, "learning_rate": 0.005},
             "oracle": oracle,
             "budget": {"trials": trials},
             "seed": seed,
@@ -103,11 +109,12 @@ def searched(oracle: Any, seed: int, trials: int) -> Front:
     prepared = plan(job(oracle, seed, trials), Path())
     data = load(prepared.job.data, Path(), seed, prepared.data.input_shape)
     with tempfile.TemporaryDirectory() as folder:
-        return _searched(prepared, data, trials, Path(folder))
+        return _searched(prepared, data, Path(folder))
 
 
-def _searched(prepared: Plan, data: Dataset, trials: int, folder: Path) -> Front:
+def _searched(prepared: Plan, data: Dataset, folder: Path) -> Front:
     spec, sensitivity = prepared.spec, None
+    trials = spec.budget.trials
     if needs_sensitivity(spec.oracle):
         sensitivity, trials = _sensitivity(prepared, data, folder), trials - 1
     history: list[TrialRecord] = []
@@ -128,18 +135,22 @@ def _searched(prepared: Plan, data: Dataset, trials: int, folder: Path) -> Front
         [proposed], state = proposal.trials, proposal.state
         own = folder / str(proposed.number)
         own.mkdir()
+        parent = None if proposed.parent is None else folder / str(proposed.parent)
+        penalty = proposed.oracle_trial["values"].get(PENALTY)
         request = TrainingRequest(
             proposed.assignment,
             proposed.seed,
             epochs=proposed.epochs,
             initial_epoch=proposed.initial_epoch,
-            start_from=None if proposed.parent is None else folder / str(proposed.parent) / MODEL_FILE,
+            start_from=None if parent is None else parent / MODEL_FILE,
+            penalty=penalty,
+            start_bits=None if parent is None or penalty is None else parent / BITS_FILE,
         )
         measured = run_trial(prepared, request, data, Silent(), own)
         history.append(
             TrialRecord(
                 proposed.number,
-                proposed.assignment,
+                measured.assignment or proposed.assignment,
                 TrialStatus.DONE,
                 measured.metric,
                 measured.cost.value,

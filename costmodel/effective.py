@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -94,6 +95,21 @@ def effective_costs(
     return {granularity: query.cost(granularity) for granularity in Granularity}
 
 
+def effective_value(
+    prepared: Prepared,
+    types: Mapping[str, SlotTypes],
+    codes: LayerCodes,
+    settings: CostSettings,
+    granularity: Granularity,
+    unit: str,
+    *,
+    zero_skipping: bool = False,
+) -> float:
+    """One of `EFFECTIVE` at one granularity, in a fraction of the time of all. Raises what `effective_costs` raises."""
+    query = _Query(prepared, types, codes, settings, zero_skipping)
+    return float(getattr(query, unit)(granularity))
+
+
 @dataclass(frozen=True)
 class _Query:
     """A network with its types and trained weights."""
@@ -105,14 +121,24 @@ class _Query:
     zero_skipping: bool
 
     def cost(self, granularity: Granularity) -> EffectiveCost:
-        bound = price(self.prepared, self.types, self.settings.energy)
-        narrow = price(self.prepared, self._narrowed(), self.settings.energy)
-        energy_pj = min(self._energy_pj(narrow, granularity), bound.energy_pj)
-        return EffectiveCost(self._ebops(bound, granularity), self._bits(granularity), energy_pj)
+        return EffectiveCost(self.ebops(granularity), self.bits(granularity), self.energy_pj(granularity))
 
-    def _ebops(self, report: EnergyReport, granularity: Granularity) -> float:
+    @cached_property
+    def _bound(self) -> EnergyReport:
+        """What the types cost."""
+        return price(self.prepared, self.types, self.settings.energy)
+
+    @cached_property
+    def _narrow(self) -> EnergyReport:
+        """What types as narrow as the codes cost."""
+        return price(self.prepared, self._narrowed(), self.settings.energy)
+
+    def energy_pj(self, granularity: Granularity) -> float:
+        return min(self._energy_pj(self._narrow, granularity), self._bound.energy_pj)
+
+    def ebops(self, granularity: Granularity) -> float:
         total = 0.0
-        for node, layer in zip(self.prepared.nodes, report.layers, strict=True):
+        for node, layer in zip(self.prepared.nodes, self._bound.layers, strict=True):
             if not node.lowering.macs:
                 continue
             a, w = operand_bits(node, layer)
@@ -129,7 +155,7 @@ class _Query:
         used = [np.minimum(used_bits(codes, granularity), bits).ravel() for codes in slots if codes.size]
         return float(np.concatenate(used).mean()) if used else float(bits)
 
-    def _bits(self, granularity: Granularity) -> int:
+    def bits(self, granularity: Granularity) -> int:
         report = model_bits(self.prepared.network, self.types, self.settings.bits)
         counted = {layer.name for layer in report.layers if layer.counted_parameters}
         saved = 0

@@ -12,7 +12,16 @@ from typing import Final
 from keras_tuner.engine.trial import Trial
 from keras_tuner.engine.trial import TrialStatus as OracleStatus
 
-from search.history import TRIAL_ENDED, Assignment, NewTrial, TrialRecord, TrialStatus, paid, trial_seed
+from search.history import (
+    PENALTY,
+    TRIAL_ENDED,
+    Assignment,
+    NewTrial,
+    TrialRecord,
+    TrialStatus,
+    paid,
+    trial_seed,
+)
 from search.oracles import ORACLES
 from search.oracles.base import (
     RESERVED,
@@ -198,6 +207,7 @@ class _Batch:
         self.continues = any(record.epochs is not None for record in self.records)
         self._numbers = {record.oracle_trial["trial_id"]: record.number for record in self.records}
         self._parents = {record.number: record.parent for record in self.records}
+        self._assignments = {record.number: record.assignment for record in self.records}
         self._next = self.records[-1].number + 1 if self.records else 0
         self._unpaid: State | None = None
 
@@ -240,9 +250,12 @@ class _Batch:
         self.continues = self.continues or epochs is not None
         parent_id = values.get(f"{RESERVED}trial_id")
         parent = None if parent_id is None else self._numbers[parent_id]
+        assignment = self.choices.assignment(chosen)
+        if parent is not None and PENALTY in values:
+            assignment = self._assignments[parent]  # bits are trained on from what they became
         return NewTrial(
             number=self._next,
-            assignment=self.choices.assignment(chosen),
+            assignment=assignment,
             oracle_trial=_document(oracle_trial),
             seed=trial_seed(self.seed, self._next, parent, self._parents),
             epochs=epochs,

@@ -212,6 +212,7 @@ class Measurement:
     effective: Mapping[str, Mapping[str, float]] = field(
         default_factory=dict
     )  #: granularity -> ebops, bits, energy_pj with the trained weights (`costmodel.effective`)
+    assignment: Assignment | None = None  #: what trained bits became; None where the trial's was trained
 
     @property
     def best_execution(self) -> Execution | None:
@@ -224,6 +225,10 @@ def spread(metrics: Sequence[float]) -> Spread | None:
     if len(metrics) < 2:
         return None
     return Spread(statistics.stdev(metrics), min(metrics), max(metrics))
+
+
+#: Name of the penalty of a trial whose bits are trained, among keras-tuner's own values.
+PENALTY: Final = "tuner/penalty"
 
 
 @dataclass(frozen=True)
@@ -260,6 +265,12 @@ class TrialRecord:
     def bound(self) -> float | None:
         """The score it could not exceed, if that is why it was pruned."""
         return None if self.proof is None else self.proof.get("best_possible_score")
+
+
+def penalty_of(record: TrialRecord) -> float | None:
+    """The penalty on the cost under which a trial's bits are trained; None if they are not."""
+    penalty = record.oracle_trial.get("values", {}).get(PENALTY)
+    return None if penalty is None else float(penalty)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,13 @@ def plan_from(
         *_preprocessing_warnings(data),
         *_budget_warnings(spec, choices),
         *_weights_warnings(job),
-        *oracle_warnings(spec.oracle, spec.budget.trials, spec.training.epochs, len(choices.dimensions())),
+        *oracle_warnings(
+            spec.oracle,
+            spec.budget.trials,
+            spec.training.epochs,
+            len(choices.dimensions()),
+            spec.parallel_trials,
+        ),
         *pricer.warnings,
     )
     schedule = stages(spec, choices, reference)

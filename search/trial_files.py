@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 MODEL_FILE: Final = "model.keras"
 QUANTIZERS_FILE: Final = "quantizers.json"
 WEIGHTS_FILE: Final = "weights.npz"
 PREPROCESSING_FILE: Final = "preprocessing.json"
+
+#: Where bits were trained: weights, bits and optimizer as they were, for the trial that continues this one.
+BITS_FILE: Final = "bits.npz"
 
 #: In place of the four above: the integers of a spiking network, and the settings they were quantized by.
 NETWORK_FILE: Final = "network.npz"
@@ -16,10 +20,19 @@ SETTINGS_FILE: Final = "settings.json"
 REPORT_FILE: Final = "report.json"
 RECIPE_FILE: Final = "recipe.json"
 
-#: Beside a recipe that is run again: the model of the trial that its trial continued.
+#: Beside a recipe that is run again: files of the trial that its trial continued.
 PARENT_MODEL_FILE: Final = "parent.keras"
+PARENT_BITS_FILE: Final = "parent-bits.npz"
 #: The uploads that its job names, each under its SHA-256.
 UPLOADS_FOLDER: Final = "uploads"
 
 #: The files of a final training are named as those of its trial, with this prefix.
 FINAL_PREFIX: Final = "final-"
+
+
+def parent_files(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Files of the trial that the trial of a recipe continued -> their names beside the recipe; {} if it began anew."""
+    if recipe["start"] != "parent":
+        return {}
+    bits = {} if recipe.get("penalty") is None else {BITS_FILE: PARENT_BITS_FILE}
+    return {MODEL_FILE: PARENT_MODEL_FILE, **bits}

@@ -1,7 +1,7 @@
 """`python -m worker.rerun FOLDER`: retrain a trial by its recipe on this machine, and compare. Used by `fewbits rerun`.
 
-FOLDER holds recipe.json; where the trial continued another one, the model of that one as parent.keras; and uploads that
-the job names, as uploads/SHA256. Other uploads are looked up in this machine's blob folder.
+FOLDER holds recipe.json; where the trial continued another one, the model of that one as parent.keras and, where bits
+were trained, its bits.npz as parent-bits.npz; and uploads that the job names, as uploads/SHA256. Other uploads are looked up in this machine's blob folder.
 Exit codes: 0 the metric agrees within the tolerance, 1 it does not or the recipe could not be run.
 """
 
@@ -23,7 +23,15 @@ from search.plans.kinds import plan as make_plan
 from search.results.recipe import TOLERANCE, Recipe, fingerprint
 from search.spec.job import UploadedData, UploadedModel
 from search.training.request import TrainingRequest
-from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE, UPLOADS_FOLDER
+from search.trial_files import (
+    BITS_FILE,
+    MODEL_FILE,
+    PARENT_BITS_FILE,
+    PARENT_MODEL_FILE,
+    RECIPE_FILE,
+    UPLOADS_FOLDER,
+    parent_files,
+)
 from search.trial_runners import trial_runner
 from service.settings import Settings
 from service.store.blobs import BlobStore
@@ -97,6 +105,8 @@ def _run(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measureme
         epochs=recipe.epochs,
         initial_epoch=recipe.initial_epoch,
         start_from=start,
+        penalty=recipe.penalty,
+        start_bits=_start_bits(recipe, folder),
         rate_shares=recipe.shares,
         teacher=_teacher(recipe, plan, data, start, place),
     )
@@ -115,6 +125,11 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
     else:
         shutil.copyfile(folder / PARENT_MODEL_FILE, start)
     return start
+
+
+def _start_bits(recipe: Recipe, folder: Path) -> Path | None:
+    """The bits that a training continues, where they are trained."""
+    return folder / PARENT_BITS_FILE if BITS_FILE in parent_files(recipe.to_json()) else None
 
 
 def _teacher(recipe: Recipe, plan: Plan, data: Dataset, start: Path | None, place: Path) -> Path | None:
@@ -164,8 +179,9 @@ def _missing(recipe: Recipe, folder: Path, blobs: BlobStore) -> Iterator[str]:
                     f"the uploaded {part} {reference.id} (SHA-256 {sha256 or 'unknown'}) is missing: it is not among "
                     f"--file, not in {Settings().blob_folder}, and the service has deleted it or was not asked"
                 )
-    if recipe.start == "parent" and not (folder / PARENT_MODEL_FILE).exists():
-        yield f"trial {recipe.trial} continued trial {recipe.parent}, whose model is missing"
+    for name, beside in parent_files(recipe.to_json()).items():
+        if not (folder / beside).exists():
+            yield f"trial {recipe.trial} continued trial {recipe.parent}, whose {name} is missing"
 
 
 def _check_data(recipe: Recipe, digests: dict[str, str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search.data import Dataset
 from search.errors import Cancelled
-from search.history import Measurement, TrialRecord, Verdict
+from search.history import Measurement, TrialRecord, Verdict, penalty_of
 from search.plan import Plan
 from search.pruning.bounds import Judge
 from search.pruning.early_stopping import stopping_rule
@@ -20,7 +20,7 @@ from search.schedules import learning_rate_shares
 from search.scoring.forgiving_factor import factor_of
 from search.spec.oracle import NoBound, NoPostTraining
 from search.training.request import TrainingRequest
-from search.trial_files import MODEL_FILE, RECIPE_FILE, REPORT_FILE
+from search.trial_files import BITS_FILE, MODEL_FILE, RECIPE_FILE, REPORT_FILE
 from search.trial_runners import trial_runner
 from service.store import claims, jobs, trials
 from service.store.leases import Claim
@@ -57,7 +57,8 @@ def measure(
     plan, record = run.plan, run.record
     whole = float_model(runtime, run.job.id, plan, run.data, recorder) if is_needed(plan.spec) else None
     judge = _judge(run, whole)
-    verdict = judge.before_training(record.assignment, _compared(run))
+    penalty = penalty_of(record)
+    verdict = judge.before_training(record.assignment, _compared(run)) if penalty is None else None
     if verdict is not None:
         raise Judged(verdict)
     start, path = _start(run, whole, folder)
@@ -67,12 +68,16 @@ def measure(
         epochs=record.epochs,
         initial_epoch=record.initial_epoch if start == "parent" else 0,
         start_from=path,
+        penalty=penalty,
+        start_bits=_parent_file(run, BITS_FILE, folder)
+        if penalty is not None and start == "parent"
+        else None,
         rate_shares=learning_rate_shares(plan.spec, plan.stages, record),
         teacher=None if whole is None or plan.spec.training.distill is None else whole.path,
     )
     measurement = _run_trial(run, request, start, recorder, folder)
     _write_documents(run, request, start, measurement, folder)
-    return measurement, judge.after_training(measurement.metric)
+    return measurement, judge.after_training(measurement.metric, measurement.assignment)
 
 
 def _prepare(runtime: Runtime, claim: Claim) -> _Run:
@@ -118,7 +123,7 @@ def _history(run: _Run) -> list[TrialRecord]:
 
 def _start(run: _Run, whole: FloatModel | None, folder: Path) -> tuple[Start, Path | None]:
     """What a training starts from, and the model that it loads."""
-    parent = _parent_model(run, folder)
+    parent = _parent_file(run, MODEL_FILE, folder)
     if parent is not None:
         return "parent", parent
     if whole is not None and run.plan.spec.training.start != "scratch":
@@ -126,18 +131,18 @@ def _start(run: _Run, whole: FloatModel | None, folder: Path) -> tuple[Start, Pa
     return "scratch", None
 
 
-def _parent_model(run: _Run, folder: Path) -> Path | None:
-    """The model, with its optimizer, that a trial continues; None if it starts anew, or if the file was not stored."""
+def _parent_file(run: _Run, name: str, folder: Path) -> Path | None:
+    """A file of the trial that a trial continues; None if it starts anew, or if the file was not stored."""
     if run.record.parent is None:
         return None
     with run.runtime.database.reading() as session:
         parent = trials.get(session, run.job.id, run.record.parent)
         files = {row.name: row.sha256 for row in trials.artifacts(session, parent)}
-    if MODEL_FILE not in files:
+    if name not in files:
         return None
-    path = folder / "parent" / MODEL_FILE  # Keras tells the format by the name
-    path.parent.mkdir()
-    shutil.copyfile(run.runtime.blobs.path(files[MODEL_FILE]), path)
+    path = folder / "parent" / name  # Keras tells the format by the name
+    path.parent.mkdir(exist_ok=True)
+    shutil.copyfile(run.runtime.blobs.path(files[name]), path)
     return path
 
 

@@ -16,14 +16,15 @@ def weight_codes(model: keras.Model) -> dict[str, dict[str, np.ndarray]]:
     """
     return {
         layer.name: {
-            slot: _channels_last(codes, layer.channel_axes(slot))
+            slot: channels_last(codes, layer.channel_axes(slot))
             for slot, (codes, _) in layer.quantized_weights().items()
         }
         for layer in quantized_layers(model)
     }
 
 
-def _channels_last(codes: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def channels_last(codes: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """A tensor with its axes of channels as one, the last; those without channels, and vectors, as they are."""
     axes = tuple(sorted(axis % codes.ndim for axis in axes if -codes.ndim <= axis < codes.ndim))
     if not axes or codes.ndim < 2:
         return codes

@@ -15,12 +15,10 @@ from costmodel.layer_classes import FUNCTION_SLOTS, channel_axes
 from quantization.quantizers import BaseQuantizer, build_quantizer
 from quantization.quantizers.base import as_integers
 from quantization.specs.parse import QuantizerSpec, as_spec
+from quantization.specs.slots import runs_automatic
 
 #: Name under which Keras registers the layers.
 PACKAGE: Final = "fewbits"
-
-#: Slots besides the kernels whose scale is computed from the data if the specification has no alpha.
-AUTOMATIC_SLOTS: Final = frozenset({"embeddings", "gamma", "variance"})
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
@@ -43,8 +41,7 @@ def effective_spec(slot: str, spec: QuantizerSpec) -> QuantizerSpec:
 
     As in QKeras' layers; alpha=1.0 means no scale.
     """
-    automatic = slot.endswith("kernel") or slot in AUTOMATIC_SLOTS
-    if automatic and "alpha" in type(spec).model_fields and getattr(spec, "alpha") is None:  # noqa: B009
+    if runs_automatic(slot, spec):
         threshold = {"threshold": None} if hasattr(spec, "threshold") else {}
         return as_spec(spec.model_dump() | {"alpha": "auto_po2"} | threshold)
     return spec
@@ -191,6 +188,10 @@ class QuantizedLayer:
     def set_weight(self, slot: str, value: Any) -> None:
         """Assign another value of the same shape to what is quantized in a slot."""
         self._attribute(slot).assign(value)
+
+    def set_quantized(self, slot: str, value: Any) -> None:
+        """Change the weights so that `weight_of(slot)` is this value, but for what float32 rounds."""
+        self.set_weight(slot, value)
 
     # ---- computation --------------------------------------------------------------------------------------
 

@@ -143,6 +143,18 @@ class FoldedLayer(QuantizedLayer):
         folded = (self.FOLDED_SLOT, "bias")
         return self.get_folded_weights()[folded.index(slot)] if slot in folded else super().weight_of(slot)
 
+    def set_quantized(self, slot: str, value: Any) -> None:
+        """Change kernel or beta so that the folded ones have this value; a filter with a gamma of 0 stays."""
+        if slot == "bias":
+            self.move_bias(ops.convert_to_tensor(value) - self.weight_of("bias"))
+        elif slot == self.FOLDED_SLOT:
+            factors = self._along_kernel(self._inverse(self._moving_moments().variance))
+            is_zero = ops.equal(factors, 0.0)
+            unfolded = ops.convert_to_tensor(value) / ops.where(is_zero, 1.0, factors)
+            self.set_weight(slot, ops.where(is_zero, self._raw(slot), unfolded))
+        else:
+            super().set_quantized(slot, value)
+
     def move_bias(self, shift: Any) -> None:
         """Add to the folded bias, by beta or, without one, by the moving mean."""
         if self.batchnorm.center:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from costmodel.layer import Layer
 from costmodel.layer_classes import (
     FUNCTION_SLOTS,
@@ -12,6 +14,16 @@ from costmodel.layer_classes import (
     unwrapped,
 )
 from quantization.specs.functions import LINEAR, PROBABILITIES, Function, layer_function
+from quantization.specs.parse import QuantizerSpec
+
+#: Slots besides the kernels whose scale is computed from the data if the specification has no alpha.
+AUTOMATIC_SLOTS: Final = frozenset({"embeddings", "gamma", "variance"})
+
+
+def runs_automatic(slot: str, spec: QuantizerSpec) -> bool:
+    """Whether a quantizer without an alpha gets an automatic one in a slot, as all kernels do."""
+    automatic = slot.endswith("kernel") or slot in AUTOMATIC_SLOTS
+    return automatic and "alpha" in type(spec).model_fields and getattr(spec, "alpha") is None  # noqa: B009
 
 
 def function_in(layer: Layer, slot: str) -> Function:

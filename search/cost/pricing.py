@@ -13,7 +13,13 @@ from cachetools import LRUCache, cachedmethod
 from costmodel.bits import BitsReport, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
 from costmodel.data_type import SlotTypes
-from costmodel.effective import LayerCodes, effective_costs, effective_document
+from costmodel.effective import (
+    Granularity,
+    LayerCodes,
+    effective_costs,
+    effective_document,
+    effective_value,
+)
 from costmodel.energy import EnergyReport, Prepared, prepare, price, price_many, price_reference
 from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.network import Network
@@ -101,6 +107,30 @@ class Pricer:
         if goal.effective is None:
             return cost, document
         return replace(cost, value=document[goal.effective][cost_unit(goal)]), document
+
+    def value(self, assignment: Assignment, codes: LayerCodes) -> float:
+        """`Cost.value` of a network with these trained weights, where the goal counts them; else of its types.
+
+        Raises `Infeasible` as `price`.
+        """
+        goal = self._goal
+        if goal.effective is None:
+            value = self.price_many([assignment])[0]
+            if value is None:
+                raise Infeasible("no network can be built")
+            return value
+        try:
+            return effective_value(
+                self._with_widths(assignment),
+                data_types(assignment),
+                codes,
+                self.trial_settings,
+                Granularity(goal.effective),
+                cost_unit(goal),
+                zero_skipping=isinstance(goal, EnergyGoal) and goal.zero_skipping,
+            )
+        except (InvalidNetwork, InvalidTypes) as error:
+            raise Infeasible(str(error)) from error
 
     def wide_outputs(self, assignment: Assignment) -> dict[str, str]:
         """Layers whose outputs no quantizer keeps narrow -> how wide they are. Raises `Infeasible` as `price`."""

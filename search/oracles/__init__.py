@@ -7,6 +7,7 @@ from search.oracles.base import DatabaseOracle, OracleContext
 from search.oracles.descent import DescentOracle
 from search.oracles.evolution import EvolutionOracle
 from search.oracles.frugal import FrugalOracle
+from search.oracles.gradient import GradientOracle
 from search.oracles.grid import GridOracle
 from search.oracles.hyperband import HyperbandOracle
 from search.oracles.random import RandomOracle
@@ -30,4 +31,5 @@ ORACLES: Final[Mapping[str, Callable[[Any, OracleContext], DatabaseOracle]]] = {
     "frugal": FrugalOracle,
     "sensitivity": SensitivityOracle,
     "descent": DescentOracle,
+    "gradient": GradientOracle,
 }

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
-from keras_tuner.engine.trial import Trial, TrialStatus
 
 from search.oracles.base import DatabaseOracle, OracleContext, State, Values, proposal
 from search.oracles.candidates import Candidates, Rows
 from search.oracles.guide import Belief, Guide, rows_of
 from search.oracles.knapsack import Front
+from search.oracles.lanes import Lane, lanes_of
 from search.spec.oracle import DescentOracleSpec
 
 #: Sums of damages at the first and the last stage: shares by which the error of the float model is predicted to grow.
@@ -22,33 +19,6 @@ _FIRST, _LAST = 0.1, 5.0
 
 #: Networks that were trained -> the epochs from which on.
 _Taken = dict[tuple[int, ...], set[int]]
-
-_LANE: Final = "tuner/lane"
-_STAGE: Final = "tuner/stage"
-
-
-@dataclass(frozen=True)
-class _Lane:
-    """The trials of one descent so far, by stage."""
-
-    number: int
-    trials: Sequence[Trial]
-
-    @property
-    def is_waiting(self) -> bool:
-        """True while its last trial is trained."""
-        return any(trial.status not in (TrialStatus.COMPLETED, TrialStatus.FAILED) for trial in self.trials)
-
-    @property
-    def parent(self) -> Trial | None:
-        """The trial that its next one continues: the last one that was measured."""
-        measured = [trial for trial in self.trials if trial.status == TrialStatus.COMPLETED]
-        return measured[-1] if measured else None
-
-    @property
-    def epochs_done(self) -> int:
-        """The epoch at which its next trial begins."""
-        return 0 if self.parent is None else int(self.parent.hyperparameters.values["tuner/epochs"])
 
 
 class DescentOracle(DatabaseOracle):
@@ -74,9 +44,9 @@ class DescentOracle(DatabaseOracle):
 
     def populate_space(self, trial_id: str) -> State:
         """The next stage of the first lane that can go on, else the first stage of a new lane."""
-        lanes = self._lanes()
+        lanes = lanes_of(self.trials)
         taken, front = self._taken(), self._guide.front(self._belief())
-        new = _Lane(len(lanes), ())
+        new = Lane(len(lanes), ())
         for lane in [*lanes, new]:
             if not lane.is_waiting and len(lane.trials) < self._stages:
                 row = self._row(lane, front, taken)
@@ -92,13 +62,6 @@ class DescentOracle(DatabaseOracle):
             taken.setdefault(_key(self._candidates.row(values)), set()).add(values["tuner/initial_epoch"])
         return taken
 
-    def _lanes(self) -> list[_Lane]:
-        lanes: dict[int, list[Trial]] = {}
-        for trial_id in sorted(self.trials, key=int):
-            trial = self.trials[trial_id]
-            lanes.setdefault(trial.hyperparameters.values[_LANE], []).append(trial)
-        return [_Lane(number, trials) for number, trials in sorted(lanes.items())]
-
     def _belief(self) -> Belief:
         measured = [observation for _, observation in self.by_number() if observation.merit is not None]
         rows = rows_of(self._candidates, [dict(observation.values) for observation in measured])
@@ -106,16 +69,11 @@ class DescentOracle(DatabaseOracle):
             rows, np.array([observation.merit for observation in measured], dtype=float)
         )
 
-    def _values(self, lane: _Lane, row: Rows) -> Values:
+    def _values(self, lane: Lane, row: Rows) -> Values:
         """The values of the lane's next stage, which trains this network."""
-        parent, done = lane.parent, lane.epochs_done
-        training: dict[str, Any] = {_LANE: lane.number, _STAGE: len(lane.trials)}
-        if parent is not None:
-            training["tuner/trial_id"] = parent.trial_id
-        training |= {"tuner/initial_epoch": done, "tuner/epochs": done + self.context.epochs}
-        return {**self._candidates.values(row), **training}
+        return {**self._candidates.values(row), **lane.training(self.context.epochs)}
 
-    def _row(self, lane: _Lane, front: Front, taken: _Taken) -> Rows | None:
+    def _row(self, lane: Lane, front: Front, taken: _Taken) -> Rows | None:
         """The cheapest of the front with the damage allowed, or else the least step down from the lane's last trial.
 
         None if every network of the front that is cheaper than the last one was trained from this epoch on.
@@ -146,11 +104,11 @@ class DescentOracle(DatabaseOracle):
                 return row
         return None
 
-    def _allowed(self, lane: _Lane, most: float) -> float:
+    def _allowed(self, lane: Lane, most: float) -> float:
         """The damage allowed to the lane's next trial; `most`: that of the cheapest network on the front."""
         last = min(_LAST, most)
         first = min(_FIRST, last / 10)
-        position = (len(lane.trials) + _between(lane.number)) / (self._stages - 1)
+        position = (len(lane.trials) + lane.offset) / (self._stages - 1)
         return float(first * (last / first) ** position) if last > 0 else 0.0
 
 
@@ -162,13 +120,3 @@ def _is_taken(taken: _Taken, row: Rows, done: int) -> bool:
     """Whether a network was trained from this epoch on; what starts anew must not have been trained at all."""
     starts = taken.get(_key(row), ())
     return done in starts if done else bool(starts)
-
-
-def _between(number: int) -> float:
-    """0, 1/2, 1/4, 3/4, 1/8, ...: places that halve the distances of those before (van der Corput, 1935)."""
-    place, share = 0.0, 0.5
-    while number:
-        number, bit = divmod(number, 2)
-        place += bit * share
-        share /= 2
-    return place

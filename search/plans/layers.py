@@ -22,6 +22,7 @@ from search.plans.training_options import training_problems, training_warnings
 from search.space.choices import Choices
 from search.space.choices import choices as choices_of
 from search.space.normalization import trial_network
+from search.space.trained_bits import bits_problems, bits_warnings
 from search.spec.job import SearchSpec, ZooModel
 from search.spec.resolved import Resolved, ResolvedModel
 from search.targets import TARGETS
@@ -55,6 +56,8 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
     if choices is not None:
         named = not _has_old_name(job.model)
+        if spec.oracle.kind == "gradient":
+            problems += bits_problems(choices)
         problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
     if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
@@ -63,6 +66,7 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         *input_warnings(spec, data, inputs),
         *_name_warnings(spec, unfolded(trials)),
         *training_warnings(spec.training),
+        *(bits_warnings(choices) if spec.oracle.kind == "gradient" else ()),
     )
     return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
 

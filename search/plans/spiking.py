@@ -133,6 +133,8 @@ def spiking_problems(spec: SearchSpec) -> list[Problem]:
         problems.append(
             Problem("/oracle/kind", "hyperband shortens trainings, and a spiking network is not trained")
         )
+    if spec.oracle.kind == "gradient":
+        problems.append(Problem("/oracle/kind", "gradient trains bits, and a spiking network is not trained"))
     if needs_sensitivity(spec.oracle):
         problems.append(
             Problem("/oracle", "the sensitivity is that of layers, which a spiking network does not have")

@@ -46,8 +46,15 @@ class Judge:
         cost = self.pricer.price(assignment)
         return self._constraint_verdict(assignment, cost) or self._bound_verdict(cost, history)
 
-    def after_training(self, metric: float) -> Verdict | None:
-        """INFEASIBLE if the metric is too far below the float model's; None if not, or without a float model."""
+    def after_training(self, metric: float, learned: Assignment | None = None) -> Verdict | None:
+        """INFEASIBLE if the metric is too far below the float model's; None if not, or without a float model.
+
+        `learned`: what trained bits became; its cost is judged now.
+        """
+        if learned is not None and self.constraints.limits_cost:
+            verdict = self._constraint_verdict(learned, self.pricer.price(learned))
+            if verdict is not None:
+                return verdict
         limit = self.constraints.max_metric_drop
         if limit is None or self.float_metric is None:
             return None

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 
 import numpy as np
 
-from search.history import Assignment, Measurement, TrialRecord
+from search.history import Assignment, Measurement, TrialRecord, penalty_of
 from search.spec.job import SearchSpec
 from search.spec.stored import completed
 
@@ -49,6 +49,7 @@ class Recipe:
     metric: float
     loss: float
     best_epoch: int
+    penalty: float | None = None  #: on the cost, where bits were trained, from those of `assignment` on
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -63,6 +64,7 @@ class Recipe:
             "start": self.start,
             "parent": self.parent,
             "shares": dict(self.shares),
+            **({} if self.penalty is None else {"penalty": self.penalty}),
             "versions": dict(sorted(self.versions.items())),
             "machine": self.machine,
             "data_sha256": dict(self.data),
@@ -91,6 +93,7 @@ class Recipe:
             metric=measured["metric"],
             loss=measured["loss"],
             best_epoch=measured["best_epoch"],
+            penalty=document.get("penalty"),
         )
 
     def agrees(self, metric: float, tolerance: float = TOLERANCE) -> bool:
@@ -126,6 +129,7 @@ def recipe_of(
         metric=measurement.metric,
         loss=measurement.loss,
         best_epoch=measurement.best_epoch,
+        penalty=penalty_of(record),
     )
 
 

@@ -46,7 +46,7 @@ def build_report(
         "seeds": {"job": spec.seed, "trial": seed},
         "configuration": {
             "spec": spec.model_dump(mode="json"),
-            "assignment": record.assignment.to_json(),
+            "assignment": (measurement.assignment or record.assignment).to_json(),
         },
         "versions": dict(sorted(versions.items())),
     }

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from search.spec.base import Frozen, kind_name
+from search.spec.continued import continued_fault
 from search.spec.filters import FilterTuning, LayerSelection
 from search.spec.goals import EnergyGoal, Goal
 from search.spec.limits import MAX_NAME, Limits
@@ -18,8 +19,6 @@ from search.spec.objective import Objective, ObjectiveSpec
 from search.spec.oracle import (
     BoundSpec,
     Constraints,
-    DescentOracleSpec,
-    HyperbandOracleSpec,
     NoBound,
     NoPostTraining,
     NoStopping,
@@ -372,20 +371,7 @@ class SearchSpec(Frozen):
 
     @model_validator(mode="after")
     def _continued_trainings_are_whole(self) -> SearchSpec:
-        kind = self.oracle.kind
-        if not isinstance(self.oracle, HyperbandOracleSpec | DescentOracleSpec):
-            return self
-        if not isinstance(self.stopping, NoStopping):
-            why = "stops trainings early by itself" if kind == "hyperband" else "continues every training"
-            raise ValueError(f"{kind} {why}: set stopping to off")
-        if self.training.executions > 1:
-            raise ValueError(
-                f"{kind} continues trainings, but of several executions only the best is stored: set"
-                " training.executions to 1"
-            )
-        if isinstance(self.oracle, DescentOracleSpec) and self.training.decay != "none":
-            raise ValueError(
-                "descent continues trainings, and a rate that decreases over all epochs would be almost 0 in its later"
-                " stages: set training.decay to none"
-            )
+        fault = continued_fault(self.oracle, self.training, self.stopping, self.schedule, self.bound)
+        if fault is not None:
+            raise ValueError(fault)
         return self

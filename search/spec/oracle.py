@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from search.spec.base import Frozen, kind_name
 
@@ -136,6 +136,45 @@ class DescentOracleSpec(Frozen):
     )
 
 
+class GradientOracleSpec(Frozen):
+    """Trains the bits of fixed-point quantizers with the weights; each trial continues the one before."""
+
+    kind: Literal["gradient"] = "gradient"
+    stages: int = Field(
+        20,
+        ge=2,
+        le=1000,
+        description="trials of a training, from precise to cheap networks; each trains `training.epochs` more",
+    )
+    start_bits: int = Field(
+        6,
+        ge=1,
+        le=32,
+        description="bits that the first stage starts from; of each choice the candidate with the nearest number",
+    )
+    first_penalty: float = Field(
+        0.05,
+        gt=0,
+        le=1000,
+        description="penalty of the first stage: the loss that a cost of half as much is worth",
+    )
+    last_penalty: float = Field(
+        0.25,
+        gt=0,
+        le=1000,
+        description="penalty of the last stage; between the two it rises by equal factors",
+    )
+
+    @model_validator(mode="after")
+    def _penalties_rise(self) -> GradientOracleSpec:
+        if self.last_penalty < self.first_penalty:
+            raise ValueError(
+                f"last_penalty {self.last_penalty:g} is below first_penalty {self.first_penalty:g}: networks become"
+                " cheaper from stage to stage"
+            )
+        return self
+
+
 #: A bare string selects that kind with its defaults.
 OracleSpec = Annotated[
     RandomOracleSpec
@@ -145,7 +184,8 @@ OracleSpec = Annotated[
     | EvolutionOracleSpec
     | FrugalOracleSpec
     | SensitivityOracleSpec
-    | DescentOracleSpec,
+    | DescentOracleSpec
+    | GradientOracleSpec,
     Field(discriminator="kind"),
     BeforeValidator(kind_name),
 ]
@@ -287,8 +327,10 @@ PostTrainingSpec = Annotated[
 ]
 
 
-def oracle_warnings(oracle: OracleSpec, trials: int, epochs: int, dimensions: int) -> list[str]:
-    """Warnings about an oracle for a search of `trials` trials over `dimensions` choices."""
+def oracle_warnings(
+    oracle: OracleSpec, trials: int, epochs: int, dimensions: int, parallel: int = 1
+) -> list[str]:
+    """Warnings about an oracle for a search of `trials` trials, `parallel` at once, over `dimensions` choices."""
     if isinstance(oracle, BayesianOracleSpec) and trials <= oracle.initial_points(dimensions):
         return [
             f"the first {oracle.initial_points(dimensions)} trials of the bayesian oracle are random, the budget"
@@ -299,10 +341,12 @@ def oracle_warnings(oracle: OracleSpec, trials: int, epochs: int, dimensions: in
             f"the first {oracle.population} trials of the evolution oracle are random, the budget is {trials} trials:"
             " raise budget.trials or lower oracle.population"
         ]
-    if isinstance(oracle, DescentOracleSpec) and trials < oracle.stages:
+    if isinstance(oracle, DescentOracleSpec | GradientOracleSpec) and trials < oracle.stages * parallel:
+        lanes = f" in each of {parallel} that run at once" if parallel > 1 else ""
         return [
-            f"the descent has {oracle.stages} stages, the budget is {trials} trials: its cheapest networks are not"
-            " reached; raise budget.trials or lower oracle.stages"
+            f"a training of the oracle {oracle.kind} has {oracle.stages} stages{lanes}, the budget is {trials} trials:"
+            " its cheapest networks are not reached; raise budget.trials or lower oracle.stages"
+            + (" or parallel_trials" if parallel > 1 else "")
         ]
     if isinstance(oracle, HyperbandOracleSpec) and (oracle.max_epochs or epochs) < oracle.factor:
         return [

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import keras
@@ -56,14 +56,18 @@ class TrainingRun:
     seed: int  #: of the order of the examples
     reporter: Reporter
     stopwatch: Stopwatch
+    arguments_at: Callable[[Arguments, ProgramState], Arguments] | None = (
+        None  #: those of an epoch that begins at a state, where they change
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The best state of a training, and the epoch it was reached in: the first of equal ones."""
+    """The best state of a training, and the epoch it was reached in: the first of equal ones. And the last state."""
 
     state: ProgramState
     epoch: int
+    last: ProgramState
 
 
 def untrained_metric(run: TrainingRun, state: ProgramState) -> float:
@@ -80,7 +84,7 @@ def train_epochs(run: TrainingRun, state: ProgramState, epochs: range, reported_
     what the reporter raises.
     """
     patience = run.plan.spec.training.patience
-    factor, best_merit, best = factor_of(run.plan.spec), -math.inf, Trained(state, epochs.start - 1)
+    factor, best_merit, best = factor_of(run.plan.spec), -math.inf, Trained(state, epochs.start - 1, state)
     for epoch in epochs:
         began = time.perf_counter()
         state, metrics = _trained(run, state, epoch, epochs.stop)
@@ -88,11 +92,11 @@ def train_epochs(run: TrainingRun, state: ProgramState, epochs: range, reported_
         check_finite(metrics, f"epoch {epoch + 1}")
         merit = factor.merit(metrics[_metric_name(run)])
         if merit > best_merit:
-            best_merit, best = merit, Trained(state, epoch)
+            best_merit, best = merit, Trained(state, epoch, state)
         run.reporter.epoch(EpochReport(reported_before + epoch, metrics, time.perf_counter() - began))
         if patience is not None and epoch - best.epoch >= patience:
             break
-    return best
+    return replace(best, last=state)
 
 
 def order_of_examples(seed: int, epoch: int, count: int) -> NDArray[np.int32]:
@@ -107,6 +111,8 @@ def _trained(
     training = run.plan.spec.training
     with run.stopwatch.timing("train"):
         arguments = run.arguments.at_share(training.rate_share(epoch, max(training.epochs, end)))
+        if run.arguments_at is not None:
+            arguments = run.arguments_at(arguments, state)
         order = keras.ops.convert_to_tensor(order_of_examples(run.seed, epoch, len(run.train)))
 
     def piece(start: int, stop: int) -> Totals:

@@ -23,6 +23,10 @@ class TrainingRequest:
     `start_from`: the model.keras of an earlier training. Of the same assignment, the training continues with its
     weights and the state of its optimizer, as they were at its best epoch; of another one it takes over the weights
     (`search.training.warm_start`). `teacher`: the model.keras of the float model, where the job learns from it.
+
+    `penalty`: bits are trained with the weights, from those of the assignment on, and the loss is higher by this much
+    for a cost of twice as much; the measurement has the assignment that they become. `start_bits`: the bits.npz of an
+    earlier such training, which is continued in place of `start_from`.
     """
 
     assignment: Assignment
@@ -32,6 +36,8 @@ class TrainingRequest:
     start_from: Path | None = None  #: None: from new weights
     rate_shares: Mapping[str, float] = field(default_factory=dict)  #: layer -> share of the learning rate
     teacher: Path | None = None
+    penalty: float | None = None
+    start_bits: Path | None = None
 
 
 class Reporter(Protocol):

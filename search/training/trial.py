@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from search.data import Dataset
 from search.data.inputs import rows
 from search.data.weights import example_weights
 from search.errors import OutOfMemory
-from search.history import Cost, Execution, Measurement
+from search.history import Assignment, Cost, Execution, Measurement
 from search.networks.architecture import architecture
 from search.plan import Plan
 from search.process import collect_sometimes, freeze_imports
@@ -27,7 +28,7 @@ from search.scoring.forgiving_factor import factor_of
 from search.spec.cost import options_document
 from search.training.artifacts import save
 from search.training.build import assemble, compile_model, rate_of, trial_description
-from search.training.epochs import Stopwatch, TrainingRun, train_epochs, untrained_metric
+from search.training.epochs import Stopwatch, Trained, TrainingRun, train_epochs, untrained_metric
 from search.training.evaluate import evaluate_model, scores_of_file
 from search.training.program.cache import ProgramSpec, on_device, program_for, training_part
 from search.training.program.options import PLAIN, StepOptions, step_options
@@ -35,7 +36,9 @@ from search.training.program.program import Program
 from search.training.program.state import DeviceData, ProgramState
 from search.training.program.variables import unpruned
 from search.training.request import FLOAT, Reporter, TrainingRequest, UntrainedCheck
+from search.training.trained_bits import BitTraining, load_state, save_state
 from search.training.warm_start import CALIBRATION_EXAMPLES, adopt_weights, calibrate, is_alike
+from search.trial_files import BITS_FILE
 
 STEPS: Final = ("build", "compile", "train", "evaluate", "save")
 
@@ -123,6 +126,11 @@ class _Trial:
         self._stopwatch = Stopwatch(STEPS)
         weighted = data.train_weights is not None or plan.spec.training.class_weight is not None
         self._options = step_options(plan, weighted=weighted, teacher=request.teacher is not None)
+        self._bits: BitTraining | None = None
+        if request.penalty is not None:
+            self._bits = BitTraining(plan, request.assignment, request.penalty)
+        self._assignment = request.assignment  #: what is measured
+        self._last: ProgramState | None = None
         self._weights = ExitStack()  # of trained models, quantized once to be measured and saved
 
     def run(self, folder: Path, on_untrained: UntrainedCheck | None) -> Measurement:
@@ -139,8 +147,12 @@ class _Trial:
         best, model, classes = max(trained, key=lambda one: factor.merit(one[0].metric))
         with self._stopwatch.timing("save"):
             save(model, self._data, folder, self._cost_options())
+            if self._bits is not None and self._last is not None:
+                save_state(self._last, folder / BITS_FILE)
         executions = tuple(execution for execution, _, _ in trained)
-        cost, effective = self._plan.pricer.effective(self._request.assignment, weight_codes(model), cost)
+        if self._bits is not None:
+            cost = self._plan.pricer.price(self._assignment)
+        cost, effective = self._plan.pricer.effective(self._assignment, weight_codes(model), cost)
         return Measurement(
             metric=statistics.fmean(execution.metric for execution in executions),
             loss=statistics.fmean(execution.loss for execution in executions),
@@ -150,11 +162,12 @@ class _Trial:
             executions=executions if len(executions) > 1 else (),
             classes=classes,
             effective=effective,
+            assignment=None if self._bits is None else self._assignment,
         )
 
     def _cost_options(self) -> dict[str, Any]:
         """How the trial is priced; with the network of the reference where widths differ from it."""
-        assignment = self._request.assignment
+        assignment = self._assignment
         return options_document(
             self._plan.spec.goal,
             quantized_inputs=any(assignment.quantizers.get(name) for name in self._plan.network.inputs),
@@ -166,9 +179,7 @@ class _Trial:
     ) -> tuple[Execution, keras.Model, Mapping[str, Any] | None]:
         """One training, its model with the weights of its best epoch, and what that gets right by class."""
         with self._stopwatch.timing("build"):
-            model = assemble(self._request.assignment, self._config, seed)
-            training, searched_rate = self._plan.spec.training, self._request.assignment.learning_rate
-            compile_model(model, training, self._plan.task, searched_rate, self._options)
+            model = self._compiled(self._request.assignment, seed)
         self.model_bytes += _BYTES_A_WEIGHT * model.count_params()
         with self._stopwatch.timing("compile"):
             run, state = self._training_run(model, seed)
@@ -176,17 +187,36 @@ class _Trial:
             on_untrained(untrained_metric(run, state))
         best = train_epochs(run, state, self._epochs, reported_before)
         with self._stopwatch.timing("evaluate"):
-            model.optimizer.build(model.trainable_variables)
-            run.program.store(best.state, model, model.optimizer)
+            model = self._finished(model, run, best, seed)
             self._weights.enter_context(caching_weights(model))
             result = evaluate_model(model, self._plan.task, run.validation)
         execution = Execution(seed, result["metric"], result["loss"], reported_before + best.epoch)
         return execution, model, result.get("classes")
 
+    def _compiled(self, assignment: Assignment, seed: int) -> keras.Model:
+        model = assemble(assignment, self._config, seed)
+        training, options = self._plan.spec.training, self._options
+        compile_model(model, training, self._plan.task, assignment.learning_rate, options)
+        return model
+
+    def _finished(self, model: keras.Model, run: TrainingRun, best: Trained, seed: int) -> keras.Model:
+        """The model with its best state; where bits were trained, that of the assignment that they became."""
+        learned = None
+        if self._bits is not None:
+            learned = self._bits.learned(run.program, best.state)
+            self._assignment, self._last = learned.assignment, best.last
+            model = self._compiled(learned.assignment, seed)
+        model.optimizer.build(model.trainable_variables)
+        run.program.store(best.state, model, model.optimizer)
+        if learned is not None:
+            learned.write(model)
+        return model
+
     def _training_run(self, model: keras.Model, seed: int) -> tuple[TrainingRun, ProgramState]:
         """The run of a compiled model, and the state that it starts from."""
         assignment, training = self._request.assignment, self._plan.spec.training
-        program = program_for(program_spec(self._plan, self._config, self._options), assignment)
+        spec, bits = program_spec(self._plan, self._config, self._options), self._bits
+        program = program_for(spec, assignment) if bits is None else bits.program(spec)
         state = self._first_state(program, model)
         rate = rate_of(training, assignment.learning_rate)
         arguments = program.arguments(model, rate, training.batch_size, self._request.rate_shares, seed)
@@ -204,6 +234,7 @@ class _Trial:
             seed=seed,
             reporter=self._reporter,
             stopwatch=self._stopwatch,
+            arguments_at=None if bits is None else partial(bits.arguments, program),
         )
         return run, state
 
@@ -218,10 +249,12 @@ class _Trial:
 
     def _first_state(self, program: Program, model: keras.Model) -> ProgramState:
         """Of a new model; of an earlier one of this assignment its whole state, of another one the weights that fit."""
+        if self._request.start_bits is not None:
+            return load_state(self._request.start_bits, program.state(model))
         if self._request.start_from is None:
             return program.state(model)
         earlier = keras.models.load_model(self._request.start_from)
-        if is_alike(earlier, model):
+        if is_alike(earlier, model) and self._bits is None:
             return program.continued(program.state(model), earlier, earlier.optimizer)
         if folded_layers(model) and not folded_layers(earlier):
             earlier = fold(earlier)

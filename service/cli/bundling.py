@@ -13,7 +13,7 @@ from typing import Any, Final
 import typer
 
 from search.results.exports import ExportStatus
-from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE, UPLOADS_FOLDER
+from search.trial_files import RECIPE_FILE, UPLOADS_FOLDER, parent_files
 from service.cli.output import FAILED, show_error, usage_error
 from service.cli.report import collect, page
 from service.cli.text.model_card import model_card
@@ -72,14 +72,13 @@ def _recipe(client: SearchClient, trial: TrialView, folder: Path) -> dict[str, A
     if not path.exists():
         return {}
     recipe: dict[str, Any] = json.loads(path.read_text())
-    if recipe["start"] == "parent":
+    for name, beside in parent_files(recipe).items():
         try:
             with tempfile.TemporaryDirectory() as scratch:
-                parent = client.download(trial.job_id, recipe["parent"], MODEL_FILE, scratch)
-                parent.replace(folder / PARENT_MODEL_FILE)
+                client.download(trial.job_id, recipe["parent"], name, scratch).replace(folder / beside)
         except NotFound:
             show_error(
-                f"trial {trial.number} continued trial {recipe['parent']}, whose model has been deleted: the bundle "
+                f"trial {trial.number} continued trial {recipe['parent']}, whose {name} has been deleted: the bundle "
                 "cannot be run again"
             )
     return recipe

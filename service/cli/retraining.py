@@ -18,7 +18,13 @@ import typer
 
 from search.installation import module_command
 from search.results.final_training import FinalStatus
-from search.trial_files import MODEL_FILE, PARENT_MODEL_FILE, RECIPE_FILE, UPLOADS_FOLDER
+from search.trial_files import (
+    PARENT_BITS_FILE,
+    PARENT_MODEL_FILE,
+    RECIPE_FILE,
+    UPLOADS_FOLDER,
+    parent_files,
+)
 from service.cli.bundling import MODEL_FOLDER, uploads_of
 from service.cli.files import writing
 from service.cli.output import FAILED, show_error, usage_error
@@ -95,17 +101,16 @@ def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) 
         show_error(f"trial {number} has no {RECIPE_FILE}: it was not measured")
         raise typer.Exit(FAILED) from None
     recipe: dict[str, Any] = json.loads(path.read_text())
-    if recipe["start"] == "parent":
+    for name, beside in parent_files(recipe).items():
         with contextlib.suppress(NotFound):  # the process says what is missing, all of it
-            parent = client.download(job_id, recipe["parent"], MODEL_FILE, folder)
-            parent.rename(folder / PARENT_MODEL_FILE)
+            client.download(job_id, recipe["parent"], name, folder).rename(folder / beside)
     return recipe
 
 
 def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     """What a bundle has of a recipe: itself, the model it started from, uploads."""
     with zipfile.ZipFile(source) as archive:
-        for name in (RECIPE_FILE, PARENT_MODEL_FILE):
+        for name in (RECIPE_FILE, PARENT_MODEL_FILE, PARENT_BITS_FILE):
             if f"{MODEL_FOLDER}/{name}" in archive.namelist() or name == RECIPE_FILE:
                 (folder / name).write_bytes(archive.read(f"{MODEL_FOLDER}/{name}"))
         for name in archive.namelist():
@@ -121,9 +126,9 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
 
 def _copy(source: Path, folder: Path) -> dict[str, Any]:
     shutil.copyfile(source, folder / RECIPE_FILE)
-    parent = source.with_name(PARENT_MODEL_FILE)
-    if parent.is_file():
-        shutil.copyfile(parent, folder / PARENT_MODEL_FILE)
+    for name in (PARENT_MODEL_FILE, PARENT_BITS_FILE):
+        if source.with_name(name).is_file():
+            shutil.copyfile(source.with_name(name), folder / name)
     recipe = dict(json.loads(source.read_text()))
     recipe["spec"]["model"]  # KeyError: another document
     return recipe

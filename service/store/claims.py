@@ -219,12 +219,19 @@ def finish(
         durations_s=dict(measurement.durations_s),
         versions=versions,
         effective={name: dict(costs) for name, costs in measurement.effective.items()} or None,
+        **_learned(measurement),
     )
     if is_newest:
         if measurement.cost.layers:
             session.execute(insert(TrialLayer), _layer_rows(claim.trial_id, measurement))
         trials.put_artifacts(session, claim.trial_id, artifacts)
     return is_newest
+
+
+def _learned(measurement: Measurement) -> dict[str, Any]:
+    """The assignment that trained bits became, in place of the one that they started from."""
+    learned = measurement.assignment
+    return {} if learned is None else {"assignment": learned.to_json(), "assignment_key": learned.key}
 
 
 def _layer_rows(trial_id: int, measurement: Measurement) -> list[dict[str, Any]]:

@@ -80,8 +80,8 @@ def test_the_same_seed_gives_the_same_search(kind: str, parallel: int) -> None:
 
 
 def test_another_seed_gives_another_search(kind: str) -> None:
-    if kind in ("grid", "sensitivity", "descent"):
-        pytest.skip("a grid has one order, and a front its best points, whatever the seed")
+    if kind in ("grid", "sensitivity", "descent", "gradient"):
+        pytest.skip("a grid has one order, a front its best points, and bits one start, whatever the seed")
     first, second = (Search(make_spec(kind, trials=12, seed=seed), LARGE).run().keys() for seed in (1, 2))
     assert first != second
 

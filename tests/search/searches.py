@@ -74,6 +74,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "frugal": {"candidates": 60},
     "evolution": {"population": 6},
     "bayesian": {"num_initial_points": 5},
+    "gradient": {"stages": 6},
 }
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import signal
 import sys
 import traceback
@@ -28,7 +29,7 @@ from sqlalchemy import Engine, event
 import search.schedules.propose
 import search.training.evaluate
 import search.training.trial
-from search.history import JOB_ENDED, EpochReport, Measurement
+from search.history import JOB_ENDED, Assignment, EpochReport, Measurement
 from search.plan import Plan
 from search.training.request import Reporter, TrainingRequest
 from service.store import jobs
@@ -92,12 +93,27 @@ def made_up_training(
     for epoch in range(first, epochs):
         reporter.epoch(EpochReport(epoch, {"val_accuracy": metric, "val_loss": 1 - metric}, 0.0))
     (folder / "model.keras").write_text(model)
+    learned = None
+    if request.penalty is not None:
+        learned = made_up_bits(plan, request, model, folder)
     return Measurement(
         metric=metric,
         loss=1 - metric,
-        cost=plan.pricer.price(request.assignment),
+        cost=plan.pricer.price(learned or request.assignment),
         durations_s={},
         best_epoch=epochs - 1,
+        assignment=learned,
+    )
+
+
+def made_up_bits(plan: Plan, request: TrainingRequest, model: str, folder: Path) -> Assignment:
+    """What bits become: labels that depend on the model, and the file that the next stage must have."""
+    if request.initial_epoch:
+        assert request.start_bits is not None, "bits go on without their parent's"
+    (folder / "bits.npz").write_text(model)
+    drawn = random.Random(model)
+    return plan.choices.assignment(
+        {name: drawn.choice(labels) for name, labels in plan.choices.dimensions().items()}
     )
 
 

@@ -30,6 +30,7 @@ ORACLES: Final[dict[str, dict[str, Any]]] = {
     "hyperband": {"kind": "hyperband", "max_epochs": 4, "factor": 2},
     "evolution": {"kind": "evolution", "population": 4},
     "frugal": {"kind": "frugal", "initial_points": 2, "candidates": 50},
+    "gradient": {"kind": "gradient", "stages": 4},
 }
 
 BLOCKS: Final = ["(fc1|relu1|fc2|relu2)", "(fc3|relu3|output)"]
@@ -40,7 +41,12 @@ SCHEDULES: Final[dict[str, dict[str, Any]]] = {
     "by cost": {"kind": "per_block", "blocks": BLOCKS, "order": "cost"},
 }
 
-EVERYTHING: Final = [(oracle, schedule) for schedule in SCHEDULES for oracle in ORACLES]
+EVERYTHING: Final = [
+    (oracle, schedule)
+    for schedule in SCHEDULES
+    for oracle in ORACLES
+    if oracle != "gradient" or schedule == "whole"  # which trains the bits of all layers at once
+]
 
 #: Of these every oracle and every schedule is one.
 SOME: Final = [
@@ -50,6 +56,7 @@ SOME: Final = [
     ("hyperband", "whole"),
     ("evolution", "by cost"),
     ("frugal", "sequential"),
+    ("gradient", "whole"),
 ]
 
 #: Workers killed in all, in real trainings; 0: one or two in each search, in made-up ones.

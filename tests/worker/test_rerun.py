@@ -13,7 +13,7 @@ import pytest
 
 from search.results.recipe import Recipe
 from search.spec.job import SearchSpec
-from search.trial_files import PARENT_MODEL_FILE, UPLOADS_FOLDER
+from search.trial_files import BITS_FILE, PARENT_BITS_FILE, PARENT_MODEL_FILE, UPLOADS_FOLDER
 from service.store import trials
 from tests.worker.conftest import Bench, write_data
 from worker import rerun
@@ -30,6 +30,9 @@ def recipe_of(bench: Bench, job_id: str, number: int, folder: Path) -> Recipe:
         if recipe.parent is not None:
             model = trials.artifact(session, trials.get(session, job_id, recipe.parent), "model.keras")
             shutil.copyfile(bench.runtime.blobs.path(model.sha256), folder / PARENT_MODEL_FILE)
+            if recipe.penalty is not None:
+                bits = trials.artifact(session, trials.get(session, job_id, recipe.parent), BITS_FILE)
+                shutil.copyfile(bench.runtime.blobs.path(bits.sha256), folder / PARENT_BITS_FILE)
     return recipe
 
 
@@ -65,7 +68,32 @@ def test_a_trial_that_went_on_with_another_one_is_trained_again_from_that_one(
     assert (recipe.start, recipe.parent) == ("parent", later.parent)
     assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
     (tmp_path / PARENT_MODEL_FILE).unlink()
-    with pytest.raises(rerun.NotRerun, match="whose model is missing"):
+    with pytest.raises(rerun.NotRerun, match="whose model.keras is missing"):
+        rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
+
+
+def test_bits_are_trained_again_from_those_of_the_stage_before(bench: Bench, tmp_path: Path) -> None:
+    job_id = submitted(
+        bench,
+        oracle={"kind": "gradient", "stages": 2, "first_penalty": 1.0, "last_penalty": 10.0},
+        budget={"trials": 2},
+        parallel_trials=1,
+        constraints={"max_energy_pj": 1.0},
+    )
+    with bench.database.reading() as session:
+        first, second = trials.page(session, job_id, limit=10)
+        assert (
+            first.status == second.status == "infeasible"
+        )  # by what the bits became, once they were trained
+        assert second.reason.startswith("max_energy_pj is 1")
+        assert second.metric is not None
+        assert (second.parent, second.seed) == (first.number, first.seed)
+        assert trials.record(first).assignment.key == first.assignment_key
+    recipe = recipe_of(bench, job_id, 1, tmp_path)
+    again = rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
+    assert (again.metric, again.assignment) == (recipe.metric, trials.record(second).assignment)
+    (tmp_path / PARENT_BITS_FILE).unlink()
+    with pytest.raises(rerun.NotRerun, match="whose bits.npz is missing"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
 
@@ -123,7 +151,7 @@ def test_all_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         rerun._prepare(cast(Recipe, recipe), tmp_path, tmp_path)
     assert f"the uploaded data {'0' * 16} (SHA-256 {'0' * 64}) is missing" in str(caught.value)
     assert f"not in {tmp_path / 'blobs'}" in str(caught.value)
-    assert "trial 3 continued trial 1, whose model is missing" in str(caught.value)
+    assert "trial 3 continued trial 1, whose model.keras is missing" in str(caught.value)
 
 
 def test_an_upload_beside_the_recipe_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -69,9 +69,14 @@ def program_for(spec: ProgramSpec, assignment: Assignment) -> Program:
     if keras.backend.backend() == "jax":  # which compiles for fixed shapes: other widths need another program
         spec = replace(spec, tuned=(), widths=tuple(sorted(assignment.widths.items())))
     key = _key(spec, candidates, assignment, switchable)
+    return cached_program(key, lambda: _build(spec, candidates, assignment, switchable))
+
+
+def cached_program(key: str, build: Callable[[], Program]) -> Program:
+    """The program of a key; built if it is not cached."""
     program = _programs.get(key)
     if program is None:
-        program = _programs[key] = _build(spec, candidates, assignment, switchable)
+        program = _programs[key] = build()
     return program
 
 
@@ -158,6 +163,13 @@ def _build(spec: ProgramSpec, candidates: Any, assignment: Assignment, switchabl
     slots = switch(model, candidates) if switchable else {}
     shapes = _open_shapes(spec, model, assignment) if spec.tuned else None
     return _program_class()(model, spec.task, spec.optimizer, slots, shapes, spec.options)
+
+
+@functools.cache
+def mixed_in(part: type[Program]) -> type[Any]:
+    """A class of programs on the backend that runs: `part`, as a subclass of the backend's own."""
+    own = _program_class()
+    return part if own is Program else type(part.__name__, (part, own), {})
 
 
 def _program_class() -> type[Program]:

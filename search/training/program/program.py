@@ -58,7 +58,7 @@ Tensor = Any
 _EQUAL_RATES: Final[Mapping[str, float]] = MappingProxyType({})
 
 
-class _ModelCall(NamedTuple):
+class ModelCall(NamedTuple):
     """What a call of the model gives."""
 
     scores: Sequence[Tensor]  #: of each output
@@ -131,6 +131,7 @@ class Program:
             rate=ops.convert_to_tensor(np.float32(rate) * per_weight(model, shares)),
             batch_size=ops.convert_to_tensor(np.int32(batch_size)),
             seed=ops.convert_to_tensor(np.int32(seed)),
+            pressure=ops.zeros((0,), "float32"),
         )
 
     def state(self, model: keras.Model) -> ProgramState:
@@ -262,7 +263,7 @@ class Program:
         parts = self._weights.split(state.weights, arguments.dimensions)
         statistics = self._statistics.split(state.statistics, arguments.dimensions)
 
-        def loss_of(parts: Sequence[Tensor]) -> tuple[Tensor, _ModelCall]:
+        def loss_of(parts: Sequence[Tensor]) -> tuple[Tensor, ModelCall]:
             call = self._call(arguments, parts, statistics, state.integers, x, training=True)
             return _penalized(training_loss(self._task, y, call.scores, self._options), call), call
 
@@ -337,7 +338,7 @@ class Program:
         x: Tensor,
         *,
         training: bool,
-    ) -> _ModelCall:
+    ) -> ModelCall:
         """A call of the model with these values in its variables."""
         values = [
             *zip(self._weights.variables, parts, strict=True),
@@ -351,7 +352,7 @@ class Program:
         with OpenShapeScope(values) as scope:
             scores = scores_of(self._model.call(x, training=training))
             penalties = list(self._model.losses)
-        return _ModelCall(
+        return ModelCall(
             scores,
             penalties,
             [scope.get_current_value(variable) for variable in self._statistics.variables],
@@ -375,7 +376,7 @@ class Program:
 # --- details -------------------------------------------------------------------------------------------------
 
 
-def _penalized(loss: Tensor, call: _ModelCall) -> Tensor:
+def _penalized(loss: Tensor, call: ModelCall) -> Tensor:
     for penalty in call.penalties:
         loss = loss + penalty
     return loss

@@ -35,6 +35,7 @@ class Arguments(NamedTuple):
     rate: Tensor  #: learning rate of every trainable number
     batch_size: Tensor
     seed: Tensor  #: of augmentation
+    pressure: Tensor  #: loss for a bit of each group of tensors whose bits are trained; empty where none are
 
     def at_share(self, share: float) -> Arguments:
         """The same at a share of the learning rate."""

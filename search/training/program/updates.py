@@ -20,13 +20,17 @@ _AVERAGES: Final = "_model_variables_moving_average"
 
 
 class Updates:
-    """How weights change in a step. With averages, these are the last of the moments."""
+    """How weights change in a step. With averages, these are the last of the moments.
 
-    def __init__(self, optimizer: str, options: StepOptions) -> None:
+    `undecayed`: how many of the last numbers weight decay leaves alone.
+    """
+
+    def __init__(self, optimizer: str, options: StepOptions, undecayed: int = 0) -> None:
         self._optimizer: FlatOptimizer = OPTIMIZERS[optimizer]
         self._options = options
         decay = options.weight_decay
         self._decay = self._optimizer.weight_decay if decay is None else decay
+        self._undecayed = undecayed
 
     @property
     def averages(self) -> bool:
@@ -62,7 +66,10 @@ class Updates:
         if options.clip_value is not None:
             gradient = ops.clip(gradient, -options.clip_value, options.clip_value)
         if self._decay:
-            weights = weights - weights * self._decay * rate
+            decayed = weights * self._decay * rate
+            if self._undecayed:
+                decayed = ops.concatenate([decayed[: -self._undecayed], ops.zeros((self._undecayed,))])
+            weights = weights - decayed
         own = len(self._optimizer.moments)
         updated = self._optimizer.step(weights, gradient, moments[:own], scalar, count, rate)
         return updated._replace(moments=(*updated.moments, *moments[own:]))
