@@ -7,6 +7,7 @@ import math
 from keras_tuner.engine.trial import TrialStatus
 
 from search.history import PENALTY
+from search.history import TrialStatus as Outcome
 from search.oracles.base import DatabaseOracle, Label, OracleContext, State, Values, proposal
 from search.oracles.lanes import Lane, lanes_of
 from search.space.trained_bits import start_first
@@ -29,7 +30,13 @@ class GradientOracle(DatabaseOracle):
 
     def populate_space(self, trial_id: str) -> State:
         """The next stage of the first lane that can go on, else the first stage of a new lane."""
-        lanes = lanes_of(self.trials)
+        # What costs too much is known after training: later stages cost less.
+        dear = [
+            trial_id
+            for trial_id, observation in self.observations.items()
+            if observation.outcome == Outcome.INFEASIBLE
+        ]
+        lanes = lanes_of(self.trials, dear)
         for lane in lanes:
             if not lane.is_waiting and lane.parent is not None and len(lane.trials) < self._spec.stages:
                 return proposal(self._values(lane))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,10 +14,11 @@ STAGE: Final = "tuner/stage"
 
 @dataclass(frozen=True)
 class Lane:
-    """The trials of one training so far, by stage."""
+    """The trials of one training so far, by stage. `trained`: ids of trials that count as measured besides."""
 
     number: int
     trials: Sequence[Trial]
+    trained: Collection[str] = ()
 
     @property
     def is_waiting(self) -> bool:
@@ -27,7 +28,11 @@ class Lane:
     @property
     def parent(self) -> Trial | None:
         """The trial that its next one continues: the last one that was measured."""
-        measured = [trial for trial in self.trials if trial.status == TrialStatus.COMPLETED]
+        measured = [
+            trial
+            for trial in self.trials
+            if trial.status == TrialStatus.COMPLETED or trial.trial_id in self.trained
+        ]
         return measured[-1] if measured else None
 
     @property
@@ -58,10 +63,10 @@ class Lane:
         }
 
 
-def lanes_of(trials: Mapping[str, Trial]) -> list[Lane]:
-    """The lanes of all trials, by number."""
+def lanes_of(trials: Mapping[str, Trial], trained: Collection[str] = ()) -> list[Lane]:
+    """The lanes of all trials, by number; `trained` as of a `Lane`."""
     lanes: dict[int, list[Trial]] = {}
     for trial_id in sorted(trials, key=int):
         trial = trials[trial_id]
         lanes.setdefault(trial.hyperparameters.values[LANE], []).append(trial)
-    return [Lane(number, of_lane) for number, of_lane in sorted(lanes.items())]
+    return [Lane(number, of_lane, trained) for number, of_lane in sorted(lanes.items())]

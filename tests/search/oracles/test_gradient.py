@@ -10,13 +10,13 @@ import pytest
 from pydantic import ValidationError
 
 from search.errors import InvalidSpec
-from search.history import TrialRecord, penalty_of
+from search.history import Assignment, TrialRecord, TrialStatus, penalty_of
 from search.plans.kinds import plan
 from search.space.trained_bits import start_first
 from search.spec.oracle import oracle_warnings
 from tests.contracts.test_oracles import LARGE
 from tests.search.conftest import small_spec
-from tests.search.searches import Search, bits, failed, make_spec
+from tests.search.searches import Outcome, Search, bits, failed, make_spec
 
 GRADIENT = {"kind": "gradient", "stages": 5, "first_penalty": 0.01, "last_penalty": 0.16}
 
@@ -63,6 +63,14 @@ def test_a_lane_whose_first_trial_failed_is_given_up() -> None:
     history = search(4, outcome=failed).run().history
     assert [len(lane) for lane in lanes(history)] == [1, 1, 1, 1]
     assert len({record.assignment.key for record in history}) == 4
+
+
+def test_what_costs_too_much_is_trained_on() -> None:
+    def dear(assignment: Assignment) -> Outcome:
+        return TrialStatus.INFEASIBLE, None, None
+
+    history = search(3, outcome=dear).run().history
+    assert [record.parent for record in history] == [None, 0, 1]
 
 
 def test_the_first_stage_has_the_candidates_with_the_nearest_bits() -> None:
