@@ -1,7 +1,8 @@
 """`python -m worker.rerun FOLDER`: retrain a trial by its recipe on this machine, and compare. Used by `fewbits rerun`.
 
 FOLDER holds recipe.json; where the trial continued another one, the model of that one as parent.keras and, where bits
-were trained, its bits.npz as parent-bits.npz; and uploads that the job names, as uploads/SHA256. Other uploads are looked up in this machine's blob folder.
+were trained, its bits.npz as parent-bits.npz; and uploads that the job names, as uploads/SHA256. Other uploads are
+looked up in this machine's blob folder.
 Exit codes: 0 the metric agrees within the tolerance, 1 it does not or the recipe could not be run.
 """
 

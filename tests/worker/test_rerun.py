@@ -68,7 +68,7 @@ def test_a_trial_that_went_on_with_another_one_is_trained_again_from_that_one(
     assert (recipe.start, recipe.parent) == ("parent", later.parent)
     assert rerun.rerun(recipe, tmp_path, bench.settings.data_folder).metric == recipe.metric
     (tmp_path / PARENT_MODEL_FILE).unlink()
-    with pytest.raises(rerun.NotRerun, match="whose model.keras is missing"):
+    with pytest.raises(rerun.NotRerun, match=r"whose model\.keras is missing"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
 
@@ -93,7 +93,7 @@ def test_bits_are_trained_again_from_those_of_the_stage_before(bench: Bench, tmp
     again = rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
     assert (again.metric, again.assignment) == (recipe.metric, trials.record(second).assignment)
     (tmp_path / PARENT_BITS_FILE).unlink()
-    with pytest.raises(rerun.NotRerun, match="whose bits.npz is missing"):
+    with pytest.raises(rerun.NotRerun, match=r"whose bits\.npz is missing"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
 
