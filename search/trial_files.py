@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 MODEL_FILE: Final = "model.keras"
 QUANTIZERS_FILE: Final = "quantizers.json"
@@ -30,9 +29,9 @@ UPLOADS_FOLDER: Final = "uploads"
 FINAL_PREFIX: Final = "final-"
 
 
-def parent_files(recipe: Mapping[str, Any]) -> dict[str, str]:
+def parent_files(start: str, penalty: float | None) -> dict[str, str]:
     """Files of the trial that the trial of a recipe continued -> their names beside the recipe; {} if it began anew."""
-    if recipe["start"] != "parent":
+    if start != "parent":
         return {}
-    bits = {} if recipe.get("penalty") is None else {BITS_FILE: PARENT_BITS_FILE}
+    bits = {} if penalty is None else {BITS_FILE: PARENT_BITS_FILE}
     return {MODEL_FILE: PARENT_MODEL_FILE, **bits}

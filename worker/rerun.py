@@ -130,7 +130,7 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
 
 def _start_bits(recipe: Recipe, folder: Path) -> Path | None:
     """The bits that a training continues, where they are trained."""
-    return folder / PARENT_BITS_FILE if BITS_FILE in parent_files(recipe.to_json()) else None
+    return folder / PARENT_BITS_FILE if BITS_FILE in parent_files(recipe.start, recipe.penalty) else None
 
 
 def _teacher(recipe: Recipe, plan: Plan, data: Dataset, start: Path | None, place: Path) -> Path | None:
@@ -180,7 +180,7 @@ def _missing(recipe: Recipe, folder: Path, blobs: BlobStore) -> Iterator[str]:
                     f"the uploaded {part} {reference.id} (SHA-256 {sha256 or 'unknown'}) is missing: it is not among "
                     f"--file, not in {Settings().blob_folder}, and the service has deleted it or was not asked"
                 )
-    for name, beside in parent_files(recipe.to_json()).items():
+    for name, beside in parent_files(recipe.start, recipe.penalty).items():
         if not (folder / beside).exists():
             yield f"trial {recipe.trial} continued trial {recipe.parent}, whose {name} is missing"
 

@@ -72,7 +72,7 @@ def _recipe(client: SearchClient, trial: TrialView, folder: Path) -> dict[str, A
     if not path.exists():
         return {}
     recipe: dict[str, Any] = json.loads(path.read_text())
-    for name, beside in parent_files(recipe).items():
+    for name, beside in parent_files(recipe["start"], recipe.get("penalty")).items():
         try:
             with tempfile.TemporaryDirectory() as scratch:
                 client.download(trial.job_id, recipe["parent"], name, scratch).replace(folder / beside)

@@ -101,7 +101,7 @@ def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) 
         show_error(f"trial {number} has no {RECIPE_FILE}: it was not measured")
         raise typer.Exit(FAILED) from None
     recipe: dict[str, Any] = json.loads(path.read_text())
-    for name, beside in parent_files(recipe).items():
+    for name, beside in parent_files(recipe["start"], recipe.get("penalty")).items():
         with contextlib.suppress(NotFound):  # the process says what is missing, all of it
             client.download(job_id, recipe["parent"], name, folder).rename(folder / beside)
     return recipe

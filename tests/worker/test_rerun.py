@@ -146,7 +146,7 @@ def test_all_that_is_missing_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     upload = {"kind": "uploaded", "id": "0" * 16, "sha256": "0" * 64}
     limits = {"by_class": {"Dense": 8}}
     spec = SearchSpec.model_validate({"model": "jet_mlp", "data": upload, "limits": limits})
-    recipe = SimpleNamespace(spec=spec, start="parent", trial=3, parent=1)
+    recipe = SimpleNamespace(spec=spec, start="parent", penalty=None, trial=3, parent=1)
     with pytest.raises(rerun.NotRerun) as caught:
         rerun._prepare(cast(Recipe, recipe), tmp_path, tmp_path)
     assert f"the uploaded data {'0' * 16} (SHA-256 {'0' * 64}) is missing" in str(caught.value)
