@@ -27,7 +27,8 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
     """Groups of layers whose widths may change, each group together, in the network's order; and warnings.
 
     Fixed are the layers whose width is the width of a model output, those added to something of fixed width, those
-    that feed a Reshape or a grouped convolution, and those that are called several times, with what they read.
+    that feed a Reshape or a grouped convolution, and those that are called several times or frozen, with what they
+    read.
     """
     sources = {layer.name: _sources(network, layer) for layer in network.layers}
     fixed: set[str] = {""}  # the empty name stands for the model's inputs
@@ -38,7 +39,8 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
     for layer in network.layers:
         if layer.tensors_of in repeated:
             shaped |= _incoming(layer, sources) | ({layer.tensors_of} & set(widths_of(network)))
-        if layer.class_name in _OF_FIXED_SHAPE or int(layer.config.get("groups", 1) or 1) > 1:
+        is_frozen = layer.config.get("trainable") is False
+        if is_frozen or layer.class_name in _OF_FIXED_SHAPE or int(layer.config.get("groups", 1) or 1) > 1:
             shaped |= _incoming(layer, sources) | ({layer.name} & set(widths_of(network)))
     ties = _ties(network, sources)
     fixed = _closure(fixed | shaped, ties)
@@ -52,7 +54,9 @@ def tunable_groups(network: Network) -> tuple[list[tuple[str, ...]], list[str]]:
     constant = sorted((shaped & fixed) - {""})
     listed = ", ".join(constant)
     warnings = (
-        [f"widths kept for a Reshape, a slice, a grouped convolution or several calls: {listed}"]
+        [
+            f"widths kept for a Reshape, a slice, a grouped convolution, a frozen layer or several calls: {listed}"
+        ]
         if constant
         else []
     )

@@ -220,7 +220,7 @@ def _array(variable: Any) -> Floats:
 def calibrate(model: keras.Model, x: Any) -> None:
     """Fit a model with a float model's weights to its quantizers, in place; see the docstring of this module.
 
-    `x`: a few hundred training examples.
+    `x`: a few hundred training examples. Frozen layers keep their weights.
     """
     network = read_network(plain_description(model))
     exact = build(without_quantizers(model))
@@ -228,9 +228,11 @@ def calibrate(model: keras.Model, x: Any) -> None:
     for layer in model.layers:
         _fit_thresholds(layer)
         normalization = _only_reader(network, model, layer)
-        if normalization is not None:
+        if normalization is not None and layer.trainable and normalization.trainable:
             _fit_kernel(layer, normalization)
     for layer in model.layers:
+        if not layer.trainable:
+            continue
         if isinstance(layer, keras.layers.BatchNormalization) and _is_last_axis(model, layer):
             _fit_statistics(model, network, layer, x)
         elif _has_output_bias(layer) and _only_reader(network, model, layer) is None:
@@ -322,7 +324,9 @@ def _fit_statistics(model: keras.Model, network: Network, normalization: Any, x:
 
 def _has_output_bias(layer: Any) -> bool:
     """Whether a quantized layer adds a bias to its output with no activation after it."""
-    biased = getattr(layer, "bias", None) is not None or isinstance(layer, FoldedLayer)
+    biased = getattr(layer, "bias", None) is not None
+    if isinstance(layer, FoldedLayer):
+        biased = layer.frozen != "normalization"
     if not hasattr(layer, "quantizer") or not biased:
         return False
     function = getattr(layer, "activation", None)
