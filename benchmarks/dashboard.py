@@ -3,8 +3,8 @@
     python -m benchmarks.dashboard [--quick] [--json] [--check] [--peer PYTHON]
 
 The service runs in a separate process on loopback. `first chart`: from the navigation to the drawn chart, in a browser
-without a cache; `hover`: from a movement of the pointer to the tip; `re-rank`: from a movement of a slider to the new
-ranking; `area`: the same for a marked area; `heap`: of the page after garbage collection; `live`: growth of the heap
+without a cache; `hover`: from a movement of the pointer to the tip; `re-rank`: from a movement of a slider to the
+frame that shows the new ranking; `heap`: of the page after garbage collection; `live`: growth of the heap
 over events of an hour, one a second, delivered at once. PYTHON is that of an environment with optuna-dashboard
 (`pip install optuna-dashboard`): the same trials are then stored in an Optuna study, and its Pareto front is opened.
 `--check` exits 1 if a target is missed; they are for a quiet machine.
@@ -52,7 +52,7 @@ HEAP_MB = 40.0
 GROWTH_MB = 20.0
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-precise-memory-info"]
 
-READY = "document.querySelector('#front .canvas')?.pixelOf !== undefined"
+READY = "() => document.querySelector('#front .canvas')?.pixelOf !== undefined"
 
 #: Moves a pointer over the chart; milliseconds of each movement, to the tip and the style that it needs.
 HOVER = """count => {
@@ -70,7 +70,7 @@ HOVER = """count => {
   return times;
 }"""
 
-#: Moves the slider of what is forgiven; milliseconds until the ranking is drawn anew.
+#: Moves the slider of what is forgiven; milliseconds until a frame shows the new ranking and the curves of equal score.
 RERANK = """async count => {
   const slider = document.querySelector('#slider-dp');
   const output = slider.parentElement.querySelector('output');
@@ -80,10 +80,8 @@ RERANK = """async count => {
     const before = output.textContent;
     const start = performance.now();
     slider.dispatchEvent(new Event('input', { bubbles: true }));
-    await new Promise(then => {
-      const look = () => (output.textContent === before ? queueMicrotask(() => setTimeout(look, 0)) : then());
-      look();
-    });
+    while (output.textContent === before) await new Promise(then => setTimeout(then, 0));
+    await new Promise(then => requestAnimationFrame(() => setTimeout(then, 0)));
     times.push(performance.now() - start);
     await new Promise(then => setTimeout(then, 120));
   }
@@ -198,7 +196,7 @@ study.add_trials([
     for metric, cost in zip(points["metric"], points["cost"]) if metric is not None
 ])
 """
-PEER_READY = "document.querySelector('.js-plotly-plot .main-svg') !== null"
+PEER_READY = "() => document.querySelector('.js-plotly-plot .main-svg') !== null"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from service.cli.charted import charts_page, columns_of
 from service.cli.live import follow
 from service.cli.text.jobs import best_text, waiting_text
 from service.cli.text.numbers import duration, energy
@@ -39,7 +40,12 @@ def progress_html(job: JobView, url: str) -> str:
 
 
 def result_html(job: JobView, front: Sequence[PointView], best: int, url: str) -> str:
-    """The Pareto front of a job as a table for a notebook; the best trial is marked."""
+    """The Pareto front of a job for a notebook: as a table, the best trial marked, and in the dashboard's chart.
+
+    The chart is a page of its own in a frame without any rights; its sliders rank the front, on which the best trial of
+    every goal is.
+    """
+    columns = columns_of(front, job.reference_cost, job.cost_unit)
     rows = "".join(
         f"<tr{' style=font-weight:bold' if point.number == best else ''}><td>{point.number}</td>"
         f"<td>{point.metric:.4f}</td><td>{html.escape(energy(point.energy_pj))}</td>"
@@ -51,8 +57,14 @@ def result_html(job: JobView, front: Sequence[PointView], best: int, url: str) -
         f"{html.escape(energy(job.reference_energy_pj))} "
         f'(<a href="{_page(job, url)}" target="_blank" rel="noopener">dashboard</a>)</caption>'
         f"<thead><tr><th>trial</th><th>{html.escape(job.metric_name)}</th><th>energy</th><th>bits</th><th>score</th>"
-        f"</tr></thead><tbody>{rows}</tbody></table>"
+        f"</tr></thead><tbody>{rows}</tbody></table>{frame(charts_page(job, columns))}"
     )
+
+
+def frame(page: str) -> str:
+    """A page inside a notebook's cell: it runs its own scripts and reaches nothing outside."""
+    style = "width:100%;height:620px;border:0"
+    return f'<iframe sandbox="allow-scripts allow-downloads" style="{style}" srcdoc="{html.escape(page)}"></iframe>'
 
 
 def _page(job: JobView, url: str) -> str:

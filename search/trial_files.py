@@ -17,6 +17,8 @@ NETWORK_FILE: Final = "network.npz"
 SETTINGS_FILE: Final = "settings.json"
 
 REPORT_FILE: Final = "report.json"
+#: Of the trial that a job reports, and of final trainings: `quantization.models.tensor_report`.
+TENSORS_FILE: Final = "tensors.json"
 RECIPE_FILE: Final = "recipe.json"
 
 #: Beside a recipe that is run again: files of the trial that its trial continued.

@@ -44,11 +44,12 @@ class TrialRunner:
     """Runs the trials of a kind of job, and evaluates the file that a trial leaves.
 
     `evaluate` gives `metric` and `loss` of a file named `model_file` on examples and their targets, and `classes` of a
-    classifier.
+    classifier. `tensors` says what quantization does to each tensor of it, on some examples; None: nothing is said.
     """
 
     run: Run
     evaluate: Callable[[Path, Inputs, Any, Task], dict[str, Any]]
+    tensors: Callable[[Path, Inputs], dict[str, Any]] | None
     model_file: str
 
 
@@ -77,6 +78,12 @@ def _evaluate_model(path: Path, x: Inputs, y: Any, task: Task) -> dict[str, Any]
     return evaluate_file(path, x, y, task)
 
 
+def _tensors(path: Path, x: Inputs) -> dict[str, Any]:
+    from search.training.evaluate import tensors_of_file  # loads Keras
+
+    return tensors_of_file(path, x)
+
+
 def _simulate(
     plan: Plan,
     request: TrainingRequest,
@@ -98,6 +105,6 @@ def _evaluate_network(path: Path, x: Inputs, y: Any, _: Task) -> dict[str, Any]:
 
 
 TRIAL_RUNNERS: Final[Mapping[KindName, TrialRunner]] = {
-    "layers": TrialRunner(_train, _evaluate_model, MODEL_FILE),
-    "spiking": TrialRunner(_simulate, _evaluate_network, NETWORK_FILE),
+    "layers": TrialRunner(_train, _evaluate_model, _tensors, MODEL_FILE),
+    "spiking": TrialRunner(_simulate, _evaluate_network, None, NETWORK_FILE),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from threading import Thread
 
 from fastapi import APIRouter, FastAPI
 
@@ -110,6 +111,7 @@ def _mount(app: FastAPI, *routers: APIRouter) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.compute.start()
+    Thread(target=pages.FILES.prepare, name="pages", daemon=True).start()
     yield
     app.state.compute.close()
     app.state.database.dispose()

@@ -16,7 +16,7 @@ from typing import Any
 from search.history import JobStatus
 from search.results.report import report_text, with_test
 from search.results.test_looks import LookKind
-from search.trial_files import REPORT_FILE
+from search.trial_files import REPORT_FILE, TENSORS_FILE
 from search.trial_runners import trial_runner
 from service.store import final_reports, jobs, test_looks, trials
 from service.store.models import Artifact, Job
@@ -25,6 +25,7 @@ from worker import preparation
 from worker.runtime import Runtime
 from worker.scratch import scratch
 from worker.tasks import is_able
+from worker.tensors import write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +69,16 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
         trial = trials.get(session, job_id, job.best_trial)
         files = {row.name: row for row in trials.artifacts(session, trial)}
     report = json.loads(runtime.blobs.path(files[REPORT_FILE].sha256).read_text())
-    test = _measure_on_test(runtime, job, files, folder)
+    test, tensors = _measure_on_test(runtime, job, files, folder)
     path = folder / REPORT_FILE
+    blobs = {} if tensors is None else {TENSORS_FILE: runtime.blobs.put(tensors)}
 
     def store() -> None:
         with runtime.database.transaction() as session:
             if final_reports.is_newest(session, job_id, attempt):
                 look = test_looks.add(session, job_id, trial.number, LookKind.REPORT, test)
                 path.write_text(report_text(with_test(report, test, look)))
-                blob = runtime.blobs.put(path)
-                trials.put_artifacts(session, trial.id, {REPORT_FILE: blob})
+                trials.put_artifacts(session, trial.id, blobs | {REPORT_FILE: runtime.blobs.put(path)})
                 jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
 
     patience_s = runtime.settings.patience.total_seconds()
@@ -86,10 +87,12 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
 
 def _measure_on_test(
     runtime: Runtime, job: Job, files: Mapping[str, Artifact], folder: Path
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Path | None]:
+    """Metrics on the test data, and the file that says what quantization does to each tensor."""
     plan = preparation.plan(runtime, job.id, preparation.specification(job))
     data = preparation.dataset(runtime, plan)
     runner = trial_runner(plan.spec)
     path = folder / runner.model_file  # Keras tells the format by the name
     shutil.copyfile(runtime.blobs.path(files[runner.model_file].sha256), path)
-    return runner.evaluate(path, data.x_test, data.y_test, plan.task)
+    test = runner.evaluate(path, data.x_test, data.y_test, plan.task)
+    return test, None if runner.tensors is None else write_tensors(runner.tensors, path, data.x_validation)

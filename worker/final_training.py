@@ -29,6 +29,7 @@ from worker.recorder import LeaseLost
 from worker.runtime import Runtime
 from worker.scratch import scratch
 from worker.tasks import is_able
+from worker.tensors import write_tensors
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def _fail(runtime: Runtime, claim: FinalTrainingClaim, reason: str) -> None:
 
 
 def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter, folder: Path) -> None:
-    from search.training.evaluate import evaluate_file
+    from search.training.evaluate import evaluate_file, tensors_of_file
     from search.training.trial import run_trial  # both load Keras
 
     with runtime.database.reading() as session:
@@ -131,6 +132,7 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
     )
     measurement = run_trial(plan, request, data, reporter, folder)
     test = evaluate_file(folder / MODEL_FILE, data.x_test, data.y_test, plan.task)
+    write_tensors(tensors_of_file, folder / MODEL_FILE, data.x_validation)
     report = build_report(
         spec,
         replace(record, epochs=request.epochs, initial_epoch=done),

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
+from quantization.models.tensor_report import tensor_report
 from search.data.inputs import Inputs, by_input, example_count, rows
 from search.errors import Diverged
 from search.scoring.classification import ClassCounts, class_counts, class_metrics
@@ -26,6 +27,8 @@ Tensor = Any
 #: within these bounds. Fixed by the shape of an example: the order of sums may show in the last digit of a loss.
 _NUMBERS: Final = 2**21
 _EXAMPLES: Final = (1024, 16384)
+#: Examples whose activations are reported.
+_REPORTED: Final = 256
 
 
 def scores_of(outputs: Any) -> Sequence[Tensor]:
@@ -53,6 +56,15 @@ def scores_of_file(path: Path, x: Inputs) -> tuple[NDArray[np.float32], ...]:
     ]
     outputs = zip(*parts, strict=True)
     return tuple(np.concatenate([keras.ops.convert_to_numpy(part) for part in output]) for output in outputs)
+
+
+def tensors_of_file(path: Path, x: Inputs) -> dict[str, Any]:
+    """What quantization does to each tensor of a saved model, as JSON values: `tensor_report` on some examples."""
+    sample = rows(x, 0, _REPORTED)
+    return {
+        "examples": example_count(sample),
+        "tensors": tensor_report(keras.models.load_model(path), sample),
+    }
 
 
 def evaluate_model(model: keras.Model, task: Task, data: DeviceData) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The files of the dashboard: compressed, and under an address with the digest of them all never asked for again.
 
 `/static/<digest>/app.js` may be stored for ever: another version of the page has another digest. `/static/app.js` is
-the same file, to be revalidated. Modules import each other by relative addresses, and so keep the digest.
+the same file, to be revalidated. Modules import each other by relative addresses, and so keep the digest. `bundle.js`
+is no file: it is all modules in one, so that a browser asks once and not module by module.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.problems import response as problem
+from service.dashboard.bundle import bundle
 from service.errors import NoSuchPath
 
 _FOREVER: Final = "public, max-age=31536000, immutable"
 _REVALIDATE: Final = "no-cache"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".html": "text/html", ".svg": "image/svg+xml"}
 
-#: What a page has where links to the modules are wanted, and the folders with modules.
-PRELOADS: Final = "<!-- modules -->"
-_ROOMS: Final = ("lib", "charts", "parts", "views")
+#: All modules that the page's own one imports; libraries that are large, or that few views need, stay apart.
+BUNDLE: Final = "bundle.js"
+_ENTRY: Final = "app.js"
+_APART: Final = ("vendor/echarts.js", "vendor/js-yaml.js")
 
 #: Path from the folder -> time of change and size.
 _Listing = dict[str, tuple[int, int]]
@@ -67,14 +70,14 @@ class StaticFolder:
     def page(self, name: str) -> Response:
         """A page of the folder, whose addresses of files have the digest."""
         text = (self._folder / name).read_text(encoding="utf-8")
-        text = text.replace(PRELOADS, self._preloads()).replace('"/static/', f'"/static/{self.digest}/')
+        text = text.replace('"/static/', f'"/static/{self.digest}/')
         return Response(text, media_type="text/html", headers={"Cache-Control": _REVALIDATE})
 
-    def _preloads(self) -> str:
-        """Links to all modules of the page, so that a browser fetches them at once and not import by import."""
-        _ = self.digest  # the listing is that of the digest
-        modules = (name for name in self._listing if name.endswith(".js") and name.split("/")[0] in _ROOMS)
-        return "\n    ".join(f'<link rel="modulepreload" href="/static/{name}">' for name in modules)
+    def prepare(self) -> None:
+        """Read and compress what every visit needs, so that the first visitor does not wait for it."""
+        _ = self.digest
+        for name in (BUNDLE, *_APART[:1], "style.css", "views.css"):
+            self._asset(name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for a file."""
@@ -87,7 +90,7 @@ class StaticFolder:
         first, _, rest = name.partition("/")
         is_versioned = first == digest
         name = rest if is_versioned else name
-        if name not in self._listing or method not in ("GET", "HEAD"):
+        if (name not in self._listing and name != BUNDLE) or method not in ("GET", "HEAD"):
             return problem(NoSuchPath(f"there is no file {name[:100]!r}"))
         asset = self._asset(name)
         sent = {
@@ -106,10 +109,13 @@ class StaticFolder:
         asset = self._assets.get(name)
         if asset is None:
             path = self._folder / name
-            content = path.read_bytes()
-            packed = gzip.compress(content, 9, mtime=0)
+            content = self._bundle() if name == BUNDLE else path.read_bytes()
+            packed = gzip.compress(content, 6, mtime=0)
             media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "text/plain"
             etag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'
             asset = _Asset(content, packed if len(packed) < len(content) else b"", media_type, etag)
             self._assets[name] = asset
         return asset
+
+    def _bundle(self) -> bytes:
+        return bundle(_ENTRY, _APART, self._folder).encode()

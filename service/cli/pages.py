@@ -1,4 +1,7 @@
-"""HTML pages from the templates of this package. Every value is escaped; pages load nothing and run no scripts."""
+"""HTML pages from the templates of this package. Every value is escaped.
+
+Pages load nothing, and run no script but that of the charts, which their policy names by its digest.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A job as one HTML file: plots, tables, and the best trial layer by layer."""
+"""A job as one HTML file: the dashboard's charts, tables, and the best trial layer by layer.
+
+Where scripts do not run, plain plots take the place of the charts.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-from service.cli import charts
+from service.cli import charted, charts
 from service.cli.charts import Axis, Dot, Plot
 from service.cli.pages import render
 from service.cli.text import numbers
@@ -17,9 +20,11 @@ from service.schemas.analysis import AnalysisView
 from service.schemas.classes import ClassMetricsView, ClassReportView
 from service.schemas.jobs import JobView, PointsView, PointView, TrialView
 
-_FIELDS: Final = ("number", "status", "metric", "cost", "score", "front", "energy_pj", "bits")
+_FIELDS: Final = ("number", "status", "metric", "cost", "score", "front", "energy_pj", "bits", "finished_s")
 _PARTS: Final = ("operations", "parameters", "inputs", "outputs")
 _SHOWN: Final = 15
+#: Most trials whose layers the charts can show.
+_IN_FULL: Final = 24
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Collected:
     best: tuple[PointView, ...]
     front: tuple[PointView, ...]
     trial: TrialView | None
+    trials: tuple[TrialView, ...]  #: of the front and with the best scores, in full
     analysis: AnalysisView | None
     classes: ClassReportView | None = None  #: of the best trial
 
@@ -47,19 +53,23 @@ def collect(client: SearchClient, job_id: str) -> Collected:
         classes = client.class_report(job_id, best[0].number) if best else None
     except Refused:  # its files were deleted, or the service is older
         classes = None
+    front = client.pareto(job_id).items
+    numbers = dict.fromkeys(point.number for point in (*best[:1], *front, *best))
+    trials = tuple(client.trial(job_id, number) for number in list(numbers)[:_IN_FULL])
     return Collected(
         job=job,
         points=client.points(job_id, _FIELDS),
         best=best,
-        front=client.pareto(job_id).items,
-        trial=client.trial(job_id, best[0].number) if best else None,
+        front=front,
+        trial=trials[0] if best else None,
+        trials=trials,
         analysis=analysis,
         classes=classes,
     )
 
 
-def page(collected: Collected) -> str:
-    """The page."""
+def page(collected: Collected, *, plain: bool = False) -> str:
+    """The page; `plain`: with plots that need no script instead of the dashboard's charts."""
     job, trial = collected.job, collected.trial
     layers = () if trial is None else trial.layers
     return render(
@@ -80,6 +90,17 @@ def page(collected: Collected) -> str:
         class_name=class_name,
         largest_pj=max((layer.included_pj or 0.0 for layer in layers), default=0.0),
         definition=_yaml(job.spec),
+        **({"script": None} if plain else _charts(collected)),
+    )
+
+
+def _charts(collected: Collected) -> dict[str, Any]:
+    points, analysis = collected.points, collected.analysis
+    return charted.parts(
+        collected.job,
+        points.model_dump(mode="json", exclude={"state"}),
+        collected.trials,
+        None if analysis is None else analysis.model_dump(mode="json"),
     )
 
 

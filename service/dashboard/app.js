@@ -1,8 +1,8 @@
 // The page: which view the address names, who its reader is, and whether the service answers.
 
-import { html, render, useEffect, useMemo, useState } from "./lib/html.js";
+import { html, render, useEffect, useState } from "./lib/html.js";
 import * as api from "./lib/api.js";
-import { parse } from "./lib/route.js";
+import { current, onRoute } from "./lib/route.js";
 import { Store, useStore } from "./lib/store.js";
 import { THEMES, setTheme, theme } from "./lib/theme.js";
 import { Loading, Notices } from "./parts/ui.js";
@@ -21,17 +21,9 @@ const connection = new Store({ error: null });
 const setConnection = (error) => connection.set({ error });
 
 function useRoute() {
-  const [hash, setHash] = useState(location.hash);
-  useEffect(() => {
-    const update = () => setHash(location.hash);
-    window.addEventListener("hashchange", update);
-    window.addEventListener("popstate", update);
-    return () => {
-      window.removeEventListener("hashchange", update);
-      window.removeEventListener("popstate", update);
-    };
-  }, []);
-  return useMemo(() => parse(hash), [hash]);
+  const [route, setRoute] = useState(current);
+  useEffect(() => onRoute(() => setRoute(current())), []);
+  return route;
 }
 
 function App() {
@@ -79,6 +71,8 @@ function Reader() {
       ${session.key_id && html`<button type="button" class="quiet" onClick=${leave}>Log out</button>`}`}`;
 }
 
+const { parts: [first, jobId] } = current();
+if (first === "jobs" && jobId !== undefined) api.prepareJob(jobId);
 document.getElementById("skip").addEventListener("click", () => document.getElementById("view").focus());
 render(html`<${Reader} />`, document.getElementById("reader"));
 render(html`<${App} />`, document.getElementById("view"));

@@ -133,6 +133,7 @@ class JobSummary(View):
     reason: str | None = Field(description="why it has this status, for people")
     cause: Cause | None = Field(description="why its search ended, or is ending")
     priority: int = Field(description="trials of jobs with a higher priority start first")
+    budget: dict[str, int | float | None] = Field({}, description="trials, epochs, seconds; null: no limit")
     model: str
     data: str
     cost_unit: str
@@ -345,7 +346,7 @@ class PointsView(View):
     energy_pj: tuple[float | None, ...] = Field((), description="only if `fields` names it")
     bits: tuple[int | None, ...] = Field((), description="only if `fields` names it")
     finished_s: tuple[float | None, ...] = Field(
-        (), description="seconds after the job's creation; only if `fields` names it"
+        (), description="after the job's creation; if `fields` names it"
     )
 
 

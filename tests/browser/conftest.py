@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,10 +55,10 @@ class Site:
     blobs: BlobStore
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    """The application on a free port."""
-    app = create_app(Settings(home=tmp_path))
+@contextmanager
+def serving(folder: Path) -> Iterator[Site]:
+    """The application on a free port, with an empty database."""
+    app = create_app(Settings(home=folder))
     upgrade(app.state.database.engine)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1
@@ -68,15 +69,29 @@ def site(tmp_path: Path) -> Iterator[Site]:
     thread.start()
     while not server.started and thread.is_alive():
         time.sleep(0.01)
-    folder = tmp_path / "files"
-    folder.mkdir()
-    filler = Filler(app.state.database, app.state.blobs, folder)
+    files = folder / "files"
+    files.mkdir()
+    filler = Filler(app.state.database, app.state.blobs, files)
     try:
         yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", filler, app.state.blobs)
     finally:
         server.should_exit = True
         thread.join()
         listener.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The application, for all tests of a module."""
+    with serving(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def fresh_site(tmp_path: Path) -> Iterator[Site]:
+    """The application without jobs and keys, for one test."""
+    with serving(tmp_path) as site:
+        yield site
 
 
 def is_fault(message: ConsoleMessage) -> bool:
@@ -98,19 +113,30 @@ def page(browser: Browser) -> Iterator[Page]:
     assert faults == []
 
 
-@pytest.fixture
-def filled(site: Site) -> Filled:
+def fill(site: Site) -> Filled:
     """A running job with eight measured trials, a failed one and a running one."""
-    found = site.filler.job()
-    ids = site.filler.queue(found, 10)
+    job = site.filler.job()
+    ids = site.filler.queue(job, 10)
     for trial_id in ids[:8]:
-        site.filler.measure(found, trial_id)
+        site.filler.measure(job, trial_id)
     site.filler.fail(ids[8], "loss became NaN in epoch 2")
     site.filler.start(ids[9], epochs=1)
-    return found
+    return job
+
+
+@pytest.fixture(scope="module")
+def filled(site: Site) -> Filled:
+    """A job with ten trials, for all tests of a module: they leave it as it is."""
+    return fill(site)
 
 
 @pytest.fixture
-def hostile(site: Site) -> Filled:
+def own(site: Site) -> Filled:
+    """A job with ten trials that a test may change."""
+    return fill(site)
+
+
+@pytest.fixture
+def hostile(fresh_site: Site) -> Filled:
     """A job whose names try to be markup."""
-    return site.filler.job(JOB | {"name": "<img src=x onerror=alert(1)><b>bold</b>"})
+    return fresh_site.filler.job(JOB | {"name": "<img src=x onerror=alert(1)><b>bold</b>"})

@@ -20,7 +20,7 @@ def open_job(page: Page, site: Site, filled: Filled, query: str = "") -> None:
 def open_front(page: Page, site: Site, filled: Filled, query: str = "") -> None:
     """Open a job's overview and wait until the front is drawn."""
     open_job(page, site, filled, query)
-    page.wait_for_function("document.querySelector('#front .canvas')?.pixelOf !== undefined")
+    page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
 
 
 def api(page: Page, site: Site, path: str) -> Any:

@@ -17,29 +17,29 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-def test_the_page_follows_a_running_job_to_its_end(page: Page, site: Site, filled: Filled) -> None:
-    open_front(page, site, filled)
+def test_the_page_follows_a_running_job_to_its_end(page: Page, site: Site, own: Filled) -> None:
+    open_front(page, site, own)
     expect(page.locator(".live")).to_have_text("live")
     points: list[str] = []
     page.on("request", lambda request: points.append(request.url) if "/points" in request.url else None)
-    for trial_id in site.filler.queue(filled, 2, first=10):
-        site.filler.measure(filled, trial_id)
+    for trial_id in site.filler.queue(own, 2, first=10):
+        site.filler.measure(own, trial_id)
     expect(page.locator("#front .legend")).to_have_attribute("data-dots", "10")
     assert points == []  # events were applied, nothing was read again
-    site.filler.end(filled)
+    site.filler.end(own)
     page.wait_for_selector(".job-head .chip.done")
     assert page.locator("button:has-text('Cancel')").count() == 0
 
 
-def test_without_shared_workers_the_page_asks_again(page: Page, site: Site, filled: Filled) -> None:
+def test_without_shared_workers_the_page_asks_again(page: Page, site: Site, own: Filled) -> None:
     page.add_init_script("delete window.SharedWorker")
-    open_front(page, site, filled)
+    open_front(page, site, own)
     expect(page.locator(".live")).to_contain_text("asks every")
-    site.filler.measure(filled, site.filler.queue(filled, 1, first=10)[0])
+    site.filler.measure(own, site.filler.queue(own, 1, first=10)[0])
     expect(page.locator("#front .legend")).to_have_attribute("data-dots", "9")
 
 
-def test_eight_tabs_share_one_stream(browser: Browser, site: Site, filled: Filled) -> None:
+def test_eight_tabs_share_one_stream(browser: Browser, site: Site, own: Filled) -> None:
     others = [site.filler.job() for _ in range(3)]
     context = browser.new_context()
     try:
@@ -47,13 +47,13 @@ def test_eight_tabs_share_one_stream(browser: Browser, site: Site, filled: Fille
         for index in range(8):
             tab = context.new_page()
             tab.set_default_timeout(90_000)  # eight pages at once are slow on a busy machine
-            job = [filled, *others][index % 4]
+            job = [own, *others][index % 4]
             tab.goto(f"{site.url}/#/jobs/{job.job_id}")
             tab.wait_for_selector(".job-head")
             tabs.append(tab)
         for tab in tabs:
             expect(tab.locator(".live")).to_have_text("live", timeout=60_000)
-        site.filler.measure(filled, site.filler.queue(filled, 1, first=10)[0])
+        site.filler.measure(own, site.filler.queue(own, 1, first=10)[0])
         for tab in (tabs[0], tabs[4]):
             tab.bring_to_front()
             expect(tab.locator("#front .legend")).to_have_attribute("data-dots", "9")
@@ -64,22 +64,22 @@ def test_eight_tabs_share_one_stream(browser: Browser, site: Site, filled: Fille
         context.close()
 
 
-def test_news_leave_focus_and_what_is_open_alone(page: Page, site: Site, filled: Filled) -> None:
-    open_job(page, site, filled, "?tab=trials")
+def test_news_leave_focus_and_what_is_open_alone(page: Page, site: Site, own: Filled) -> None:
+    open_job(page, site, own, "?tab=trials")
     page.click("aside details summary:has-text('Attempts')")
     page.focus("#trials tbody tr:nth-child(2) th button")
     focused = page.evaluate("document.activeElement.textContent")
-    for trial_id in site.filler.queue(filled, 2, first=10):
-        site.filler.measure(filled, trial_id)
+    for trial_id in site.filler.queue(own, 2, first=10):
+        site.filler.measure(own, trial_id)
     expect(page.locator("#trials tbody tr")).to_have_count(12)
     assert page.evaluate("document.activeElement.textContent") == focused
     expect(page.locator("aside details[open] summary:has-text('Attempts')")).to_have_count(1)
 
 
 def test_a_service_that_goes_away_is_said_to_be_away_and_noticed_when_back(
-    page: Page, site: Site, filled: Filled
+    page: Page, site: Site, own: Filled
 ) -> None:
-    open_job(page, site, filled)
+    open_job(page, site, own)
     page.route("**/v1/**", lambda route: route.abort())
     page.wait_for_selector("#connection:not([hidden])")
     page.unroute("**/v1/**")

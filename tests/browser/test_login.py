@@ -23,11 +23,11 @@ def database_of(filler: Filler) -> Database:
     return filler.database
 
 
-def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Site, page: Page) -> None:
-    job_id = site.filler.job().job_id
-    with database_of(site.filler).transaction() as session:
+def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(fresh_site: Site, page: Page) -> None:
+    job_id = fresh_site.filler.job().job_id
+    with database_of(fresh_site.filler).transaction() as session:
         _, token = keys.create(session, tenant="local", name="a browser", scope=KeyScope.READ)
-    page.goto(site.url)
+    page.goto(fresh_site.url)
     page.wait_for_url("**/login**")
     page.get_by_label("Key").fill("nonsense")
     page.get_by_role("button", name="Open").click()
@@ -40,27 +40,27 @@ def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(site: Sit
     assert page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length") == 0
 
 
-def opened_with(site: Site, page: Page, scope: KeyScope, address: str) -> None:
+def opened_with(fresh_site: Site, page: Page, scope: KeyScope, address: str) -> None:
     """Open an address with a key of this scope, which the page asks for."""
-    with database_of(site.filler).transaction() as session:
+    with database_of(fresh_site.filler).transaction() as session:
         _, token = keys.create(session, tenant="local", name="a browser", scope=scope)
-    page.goto(f"{site.url}/{address}")
+    page.goto(f"{fresh_site.url}/{address}")
     page.wait_for_url("**/login**")
     page.get_by_label("Key").fill(str(token))
     page.get_by_role("button", name="Open").click()
 
 
-def test_after_the_login_the_address_is_the_one_that_was_asked_for(site: Site, page: Page) -> None:
-    job = site.filler.job()
-    site.filler.measure(job, site.filler.queue(job, 1)[0])
-    opened_with(site, page, KeyScope.READ, f"#/jobs/{job.job_id}?trial=0&tab=trials")
+def test_after_the_login_the_address_is_the_one_that_was_asked_for(fresh_site: Site, page: Page) -> None:
+    job = fresh_site.filler.job()
+    fresh_site.filler.measure(job, fresh_site.filler.queue(job, 1)[0])
+    opened_with(fresh_site, page, KeyScope.READ, f"#/jobs/{job.job_id}?trial=0&tab=trials")
     page.wait_for_selector("#trials")
     assert page.url.endswith(f"#/jobs/{job.job_id}?trial=0&tab=trials")
 
 
-def test_a_key_that_reads_sees_no_verbs_and_who_it_is(site: Site, page: Page) -> None:
-    job = site.filler.job()
-    opened_with(site, page, KeyScope.READ, f"#/jobs/{job.job_id}")
+def test_a_key_that_reads_sees_no_verbs_and_who_it_is(fresh_site: Site, page: Page) -> None:
+    job = fresh_site.filler.job()
+    opened_with(fresh_site, page, KeyScope.READ, f"#/jobs/{job.job_id}")
     page.get_by_text("this key reads only").first.wait_for()
     assert (
         page.locator("button:has-text('Cancel'), button:has-text('Pause'), a:has-text('Clone')").count() == 0
@@ -73,27 +73,27 @@ def test_a_key_that_reads_sees_no_verbs_and_who_it_is(site: Site, page: Page) ->
     page.wait_for_url("**/login")
 
 
-def test_the_login_leads_to_no_other_site(site: Site, page: Page) -> None:
+def test_the_login_leads_to_no_other_site(fresh_site: Site, page: Page) -> None:
     for target in ("//evil.example/", "https://evil.example/", "/\\evil.example"):
-        with database_of(site.filler).transaction() as session:
+        with database_of(fresh_site.filler).transaction() as session:
             _, token = keys.create(session, tenant="local", name="a browser", scope=KeyScope.READ)
         page.context.clear_cookies()
-        page.goto(f"{site.url}/login?to={quote(target)}")
+        page.goto(f"{fresh_site.url}/login?to={quote(target)}")
         page.get_by_label("Key").fill(str(token))
         page.get_by_role("button", name="Open").click()
         page.get_by_role("heading", name="No jobs yet").wait_for()
-        assert page.url.startswith(site.url)
+        assert page.url.startswith(fresh_site.url)
 
 
-def test_an_admin_makes_and_revokes_keys(site: Site, page: Page) -> None:
-    opened_with(site, page, KeyScope.ADMIN, "#/account")
+def test_an_admin_makes_and_revokes_keys(fresh_site: Site, page: Page) -> None:
+    opened_with(fresh_site, page, KeyScope.ADMIN, "#/account")
     page.click("button:has-text('New key')")
     page.fill("dialog input[name=name]", "a colleague")
     page.select_option("dialog select", "read")
     page.click("dialog button[value=go]")
     token = page.inner_text("dialog .token")
     page.click("dialog button.primary")
-    answer = page.request.get(f"{site.url}/v1/session", headers={"authorization": f"Bearer {token}"})
+    answer = page.request.get(f"{fresh_site.url}/v1/session", headers={"authorization": f"Bearer {token}"})
     assert answer.json()["scope"] == "read"
     page.click("tr:has-text('a colleague') button:has-text('Revoke')")
     page.click("dialog button[value=go]")

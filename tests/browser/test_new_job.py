@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, fill
 from tests.browser.looking import api, open_job
 from tests.service.filled import Filled
 
@@ -45,7 +45,7 @@ def test_a_job_is_written_tried_and_submitted(page: Page, site: Site) -> None:
     assert "conv2d_0" in answer
     page.click("button:has-text('Submit')")
     page.wait_for_selector(".job-head")
-    (job,) = api(page, site, "/v1/jobs")["items"]
+    job = api(page, site, "/v1/jobs")["items"][0]  # the newest first
     assert page.url.endswith(f"#/jobs/{job['id']}")
     assert job["name"] == "from the page"
 
@@ -112,7 +112,7 @@ def test_data_are_uploaded_with_progress_and_used(page: Page, site: Site, tmp_pa
     page.wait_for_selector("h1")
     page.set_input_files("input[aria-label='Upload a data set']", path)
     page.wait_for_selector("tr:has-text('mine.npz')")
-    (item,) = api(page, site, "/v1/datasets")["items"]
+    (item,) = [item for item in api(page, site, "/v1/datasets")["items"] if item["name"] == "mine.npz"]
     assert item["status"] == "complete"
     page.click("tr:has-text('mine.npz') a:has-text('New job')")
     page.wait_for_selector("[data-valid=yes]")
@@ -153,18 +153,19 @@ def test_a_broken_upload_goes_on_where_it_stopped(page: Page, site: Site, tmp_pa
     assert api(page, site, f"/v1/datasets/{upload}")["sha256"] is not None
 
 
-def test_the_list_compares_the_fronts_of_jobs(page: Page, site: Site, filled: Filled) -> None:
-    other = site.filler.job()
-    for trial_id in site.filler.queue(other, 3):
-        site.filler.measure(other, trial_id)
-    page.goto(f"{site.url}/#/")
+def test_the_list_compares_the_fronts_of_jobs(page: Page, fresh_site: Site) -> None:
+    filled = fill(fresh_site)
+    other = fresh_site.filler.job()
+    for trial_id in fresh_site.filler.queue(other, 3):
+        fresh_site.filler.measure(other, trial_id)
+    page.goto(f"{fresh_site.url}/#/")
     page.wait_for_selector("tbody tr:nth-child(2)")
     for button in page.locator("button.compare").all():
         button.click()
     page.wait_for_selector("#fronts .twin")
     page.click("#fronts .twin summary")
     fronts = [
-        len(api(page, site, f"/v1/jobs/{job}/pareto")["items"]) for job in (filled.job_id, other.job_id)
+        len(api(page, fresh_site, f"/v1/jobs/{job}/pareto")["items"]) for job in (filled.job_id, other.job_id)
     ]
     expect(page.locator("#fronts tbody tr")).to_have_count(sum(fronts))
 
@@ -173,7 +174,7 @@ def test_charts_are_saved_as_pictures_and_numbers(
     page: Page, site: Site, filled: Filled, tmp_path: Path
 ) -> None:
     open_job(page, site, filled)
-    page.wait_for_function("document.querySelector('#front .canvas')?.pixelOf !== undefined")
+    page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
     starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": b"trial,status"}
     for kind, start in starts.items():
         if not page.locator("#front .menu[open]").count():

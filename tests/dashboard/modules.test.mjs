@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as format from "./lib/format.js";
+import { orderBy } from "./lib/order.js";
 import { Points, knee } from "./lib/points.js";
 import { build, parse } from "./lib/route.js";
 import { factor, metricOf, score } from "./lib/score.js";
@@ -74,12 +75,52 @@ test("the front keeps ties and drops what is dominated", () => {
   assert.equal(knee(points, points.front(1), 1), 3);
 });
 
+/** Numbers from 0 to 1, the same in every run. */
+function generator(seed) {
+  let state = seed;
+  return () => (state = (state * 16807) % 2147483647) / 2147483647;
+}
+
+test("rows are ordered as a comparison orders them, few and many, with ties and signs", () => {
+  const random = generator(3);
+  for (const count of [0, 1, 40, 5000]) {
+    for (const make of [random, () => Math.round(6 * random()) - 3, () => (random() - 0.5) * 10 ** Math.round(40 * random() - 20), () => 7, () => (random() < 0.1 ? Infinity : -random())]) {
+      const values = Float64Array.from({ length: 2 * count }, make);
+      const rows = Uint32Array.from({ length: count }, (_, index) => 2 * index + 1).reverse();
+      const places = new Map([...rows].map((row, place) => [row, place]));
+      assert.deepEqual([...orderBy(values, rows)], [...rows].sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : places.get(a) - places.get(b))));
+    }
+  }
+});
+
+test("a front that grows trial by trial is the one that sorting finds", () => {
+  const random = generator(5);
+  for (const make of [random, () => Math.round(8 * random()) / 8]) {
+    for (const sign of [1, -1]) {
+      const points = Points.from(columns(Array.from({ length: 600 }, make), Array.from({ length: 600 }, () => 1 + make())));
+      assert.deepEqual([...points.growFront(sign)].sort((a, b) => a - b), [...points.sortedFront(sign)].sort((a, b) => a - b));
+    }
+  }
+  const steep = Array.from({ length: 3000 }, (_, index) => index);
+  assert.equal(Points.from(columns(steep, steep)).front(1).length, 3000); // too many to grow
+});
+
+test("columns that come later complete the first ones", () => {
+  const { energy_pj: energy, bits, finished_s: ends, ...drawn } = columns([0.9, 0.8], [100, 50]);
+  const points = Points.from({ ...drawn, cost_unit: "energy_pj" });
+  assert.deepEqual([[...points.energy_pj], points.bits[0]], [[100, 50], NaN]);
+  points.put(1, { bits: 5 }); // an event came before
+  points.complete({ number: [0, 1, 2], energy_pj: [1, 2, 3], bits, finished_s: ends });
+  assert.deepEqual([[...points.energy_pj], [...points.bits], [...points.finished_s]], [[100, 50], [100, 5], [0, 1]]);
+  assert.equal(energy.length, 2);
+});
+
 test("the best rows are the first of the ranking", () => {
   const count = 2000;
-  let seed = 1;
-  const random = () => (seed = (seed * 16807) % 2147483647) / 2147483647;
+  const random = generator(1);
   const points = Points.from(columns(Array.from({ length: count }, random), Array.from({ length: count }, () => 10 + 5000 * random())));
   assert.deepEqual(points.best(NUMBERS, 25), [...points.ranking(NUMBERS).subarray(0, 25)]);
+  assert.deepEqual([...points.ranking(NUMBERS)].map((row) => points.ranks(NUMBERS)[row]), Array.from({ length: count }, (_, place) => place + 1));
   const isEven = (row) => row % 2 === 0;
   assert.deepEqual(points.best(NUMBERS, 5, isEven), [...points.ranking(NUMBERS, isEven).subarray(0, 5)]);
 });

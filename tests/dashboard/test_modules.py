@@ -17,12 +17,21 @@ from search.scoring.forgiving_factor import ForgivingFactor
 from search.scoring.pareto import on_front
 from search.spec.job import SearchSpec
 from service.api.pages import FOLDER
+from service.dashboard.bundle import bundle
 from service.schemas.job_json_schema import job_schema
 from tests.service.filled import JOB
 
 MAX_LINES = 400
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
+
+#: Uses modules that are imported by name and as a whole, and that import others.
+ENTRY = """import { energy } from "./lib/format.js";
+import { toCsv } from "./charts/csv.js";
+import * as order from "./lib/order.js";
+const csv = toCsv({ columns: ["a"], rows: [["=x"]] });
+console.log(JSON.stringify([energy(1500), [...order.orderBy([3, 1], [0, 1])], csv]));
+"""
 
 
 @pytest.fixture(scope="session")
@@ -140,6 +149,28 @@ console.log(JSON.stringify(input.specs.map((spec) => compact(pruned(spec), input
     ):
         assert SearchSpec.model_validate(short) == spec
         assert len(json.dumps(short)) < 0.7 * len(json.dumps(full))
+
+
+def test_one_script_has_all_modules(node: Path) -> None:
+    names = sorted(
+        path.relative_to(FOLDER).as_posix()
+        for path in FOLDER.rglob("*.js")
+        if not {"live_worker.js", "login.js", "docs.js", "dom.js", "report.js"} & {path.name}
+        and "vendor" not in path.parts
+    )
+    text = bundle("app.js", ("vendor/echarts.js", "vendor/js-yaml.js"))
+    assert [name for name in names if f'"{name}"($use, $load)' not in text] == []
+    (node / "entry.js").write_text(ENTRY)
+    (node / "one.js").write_text(bundle("entry.js", folder=node))
+    done = subprocess.run(["node", "one.js"], cwd=node, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == ["1.50 nJ", [1, 0], "a\n'=x\n"]
+
+
+def test_modules_that_import_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "one.js").write_text('import { b } from "./two.js";\nexport const a = b;\n')
+    (tmp_path / "two.js").write_text('import { a } from "./one.js";\nexport const b = a;\n')
+    with pytest.raises(ValueError, match=r"one\.js -> two\.js -> one\.js"):
+        bundle("one.js", folder=tmp_path)
 
 
 def test_modules_are_short() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,13 @@ JOB: dict[str, Any] = {
 }
 
 
+@cache
+def _planned(document: str, folder: Path | None) -> tuple[SearchSpec, Plan]:
+    """A job and its plan, made once: a plan is a value. `folder`: of the files that the job names."""
+    spec = SearchSpec.model_validate(json.loads(document))
+    return spec, plan(spec, folder or Path())
+
+
 @dataclass(frozen=True)
 class Filled:
     """A stored job and its plan."""
@@ -58,8 +67,7 @@ class Filler:
 
     def job(self, document: dict[str, Any] = JOB) -> Filled:
         """A job in status RUNNING, without trials."""
-        spec = SearchSpec.model_validate(document)
-        planned = plan(spec, self.folder)
+        spec, planned = _planned(json.dumps(document), self.folder if "file" in str(document) else None)
         new = NewJob(
             name=spec.name,
             spec=spec.model_dump(mode="json"),

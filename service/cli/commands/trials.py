@@ -159,17 +159,21 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="HTML file to write.")
     ] = Path("report.html"),
+    plain: Annotated[
+        bool,
+        typer.Option("--plain", help="Draw plots that need no script instead of the dashboard's charts."),
+    ] = False,
     url: Url = "",
     as_json: AsJson = False,
 ) -> None:
-    """Write plots and tables of a job to one HTML file.
+    """Write charts and tables of a job to one HTML file.
 
-    The page loads nothing and runs no scripts.
+    The charts are the dashboard's, sliders included. The page loads nothing; it needs neither a service nor a network.
     """
     from service.cli import report as reports
     from service.cli.connection import connect
     from service.cli.files import show_written, writing
 
     with connect(url) as client, writing(output):
-        output.write_text(reports.page(reports.collect(client, job_id)), encoding="utf-8")
+        output.write_text(reports.page(reports.collect(client, job_id), plain=plain), encoding="utf-8")
     show_written(output, as_json=as_json)

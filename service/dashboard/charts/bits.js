@@ -1,14 +1,16 @@
 // The bit map: tensors by trials, colour for bits. A cell selects its trial.
 
-import { html, useRef } from "../lib/html.js";
+import { html, memo, useRef } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { Chart } from "./chart.js";
 
 const MOST = 40;
 const CELL_PX = 26;
 
-/** `choices`: what /choices answers; `order`: numbers of trials, the first on top. */
-export function BitMap({ choices, order, pick, selected }) {
+/** `choices`: what /choices answers; `order`: numbers of trials, the first on top; `pick(number)`. */
+export const BitMap = memo(BitTable);
+
+function BitTable({ choices, order, pick, selected }) {
   const latest = useRef({});
   const columns = (choices?.choices ?? []).filter((choice) => choice.bits.some((bits) => bits !== null));
   const widths = (choices?.choices ?? []).filter((choice) => !columns.includes(choice));

@@ -2,7 +2,9 @@
 // on paper it is a picture in the light one.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
+import { inFrame } from "../lib/frames.js";
 import { palette, useTheme } from "../lib/theme.js";
+import { toCsv } from "./csv.js";
 import * as echarts from "../vendor/echarts.js";
 
 const FONT = "system-ui, 'DejaVu Sans', sans-serif";
@@ -15,42 +17,58 @@ const base = (colours) => ({
 });
 
 /**
- * `option(colours)`: an ECharts option. `label`: the chart in a sentence. `table()`: {columns, rows}, the chart's numbers.
- * `onReady(instance, element)`: after it was drawn the first time; what it returns is called at the end.
+ * `option(colours, isPicture)`: an ECharts option; as a picture it has everything, also what `underlay` draws. `stamp`: values
+ * that the option is made of: while they stay the same, nothing is drawn. `isUrgent`: drawn at once, not in a later frame.
+ * `underlay(pen, instance, colours, scale)`: draws below the chart, `scale` pixels a pixel, when one of `underlayStamp` changes. `label`: the chart in a sentence.
+ * `table()`: {columns, rows}, the chart's numbers. `onReady(instance, element)`: after it was drawn the first time; what it
+ * returns is called at the end.
  */
-export function Chart({ id, title, hint, option, label, table, height = 300, onReady, onDraw, onKeyDown, controls, children, empty }) {
+export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, underlayStamp, label, table, height = 300, onReady, onDraw, onKeyDown, controls, children, empty }) {
   const holder = useRef(null);
   const chart = useRef(null);
+  const drawn = useRef(null);
   const theme = useTheme();
   const [isVisible, setVisible] = useState(false);
-  const latest = useRef(option);
-  latest.current = option;
-  useEffect(() => (empty ? undefined : whenVisible(holder.current, () => setVisible(true))), [Boolean(empty)]);
-  useEffect(() => {
+  const latest = useRef({});
+  latest.current = { option, underlay, onDraw, underlayStamp };
+  useEffect(() => (empty ? undefined : whenVisible(holder.current, () => (isUrgent ? setVisible(true) : inFrame(holder, () => setVisible(true))))), [Boolean(empty)]);
+  useLayoutEffect(() => {
     if (!isVisible || empty) return undefined;
     const instance = echarts.init(holder.current, null, { renderer: "canvas" });
-    chart.current = instance;
-    draw(instance, latest.current);
-    const observer = new ResizeObserver(() => instance.resize());
+    const ground = underlay ? new Underlay(holder.current, instance) : null;
+    chart.current = { instance, ground };
+    draw(chart.current, latest.current);
+    drawn.current = { stamp, theme };
+    const observer = new ResizeObserver(() => {
+      instance.resize();
+      ground?.draw(latest.current, true);
+    });
     observer.observe(holder.current);
-    const stopPrinting = printable(instance, holder.current, () => draw(instance, latest.current));
+    const stopPrinting = printable(() => latest.current.option, instance, holder.current);
     const end = onReady?.(instance, holder.current);
     return () => {
       end?.();
       stopPrinting();
       observer.disconnect();
       instance.dispose();
+      ground?.remove();
       chart.current = null;
     };
   }, [isVisible, Boolean(empty)]);
   useLayoutEffect(() => {
-    if (chart.current === null) return;
-    draw(chart.current, option);
-    onDraw?.(chart.current, holder.current);
+    if (chart.current === null || isSame(drawn.current, { stamp, theme })) return;
+    drawn.current = { stamp, theme };
+    const work = () => {
+      if (chart.current === null) return;
+      draw(chart.current, latest.current);
+      latest.current.onDraw?.(chart.current.instance, holder.current);
+    };
+    if (isUrgent) work();
+    else inFrame(holder, work);
   });
   return html`<figure class="card chart" id=${id} data-theme-count=${theme}>
     <div class="row"><h2>${title} ${hint && html`<span class="muted small hint">${hint}</span>`}</h2>
-      <div class="actions">${controls}${!empty && html`<${Export} name=${id} chart=${chart} option=${option} table=${table} />`}</div></div>
+      <div class="actions">${controls}${!empty && html`<${Export} name=${id} holder=${holder} option=${option} table=${table} />`}</div></div>
     ${empty ? html`<p class="muted nothing">${empty}</p>` : html`
       <div class="canvas" ref=${holder} style=${{ height: `${height}px` }} role="img" aria-label=${label}
         tabindex=${onKeyDown ? 0 : null} onKeyDown=${onKeyDown}></div>
@@ -59,13 +77,64 @@ export function Chart({ id, title, hint, option, label, table, height = 300, onR
   </figure>`;
 }
 
-function draw(instance, option) {
+const isSame = (before, now) => now.stamp !== undefined && before !== null && before.theme === now.theme && before.stamp !== undefined
+  && before.stamp.length === now.stamp.length && now.stamp.every((value, index) => Object.is(value, before.stamp[index]));
+
+function draw({ instance, ground }, { option, ...rest }) {
   const colours = palette();
-  instance.setOption({ ...base(colours), ...option(colours) }, { notMerge: true });
+  instance.setOption({ ...base(colours), ...option(colours, false) }, { notMerge: true });
+  ground?.draw(rest, false, colours);
+}
+
+/** A canvas below a chart, for what would be too slow in it. */
+class Underlay {
+  constructor(element, instance) {
+    this.instance = instance;
+    this.canvas = document.createElement("canvas");
+    this.canvas.className = "underlay";
+    element.prepend(this.canvas);
+    this.drawn = null;
+  }
+
+  draw({ underlay, underlayStamp }, isResized = false, colours = palette()) {
+    const stamp = [...underlayStamp, colours];
+    if (!isResized && this.drawn?.every((value, index) => Object.is(value, stamp[index]))) return;
+    this.drawn = stamp;
+    const [width, height] = [this.instance.getWidth(), this.instance.getHeight()];
+    const scale = window.devicePixelRatio || 1;
+    Object.assign(this.canvas, { width: width * scale, height: height * scale });
+    Object.assign(this.canvas.style, { width: `${width}px`, height: `${height}px` });
+    const pen = this.canvas.getContext("2d");
+    underlay(pen, this.instance, colours, scale);
+  }
+
+  remove() {
+    this.canvas.remove();
+  }
+}
+
+/** The whole chart as a PNG in a `data:` address, drawn anew. */
+function pictureOf(option, width, height, colours, backgroundColor) {
+  const instance = echarts.init(document.createElement("div"), null, { renderer: "canvas", width, height, devicePixelRatio: 2 });
+  instance.setOption({ ...base(colours), ...option(colours, true) });
+  const address = instance.getDataURL({ pixelRatio: 2, backgroundColor });
+  instance.dispose();
+  return address;
+}
+
+let isAllDrawn = false;
+
+/** Draw every chart at once, as on a page that may be printed. */
+export function drawAll() {
+  isAllDrawn = true;
 }
 
 /** Call `then` once the element comes near the window. */
 function whenVisible(element, then) {
+  if (isAllDrawn) {
+    then();
+    return undefined;
+  }
   const observer = new IntersectionObserver((entries) => {
     if (!entries.some((entry) => entry.isIntersecting)) return;
     observer.disconnect();
@@ -76,19 +145,15 @@ function whenVisible(element, then) {
 }
 
 /** On paper a picture takes the place of the canvas, whose size fits the window and not the paper. */
-function printable(instance, element, redraw) {
+function printable(option, instance, element) {
   const picture = document.createElement("img");
   picture.className = "on-paper";
   picture.alt = "";
   const before = () => {
-    redraw(); // in the colours for paper
-    picture.src = instance.getDataURL({ pixelRatio: 2, backgroundColor: "#fff" });
+    picture.src = pictureOf(option(), instance.getWidth(), instance.getHeight(), palette({ isFresh: true }), "#fff");
     element.append(picture);
   };
-  const after = () => {
-    picture.remove();
-    redraw();
-  };
+  const after = () => picture.remove();
   const media = window.matchMedia("print");
   const changed = (event) => (event.matches ? before() : after());
   media.addEventListener("change", changed);
@@ -125,30 +190,19 @@ export function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-const quoted = (value) => {
-  const text = value === null || value === undefined ? "" : String(value);
-  const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text; // no formula of a spreadsheet
-  return /[",\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-};
-
-export const toCsv = ({ columns, rows }) => `${[columns, ...rows].map((row) => row.map(quoted).join(",")).join("\n")}\n`;
-
 /** The chart as an SVG document, drawn anew by ECharts' renderer for servers. */
 export function toSvg(option, width, height) {
   const colours = palette();
   const instance = echarts.init(null, null, { renderer: "svg", ssr: true, width, height });
-  instance.setOption({ ...base(colours), ...option(colours), backgroundColor: colours.card });
+  instance.setOption({ ...base(colours), ...option(colours, true), backgroundColor: colours.card });
   const text = instance.renderToSVGString();
   instance.dispose();
   return text;
 }
 
-function Export({ name, chart, option, table }) {
-  const size = () => [chart.current.getWidth(), chart.current.getHeight()];
-  const png = async () => {
-    const picture = await fetchData(chart.current.getDataURL({ pixelRatio: 2, backgroundColor: palette().card }));
-    save(`${name}.png`, picture);
-  };
+function Export({ name, holder, option, table }) {
+  const size = () => [holder.current.clientWidth, holder.current.clientHeight];
+  const png = () => save(`${name}.png`, blobOf(pictureOf(option, ...size(), palette(), palette().card)));
   return html`<details class="menu"><summary class="button" aria-label=${`Save ${name}`} title="Save this chart">⤓</summary>
     <div class="menu-items">
       <button type="button" onClick=${png}>PNG</button>
@@ -158,7 +212,7 @@ function Export({ name, chart, option, table }) {
 }
 
 /** A `data:` address as a blob, without asking for it: the page's policy lets nothing be fetched but its own service. */
-function fetchData(address) {
+function blobOf(address) {
   const [head, body] = address.split(",");
   const bytes = Uint8Array.from(atob(body), (letter) => letter.charCodeAt(0));
   return new Blob([bytes], { type: head.slice(5).split(";")[0] });

@@ -4,7 +4,7 @@
 import { html, useMemo, useRef } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { Chart } from "./chart.js";
-import { frontOption, layout, measures } from "./front_option.js";
+import { drawDots, frontOption, isLarge, layout, measures } from "./front_option.js";
 import { Grid, watchPointer } from "./pointer.js";
 
 const MARGIN = 8; // pixels beyond the axes in which a dot can still be pointed at
@@ -35,12 +35,18 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
   const rowOf = (number) => (number === null ? -1 : points.row(number));
   const state = { job, points, groups, numbers, best, selected: rowOf(selected), compared: compared.map(rowOf), budget, kneeRow };
   Object.assign(holder.current, { points, rows, made, job, numbers, pick, set, select, mode: view.mode, state });
-  const option = (colours) => frontOption(state, made, colours);
+  const option = (colours, isPicture) => frontOption(state, made, colours, isPicture);
+  const underlay = (pen, instance, colours, scale) => {
+    if (!isLarge(groups)) return;
+    index(instance, holder.current);
+    drawDots(pen, { groups, made, points, toPixel: holder.current.toPixel, frame: holder.current.frame, scale }, colours);
+  };
   const list = measures(job, points);
   const outside = references(job, made);
-  const hidden = rows.reduce((count, row) => count + (points.metric[row] < made.yAxis.low || points.metric[row] > made.yAxis.high), 0);
+  const hidden = useMemo(() => rows.reduce((count, row) => count + (points.metric[row] < made.yAxis.low || points.metric[row] > made.yAxis.high), 0), [rows, made]);
   return html`<${Chart} id="front" title=${`${format.title(format.metricName(job))} against ${job.cost_unit === "energy_pj" ? "energy" : "cost"}`}
-    hint="a click selects, with shift compares; drag to zoom" height=${height} option=${option} label=${label(job, points, groups, best)}
+    hint="a click selects, with shift compares; drag to zoom" height=${height} option=${option} isUrgent=${true} underlay=${underlay} underlayStamp=${[groups, made]}
+    stamp=${[job.float_metric, groups, made, numbers, best, selected, compared.join(), budget, kneeRow, view.x]} label=${label(job, points, groups, best)}
     table=${() => table(job, points, rows, numbers)} onReady=${(instance, element) => ready(instance, element, holder.current)}
     onDraw=${(instance) => index(instance, holder.current)} onKeyDown=${(event) => keys(event, holder.current)}
     empty=${points.length === 0 ? "No trial yet. The first ones appear here as soon as a worker has measured them." : null}
@@ -106,6 +112,7 @@ function index(instance, state) {
   const { xAxis, yAxis } = made;
   const corners = [[xAxis.at(xAxis.low), yAxis.low], [xAxis.at(xAxis.high), yAxis.high]].map((corner) => instance.convertToPixel({ xAxisIndex: 0, yAxisIndex: 0 }, corner));
   const [[x0, y0], [x1, y1]] = corners;
+  state.frame = [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)];
   state.toPixel = (x, y) => [
     x0 + ((xAxis.at(x) - xAxis.at(xAxis.low)) / (xAxis.at(xAxis.high) - xAxis.at(xAxis.low))) * (x1 - x0),
     y0 + ((y - yAxis.low) / (yAxis.high - yAxis.low)) * (y1 - y0),
@@ -116,16 +123,24 @@ function index(instance, state) {
   ];
   const key = `${points.revision} ${corners} ${xAxis.low} ${xAxis.high} ${yAxis.low} ${yAxis.high} ${xAxis.isLog} ${made.x.title}`;
   if (state.gridKey === key && state.gridRows === rows) return;
-  Object.assign(state, { gridKey: key, gridRows: rows });
+  Object.assign(state, { gridKey: key, gridRows: rows, grid: null });
+}
+
+/** The dots by cells, made when somebody points for the first time. */
+function gridOf(state) {
+  if (state.grid !== null) return state.grid;
+  const { made, rows, points, toPixel } = state;
+  const [left, top, width, height] = state.frame;
   const [xs, ys, inside] = [[], [], []];
   for (const row of rows) {
-    const [x, y] = state.toPixel(made.xOf(row), points.metric[row]);
-    if (x < x0 - MARGIN || x > x1 + MARGIN || y > y0 + MARGIN || y < y1 - MARGIN) continue;
+    const [x, y] = toPixel(made.xOf(row), points.metric[row]);
+    if (x < left - MARGIN || x > left + width + MARGIN || y > top + height + MARGIN || y < top - MARGIN) continue;
     xs.push(x);
     ys.push(y);
     inside.push(row);
   }
   state.grid = new Grid(xs, ys, inside);
+  return state.grid;
 }
 
 function ready(instance, element, state) {
@@ -139,7 +154,7 @@ function ready(instance, element, state) {
   element.pixelOf = (number) => state.toPixel(state.made.xOf(state.points.row(number)), state.points.metric[state.points.row(number)]);
   state.showTip = (row) => showTip(tip, element, state, row);
   return watchPointer(element, {
-    at: (x, y) => state.grid?.nearest(x, y) ?? -1,
+    at: (x, y) => gridOf(state).nearest(x, y),
     hover: (row) => { if (row !== state.hovered) state.showTip(row); },
     click: (row, event) => state.pick(state.points.number[row], event.shiftKey),
     drag: (box) => {

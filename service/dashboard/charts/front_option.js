@@ -5,7 +5,7 @@ import * as format from "../lib/format.js";
 import { axis, axisOption } from "../lib/axis.js";
 import { metricOf } from "../lib/score.js";
 
-const LARGE = 3000;
+const LARGE = 2000; // trials from which their dots are drawn by hand, below the chart
 const CURVE_POINTS = 80;
 
 /** What can stand on the x axis: name -> {values, label, title}. */
@@ -50,30 +50,77 @@ function usual(rows, points, sign) {
   let least = merits[Math.floor(0.1 * merits.length)];
   for (const row of points.front(sign)) least = Math.min(least, sign * points.metric[row]);
   const edge = least - 0.35 * (top - least || Math.abs(top) || 1);
-  return [...merits].filter((merit) => merit >= edge).map((merit) => sign * merit);
+  return [sign * merits.find((merit) => merit >= edge), sign * top];
 }
 
-const pairs = (rows, made, points) => {
-  const data = new Float32Array(rows.length * 2);
-  rows.forEach((row, index) => {
-    data[2 * index] = made.xAxis.at(made.xOf(row));
-    data[2 * index + 1] = points.metric[row];
-  });
-  return data;
-};
+/** Whether the dots are drawn by `drawDots`. */
+export const isLarge = (groups) => groups.done.length + groups.pruned.length + groups.infeasible.length > LARGE;
 
-const dots = (name, rows, made, points, style) => {
-  const isLarge = rows.length > LARGE;
-  const data = pairs(rows, made, points);
-  return {
-    name, type: "scatter", silent: true, clip: true, large: isLarge, progressive: 0, symbolSize: isLarge ? 3 : 8, z: 2, ...style,
-    data: isLarge ? data : rows.map((_, index) => [data[2 * index], data[2 * index + 1]]),
-    ...(isLarge ? { dimensions: ["x", "y"] } : {}),
-  };
-};
+const SIDE = 3; // of a dot, in pixels
+const MOST_LAYERS = 255;
+
+/** Draw every trial as a small square, pixel by pixel; `toPixel(x, y)`: from values; `frame`: [x, y, width, height]. */
+export function drawDots(pen, { groups, made, points, toPixel, frame, scale }, colours) {
+  const [left, top, width, height] = frame.map((length) => Math.round(length * scale));
+  if (width <= 0 || height <= 0) return;
+  const picture = pen.createImageData(width, height);
+  const side = Math.max(2, Math.round(SIDE * scale));
+  const [x0, y0] = toPixel(made.xAxis.low, made.yAxis.low);
+  const [x1, y1] = toPixel(made.xAxis.high, made.yAxis.high);
+  const at = made.xAxis.isLog ? Math.log10 : (value) => value;
+  const stretch = ((x1 - x0) * scale) / (at(made.xAxis.high) - at(made.xAxis.low));
+  const rise = ((y1 - y0) * scale) / (made.yAxis.high - made.yAxis.low);
+  const [startX, startY] = [x0 * scale - left - (side - 1) / 2 - at(made.xAxis.low) * stretch, y0 * scale - top - (side - 1) / 2 - made.yAxis.low * rise];
+  for (const [rows, colour, opacity] of [[groups.done, colours.trial, 0.4], [groups.pruned, colours.muted, 0.6], [groups.infeasible, colours.fault, 0.6]]) {
+    const layers = new Uint8Array(width * height);
+    for (const row of rows) {
+      const x = Math.round(startX + at(made.xOf(row)) * stretch);
+      const y = Math.round(startY + points.metric[row] * rise);
+      for (let dy = Math.max(0, y); dy < Math.min(height, y + side); dy++) {
+        for (let dx = Math.max(0, x); dx < Math.min(width, x + side); dx++) if (layers[dy * width + dx] < MOST_LAYERS) layers[dy * width + dx]++;
+      }
+    }
+    blend(picture.data, layers, colour, opacity);
+  }
+  pen.putImageData(picture, left, top);
+}
+
+/** Lay a colour over a picture, as often as `layers` says for each pixel. */
+function blend(data, layers, colour, opacity) {
+  const [red, green, blue] = colour.match(/[\d.]+/g).map(Number);
+  const alphas = Float32Array.from({ length: MOST_LAYERS + 1 }, (_, count) => 1 - (1 - opacity) ** count);
+  for (let pixel = 0; pixel < layers.length; pixel++) {
+    if (layers[pixel] === 0) continue;
+    const over = alphas[layers[pixel]];
+    const place = 4 * pixel;
+    const under = (data[place + 3] / 255) * (1 - over);
+    const alpha = over + under;
+    data[place] = (red * over + data[place] * under) / alpha;
+    data[place + 1] = (green * over + data[place + 1] * under) / alpha;
+    data[place + 2] = (blue * over + data[place + 2] * under) / alpha;
+    data[place + 3] = 255 * alpha;
+  }
+}
+
+const dots = (name, rows, made, points, style, isSmall = false) => ({
+  name, type: "scatter", silent: true, clip: true, progressive: 0, symbolSize: isSmall ? 3 : 8, z: 2, ...style, ...(isSmall ? { large: true, symbol: "rect" } : {}),
+  data: Array.from(rows, (row) => [made.xAxis.at(made.xOf(row)), points.metric[row]]),
+});
+
+/** All trials as series; of many in pictures only, since these are drawn below the chart. */
+function allDots({ groups, points }, made, colours, isPicture) {
+  const isMany = isLarge(groups);
+  if (isMany && !isPicture) return [];
+  const ringed = (colour, width) => ({ color: isMany ? colour : "transparent", opacity: isMany ? 0.6 : 1, borderColor: colour, borderWidth: isMany ? 0 : width });
+  return [
+    dots("trials", groups.done, made, points, { itemStyle: { color: colours.trial, opacity: isMany ? 0.4 : 0.85, borderColor: colours.card, borderWidth: isMany ? 0 : 0.8 } }, isMany),
+    dots("pruned", groups.pruned, made, points, { symbol: "circle", symbolSize: 6, itemStyle: ringed(colours.muted, 1.4) }, isMany),
+    dots("infeasible", groups.infeasible, made, points, { symbol: "path://M0,0 L10,10 M10,0 L0,10", symbolSize: 8, itemStyle: ringed(colours.fault, 1.6) }, isMany),
+  ];
+}
 
 /** The whole option; `state` is what `layout` was made of, with `groups` of rows and what is selected. */
-export function frontOption(state, made, colours) {
+export function frontOption(state, made, colours, isPicture = false) {
   const { job, points, groups, numbers, best, selected, compared, budget, kneeRow } = state;
   const isEnergyLike = made.x.values === points.cost;
   return {
@@ -81,12 +128,10 @@ export function frontOption(state, made, colours) {
     xAxis: axisOption(made.xAxis, colours),
     yAxis: axisOption(made.yAxis, colours, { isX: false }),
     series: [
-      dots("trials", groups.done, made, points, { itemStyle: { color: colours.trial, opacity: groups.done.length > LARGE ? 0.35 : 0.85, borderColor: colours.card, borderWidth: groups.done.length > LARGE ? 0 : 0.8 } }),
-      dots("pruned", groups.pruned, made, points, { symbol: "circle", symbolSize: 6, itemStyle: { color: "transparent", borderColor: colours.muted, borderWidth: 1.4 } }),
-      dots("infeasible", groups.infeasible, made, points, { symbol: "path://M0,0 L10,10 M10,0 L0,10", symbolSize: 8, itemStyle: { color: "transparent", borderColor: colours.fault, borderWidth: 1.6 } }),
+      ...allDots(state, made, colours, isPicture),
       ...(isEnergyLike ? isoCurves(state, made, colours) : []),
       frontLine(groups.front, made, points, colours),
-      dots("front", groups.front, made, points, { symbol: "diamond", symbolSize: 12, z: 5, itemStyle: { color: colours.front, borderColor: colours.card, borderWidth: 1 }, label: labelled(groups.front, points, colours) }),
+      dots("front", groups.front, made, points, { symbol: "diamond", symbolSize: 12, z: 5, itemStyle: { color: colours.front, borderColor: colours.card, borderWidth: 1 }, label: labelled(groups.front, points, colours), labelLayout: { hideOverlap: true } }),
       ring("knee", kneeRow, made, points, { symbol: "circle", symbolSize: 22, itemStyle: { color: "transparent", borderColor: colours.front, borderWidth: 1.5, borderType: "dotted" } }),
       ring("best", best, made, points, { symbol: "circle", symbolSize: 13, itemStyle: { color: colours.best, borderColor: colours.card, borderWidth: 1.5 } }),
       ...compared.map((row) => ring("compared", row, made, points, { symbol: "rect", symbolSize: 18, itemStyle: { color: "transparent", borderColor: colours.accent, borderWidth: 1.6 } })),

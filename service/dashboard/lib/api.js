@@ -11,7 +11,25 @@ export class Refused extends Error {
 /** Where the login page leads back to. */
 const loginPath = () => `/login?to=${encodeURIComponent(`${location.pathname}${location.hash}`)}`;
 
-async function ask(path, options = {}) {
+const prepared = new Map(); // path -> the answer that was asked for ahead
+
+/** Ask before the page is there that needs the answer; whoever asks first gets it. */
+export function prepare(...paths) {
+  for (const path of paths) {
+    const answer = question(path);
+    answer.catch(() => {}); // whoever asks is told
+    prepared.set(path, answer);
+  }
+}
+
+function ask(path, options) {
+  const answer = options === undefined ? prepared.get(path) : undefined;
+  if (answer === undefined) return question(path, options);
+  prepared.delete(path);
+  return answer;
+}
+
+async function question(path, options = {}) {
   const answer = await fetch(path, { cache: "no-cache", ...options });
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   if (answer.status === 401) location.assign(loginPath());
@@ -33,7 +51,12 @@ const query = (parameters) => {
 const send = (method, path, body, headers = {}) =>
   ask(path, { method, headers: body === undefined ? headers : { "content-type": "application/json", ...headers }, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
 
-export const session = () => ask("/v1/session");
+let asking = null;
+/** Who reads the page; parts of it that ask at once share the answer. */
+export function session() {
+  asking ??= ask("/v1/session").finally(() => { asking = null; });
+  return asking;
+}
 export const logOut = () => send("DELETE", "/v1/session");
 export const jobSchema = () => ask("/v1/schemas/job");
 export const queue = () => ask("/v1/queue");
@@ -41,7 +64,8 @@ export const queue = () => ask("/v1/queue");
 // --- jobs ---
 
 export const jobs = ({ cursor, filter, limit = 50 } = {}) => ask(`/v1/jobs${query({ limit, cursor, filter })}`);
-export const job = (jobId) => ask(`/v1/jobs/${id(jobId)}`);
+const jobPath = (jobId) => `/v1/jobs/${id(jobId)}`;
+export const job = (jobId) => ask(jobPath(jobId));
 export const dryRun = (spec) => send("POST", "/v1/jobs:validate", spec);
 export const submit = (spec, key) => send("POST", "/v1/jobs", spec, { "idempotency-key": key });
 export const front = (jobId) => ask(`/v1/jobs/${id(jobId)}/pareto`);
@@ -52,11 +76,18 @@ export const choices = (jobId, numbers) => ask(`/v1/jobs/${id(jobId)}/choices${q
 export const eventList = (jobId, after) => ask(`/v1/jobs/${id(jobId)}/events${query({ after })}`, { headers: { accept: "application/json" } });
 export const exported = (jobId, suffix) => `/v1/jobs/${id(jobId)}/trials.${suffix}`;
 
-const COLUMNS = "number,status,metric,cost,energy_pj,bits,finished_s";
+const DRAWN = "number,status,metric,cost"; // what the first chart needs
+const REST = "energy_pj,bits,finished_s";
+const pointsPath = (jobId, fields, after = null) => `${jobPath(jobId)}/points${query({ fields, after })}`;
 
-/** The trials of a job as columns; `after`: only those that changed since that version. */
-export const points = (jobId, after = 0) =>
-  ask(`/v1/jobs/${id(jobId)}/points${query({ fields: COLUMNS, after: after || null })}`, { headers: { accept: "application/json" } });
+/** The trials of a job as columns: what the first chart needs. */
+export const points = (jobId) => ask(pointsPath(jobId, DRAWN));
+/** The columns that `points` leaves out. */
+export const otherPoints = (jobId) => ask(pointsPath(jobId, `number,${REST}`));
+/** All columns of the trials that changed since a version. */
+export const pointsAfter = (jobId, after) => ask(pointsPath(jobId, `${DRAWN},${REST}`, after));
+/** Ask for what a job's page shows first. */
+export const prepareJob = (jobId) => prepare(jobPath(jobId), pointsPath(jobId, DRAWN));
 
 /** pause, resume, stop, cancel, retry, extend or clone: the job as it is then. */
 export const verb = (jobId, name, body) => send("POST", `/v1/jobs/${id(jobId)}:${name}`, body);
@@ -67,6 +98,10 @@ export const remove = (jobId) => send("DELETE", `/v1/jobs/${id(jobId)}`);
 
 export const trial = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}`);
 export const artifact = (jobId, number, name) => `/v1/jobs/${id(jobId)}/trials/${number}/artifacts/${id(name)}`;
+/** A file of a trial that is JSON. */
+export const document = (jobId, number, name) => ask(artifact(jobId, number, name), { cache: "no-cache" });
+/** What a trial gets right, class by class. */
+export const classes = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/classes`);
 /** Histograms of the integer weights. */
 export const weights = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/weights`);
 export const finalTraining = (jobId, number) => ask(`/v1/jobs/${id(jobId)}/trials/${number}/final`);

@@ -1,5 +1,6 @@
 // Numbers as people read them.
 
+const NUMBERS = new Intl.NumberFormat("en-US"); // made once: making one takes longer than a thousand numbers
 const ENERGY_UNITS = [[1e12, "J"], [1e9, "mJ"], [1e6, "µJ"], [1e3, "nJ"], [1, "pJ"]];
 
 /** The unit in which picojoules of this size are short, and what to divide by. */
@@ -30,7 +31,7 @@ export const cost = (value, unit) =>
 export const unitName = (unit) => ({ bits: "size (bits)", macs: "multiplications (MACs)", bops: "bit operations", ebops: "effective bit operations", peak_activation_bits: "peak memory of activations (bits)" })[unit] ?? unit;
 
 /** A number without needless digits. */
-export const plain = (value) => Number(value.toPrecision(6)).toLocaleString("en-US");
+export const plain = (value) => NUMBERS.format(Number(value.toPrecision(6)));
 
 export const percent = (share, digits = 2) =>
   share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`;
@@ -47,7 +48,7 @@ export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const score = (value) => (value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(4));
 
 export const whole = (value) =>
-  value === null || value === undefined || Number.isNaN(value) ? "–" : Math.round(value).toLocaleString("en-US");
+  value === null || value === undefined || Number.isNaN(value) ? "–" : NUMBERS.format(Math.round(value));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -66,7 +67,7 @@ export const moment = (text) => (text ? new Date(text).toLocaleString() : "–")
 
 /** A number of assignments, which may have hundreds of digits. */
 export function size(digits) {
-  return digits.length <= 9 ? Number(digits).toLocaleString("en-US") : `${digits[0]}.${digits.slice(1, 3)} × 10^${digits.length - 1}`;
+  return digits.length <= 9 ? NUMBERS.format(Number(digits)) : `${digits[0]}.${digits.slice(1, 3)} × 10^${digits.length - 1}`;
 }
 
 /** A percentage without needless digits: 12.5 %, 3 %. */

@@ -10,6 +10,8 @@ const JOB_MS = 1000; // the job itself is asked for at most this often
 const CALM_MS = 5000; // time left goes on without events
 const ENDED = new Set(["done", "failed", "cancelled"]);
 
+const requestIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 100));
+
 export const hasEnded = (job) => ENDED.has(job.status);
 
 export class JobFeed {
@@ -41,7 +43,7 @@ export class JobFeed {
       const points = Points.from(columns);
       this.store.set({ job, points, revision: points.revision });
       this.connection(null);
-      this.loadReasons();
+      requestIdle(() => this.loadRest());
       this.startFollowing();
       this.schedule();
     } catch (error) {
@@ -61,15 +63,20 @@ export class JobFeed {
     this.jobTimer = setTimeout(again, Math.min(1000 * 2 ** this.failures++, 15_000));
   }
 
-  async loadReasons() {
+  /** What the first chart does not need: the other columns, and the reasons of what failed. */
+  async loadRest() {
     const { points } = this.store.state;
+    if (this.isClosed || points.length === 0) return;
     const counts = points.counts();
-    if (counts.failed + counts.pruned + counts.infeasible + counts.cancelled === 0) return;
+    const hasReasons = counts.failed + counts.pruned + counts.infeasible + counts.cancelled > 0;
     try {
+      points.complete(await api.otherPoints(this.jobId));
+      this.draw();
+      if (!hasReasons) return;
       for (const { number, reason } of (await api.reasons(this.jobId)).items) if (reason) points.reasons.set(number, reason);
       this.draw();
     } catch {
-      // the reasons are missing until the next visit; each trial's panel has its own
+      // sizes, ends and reasons are missing until the next visit; each trial's panel has its own
     }
   }
 
@@ -130,7 +137,7 @@ export class JobFeed {
     this.stopFollowing = null;
     try {
       const { points } = this.store.state;
-      points.merge(await api.points(this.jobId, points.version));
+      points.merge(await api.pointsAfter(this.jobId, points.version));
       this.draw();
     } catch {
       // the job's own question says what is wrong

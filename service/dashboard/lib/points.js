@@ -1,12 +1,16 @@
 // Every trial of a job as columns of numbers, brought up to date by events; and what follows from them: scores, ranks, the
 // front, how both grew. Rows are made only of the few that are shown.
 
-import { score } from "./score.js";
+import { orderBy } from "./order.js";
+import { scoresOf } from "./score.js";
 
 export const STATUSES = ["done", "running", "queued", "pruned", "infeasible", "failed", "cancelled"];
 const CODES = new Map(STATUSES.map((status, code) => [status, code]));
 const DONE = 0;
+const codeOf = (status) => CODES.get(status) ?? CODES.get("queued");
 const COLUMNS = ["metric", "cost", "energy_pj", "bits", "finished_s"];
+const FRONT = 2000; // members from which sorting is faster
+const RECENT = 8; // goals whose scores and ranks are remembered
 
 export class Points {
   constructor() {
@@ -18,6 +22,7 @@ export class Points {
     for (const name of COLUMNS) this[name] = new Float64Array(0);
     this.reasons = new Map();
     this.cache = new Map();
+    this.recent = new Map();
   }
 
   /** `columns`: what /points answers: all trials, or (`after` above 0) those that changed. */
@@ -28,12 +33,34 @@ export class Points {
   }
 
   merge(columns) {
-    for (let row = 0; row < columns.number.length; row++) {
-      const values = { status: columns.status[row] };
-      for (const name of COLUMNS) values[name] = columns[name][row];
-      this.put(columns.number[row], values);
+    if (this.length === 0) this.fill(columns);
+    else {
+      for (let row = 0; row < columns.number.length; row++) {
+        const values = { status: columns.status[row] };
+        for (const name of COLUMNS) if (name in columns) values[name] = columns[name][row];
+        this.put(columns.number[row], values);
+      }
     }
+    if (columns.cost_unit === "energy_pj" && !("energy_pj" in columns)) this.energy_pj.set(this.cost);
     this.version = Math.max(this.version, columns.version);
+    this.revision++;
+  }
+
+  /** The first rows, which are ordered by number. */
+  fill(columns) {
+    this.length = columns.number.length;
+    this.number = Int32Array.from(columns.number);
+    this.status = Uint8Array.from(columns.status, codeOf);
+    for (const name of COLUMNS) this[name] = Float64Array.from(columns[name] ?? new Array(this.length), (value) => value ?? NaN);
+  }
+
+  /** Add columns that `from` was made without; what events have brought meanwhile stays. */
+  complete(columns) {
+    for (let index = 0; index < columns.number.length; index++) {
+      const row = this.row(columns.number[index]);
+      if (row < 0) continue;
+      for (const name of COLUMNS) if (name in columns && Number.isNaN(this[name][row])) this[name][row] = columns[name][index] ?? NaN;
+    }
     this.revision++;
   }
 
@@ -56,7 +83,7 @@ export class Points {
   put(number, values) {
     let row = this.row(number);
     if (row < 0) row = this.insert(number);
-    if (values.status !== undefined) this.status[row] = CODES.get(values.status) ?? CODES.get("queued");
+    if (values.status !== undefined) this.status[row] = codeOf(values.status);
     for (const name of COLUMNS) if (name in values) this[name][row] = values[name] ?? NaN;
   }
 
@@ -109,32 +136,50 @@ export class Points {
     const hit = this.cache.get(key);
     if (hit?.revision === this.revision) return hit.value;
     const value = compute();
-    if (this.cache.size > 24) this.cache.clear();
     this.cache.set(key, { revision: this.revision, value });
     return value;
   }
 
+  /** The same for what depends on a goal too: of many goals (a slider moves through them) only the last few are remembered. */
+  onceFor(numbers, name, compute) {
+    const key = `${name} ${this.revision} ${JSON.stringify(numbers)}`;
+    let value = this.recent.get(key);
+    if (value === undefined) value = compute();
+    else this.recent.delete(key);
+    this.recent.set(key, value);
+    if (this.recent.size > RECENT) this.recent.delete(this.recent.keys().next().value);
+    return value;
+  }
+
+  /** Rows of the trials that are done and were measured. */
+  done() {
+    return this.once("done", () => {
+      const rows = new Uint32Array(this.length);
+      let count = 0;
+      for (let row = 0; row < this.length; row++) if (this.isDone(row)) rows[count++] = row;
+      return rows.subarray(0, count);
+    });
+  }
+
   /** Score of each row under `numbers` of `scoring()`; NaN where nothing was measured. */
   scores(numbers) {
-    return this.once(`scores ${JSON.stringify(numbers)}`, () => {
-      const values = new Float64Array(this.length);
-      for (let row = 0; row < this.length; row++) {
-        values[row] = this.isMeasured(row) ? score(this.metric[row], this.cost[row], numbers) : NaN;
-      }
-      return values;
-    });
+    const logarithms = this.once("logarithms", () => this.cost.slice(0, this.length).map(Math.log));
+    return this.onceFor(numbers, "scores", () => scoresOf(this.metric, this.cost, logarithms, numbers));
   }
 
   /** Rows of the trials that are done, best score first, of equal ones the earlier; `isIn(row)` leaves some out. */
   ranking(numbers, isIn = null) {
-    const rank = () => {
-      const values = this.scores(numbers);
-      const rows = new Uint32Array(this.length);
-      let count = 0;
-      for (let row = 0; row < this.length; row++) if (this.isDone(row) && (isIn === null || isIn(row))) rows[count++] = row;
-      return rows.subarray(0, count).sort((a, b) => values[b] - values[a] || a - b);
-    };
-    return isIn === null ? this.once(`ranking ${JSON.stringify(numbers)}`, rank) : rank();
+    const ranking = this.onceFor(numbers, "ranking", () => orderBy(this.scores(numbers).map((value) => -value), this.done()));
+    return isIn === null ? ranking : ranking.filter(isIn);
+  }
+
+  /** The rank of each row, from 1; 0 for rows without one. */
+  ranks(numbers) {
+    return this.onceFor(numbers, "ranks", () => {
+      const ranks = new Uint32Array(this.length);
+      this.ranking(numbers).forEach((row, place) => { ranks[row] = place + 1; });
+      return ranks;
+    });
   }
 
   /** The best `count` rows, without ordering the others. */
@@ -142,9 +187,9 @@ export class Points {
     const values = this.scores(numbers);
     const top = [];
     let least = -Infinity;
-    for (let row = 0; row < this.length; row++) {
+    for (const row of this.done()) {
       const value = values[row];
-      if ((top.length === count && value <= least) || !this.isDone(row) || (isIn !== null && !isIn(row))) continue;
+      if ((top.length === count && value <= least) || (isIn !== null && !isIn(row))) continue;
       let place = top.length;
       while (place > 0 && values[top[place - 1]] < value) place--;
       top.splice(place, 0, row);
@@ -156,41 +201,69 @@ export class Points {
 
   /** Rows of the front by rising cost: done, and no other one is as good in metric and cost and better in one of them. */
   front(sign) {
-    return this.once(`front ${sign}`, () => {
-      const rows = this.byCost(sign);
-      const members = [];
-      let [reached, cost] = [-Infinity, NaN];
-      for (const row of rows) {
-        const merit = sign * this.metric[row];
-        if (merit > reached || (merit === reached && this.cost[row] === cost)) {
-          members.push(row);
-          [reached, cost] = [merit, this.cost[row]];
-        }
+    return this.once(`front ${sign}`, () => this.growFront(sign) ?? this.sortedFront(sign)).slice();
+  }
+
+  /** The front, trial by trial: a new one is put into its place, and those that it beats leave. Null if there are many. */
+  growFront(sign) {
+    const { cost, metric } = this;
+    const members = [];
+    for (const row of this.done()) {
+      let [low, high] = [0, members.length]; // the place after all that cost as much or less
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (cost[members[middle]] <= cost[row]) low = middle + 1;
+        else high = middle;
       }
-      return members;
-    }).slice();
+      const merit = sign * metric[row];
+      const before = low === 0 ? -1 : members[low - 1];
+      if (before >= 0 && (sign * metric[before] > merit || (sign * metric[before] === merit && cost[before] < cost[row]))) continue;
+      let first = low;
+      while (first > 0 && cost[members[first - 1]] === cost[row] && sign * metric[members[first - 1]] < merit) first--;
+      let end = low;
+      while (end < members.length && sign * metric[members[end]] <= merit) end++;
+      members.splice(first, end - first, row);
+      if (members.length > FRONT) return null;
+    }
+    return members;
+  }
+
+  sortedFront(sign) {
+    const members = [];
+    let [reached, cost] = [-Infinity, NaN];
+    for (const row of this.byCost(sign)) {
+      const merit = sign * this.metric[row];
+      if (merit > reached || (merit === reached && this.cost[row] === cost)) {
+        members.push(row);
+        [reached, cost] = [merit, this.cost[row]];
+      }
+    }
+    return members;
   }
 
   isOnFront(row, sign) {
     return this.once(`members ${sign}`, () => new Set(this.front(sign))).has(row);
   }
 
+  /** The smallest and the largest cost of the trials that are done, or null. */
+  costs() {
+    return this.once("costs", () => {
+      const rows = this.done();
+      return rows.length === 0 ? null : extent(this.cost.length === rows.length ? this.cost : Float64Array.from(rows, (row) => this.cost[row]));
+    });
+  }
+
   /** Rows that are done, by cost, of equal cost the better metric first; `sign`: -1 where a smaller one is better. */
   byCost(sign = 1) {
-    const { cost, metric } = this;
-    const rows = [];
-    for (let row = 0; row < this.length; row++) if (this.isDone(row)) rows.push(row);
-    return rows.sort((a, b) => cost[a] - cost[b] || sign * (metric[b] - metric[a]) || a - b);
+    return this.once(`by cost ${sign}`, () => {
+      const byMerit = orderBy(this.metric.slice(0, this.length).map((value) => -sign * value), this.done());
+      return orderBy(this.cost, byMerit);
+    });
   }
 
   /** Rows that are done, in the order in which they ended. */
   byEnd() {
-    return this.once("ends", () => {
-      const ends = this.finished_s;
-      const rows = [];
-      for (let row = 0; row < this.length; row++) if (this.isDone(row)) rows.push(row);
-      return rows.sort((a, b) => (ends[a] || 0) - (ends[b] || 0) || a - b);
-    });
+    return this.once("ends", () => orderBy(this.finished_s.slice(0, this.length).map((end) => end || 0), this.done()));
   }
 
   /** Rows at which the best score rose, in the order in which they ended. */

@@ -18,11 +18,48 @@ export function build(parts, parameters = {}) {
   return `#/${parts.map(encodeURIComponent).join("/")}${query.length ? `?${query.join("&")}` : ""}`;
 }
 
+const WRITE_MS = 150; // browsers ignore addresses that change too often, as a slider's would
+const listeners = new Set();
+let hash = globalThis.location?.hash ?? "";
+let timer = null;
+
+/** The address as the page shows it; that of the browser follows it in a moment. */
+export const current = () => parse(hash);
+
+/** Call `listener` when the address changes; the returned function ends it. */
+export function onRoute(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function follow() {
+  clearTimeout(timer);
+  timer = null;
+  hash = location.hash;
+  listeners.forEach((listener) => listener());
+}
+
+function write() {
+  clearTimeout(timer);
+  if (timer !== null && location.hash !== hash) history.replaceState(null, "", hash);
+  timer = null;
+}
+
+if (globalThis.location) {
+  for (const name of ["hashchange", "popstate"]) globalThis.addEventListener(name, follow);
+  globalThis.addEventListener("pagehide", write);
+}
+
 /** Change parameters of the present address. `replace`: without a step that "back" would return to. */
 export function change(patch, { replace = false } = {}) {
-  const { parts, parameters } = parse(location.hash);
+  const { parts, parameters } = current();
   const next = build(parts, { ...parameters, ...patch });
-  if (next === location.hash) return;
-  history[replace ? "replaceState" : "pushState"](null, "", next);
-  window.dispatchEvent(new Event("hashchange"));
+  if (next === hash) return;
+  if (!replace) write();
+  hash = next;
+  if (replace) {
+    clearTimeout(timer);
+    timer = setTimeout(write, WRITE_MS);
+  } else history.pushState(null, "", next);
+  listeners.forEach((listener) => listener());
 }

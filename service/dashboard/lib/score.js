@@ -31,6 +31,19 @@ export function score(metric, cost, numbers) {
   return merit >= 0 ? merit * forgiving : merit / Math.max(forgiving, SMALLEST_FACTOR);
 }
 
+/** `score` of every row; `logarithms`: of the costs, which stay the same while the goal changes. Rows without a value: NaN. */
+export function scoresOf(metric, cost, logarithms, { deltaP, deltaN, rate, budget, sign }) {
+  const values = new Float64Array(logarithms.length);
+  const limit = Math.log(budget);
+  const [below, above] = [deltaP / 100 / Math.log(rate), deltaN / 100 / Math.log(rate)];
+  for (let row = 0; row < values.length; row++) {
+    const merit = metric[row] * sign;
+    const forgiving = 1 + (cost[row] < budget ? below : above) * (limit - logarithms[row]);
+    values[row] = merit >= 0 ? merit * forgiving : merit / Math.max(forgiving, SMALLEST_FACTOR);
+  }
+  return values;
+}
+
 /** The metric that has a score at a cost; NaN where no metric has it. */
 export function metricOf(value, cost, numbers) {
   const forgiving = factor(cost, numbers);

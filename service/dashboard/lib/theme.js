@@ -17,19 +17,29 @@ function resolve(probe, name) {
   return getComputedStyle(probe).color;
 }
 
-/** Name -> colour as `rgb(...)`, which a canvas understands, also where the style sheet names a system colour. */
-export function palette() {
+let latest = null; // until the theme changes
+
+/**
+ * Name -> colour as `rgb(...)`, which a canvas understands, also where the style sheet names a system colour. `isFresh`: read
+ * anew, as on paper.
+ */
+export function palette({ isFresh = false } = {}) {
+  if (latest !== null && !isFresh) return latest;
   const probe = document.createElement("span");
   probe.hidden = true;
   document.body.append(probe);
   const colours = Object.fromEntries(NAMES.map((name) => [name, resolve(probe, name)]));
   colours.ramp = RAMP.map((name) => resolve(probe, name));
   probe.remove();
+  latest = isFresh ? null : colours;
   return colours;
 }
 
 const listeners = new Set();
-const notify = () => listeners.forEach((listener) => listener());
+const notify = () => {
+  latest = null;
+  listeners.forEach((listener) => listener());
+};
 for (const query of queries) query.addEventListener("change", notify);
 
 /** Call `listener` when the colours change; the returned function ends it. */

@@ -32,7 +32,7 @@ export function Compare({ job, points, numbers, compared, compare, pick }) {
   return html`<section class="card" id="compare"><h2>Only what differs <span class="muted small hint">${rows.same} choices are the same in all</span></h2>
       <div class="scroll" tabindex="0" role="region" aria-label="comparison"><table class="rows small comparison"><thead><tr><th scope="col"></th>${trials.map((trial) => html`<th scope="col" key=${trial.number}><button type="button" class="plain link" onClick=${() => pick(trial.number, false)}>trial ${trial.number}</button> <button type="button" class="plain" aria-label=${`remove trial ${trial.number}`} onClick=${() => compare(trial.number)}>×</button></th>`)}</tr></thead>
         <tbody data-answer="differ">${rows.list.map(({ name, cells }) => html`<tr key=${name}><th scope="row">${name}</th>${cells.map((cell, index) => html`<td key=${index}>${cell}</td>`)}</tr>`)}</tbody></table></div></section>
-    ${job.cost_unit === "energy_pj" && trials.every((trial) => trial.layers.some((layer) => layer.included_pj !== null)) && html`<${Waterfall} from=${trials[0]} to=${trials[1]} />`}
+    ${job.cost_unit === "energy_pj" && trials.every((trial) => trial.layers.some((layer) => layer.included_pj !== null)) && html`<${Waterfall} trials=${trials} />`}
     <${Curves} trials=${trials} job=${job} id="learning-curves" title="Learning curves" />`;
 }
 
@@ -52,8 +52,11 @@ export function differences(job, trials, points, numbers) {
   return { list, same: names.length - differing.length };
 }
 
-/** Layer by layer, what the second trial spends more or less than the first. */
-function Waterfall({ from, to }) {
+/** Layer by layer, what one trial spends more or less than another. */
+function Waterfall({ trials }) {
+  const [numbers, setNumbers] = useState([null, null]);
+  const [from, to] = [0, 1].map((place) => trials.find((trial) => trial.number === numbers[place]) ?? trials[place]);
+  const side = (place, name) => html`<label class="small">${name} <select value=${String([from, to][place].number)} onChange=${(event) => setNumbers(numbers.map((number, index) => (index === place ? Number(event.currentTarget.value) : [from, to][index].number)))}>${trials.map((trial) => html`<option key=${trial.number} value=${String(trial.number)} selected=${trial === [from, to][place]}>trial ${trial.number}</option>`)}</select></label>`;
   const names = [...new Set([...from.layers, ...to.layers].map((layer) => layer.name))];
   const energy = (trial, name) => trial.layers.find((layer) => layer.name === name)?.included_pj ?? 0;
   const steps = names.map((name) => ({ name, change: energy(to, name) - energy(from, name) })).filter((step) => Math.abs(step.change) > 1e-6).sort((a, b) => Math.abs(b.change) - Math.abs(a.change)).slice(0, 20);
@@ -79,6 +82,6 @@ function Waterfall({ from, to }) {
     };
   };
   const text = `From ${format.energy(start)} (trial ${from.number}) to ${format.energy(reached)} (trial ${to.number}): ${steps.slice(0, 3).map((step) => `${step.name} ${step.change > 0 ? "+" : "−"}${format.energy(Math.abs(step.change))}`).join(", ")}${steps.length > 3 ? ", and others" : ""}.`;
-  return html`<${Chart} id="waterfall" title=${`Energy from trial ${from.number} to trial ${to.number}`} height=${60 + bars.length * 26} option=${option} label=${text}
+  return html`<${Chart} id="waterfall" title=${`Energy from trial ${from.number} to trial ${to.number}`} height=${60 + bars.length * 26} option=${option} label=${text} controls=${trials.length > 2 ? html`${side(0, "from")} ${side(1, "to")}` : null}
     table=${() => ({ columns: ["layer", "change (pJ)"], rows: steps.map((step) => [step.name, step.change]) })}><p class="small answer">${text}</p><//>`;
 }

@@ -1,10 +1,11 @@
 // The selected trial: its numbers, quantizers and energy by layer, learning curve, files, attempts.
 
-import { cls, html, useEffect, useRef, useState } from "../lib/html.js";
+import { cls, html, memo, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { Curves } from "../charts/curves.js";
-import { Weights } from "../charts/histograms.js";
+import { Classes } from "../charts/confusion.js";
+import { Histograms, useTensors } from "../charts/histograms.js";
 import { PARTS, costliest, isIncluded, partsText } from "../charts/energy.js";
 import { Chip, Fault } from "./ui.js";
 import { Exports } from "./exports.js";
@@ -36,27 +37,30 @@ export function useTrial(jobId, number, version) {
   return state;
 }
 
-export function TrialPanel({ job, points, numbers, number, trial, error, session, isCompared, compare, kneeRow, stamp }) {
+/** `badges`: words, with commas between them; `score`: under the goal of the sliders. */
+export const TrialPanel = memo(({ job, number, trial, error, session, isCompared, compare, badges: words, score, stamp }) => {
+  const badges = [...words.split(","), trial?.number === number && trial.status !== "done" && trial.status].filter(Boolean);
+  const trials = useMemo(() => [trial], [trial]);
+  const tensors = useTensors(job, trial);
+  const isShown = trial?.number === number;
   if (number === null) {
     return html`<aside class="card trial" id="trial" aria-label="selected trial"><h2>Selected trial</h2><p class="muted">No trial yet. When the first one is measured, its layers, energy and files are here.</p></aside>`;
   }
-  const row = points.row(number);
-  const badges = [number === job.best?.number && "best score", row >= 0 && points.isOnFront(row, numbers.sign) && "on the front", row >= 0 && row === kneeRow && "knee", trial && trial.status !== "done" && trial.status].filter(Boolean);
-  const isShown = trial?.number === number;
   return html`<aside class="card trial" id="trial" aria-label="selected trial" aria-busy=${String(!isShown)}>
     <div class="row trial-head"><h2 class="trial-title">Trial ${number} ${badges.map((badge) => html`<span class=${cls("chip", badge)} key=${badge}>${badge}</span>`)}</h2>
       <button type="button" aria-pressed=${String(isCompared)} onClick=${() => compare(number)}>${isCompared ? "Compared ✓" : "Compare"}</button></div>
     <${Fault} error=${error} />
     ${isShown && html`${trial.reason && html`<p class="fault reason">${trial.reason}</p>`}
-      <${Facts} job=${job} trial=${trial} score=${row >= 0 ? points.scores(numbers)[row] : null} />
+      <${Facts} job=${job} trial=${trial} score=${score} />
       <${Files} job=${job} trial=${trial} session=${session} />
       <${Exports} job=${job} trial=${trial} session=${session} stamp=${stamp} />
-      <${Layers} job=${job} trial=${trial} />
-      <${Curves} trials=${[trial]} job=${job} id="learning-curve" />
-      <${Weights} job=${job} trial=${trial} />
+      <${Layers} job=${job} trial=${trial} tensors=${tensors} />
+      <${Trained} trials=${trials} job=${job} id="learning-curve" />
+      <${Classes} job=${job} trial=${trial} />
+      <${Histograms} job=${job} trial=${trial} tensors=${tensors} />
       <${Details} trial=${trial} />`}
   </aside>`;
-}
+});
 
 function Facts({ job, trial, score }) {
   if (trial.metric === null) {
@@ -87,7 +91,8 @@ function Choices({ trial }) {
   return html`<section><h3>Other choices</h3><dl class="facts choices">${others.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${typeof value === "number" ? format.plain(value) : String(value)}</dd></div>`)}</dl></section>`;
 }
 
-function Layers({ job, trial }) {
+function LayerTable({ job, trial, tensors }) {
+  const noise = new Map((tensors?.tensors ?? []).map((tensor) => [`${tensor.layer} ${tensor.slot}`, tensor.sqnr_db]));
   const [explained, setExplained] = useState(null);
   const isPriced = trial.layers.some((layer) => layer.included_pj !== null);
   const largest = Math.max(...trial.layers.map((layer) => layer.included_pj ?? 0), 1e-12);
@@ -98,7 +103,7 @@ function Layers({ job, trial }) {
       <thead><tr><th scope="col">Layer</th><th scope="col">Quantizers</th>${isPriced && html`<th scope="col">Energy</th>`}</tr></thead>
       <tbody>${trial.layers.map((layer) => html`<tr key=${layer.name}>
         <th scope="row">${layer.name}<div class="muted">${[layer.class_name?.replace(/([a-z])([A-Z])/g, "$1\u200b$2"), layer.width ? `${layer.width} wide` : null].filter(Boolean).join(", ")}</div></th>
-        <td>${Object.entries(layer.slots).length === 0 ? html`<span class="muted">–</span>` : Object.entries(layer.slots).map(([slot, tensor]) => html`<${Tensor} key=${slot} slot=${slot} tensor=${tensor} />`)}</td>
+        <td>${Object.entries(layer.slots).length === 0 ? html`<span class="muted">–</span>` : Object.entries(layer.slots).map(([slot, tensor]) => html`<${Tensor} key=${slot} slot=${slot} tensor=${tensor} noise=${noise.get(`${layer.name} ${slot}`)} />`)}</td>
         ${isPriced && html`<td class="energy">${layer.included_pj === null ? "–" : html`<${Bar} layer=${layer} largest=${largest} />
           <button type="button" class="plain link" aria-expanded=${String(explained === layer.name)} title=${partsText(layer)} onClick=${() => setExplained(explained === layer.name ? null : layer.name)}>${format.energy(layer.included_pj)}</button>
           ${top && top.total > 0 && html` <span class="muted">${format.percent(layer.included_pj / top.total, 0)}</span>`}`}</td>`}</tr>
@@ -106,10 +111,11 @@ function Layers({ job, trial }) {
     <${Choices} trial=${trial} />`;
 }
 
-function Tensor({ slot, tensor }) {
+/** `noise`: its signal to noise in dB, null without noise, undefined where it was not reported. */
+function Tensor({ slot, tensor, noise }) {
   const bits = tensor.bits === null ? "float" : `${tensor.bits} bit`;
   const size = tensor.bits === null ? "" : tensor.bits <= 2 ? "few" : tensor.bits <= 4 ? "some" : "many";
-  return html`<div class="tensor"><span class="muted">${slot} </span><span class=${cls("bits", size)}>${bits}</span> ${tensor.quantizer ?? ""}</div>`;
+  return html`<div class="tensor"><span class="muted">${slot} </span><span class=${cls("bits", size)}>${bits}</span> ${tensor.quantizer ?? ""}${noise === undefined ? "" : html` <span class="muted noise" title="power of the values over that of their rounding error">${noise === null ? "exact" : `${format.significant(noise, 2)} dB`}</span>`}</div>`;
 }
 
 function Bar({ layer, largest }) {
@@ -150,7 +156,7 @@ async function explain(job, trial, layer) {
   return explanations.get(key);
 }
 
-function Details({ trial }) {
+function DetailList({ trial }) {
   const line = (name, value) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`;
   const durations = Object.entries(trial.durations_s);
   const versions = Object.entries(trial.versions);
@@ -163,3 +169,7 @@ function Details({ trial }) {
       ${durations.length > 0 && line("Durations", durations.map(([name, value]) => `${name} ${format.significant(value)} s`).join(", "))}
       ${versions.length > 0 && line("Versions", versions.map(([name, value]) => `${name} ${value}`).join(", "))}</dl></details>`;
 }
+
+const Layers = memo(LayerTable);
+const Details = memo(DetailList);
+const Trained = memo(Curves);

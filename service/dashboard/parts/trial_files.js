@@ -13,6 +13,7 @@ const FILES = {
   "weights.npz": "integer weights and scales",
   "preprocessing.json": "preprocessing to apply to each input",
   "report.json": "metric, energy, configuration, versions",
+  "tensors.json": "values, levels and noise of every tensor",
   "recipe.json": "everything needed to reproduce the trial",
   "network.npz": "integers of the spiking network",
   "settings.json": "how its integers were quantized",

@@ -4,8 +4,10 @@
 import { cls, html, useEffect, useMemo, useRef, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
+import { orderBy } from "../lib/order.js";
 import { STATUSES } from "../lib/points.js";
-import { save, toCsv } from "../charts/chart.js";
+import { save } from "../charts/chart.js";
+import { toCsv } from "../charts/csv.js";
 import { SortableHead } from "./ui.js";
 
 const ROW_PX = 33;
@@ -23,11 +25,14 @@ const columnsOf = (job, points, numbers) => [
 ];
 
 /** Rows in the table's order; what was not measured comes last. */
-function ordered(rows, column, descending) {
+function ordered(rows, column, descending, length) {
   const sign = descending ? -1 : 1;
-  const value = (row) => { const number = column.value(row); return Number.isNaN(number) ? Infinity : sign * number; };
-  const keys = new Map(rows.map((row) => [row, value(row)]));
-  return rows.sort((a, b) => (keys.get(a) === keys.get(b) ? a - b : keys.get(a) < keys.get(b) ? -1 : 1));
+  const keys = new Float64Array(length).fill(Infinity);
+  for (const row of rows) {
+    const value = column.value(row);
+    if (!Number.isNaN(value)) keys[row] = sign * value;
+  }
+  return orderBy(keys, rows);
 }
 
 export function TrialTable({ job, points, numbers, statuses, setStatuses, isIn, clearArea, selected, compared, pick, compare }) {
@@ -44,10 +49,10 @@ export function TrialTable({ job, points, numbers, statuses, setStatuses, isIn, 
       if (needle && !String(points.number[row]).startsWith(needle) && !(points.reasons.get(points.number[row]) ?? "").toLowerCase().includes(needle)) continue;
       matching.push(row);
     }
-    return ordered(matching, columns.find((column) => column.name === sort.name), sort.descending);
+    return ordered(matching, columns.find((column) => column.name === sort.name), sort.descending, points.length);
   }, [points, points.revision, points.reasons.size, statuses, isIn, sort, text, numbers]);
   const shown = columns.filter((column) => !hidden.has(column.name));
-  const csv = () => save(`trials-${job.id}.csv`, new Blob([toCsv({ columns: ["trial", "status", "reason", ...columns.slice(1).map((column) => column.title ?? column.name)], rows: rows.map((row) => [points.number[row], points.statusOf(row), points.reasons.get(points.number[row]) ?? "", ...columns.slice(1).map((column) => column.value(row))]) })], { type: "text/csv" }));
+  const csv = () => save(`trials-${job.id}.csv`, new Blob([toCsv({ columns: ["trial", "status", "reason", ...columns.slice(1).map((column) => column.title ?? column.name)], rows: Array.from(rows, (row) => [points.number[row], points.statusOf(row), points.reasons.get(points.number[row]) ?? "", ...columns.slice(1).map((column) => column.value(row))]) })], { type: "text/csv" }));
   const present = STATUSES.filter((status) => counts[status] > 0 || !statuses.has(status));
   return html`<section class="card trials" id="trials"><div class="row"><h2>Trials</h2>
       <p class="small downloads">These ${format.whole(rows.length)}: <button type="button" class="plain link" onClick=${csv}>CSV</button> · all with their quantizers: <a href=${api.exported(job.id, "csv")} download>CSV</a> · <a href=${api.exported(job.id, "parquet")} download>Parquet</a></p></div>
@@ -85,7 +90,7 @@ function Body({ job, points, numbers, columns, rows, sort, setSort, selected, co
     <table class="rows" aria-rowcount=${rows.length + 1}>
       <${SortableHead} columns=${[...columns, { name: "Status" }]} sort=${sort} setSort=${(next) => next.name !== "Status" && setSort(next)} />
       <tbody>${space(first)}
-        ${rows.slice(first, last).map((row) => html`<${Row} key=${points.number[row]} job=${job} points=${points} numbers=${numbers} row=${row} columns=${columns} isSelected=${points.number[row] === selected} isCompared=${compared.includes(points.number[row])} pick=${pick} compare=${compare} />`)}
+        ${Array.from(rows.slice(first, last), (row) => html`<${Row} key=${points.number[row]} job=${job} points=${points} numbers=${numbers} row=${row} columns=${columns} isSelected=${points.number[row] === selected} isCompared=${compared.includes(points.number[row])} pick=${pick} compare=${compare} />`)}
         ${space(rows.length - last)}
         ${rows.length === 0 && html`<tr><td colspan=${width} class="muted">No trials.</td></tr>`}</tbody></table></div>`;
 }

@@ -1,6 +1,7 @@
 // What if the goal were another one? Sliders that rank every measured trial anew, in the browser; nothing is trained.
 
-import { html, useMemo } from "../lib/html.js";
+import { oncePerFrame } from "../lib/frames.js";
+import { html, useMemo, useRef } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { scoring } from "../lib/score.js";
 import { Input, Term } from "./ui.js";
@@ -39,16 +40,20 @@ function Slider({ slider, label, value, change, text, term }) {
 }
 
 /** `change(patch)`: new parameters of the address. */
-export function WhatIf({ job, points, numbers, isIn, budget, change, pick, selected }) {
+export function WhatIf({ job, points, numbers, isIn, budget, change: adjust, pick, selected }) {
+  const latest = useRef(adjust);
+  latest.current = adjust;
+  const change = useMemo(() => oncePerFrame((patch) => latest.current(patch)), []);
   const goal = job.spec.goal;
   const own = useMemo(() => scoring(job), [job]);
   const words = terms(job, numbers, points);
-  const costs = useMemo(() => { const rows = points.byCost(); return rows.length ? [points.cost[rows[0]], points.cost[rows.at(-1)]] : null; }, [points, points.revision]);
+  const costs = points.costs();
   const allowed = budget === null ? isIn : (row) => points.cost[row] <= budget && (isIn === null || isIn(row));
   const best = points.best(numbers, SHOWN, allowed);
   const isOwn = SLIDERS.every(({ field }) => goal[field] === ({ delta_p: numbers.deltaP, delta_n: numbers.deltaN, rate: numbers.rate, stress: numbers.stress })[field]);
   const values = { dp: numbers.deltaP, dn: numbers.deltaN, rate: numbers.rate, stress: numbers.stress };
-  const ranks = rankOf(points, own, best);
+  const ranks = points.ranks(own);
+  const scores = points.scores(numbers);
   const budgetSlider = costs && { name: "budget", isLog: true, low: costs[0] * 0.95, high: Math.max(costs[1], job.reference_cost) * 1.05, label: job.cost_unit === "energy_pj" ? "energy budget" : "cost budget" };
   return html`<section class="card what-if" id="what-if"><div class="row"><h2>What if… <span class="muted small hint">nothing is trained, ranks change at once</span></h2>
       ${(!isOwn || budget !== null) && html`<button type="button" onClick=${() => change({ dp: null, dn: null, rate: null, stress: null, budget: null })}>The job's goal</button>`}</div>
@@ -62,26 +67,15 @@ export function WhatIf({ job, points, numbers, isIn, budget, change, pick, selec
     <div class="scroll"><table class="rows small ranking"><thead><tr>${["rank", "was", "trial"].map((head) => html`<th scope="col" class="number">${head}</th>`)}
       <th scope="col" class="number"><${Term} text=${words.score}>score<//></th><th scope="col" class="number">${format.metricName(job)}</th><th scope="col" class="number">${job.cost_unit === "energy_pj" ? "energy" : "cost"}</th><th scope="col"></th></tr></thead>
       <tbody>${best.map((row, index) => html`<tr key=${points.number[row]} class=${points.number[row] === selected ? "selected" : null}>
-        <td class="number">${index + 1}</td><td class="number muted">${isOwn && budget === null && isIn === null ? "=" : moved(ranks.get(row), index + 1)}</td>
+        <td class="number">${index + 1}</td><td class="number muted">${isOwn && budget === null && isIn === null ? "=" : moved(ranks[row], index + 1)}</td>
         <th scope="row" class="number"><button type="button" class="plain link" onClick=${() => pick(points.number[row], false)}>${points.number[row]}</button></th>
-        <td class="number">${format.score(points.scores(numbers)[row])}</td><td class="number">${format.metric(points.metric[row], job)}</td>
+        <td class="number">${format.score(scores[row])}</td><td class="number">${format.metric(points.metric[row], job)}</td>
         <td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="muted">${points.isOnFront(row, numbers.sign) ? "front" : ""}</td></tr>`)}
         ${best.length === 0 && html`<tr><td colspan="7" class="muted">${budget === null ? "No trial is measured yet." : `No measured trial costs less than ${format.cost(budget, job.cost_unit)}.`}</td></tr>`}</tbody></table></div>
   </section>`;
 }
 
 const moved = (before, now) => (before === now ? "=" : `${before}`);
-
-/** Ranks of some rows under the job's own goal, without ordering all of them. */
-function rankOf(points, own, rows) {
-  const scores = points.scores(own);
-  const ranks = new Map(rows.map((row) => [row, 1]));
-  for (let other = 0; other < points.length; other++) {
-    if (!points.isDone(other)) continue;
-    for (const row of rows) if (scores[other] > scores[row] || (scores[other] === scores[row] && other < row)) ranks.set(row, ranks.get(row) + 1);
-  }
-  return ranks;
-}
 
 function readCost(text, unit) {
   if (unit === "energy_pj") return format.readEnergy(text);

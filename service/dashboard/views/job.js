@@ -4,7 +4,7 @@ import { html, useCallback, useEffect, useMemo, useState } from "../lib/html.js"
 import * as format from "../lib/format.js";
 import { JobFeed, hasEnded } from "../lib/job_feed.js";
 import { knee as kneeOf } from "../lib/points.js";
-import { build, change as changeRoute } from "../lib/route.js";
+import { build, change as changeRoute, current as route } from "../lib/route.js";
 import { scoring } from "../lib/score.js";
 import { useStore } from "../lib/store.js";
 import { MOST as MOST_COMPARED } from "../parts/compare.js";
@@ -59,13 +59,14 @@ function Loaded({ feed, state, parameters, session }) {
   const { job, points, touched } = state;
   const view = useMemo(() => viewOf(parameters), [parameters]);
   const statuses = useSame(view.statuses);
+  const compared = useMemo(() => view.compared, [view.compared.join()]);
   const numbers = useMemo(() => scoring(job, view.numbers), [job.spec.goal, job.reference_cost, JSON.stringify(view.numbers)]);
   const [area, setArea] = useState(null); // numbers of the trials in a marked area
   const isIn = useMemo(() => (area === null ? null : (row) => area.has(points.number[row])), [area, points]);
   const [mode, setMode] = useState("zoom");
   const [best = -1] = points.best(numbers, 1);
   const front = points.front(numbers.sign);
-  const kneeRow = kneeOf(points, front, numbers.sign);
+  const kneeRow = points.once("knee", () => kneeOf(points, front, numbers.sign));
   const selected = view.trial ?? job.best?.number ?? (points.length ? points.number[0] : null);
   const { trial, error } = useTrial(job.id, selected, `${touched.get(selected) ?? 0} ${job.best?.number === selected} ${hasEnded(job)}`);
   const compare = useCallback((number, isAdded) => {
@@ -74,6 +75,7 @@ function Loaded({ feed, state, parameters, session }) {
     if (next.length > MOST_COMPARED) notify(`At most ${MOST_COMPARED} trials are compared.`);
     else adjust({ vs: next.join(",") });
   }, []);
+  const show = useCallback((number) => changeRoute({ trial: String(number) }), []);
   const pick = useCallback((number, isCompared) => {
     if (isCompared) compare(number);
     else changeRoute({ trial: String(number) });
@@ -84,7 +86,7 @@ function Loaded({ feed, state, parameters, session }) {
     else feed.replace(changed);
   };
   const shared = {
-    job, points, numbers, view: { ...view, statuses, mode }, statuses, setStatuses, isIn, selected, best, kneeRow, front, compare, pick, session, trial, adjust, live: state.live, revision: state.revision,
+    job, points, numbers, view: { ...view, statuses, compared, mode }, statuses, setStatuses, isIn, selected, best, kneeRow, front, compare, pick, show, session, trial, adjust, live: state.live, revision: state.revision,
     set: (patch) => { if ("mode" in patch) setMode(patch.mode); else adjust(addressOf(patch)); },
     select: (chosen) => setArea(chosen === null || chosen.length === 0 ? null : new Set(chosen)),
     area,
@@ -92,12 +94,19 @@ function Loaded({ feed, state, parameters, session }) {
   return html`<div class="job">
     <${Head} job=${job} session=${session} done=${done} live=${state.live} words=${terms(job, numbers, points)} />
     <div class="columns"><div class="main-column"><${Tabs} ...${shared} /></div>
-      <${TrialPanel} job=${job} points=${points} numbers=${numbers} number=${selected} trial=${trial} error=${error} session=${session} isCompared=${view.compared.includes(selected)} compare=${compare} kneeRow=${kneeRow} stamp=${touched.get(selected) ?? 0} /></div>
+      <${TrialPanel} job=${job} number=${selected} trial=${trial} error=${error} session=${session} isCompared=${compared.includes(selected)} compare=${compare} badges=${badgesOf(job, points, numbers, selected, kneeRow)}
+        score=${selected !== null && points.row(selected) >= 0 ? points.scores(numbers)[points.row(selected)] : null} stamp=${touched.get(selected) ?? 0} /></div>
     ${selected !== null && html`<${Dock} job=${job} points=${points} number=${selected} />`}
   </div>`;
 }
 
-const current = () => Object.fromEntries(new URLSearchParams(location.hash.split("?")[1] ?? ""));
+const current = () => route().parameters;
+
+/** What is special about a trial, in words that are the same as long as nothing changes. */
+function badgesOf(job, points, numbers, number, kneeRow) {
+  const row = number === null ? -1 : points.row(number);
+  return [number !== null && number === job.best?.number && "best score", row >= 0 && points.isOnFront(row, numbers.sign) && "on the front", row >= 0 && row === kneeRow && "knee"].filter(Boolean).join(",");
+}
 
 /** A set, the same one as long as its members are. */
 function useSame(set) {

@@ -1,6 +1,6 @@
 // The tabs of a job: overview, trials, comparison, what the search learned, workers and events, definition.
 
-import { html, useEffect, useMemo, useState } from "../lib/html.js";
+import { html, memo, useEffect, useMemo, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { hasEnded } from "../lib/job_feed.js";
@@ -12,10 +12,9 @@ import { Parallel } from "../charts/parallel.js";
 import { Importance, Sensitivity } from "../charts/sensitivity.js";
 import { Timeline } from "../charts/timeline.js";
 import { Compare } from "../parts/compare.js";
-import { Definition } from "../parts/definition.js";
 import { terms } from "../parts/terms.js";
 import { Failures, TrialTable } from "../parts/trials.js";
-import { Term } from "../parts/ui.js";
+import { Loading, Term } from "../parts/ui.js";
 import { WhatIf, answer } from "../parts/whatif.js";
 
 const THROTTLE_MS = 8000;
@@ -73,7 +72,7 @@ export function Tabs(shared) {
 // --- overview --------------------------------------------------------------------------------------------------------
 
 function Overview(shared) {
-  const { job, points, numbers, statuses, view, set, select, pick, selected, best, kneeRow, front, isIn, area, adjust, trial, analysis, attempts, version } = shared;
+  const { job, points, numbers, statuses, view, set, select, pick, show, selected, best, kneeRow, front, isIn, area, adjust, trial, analysis, attempts, version } = shared;
   const isOwn = Object.keys(view.numbers).length === 0;
   const text = answer({ job, points, numbers, budget: view.budget, isOwn });
   const words = terms(job, numbers, points, analysis);
@@ -86,29 +85,28 @@ function Overview(shared) {
     ${area && html`<p class="small">${area.size} trials of the marked area are ranked, listed and mapped. <button type="button" class="plain link" onClick=${() => select(null)}>All trials</button></p>`}
     <p class="glossary small muted">${[["front", "front"], ["knee", "knee"], ["score factor", "factor"], ["hypervolume", "hypervolume"]].map(([name, term]) => html`<${Term} key=${term} text=${words[term]}>${name}<//> `)}</p>
     <div class="pair">
-      <${Energy} job=${job} trial=${trial} view=${view} adjust=${adjust} />
-      <${Bits} job=${job} points=${points} numbers=${numbers} front=${front} isIn=${isIn} compared=${view.compared} selected=${selected} pick=${pick} version=${version} />
+      <${Energy} job=${job} trial=${trial} compared=${view.compared} isLog=${view.isEnergyLog} adjust=${adjust} />
+      <${Bits} job=${job} points=${points} numbers=${numbers} front=${front} isIn=${isIn} compared=${view.compared} selected=${selected} show=${show} version=${version} />
     </div>
     <${History} job=${job} points=${points} numbers=${numbers} analysis=${analysis} attempts=${attempts} scale=${view.by} set=${(patch) => adjust({ by: patch.by === "trials" ? null : patch.by })} />`;
 }
 
-function Energy({ job, trial, view, adjust }) {
+const Energy = memo(({ job, trial, compared, isLog, adjust }) => {
   const [others, setOthers] = useState([]);
-  const key = view.compared.join();
   useEffect(() => {
     let isCurrent = true;
-    Promise.all(view.compared.slice(0, 4).map((number) => api.trial(job.id, number))).then((trials) => isCurrent && setOthers(trials), () => isCurrent && setOthers([]));
+    Promise.all(compared.slice(0, 4).map((number) => api.trial(job.id, number))).then((trials) => isCurrent && setOthers(trials), () => isCurrent && setOthers([]));
     return () => { isCurrent = false; };
-  }, [job.id, key]);
+  }, [job.id, compared]);
   const networks = [{ name: "reference", layers: job.reference.layers }];
   for (const shown of [trial, ...others]) {
     if (shown && shown.layers.some((layer) => layer.included_pj !== null) && !networks.some(({ name }) => name === `trial ${shown.number}`)) networks.push({ name: `trial ${shown.number}`, layers: shown.layers });
   }
   const text = trial && trial.layers.some((layer) => layer.included_pj !== null) ? costliestText(trial, job.reference) : null;
-  return html`<${EnergyByLayer} networks=${networks} unitIsEnergy=${networks.some(({ layers }) => layers.length > 0)} isLog=${view.isEnergyLog} set=${adjust} text=${text} />`;
-}
+  return html`<${EnergyByLayer} networks=${networks} unitIsEnergy=${networks.some(({ layers }) => layers.length > 0)} isLog=${isLog} set=${adjust} text=${text} />`;
+});
 
-function Bits({ job, points, numbers, front, isIn, compared, selected, pick, version }) {
+function Bits({ job, points, numbers, front, isIn, compared, selected, show, version }) {
   const order = useMemo(() => {
     const rows = new Set((isIn === null ? front : points.byCost().filter(isIn)).slice(0, MOST_ROWS));
     if (rows.size < 8 && isIn === null) for (const row of points.best(numbers, 12)) rows.add(row);
@@ -117,7 +115,7 @@ function Bits({ job, points, numbers, front, isIn, compared, selected, pick, ver
   }, [points, points.revision, front.join(), isIn, compared.join(), selected]);
   const choices = useThrottled(() => api.choices(job.id, order), order.length ? `${order.join()}` : null, true);
   void version;
-  return html`<${BitMap} choices=${choices} order=${order} pick=${(number) => pick(number, false)} selected=${selected} />`;
+  return html`<${BitMap} choices=${choices} order=${order} pick=${show} selected=${selected} />`;
 }
 
 // --- the other tabs --------------------------------------------------------------------------------------------------
@@ -152,4 +150,11 @@ function Workers({ job, points, attempts, pick, version }) {
 
 const detailsOf = ({ data }) => Object.entries(data).filter(([, value]) => value !== null && typeof value !== "object").map(([name, value]) => `${name} ${typeof value === "number" ? format.plain(value) : value}`).join(", ");
 
-const PAGES = { overview: Overview, trials: Trials, compare: Comparison, learned: Learned, workers: Workers, definition: ({ job, points }) => html`<${Definition} job=${job} points=${points} />` };
+/** Its module brings the library that writes YAML, which no other tab needs. */
+function Defined({ job, points }) {
+  const [module, setModule] = useState(null);
+  useEffect(() => { import("../parts/definition.js").then(setModule); }, []);
+  return module === null ? html`<${Loading} />` : html`<${module.Definition} job=${job} points=${points} />`;
+}
+
+const PAGES = { overview: Overview, trials: Trials, compare: Comparison, learned: Learned, workers: Workers, definition: Defined };

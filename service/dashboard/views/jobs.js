@@ -6,7 +6,7 @@ import * as format from "../lib/format.js";
 import { hasEnded } from "../lib/job_feed.js";
 import { build, change } from "../lib/route.js";
 import { Chip, Empty, Fault, Input, Loading, Progress, useAnswer } from "../parts/ui.js";
-import { allows } from "../parts/verbs.js";
+import { Verbs, allows } from "../parts/verbs.js";
 
 const PAUSE_MS = 3000;
 const STATUSES = ["running", "pending", "paused", "stopping", "finalizing", "cancelling", "done", "failed", "cancelled"];
@@ -27,7 +27,7 @@ async function list(filter, pages) {
 export function JobsPage({ parameters, connection, session }) {
   const [pages, setPages] = useState(1);
   const filter = [parameters.status && `status:${parameters.status}`, parameters.q && `name~${parameters.q}`].filter(Boolean).join(",");
-  const [answer, error] = useAnswer(() => list(filter, pages), `${filter} ${pages}`, PAUSE_MS);
+  const [answer, error, again] = useAnswer(() => list(filter, pages), `${filter} ${pages}`, PAUSE_MS);
   useEffect(() => { document.title = "Jobs – fewbits"; }, []);
   useEffect(() => connection(error && !(error instanceof api.Refused) ? error : null), [error]);
   const compared = (parameters.vs ?? "").split(",").filter(Boolean);
@@ -42,13 +42,13 @@ export function JobsPage({ parameters, connection, session }) {
       <span class="muted small">${compared.length >= 2 ? "" : "☐ compares the fronts of jobs"}</span></div>
     <${Fault} error=${error instanceof api.Refused ? error : null} />
     ${compared.length >= 2 && html`<${CompareJobs} jobs=${answer.items.filter((job) => compared.includes(job.id))} />`}
-    <div class="scroll"><table class="rows"><thead><tr><th scope="col"><span class="visually-hidden">compare</span></th><th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th><th scope="col">Front</th><th scope="col" class="number">Best score</th><th scope="col" class="number">Metric</th><th scope="col" class="number">Cost</th><th scope="col">Created</th></tr></thead>
-      <tbody>${answer.items.map((job) => html`<${Row} key=${job.id} job=${job} isCompared=${compared.includes(job.id)} compare=${compare} />`)}
-      ${answer.items.length === 0 && html`<tr><td colspan="9" class="muted">No job meets the filter. <a href="#/">All jobs</a></td></tr>`}</tbody></table></div>
+    <div class="scroll"><table class="rows"><thead><tr><th scope="col"><span class="visually-hidden">compare</span></th><th scope="col">Job</th><th scope="col">Status</th><th scope="col">Progress</th><th scope="col">Front</th><th scope="col" class="number">Best score</th><th scope="col" class="number">Metric</th><th scope="col" class="number">Cost</th><th scope="col">Created</th><th scope="col"><span class="visually-hidden">actions</span></th></tr></thead>
+      <tbody>${answer.items.map((job) => html`<${Row} key=${job.id} job=${job} isCompared=${compared.includes(job.id)} compare=${compare} session=${session} again=${again} />`)}
+      ${answer.items.length === 0 && html`<tr><td colspan="10" class="muted">No job meets the filter. <a href="#/">All jobs</a></td></tr>`}</tbody></table></div>
     ${answer.hasMore && html`<p><button type="button" onClick=${() => setPages(pages + 1)}>Older jobs</button></p>`}</section>`;
 }
 
-function Row({ job, isCompared, compare }) {
+function Row({ job, isCompared, compare, session, again }) {
   const { best, progress } = job;
   const share = best && job.reference_cost ? best.cost / job.reference_cost : null;
   const name = job.name || job.model;
@@ -57,12 +57,27 @@ function Row({ job, isCompared, compare }) {
     <td class="mark"><button type="button" class="plain compare" aria-pressed=${String(isCompared)} aria-label=${`compare ${name}`} title="compare" onClick=${() => compare(job.id)}>${isCompared ? "☑" : "☐"}</button></td>
     <th scope="row"><a href=${build(["jobs", job.id])}>${name}</a><div class="muted small">${job.model} · ${job.data} · ${job.id}</div></th>
     <td><${Chip} status=${job.status} />${job.status === "failed" && html`<div class="muted small wrap">${job.reason}</div>`}</td>
-    <td><${Progress} job=${job} /><div class="muted small">${progress.done} of ${progress.total}${left}</div></td>
+    <td><${Progress} job=${job} /><div class="muted small">${progress.done} of ${progress.total}${left}</div>${budgetText(job) && html`<div class="muted small">${budgetText(job)}</div>`}</td>
     <td class="spark"><${Spark} job=${job} /></td>
     <td class="number" data-label="best score">${format.score(best?.score)}</td>
     <td class="number" data-label=${format.metricName(job)}>${format.metric(best?.metric, job)}<div class="muted small unlabelled">${format.metricName(job)}</div></td>
     <td class="number" data-label="cost">${best ? format.cost(best.cost, job.cost_unit) : "–"}${share !== null && html`<div class="muted small">${format.percent(share, 1)} of reference</div>`}</td>
-    <td class="small" data-label="created">${format.moment(job.created_at)}</td></tr>`;
+    <td class="small" data-label="created">${format.moment(job.created_at)}${job.submitted_by && html`<div class="muted">by ${job.submitted_by}</div>`}</td>
+    <td class="menu-cell">${allows(session, "submit") && html`<${Menu} job=${job} name=${name} session=${session} again=${again} />`}</td></tr>`;
+}
+
+/** What limits a job beside its trials. */
+function budgetText({ budget }) {
+  const parts = [budget?.epochs && `${format.whole(budget.epochs)} epochs`, budget?.seconds && format.duration(budget.seconds)].filter(Boolean);
+  return parts.length ? `at most ${parts.join(", ")}` : "";
+}
+
+/** All that can be done with a job; what its status allows is asked when the menu is opened. */
+function Menu({ job, name, session, again }) {
+  const [isOpen, setOpen] = useState(false);
+  const [full, error] = useAnswer(() => api.job(job.id), isOpen ? `${job.id} ${job.version}` : null);
+  return html`<details class="menu" open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary class="button" aria-label=${`actions on ${name}`} title="actions">⋯</summary>
+    <div class="menu-items">${full ? html`<${Verbs} job=${full} session=${session} done=${() => { setOpen(false); again(); }} />` : error ? html`<${Fault} error=${error} />` : html`<${Loading} />`}</div></details>`;
 }
 
 // --- fronts ----------------------------------------------------------------------------------------------------------

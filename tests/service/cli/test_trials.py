@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -177,16 +179,25 @@ class Seen(HTMLParser):
         assert not any(name.startswith("on") for name, _ in attrs)
 
 
-def test_a_report_is_one_page_that_loads_and_runs_nothing(run: Run, filled: Filled, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--plain"]])
+def test_a_report_is_one_page_that_loads_nothing_and_runs_what_it_names(
+    run: Run, filled: Filled, tmp_path: Path, options: list[str]
+) -> None:
     path = tmp_path / "report.html"
-    assert run("report", filled.job_id, "-o", str(path)).exit_code == 0
+    assert run("report", filled.job_id, "-o", str(path), *options).exit_code == 0
     text = path.read_text()
     seen = Seen()
     seen.feed(text)
     assert seen.tags.count("svg") == 3
-    assert {"script", "link", "img", "b", "iframe"} & set(seen.tags) == set()
+    assert {"link", "img", "b", "iframe"} & set(seen.tags) == set()
+    assert seen.tags.count("script") == (
+        0 if options else 2
+    )  # numbers, and the modules that the policy names
+    for script in re.findall(r'<script type="module">(.*?)</script>', text, re.DOTALL):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"script-src 'sha256-{digest}'" in text
     assert seen.addresses == []
-    assert "url(" not in text
+    assert "url(" not in re.sub(r'<script type="module">.*?</script>', "", text, flags=re.DOTALL)
     assert "&lt;b&gt;a search&lt;/b&gt;" in text
 
 

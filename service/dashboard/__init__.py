@@ -1,0 +1,1 @@
+"""The page: JavaScript modules, style sheets and libraries, and what joins them to one script."""

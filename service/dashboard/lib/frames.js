@@ -1,0 +1,52 @@
+// Work that may wait: a piece of it in each frame, so that the page answers meanwhile.
+
+const waiting = new Map();
+let isScheduled = false;
+
+/** Run `work` in one of the next frames; a later call with the same key replaces it. Returns what cancels it. */
+export function inFrame(key, work) {
+  waiting.set(key, work);
+  schedule();
+  return () => { if (waiting.get(key) === work) waiting.delete(key); };
+}
+
+function schedule() {
+  if (isScheduled || waiting.size === 0) return;
+  isScheduled = true;
+  requestAnimationFrame(() => {
+    isScheduled = false;
+    const next = waiting.entries().next().value;
+    if (next === undefined) return;
+    waiting.delete(next[0]);
+    try {
+      next[1]();
+    } finally {
+      schedule();
+    }
+  });
+}
+
+/** `call` at most once a frame: at once, then with the latest arguments. */
+export function oncePerFrame(call) {
+  let latest = null;
+  let isWaiting = false;
+  const next = () => {
+    if (latest === null) {
+      isWaiting = false;
+      return;
+    }
+    const values = latest;
+    latest = null;
+    requestAnimationFrame(next);
+    call(...values);
+  };
+  return (...values) => {
+    if (isWaiting) {
+      latest = values;
+      return;
+    }
+    isWaiting = true;
+    requestAnimationFrame(next);
+    call(...values);
+  };
+}
