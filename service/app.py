@@ -65,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(settings.database, settings.database_timeout.total_seconds())
     app.state.queue = Queue(settings)
     app.state.blobs = BlobStore(settings.blob_folder)
-    app.state.buckets = make_buckets(settings.broker_url)
+    app.state.buckets = make_buckets(settings.broker_url, settings.namespace)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
     app.state.compute_slots = ComputeSlots(settings.compute_processes or 2)
     app.state.compute = ComputeProcesses(settings)
@@ -96,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(middleware.RequestGuard, settings=settings)
     app.add_middleware(RequestObserver, metrics=app.state.metrics, internal_error=problems.internal)
     app.add_middleware(middleware.ResponseHeaders)
+    app.add_middleware(middleware.HeadRequests)
     return app
 
 

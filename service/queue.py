@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from enum import StrEnum
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from service.observability import tracing
-from service.settings import Settings
+from service.settings import DEFAULT_NAMESPACE, Settings
 from service.store.session import on_commit
 
 if TYPE_CHECKING:
@@ -49,26 +50,38 @@ def argument_of(task: TaskName) -> str:
 POLL_S: Final = 0.05
 
 
-def make_celery(settings: Settings) -> Celery:
-    """A Celery application whose messages are JSON and whose results are not stored."""
-    from celery import Celery
+#: Seconds until a broker must accept a connection or a message.
+ANSWER_S = 5.0
 
-    app = Celery("fewbits", broker=settings.broker_url or "filesystem://")
+#: Seconds in which no message is sent after a broker did not accept one: not every request is to wait for it.
+_AWAY_S: Final = 10.0
+
+
+def make_celery(settings: Settings, *, only_sends: bool = False) -> Celery:
+    """A Celery application whose messages are JSON and whose results are not stored.
+
+    One that `only_sends` gives a broker up that does not answer; a worker waits for it.
+    """
+    from celery import Celery
+    from kombu.transport import TRANSPORT_ALIASES
+
+    TRANSPORT_ALIASES["fewbits"] = "service.file_broker:Transport"
+    app = Celery("fewbits", broker=settings.broker_url or "fewbits://localhost")
     app.conf.update(
         task_serializer="json",
         accept_content=["json"],
         result_backend=None,
         task_ignore_result=True,
-        task_default_queue="fewbits",
+        task_default_queue=settings.namespace,
         broker_connection_retry_on_startup=True,
-        broker_transport_options=_transport_options(settings),
+        broker_transport_options=_transport_options(settings, only_sends),
     )
     return app
 
 
-def _transport_options(settings: Settings) -> dict[str, Any]:
+def _transport_options(settings: Settings, only_sends: bool) -> dict[str, Any]:
     if not settings.embedded:
-        return {"visibility_timeout": 3600} if settings.broker_url.startswith("redis") else {}
+        return _broker_options(settings, only_sends)
     folders = _folders(settings)
     return {
         "data_folder_in": str(folders["messages"]),
@@ -77,6 +90,20 @@ def _transport_options(settings: Settings) -> dict[str, Any]:
         "polling_interval": POLL_S,
         "store_processed": False,
     }
+
+
+def _broker_options(settings: Settings, only_sends: bool) -> dict[str, Any]:
+    once = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.1}
+    options: dict[str, Any] = once if only_sends else {}
+    if not settings.broker_url.startswith("redis"):
+        limits = {"connect_timeout": ANSWER_S, "read_timeout": ANSWER_S, "write_timeout": ANSWER_S}
+        return options | (limits if only_sends else {})
+    options |= {"visibility_timeout": 3600, "socket_connect_timeout": ANSWER_S, "socket_keepalive": True}
+    if only_sends:
+        options["socket_timeout"] = ANSWER_S
+    if settings.namespace != DEFAULT_NAMESPACE:  # keys of earlier versions have no prefix
+        options["global_keyprefix"] = f"{settings.namespace}:"
+    return options
 
 
 def _folders(settings: Settings) -> dict[str, Path]:
@@ -93,11 +120,12 @@ class Queue:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = _folders(settings)["messages"] if settings.embedded else None
+        self._away_until_s = 0.0
 
     @cached_property
     def _celery(self) -> Celery:
         """Created for the first message: without it a service that has just started answers sooner."""
-        return make_celery(self._settings)
+        return make_celery(self._settings, only_sends=True)
 
     def enqueue(self, task: TaskName, *ids: str | int) -> None:
         """Send a message after the commit; it is dropped if the transaction rolls back.
@@ -107,13 +135,16 @@ class Queue:
         on_commit(partial(self.send, task, *ids))
 
     def send(self, task: TaskName, *ids: str | int) -> bool:
-        """Send now; False if the broker does not answer."""
+        """Send now; False if the broker does not answer, or did not a moment ago."""
+        if time.monotonic() < self._away_until_s:
+            return False
         try:
             self._celery.send_task(
                 task.value, args=list(ids), headers=tracing.headers(), ignore_result=True, retry=False
             )
         except Exception:  # of any transport: the sweep sends the message again
             log.warning("the broker did not accept %s%s", task, ids, exc_info=True)
+            self._away_until_s = 0.0 if self._settings.embedded else time.monotonic() + _AWAY_S
             return False
         return True
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from urllib.parse import quote
 
 from pydantic import BeforeValidator, Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -27,7 +30,47 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+DEFAULT_NAMESPACE: Final = "fewbits"
+
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+
+
+def in_url(host: str) -> str:
+    """A host as URLs name it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+#: Scheme, user, password, and what follows the last @ before a host.
+_ADDRESS: Final = re.compile(
+    r"(?s)([a-z0-9+]+://)([^:@/]*):(.*)@((?:[\w.,:-]|\[[0-9a-fA-F:]+\])*(?:[/?].*)?)"
+)
+#: Signs that no password in a URL may hold as they are; a % that begins an escape is one.
+_UNQUOTED: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9._~!$&'()*+,;=%-]")
+
+
+def quoted_password(url: str) -> str:
+    """A URL whose password may have been written as it is: its signs are escaped, and escapes left as they are."""
+    parts = _ADDRESS.fullmatch(url)
+    if parts is None:
+        return url
+    scheme, user, password, rest = parts.groups()
+    return f"{scheme}{user}:{_UNQUOTED.sub(lambda sign: quote(sign[0], safe=''), password)}@{rest}"
+
+
+_DATABASES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite://")
+_BROKERS: Final = ("redis://", "rediss://", "sentinel://", "amqp://", "amqps://", "pyamqp://", "memory://")
+
+
+def _expanded(path: Path) -> Path:
+    """An absolute path; a `~` needs a home of the user, and a wrong one needs a word."""
+    try:
+        if str(path).startswith("~") and os.environ.get("HOME") == "":
+            raise RuntimeError
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(
+            f"{path} cannot be resolved: this user has no home folder; set FEWBITS_HOME to a folder"
+        ) from None
 
 
 class Settings(BaseSettings):
@@ -36,12 +79,19 @@ class Settings(BaseSettings):
     Without any of them a process runs embedded: SQLite and a file-based broker, both in `home`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FEWBITS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="FEWBITS_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     home: Path = Field(Path("~/.fewbits"), description="folder of all files of an embedded service")
     database_url: str = Field("", repr=False, description="SQLAlchemy URL; empty: SQLite in the home folder")
     broker_url: str = Field(
         "", repr=False, description="URL of the Celery broker; empty: files in the home folder"
+    )
+    namespace: str = Field(
+        DEFAULT_NAMESPACE,
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="of queues, keys and locks: deployments that share a broker need different ones",
     )
     data_dir: Path | None = Field(
         None, description="folder of users' .npz files; empty: `data` in the home folder"
@@ -181,16 +231,37 @@ class Settings(BaseSettings):
         "auto", description="auto: console in a terminal, json elsewhere"
     )
 
-    @field_validator("home")
+    @field_validator("home", "data_dir", "blob_dir")
     @classmethod
-    def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+    def _absolute(cls, value: Path | None) -> Path | None:
+        return None if value is None else _expanded(value)
+
+    @field_validator("database_url")
+    @classmethod
+    def _of_a_database(cls, value: str) -> str:
+        value = value.strip()
+        if value and not value.startswith(_DATABASES):
+            raise ValueError("expected postgresql://user:password@host/name, or sqlite:////path/of/a/file")
+        return quoted_password(value)
+
+    @field_validator("broker_url")
+    @classmethod
+    def _of_a_broker(cls, value: str) -> str:
+        value = value.strip()
+        if value and not value.startswith(_BROKERS):
+            raise ValueError("expected redis://:password@host:6379/0 or amqp://user:password@host//")
+        return quoted_password(value)
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, value: str) -> str:
+        return value.strip().removeprefix("[").removesuffix("]")
 
     @property
     def database(self) -> str:
         """The database's SQLAlchemy URL, with the driver fewbits uses."""
         if not self.database_url:
-            return f"sqlite:///{self.home / 'fewbits.db'}"
+            return f"sqlite:///{quote(str(self.home / 'fewbits.db'), safe='/ ')}"
         for prefix in ("postgres://", "postgresql://"):
             if self.database_url.startswith(prefix):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(prefix)
@@ -199,12 +270,12 @@ class Settings(BaseSettings):
     @property
     def data_folder(self) -> Path:
         """The folder of users' data files."""
-        return (self.data_dir or self.home / "data").expanduser().absolute()
+        return self.data_dir or self.home / "data"
 
     @property
     def blob_folder(self) -> Path:
         """The folder of artifacts."""
-        return (self.blob_dir or self.home / "blobs").expanduser().absolute()
+        return self.blob_dir or self.home / "blobs"
 
     @property
     def incoming_folder(self) -> Path:
@@ -214,7 +285,7 @@ class Settings(BaseSettings):
     @property
     def base_url(self) -> str:
         """The URL at which clients find the service."""
-        return self.url or f"http://{self.host}:{self.port}"
+        return self.url or f"http://{in_url(self.host)}:{self.port}"
 
     @property
     def is_on_loopback(self) -> bool:

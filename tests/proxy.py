@@ -19,6 +19,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
         self._flows.set()
+        self._holds = False
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -57,10 +58,22 @@ class Proxy:
         """Forward what came, and go on."""
         self._flows.set()
 
+    @property
+    def connections(self) -> int:
+        """How many sockets there are, or were."""
+        return len(self._sockets)
+
+    def hold(self) -> None:
+        """Accept further connections, and connect them to nothing."""
+        self._holds = True
+
     def _accept(self) -> None:
         while True:
             try:
                 client, _ = self._listener.accept()
+                if self._holds:
+                    self._sockets.append(client)
+                    continue
                 server = socket.create_connection(self._server)
             except OSError:
                 return

@@ -10,6 +10,7 @@ from typing import Any
 
 from search.installation import cannot_train
 from search.process import keep_private, without_collections
+from service.cli.start_up import explanation
 from service.observability import logs
 from service.settings import Settings
 
@@ -27,7 +28,11 @@ def main() -> None:
     parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
     options = parser.parse_args()
     keep_private()
-    settings = Settings()
+    try:
+        settings = Settings()
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except (ValueError, OSError) as error:
+        raise SystemExit(explanation(error) or str(error)) from None
     logs.configure(settings)
     if options.beat_only:
         _only_sweep(settings)

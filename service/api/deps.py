@@ -60,9 +60,25 @@ def credentials_of(request: Request, key: str | None) -> Credentials:
     return Credentials(
         key=key,
         address=request.client.host if request.client else "",
-        is_forwarded="forwarded" in request.headers or "x-forwarded-for" in request.headers,
+        is_forwarded=_is_forwarded(request),
         session_id=request.cookies.get(COOKIE),
     )
+
+
+#: What proxies add.
+_BY_PROXIES: Final = (
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-proto",
+    "x-forwarded-host",
+    "x-real-ip",
+    "via",
+)
+
+
+def _is_forwarded(request: Request) -> bool:
+    """Whether a proxy sent the request. One without any setting, as nginx's bare `proxy_pass`, speaks HTTP/1.0."""
+    return request.scope.get("http_version") == "1.0" or any(name in request.headers for name in _BY_PROXIES)
 
 
 #: The caller. Unauthorized unless the request has a valid key, or the service needs none.

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.problems import response
 from service.errors import Forbidden, Malformed, ServiceError, TooLarge
-from service.settings import Settings
+from service.settings import Settings, in_url
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Sec-Fetch-Site of requests that no other site's page made.
@@ -66,6 +66,33 @@ class ResponseHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
+class HeadRequests:
+    """Answers HEAD as GET without its body, for every path; a stream ends after its headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not begun:
+                begun = True
+                await send({"type": "http.response.body", "body": b""})
+
+        async def receive_head() -> Message:
+            return {"type": "http.disconnect"} if begun else await receive()
+
+        await self._app({**scope, "method": "GET"}, receive_head, send_head)
+
+
 class RequestGuard:
     """Refuses unknown hosts, writes by pages of other sites, and bodies that are too large.
 
@@ -104,10 +131,7 @@ class RequestGuard:
         if not _is_allowed(_name_of(host), self._hosts):
             return Malformed("the Host header is not one of this service's hosts (FEWBITS_ALLOWED_HOSTS)")
         origin = headers.get("origin")
-        if method not in _SAFE and (
-            (origin is not None and origin.partition("://")[2] != host)
-            or headers.get("sec-fetch-site", "none") not in _OWN_PAGES
-        ):
+        if method not in _SAFE and not _is_own_page(origin, host, headers.get("sec-fetch-site")):
             return Forbidden("pages of other sites may not change anything")
         declared = headers.get("content-length", "0")
         if not (declared.isascii() and declared.isdigit()):
@@ -115,6 +139,18 @@ class RequestGuard:
         if len(declared) > 18 or int(declared) > limit:
             return TooLarge(f"the body is larger than the limit of {limit} bytes")
         return None
+
+
+def _is_own_page(origin: str | None, host: str, site: str | None) -> bool:
+    """Whether a write comes from a page of this service, or from no page.
+
+    A proxy may pass the host without its port (nginx's `$host`); then the browser's word counts that it is the same.
+    """
+    if (site or "none") not in _OWN_PAGES:
+        return False
+    if origin is None or origin.partition("://")[2] == host:
+        return True
+    return site == "same-origin" and _name_of(origin.partition("://")[2]) == host.lower()
 
 
 def _is_upload(scope: Scope) -> bool:
@@ -125,7 +161,7 @@ def _is_upload(scope: Scope) -> bool:
 def allowed_hosts(settings: Settings) -> frozenset[str]:
     """The allowed Host names, in lower case; "*" allows any."""
     named = [name.strip().lower() for name in settings.allowed_hosts.split(",") if name.strip()]
-    return frozenset(named or (*_LOOPBACK, settings.host.lower()))
+    return frozenset(named or (*_LOOPBACK, in_url(settings.host.lower())))
 
 
 def _name_of(host: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -152,6 +152,10 @@ def _verb(path: str) -> str:
 
 def _infrastructure(_request: Request, error: Exception) -> Response:
     """503 for what passes by itself; anything else is a bug."""
+    if isinstance(error, DataError):  # PostgreSQL's integers are shorter than Python's
+        return response(
+            InvalidRequest((), "a number or text of the request does not fit what it is compared with")
+        )
     if not is_retryable(error):
         raise error
     return response(unavailable(error))

@@ -28,9 +28,9 @@ def etag_of(*versions: object) -> str:
 
 
 def is_known(request: Request, etag: str) -> bool:
-    """True if the client has this version (If-None-Match)."""
-    sent = request.headers.get("if-none-match", "")
-    return any(tag.strip() in (etag, "*") for tag in sent.split(","))
+    """True if the client has this version (If-None-Match). Weakly compared: proxies that compress weaken tags."""
+    sent = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
+    return any(tag == "*" or tag.removeprefix("W/") == etag.removeprefix("W/") for tag in sent)
 
 
 def not_modified(etag: str) -> Response:

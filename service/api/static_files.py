@@ -98,7 +98,7 @@ class StaticFolder:
             "ETag": asset.etag,
             "Vary": "Accept-Encoding",
         }
-        if headers.get("if-none-match") == asset.etag:
+        if asset.etag.removeprefix("W/") in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=sent)
         content = asset.content
         if asset.compressed and "gzip" in headers.get("accept-encoding", ""):

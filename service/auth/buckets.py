@@ -114,12 +114,13 @@ _AWAY_S: Final = 5.0
 class RedisBuckets:
     """Buckets that all processes on one Redis share. While Redis does not respond, no request is refused."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, namespace: str) -> None:
         import redis  # a service without one starts sooner
 
         self._error = redis.RedisError
         options: Any = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": None}
         self._redis = redis.Redis.from_url(url, **options)
+        self._namespace = namespace
         self._away_until_s = 0.0  #: not every request is to wait for a server that does not respond
         self._script: Any = self._redis.register_script(_SCRIPT)
 
@@ -128,7 +129,7 @@ class RedisBuckets:
         if time.monotonic() < self._away_until_s:
             return _state(limit, limit - 1.0)
         try:
-            remaining = float(self._script(keys=[f"fewbits:rate:{name}"], args=[limit, WINDOW_S]))
+            remaining = float(self._script(keys=[f"{self._namespace}:rate:{name}"], args=[limit, WINDOW_S]))
         except self._error:
             self._away_until_s = time.monotonic() + _AWAY_S
             log.warning("Redis does not respond: rates are not limited")
@@ -140,6 +141,10 @@ class RedisBuckets:
         self._redis.close()
 
 
-def make_buckets(broker_url: str) -> Buckets:
-    """Buckets in Redis where that is the broker, else in this process."""
-    return RedisBuckets(broker_url) if broker_url.startswith(("redis://", "rediss://")) else LocalBuckets()
+def make_buckets(broker_url: str, namespace: str) -> Buckets:
+    """Buckets in Redis where that is the broker, under names that begin with `namespace`; else in this process."""
+    return (
+        RedisBuckets(broker_url, namespace)
+        if broker_url.startswith(("redis://", "rediss://"))
+        else LocalBuckets()
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import typer
 
 from service.cli.examples import epilog
 from service.cli.lazy_group import CommandEntry, LazyGroup
+from service.cli.start_up import explanation, print_any_text
 
 _SERVICE: Final = "Service"
 _JOBS: Final = "Jobs"
@@ -117,6 +118,18 @@ class Commands(LazyGroup):
     """All commands."""
 
     entries = COMMANDS
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what keeps it from starting is explained, with exit code 1."""
+        print_any_text()
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            reason = explanation(error)
+            if reason is None:
+                raise
+            typer.echo(reason, err=True)
+            raise typer.Exit(1) from None
 
 
 app = typer.Typer(

@@ -20,8 +20,8 @@ from service.api.connection import LimitedConnection
 from service.auth import keys
 from service.cli.supervisor import Supervisor
 from service.observability import logs, tracing
-from service.settings import Settings
-from service.store.migrate import upgrade
+from service.settings import Settings, in_url
+from service.store.migrate import schema_fault, upgrade
 from service.store.session import Database
 from service.store.waiting import without_worker
 
@@ -38,7 +38,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
 
     `workers`: trials that the worker trains at once; 0: no worker; None: as `worker_command` chooses.
     """
-    options = {"host": host, "port": port}
+    options = {"host": None if host is None else host.strip().strip("[]"), "port": port}
     settings = Settings().model_copy(
         update={name: value for name, value in options.items() if value is not None}
     )
@@ -62,7 +62,7 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
         http=LimitedConnection,
     )
     listener = _listen(config)
-    address = f"http://{settings.host}:{listener.getsockname()[1]}"
+    address = f"http://{in_url(settings.host)}:{listener.getsockname()[1]}"
     log.info("fewbits is at %s, its files are in %s", address, settings.home)
     signal.signal(signal.SIGTERM, _exit)
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
@@ -155,11 +155,17 @@ def become_worker(workers: int | None) -> NoReturn:
 
 
 def migrate_database(settings: Settings | None = None) -> None:
-    """Upgrade the database to the newest schema."""
-    database = Database((settings or Settings()).database)
+    """Upgrade the database to the newest schema. CannotMigrate, or an error of SQLAlchemy for one that does not answer.
+
+    A step may take long on large tables; whether the server answers at all is asked first, within its limit.
+    """
+    url = (settings or Settings()).database
+    probe, database = Database(url), Database(url, answer_s=None)
     try:
-        upgrade(database.engine)
+        if schema_fault(probe.engine) is not None:
+            upgrade(database.engine)
     finally:
+        probe.dispose()
         database.dispose()
 
 

@@ -11,6 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.api.middleware import allowed_hosts
+from service.api.probes import Probes
 from service.app import create_app
 from service.settings import Settings
 from service.store import sweeps, workers
@@ -253,3 +254,73 @@ def test_the_api_process_loads_no_training_framework_and_stays_small(tmp_path: A
     measured = json.loads(printed)
     assert measured["heavy"] == []
     assert measured["mb"] < 150
+
+
+# --- behind a proxy ---
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/v1/jobs", "/openapi.json", "/v1/nothing", "/docs"]
+)
+def test_head_is_get_without_a_body(http: TestClient, path: str) -> None:
+    asked, told = http.get(path), http.head(path)
+    assert (told.status_code, told.content) == (asked.status_code, b"")
+    assert told.headers["content-type"] == asked.headers["content-type"]
+
+
+def test_a_weakened_tag_is_still_known(http: TestClient) -> None:
+    page = http.get("/").text
+    name = page.partition('"/static/')[2].partition('"')[0]
+    tag = http.get(f"/static/{name}").headers["etag"]
+    for sent in (tag, f"W/{tag.removeprefix('W/')}", f'"other", {tag}'):
+        assert http.get(f"/static/{name}", headers={"if-none-match": sent}).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "site", "is_allowed"),
+    [
+        ("127.0.0.1:8765", "http://127.0.0.1:8765", None, True),
+        ("127.0.0.1", "https://127.0.0.1:8443", "same-origin", True),
+        ("127.0.0.1", "https://127.0.0.1:8443", None, False),
+        ("127.0.0.1", "https://127.0.0.1:8443", "same-site", False),
+        ("127.0.0.1", "https://evil.example:8443", "same-origin", False),
+        ("127.0.0.1:8765", "http://evil.example", None, False),
+    ],
+)
+def test_a_page_behind_a_proxy_on_any_port_may_write(
+    http: TestClient, host: str, origin: str, site: str | None, is_allowed: bool
+) -> None:
+    headers = {"host": host, "origin": origin} | ({} if site is None else {"sec-fetch-site": site})
+    answer = http.post("/v1/jobs/0123456789abcdef:pause", headers=headers)
+    assert (answer.status_code == 403) is not is_allowed
+
+
+@pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via", "x-forwarded-proto"])
+def test_a_service_without_keys_refuses_what_a_proxy_forwards(http: TestClient, header: str) -> None:
+    assert http.get("/v1/jobs", headers={header: "10.0.0.1"}).status_code == 401
+
+
+def test_a_database_that_does_not_respond_is_503_with_a_time(
+    http: TestClient, app: Any, monkeypatch: Any
+) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(app.state.database), "reading", away)
+    answer = http.get("/v1/jobs")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert answer.json()["detail"] == "a disk of the service is full or does not respond: try again later"
+
+
+def test_readiness_is_told_though_a_part_never_answers(http: TestClient, app: Any) -> None:
+    import threading
+
+    release = threading.Event()
+    app.state.probes = Probes(answer_s=0.05)
+    app.state.queue.check = release.wait
+    states = [http.get("/readyz").json() for _ in range(3)]
+    assert all("no answer within" in state["broker"] for state in states)
+    assert {state["database"] for state in states} <= {"ok", states[0]["database"]}
+    assert sum(thread.name == "probe" for thread in threading.enumerate()) == 1, "one probe waits, no more"
+    assert http.get("/healthz").status_code == 200
+    release.set()

@@ -99,7 +99,7 @@ def server() -> str:
 
 @pytest.fixture
 def shared(server: str) -> Iterator[RedisBuckets]:
-    buckets = RedisBuckets(server)
+    buckets = RedisBuckets(server, "fewbits")
     yield buckets
     buckets.close()
 
@@ -107,7 +107,7 @@ def shared(server: str) -> Iterator[RedisBuckets]:
 @pytest.mark.services
 def test_processes_on_one_redis_share_a_bucket(shared: RedisBuckets, server: str) -> None:
     name = secrets.token_hex(8)
-    other = RedisBuckets(server)
+    other = RedisBuckets(server, "fewbits")
     assert not shared.consume(name, 2).is_exceeded
     assert not other.consume(name, 2).is_exceeded
     assert shared.consume(name, 2).is_exceeded
@@ -115,13 +115,13 @@ def test_processes_on_one_redis_share_a_bucket(shared: RedisBuckets, server: str
 
 
 def test_without_redis_no_request_is_refused() -> None:
-    away = RedisBuckets("redis://127.0.0.1:1/0")
+    away = RedisBuckets("redis://127.0.0.1:1/0", "fewbits")
     assert [away.consume("a", 1).is_exceeded for _ in range(3)] == [False, False, False]
     away.close()
 
 
 def test_buckets_are_where_the_broker_is() -> None:
-    assert isinstance(make_buckets(""), LocalBuckets)
-    shared = make_buckets("redis://127.0.0.1:1/0")
+    assert isinstance(make_buckets("", "fewbits"), LocalBuckets)
+    shared = make_buckets("redis://127.0.0.1:1/0", "fewbits")
     assert isinstance(shared, RedisBuckets)
     shared.close()
