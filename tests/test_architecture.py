@@ -102,7 +102,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     # a tenth of a second of imports that most processes are spared
     "service/auth/buckets.py": ("redis",),
-    "service/queue.py": ("celery",),
+    "service/queue.py": ("celery", "kombu.transport"),
     "service/store/migrate.py": (
         "alembic",
         "alembic.config",
@@ -114,6 +114,10 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "service/cli/__init__.py": ("service.cli.main",),
     "service/cli/lazy_group.py": ("rich.markup",),
+    "service/cli/start_up.py": (
+        "service.store.migrate",
+        "sqlalchemy.exc",
+    ),
     "service/cli/pages.py": ("jinja2",),
     "service/cli/report.py": ("yaml",),
     "service/cli/serving.py": ("service.app",),
