@@ -40,9 +40,7 @@ def worker(
     workers: _Workers = None,
     beat: Annotated[
         bool | None,
-        typer.Option(
-            help="Deprecated, without effect: every worker recovers the trials of dead ones.", hidden=True
-        ),
+        typer.Option(help="Deprecated, without effect: every worker recovers the trials of dead ones."),
     ] = None,
     check: Annotated[
         bool,
