@@ -20,6 +20,8 @@ ARRAYS: Final = ("x_train", "y_train", "x_test", "y_test")
 
 #: Bytes an array may take in memory as 32-bit floats: 350,000 colour images of 32x32.
 MAX_ARRAY_BYTES: Final = 4 * 2**30
+#: The same of examples that are stored uncompressed and row by row, which are read as they are used.
+MAX_STORED_BYTES: Final = 1 << 40
 #: Examples an array may hold.
 MAX_EXAMPLES: Final = 10_000_000
 #: Arrays a file may hold; only those needed are read.
@@ -95,12 +97,16 @@ def read_array(path: Path, name: str) -> NDArray[Any]:
     """One whole array; its header is checked first, and so is its checksum. Raises `DataFault`."""
     with _opened(path) as archive:
         member = _members(archive, (name,))[name]
-        _header(archive, member, name)
+        check_size(_header(archive, member, name))
         with _reading(name), archive.open(member) as stream:
             array: NDArray[Any] = npy.read_array(stream, allow_pickle=False)
             stream.read(1)  # the end of the member, where its checksum is compared
             return array
 
+
+#: Bytes of a zip member's own header before its name and extra field, and where it says how long these are.
+_LOCAL_HEADER: Final = 30
+_NAME_LENGTHS: Final = 26
 
 #: Numbers that are read at once where only their range is asked for.
 _CHUNK: Final = 1 << 20
@@ -126,6 +132,32 @@ def read_range(path: Path, name: str) -> tuple[float, float]:
     if not max(-low, high) <= np.finfo(np.float32).max:
         raise DataFault(f"{name} holds numbers that are not finite as 32-bit floats")
     return low, high
+
+
+@dataclass(frozen=True, slots=True)
+class RowLayout:
+    """Where the rows of an array lie in a file, one behind the other. `offset`: of the first, in bytes."""
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+def row_layout(path: Path, name: str) -> RowLayout | None:
+    """Where an array's rows lie; None where it is compressed, or stored by columns. Raises `DataFault`."""
+    with _opened(path) as archive:
+        member = _members(archive, (name,))[name]
+        if member.compress_type != zipfile.ZIP_STORED:
+            return None
+        with _reading(name), archive.open(member) as stream:
+            shape, is_fortran, dtype = declared(stream)
+            header = stream.tell()
+    if is_fortran:
+        return None
+    with _reading(name), open(path, "rb") as file:
+        file.seek(member.header_offset + _NAME_LENGTHS)
+        lengths = int.from_bytes(file.read(2), "little") + int.from_bytes(file.read(2), "little")
+    return RowLayout(member.header_offset + _LOCAL_HEADER + lengths + header, tuple(shape), dtype)
 
 
 @contextmanager
@@ -174,20 +206,33 @@ def _header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> Hea
             f"{name} is compressed in a way that numpy does not write; use numpy.savez or savez_compressed"
         )
     with _reading(name), archive.open(member) as stream:
-        shape, dtype = declared(stream)
-        return checked_header(Header(name, shape, dtype), member.file_size - stream.tell())
+        shape, is_fortran, dtype = declared(stream)
+        by_rows = member.compress_type == zipfile.ZIP_STORED and not is_fortran
+        limit = MAX_STORED_BYTES if by_rows else MAX_ARRAY_BYTES
+        return checked_header(Header(name, shape, dtype), member.file_size - stream.tell(), limit)
 
 
-def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Shape and type that an array's header names; raises DataFault, or what numpy raises for a damaged header."""
+def declared(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape of an array, whether it is stored by columns, and its type, as its header says.
+
+    Raises DataFault, or what numpy raises for a damaged header.
+    """
     version = npy.read_magic(stream)
     if version == (1, 0):
-        shape, _, dtype = npy.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = npy.read_array_header_2_0(stream)
-    else:
-        raise DataFault("holds arrays in a format newer than numpy's 2.0")
-    return shape, dtype
+        return npy.read_array_header_1_0(stream)
+    if version == (2, 0):
+        return npy.read_array_header_2_0(stream)
+    raise DataFault("holds arrays in a format newer than numpy's 2.0")
+
+
+def check_size(header: Header, limit_bytes: int = MAX_ARRAY_BYTES) -> None:
+    """Raise `DataFault` for an array that takes more bytes than this as 32-bit floats."""
+    elements = math.prod(header.shape)
+    if elements * 4 > limit_bytes:
+        hint = "" if limit_bytes > MAX_ARRAY_BYTES else "; examples may have more, written by numpy.savez"
+        raise DataFault(
+            f"{header.name} declares {elements} numbers; at most {limit_bytes // 4} are allowed{hint}"
+        )
 
 
 def _in_words(dtype: np.dtype[Any]) -> str:
@@ -200,8 +245,11 @@ def _in_words(dtype: np.dtype[Any]) -> str:
     return words.get(dtype.kind, dtype.name)
 
 
-def checked_header(header: Header, data_bytes: int) -> Header:
-    """The header itself; raises `DataFault` if its type is not numeric or its size is not that of the data."""
+def checked_header(header: Header, data_bytes: int, limit_bytes: int = MAX_ARRAY_BYTES) -> Header:
+    """The header itself; raises `DataFault` if its type is not numeric or its size is not that of the data.
+
+    `limit_bytes`: what the array may take as 32-bit floats.
+    """
     name, dtype = header.name, header.dtype
     if dtype.hasobject:
         raise DataFault(f"{name} holds Python objects (dtype object); only numbers are read")
@@ -212,8 +260,7 @@ def checked_header(header: Header, data_bytes: int) -> Header:
     if header.examples > MAX_EXAMPLES:
         raise DataFault(f"{name} declares {header.examples} examples; at most {MAX_EXAMPLES} are allowed")
     elements = math.prod(header.shape)
-    if elements * 4 > MAX_ARRAY_BYTES:
-        raise DataFault(f"{name} declares {elements} numbers; at most {MAX_ARRAY_BYTES // 4} are allowed")
+    check_size(header, limit_bytes)
     if min(header.shape) < 0 or elements * dtype.itemsize != data_bytes:
         raise DataFault(f"{name} declares the shape {header.shape}, which is not the size of its data")
     return header

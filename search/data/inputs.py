@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
-#: As a network takes them.
+#: As a network takes them. Of large data the arrays may be `search.data.stored_rows.ScaledRows`, which read what an
+#: index selects.
 Inputs: TypeAlias = Floats | tuple[Floats, ...]
 
 

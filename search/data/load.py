@@ -35,6 +35,13 @@ from search.data.stored_parts import (
     read_weights,
     stored_parts,
 )
+from search.data.stored_rows import (
+    ScaledRows,
+    StoredRows,
+    check_finite,
+    learned_from_rows,
+    stored_rows,
+)
 from search.data.targets import (
     CLASS_NUMBERS,
     ONE_INPUT,
@@ -200,13 +207,17 @@ def _prepared(
             raise DataFault(f"examples have the shape {x.shape[1:]}; the model takes {entry.shape}")
     parts = split(data, stored, seed, heads)
     scaling = [
-        learned(entry.preprocessing, x, largest)
+        learned_from_rows(entry.preprocessing, x, largest)
+        if isinstance(x, StoredRows)
+        else learned(entry.preprocessing, x, largest)
         for entry, x, largest in zip(inputs, parts.x_train, stored.largest, strict=True)
     ]
 
     def ready(examples: Sequence[NDArray[Any]]) -> Inputs:
         arrays = [
-            scaled(x, by).reshape(len(x), *entry.shape)
+            ScaledRows(x, by, entry.shape)
+            if isinstance(x, StoredRows)
+            else scaled(x, by).reshape(len(x), *entry.shape)
             for x, by, entry in zip(examples, scaling, inputs, strict=True)
         ]
         result: Inputs = as_inputs(arrays)
@@ -298,33 +309,51 @@ def labels_alone(
     def examples(array: StoredArray) -> NDArray[Any]:
         return np.empty((read_headers(array.path, (array.name,))[array.name].examples, 0))
 
-    return _read(data, data_dir, seed, (heads, inputs), examples)
+    return _read(data, data_dir, seed, _Wanted(heads, inputs, examples, examples))
 
 
 def _npz(
     data: StoredFiles, data_dir: Path, seed: int, heads: Sequence[Head], inputs: Sequence[str]
 ) -> StoredData:
-    return _read(
-        data, data_dir, seed, (heads, inputs), lambda array: _finite(read_stored_array(array), array)
-    )
+    def examples(array: StoredArray) -> Any:
+        rows = None if data.targets == "inputs" else stored_rows(array.path, array.name)
+        if rows is None:
+            return _numbers(array)
+        check_finite(rows, array)
+        return rows
+
+    return _read(data, data_dir, seed, _Wanted(heads, inputs, examples, _numbers))
+
+
+def _numbers(array: StoredArray) -> NDArray[Any]:
+    return _finite(read_stored_array(array), array)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is read of files, and how: `examples` at the inputs, `values` that are targets."""
+
+    heads: Sequence[Head]
+    inputs: Sequence[str]
+    examples: Callable[[StoredArray], Any]
+    values: Callable[[StoredArray], NDArray[Any]]
 
 
 def _read(
     data: StoredFiles,
     data_dir: Path,
     seed: int,
-    ends: tuple[Sequence[Head], Sequence[str]],
-    numbers: Callable[[StoredArray], NDArray[Any]],
+    wanted: _Wanted,
 ) -> StoredData:
-    """The parts of files. `ends`: heads and inputs; `numbers` reads arrays that are not class numbers."""
-    heads, inputs = ends
-    parts = stored_parts(data, part_files(data, data_dir), heads, inputs)
+    """The parts of files."""
+    heads = wanted.heads
+    parts = stored_parts(data, part_files(data, data_dir), heads, wanted.inputs)
 
     def targets(array: StoredArray, head: Head) -> NDArray[Any]:
-        return read_labels(array, head) if head.labels == "classes" else numbers(array)
+        return read_labels(array, head) if head.labels == "classes" else wanted.values(array)
 
     arrays = {
-        part: (list(map(numbers, names.x)), list(map(targets, names.y, heads)))
+        part: (list(map(wanted.examples, names.x)), list(map(targets, names.y, heads)))
         for part, names in parts.items()
     }
     x_train, y_train = arrays["train"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -23,6 +24,8 @@ CONTENTS: Final[Mapping[str, Content]] = {"digits": "images", "mnist": "images",
 
 #: Numbers that are converted to 64 bits at once.
 _CHUNK: Final = 1 << 20
+#: Numbers that stay in a processor's cache while they are scaled.
+_CACHED: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +260,14 @@ def _divisor(training: NDArray[Any], largest: float | None) -> float:
     return (max(-float(training.min()), float(training.max())) if largest is None else largest) or 1.0
 
 
+def mean_axes(rank: int) -> tuple[int, ...]:
+    """The axes of stored examples that one mean is taken over."""
+    return {2: (0,), 3: (0, 1, 2)}.get(rank, tuple(range(rank - 1)))
+
+
 def _means(training: NDArray[Any]) -> tuple[float, ...]:
     """Means of columns one by one, of images with channels per channel, of others together."""
-    axes = {2: (0,), 3: (0, 1, 2)}.get(training.ndim, tuple(range(training.ndim - 1)))
-    mean = training.mean(axis=axes, dtype=np.float64)
+    mean = training.mean(axis=mean_axes(training.ndim), dtype=np.float64)
     return tuple(float(value) for value in np.atleast_1d(mean).reshape(-1))
 
 
@@ -285,19 +292,31 @@ def _standardization(training: NDArray[Any], features: int) -> InputScaling:
 
 def scaled(examples: NDArray[Any], scaling: InputScaling) -> Floats:
     """Stored examples as the model takes them, but for their shape."""
-    subtract = np.asarray(scaling.subtract, np.float32)
-    if isinstance(scaling.divide_by, float):
-        floats = examples.astype(np.float32)
-        floats -= subtract
-        floats /= np.float32(scaling.divide_by)
-        return floats
     floats = np.empty(examples.shape, np.float32)
-    for source, target in zip(_parts(examples), _parts(floats), strict=True):
-        target[:] = (source.astype(np.float64) - scaling.subtract) / scaling.divide_by
+    size = math.prod(examples.shape[1:])
+    rows, results = (array.reshape(len(examples), size) for array in (examples, floats))
+    if isinstance(scaling.divide_by, float):
+        subtract = _along_rows(scaling.subtract, size, np.float32)
+        for source, target in zip(_parts(rows, _CACHED), _parts(results, _CACHED), strict=True):
+            target[:] = source
+            target -= subtract
+            target /= np.float32(scaling.divide_by)
+        return floats
+    subtract, divide_by = (
+        _along_rows(numbers, size, np.float64) for numbers in (scaling.subtract, scaling.divide_by)
+    )
+    for source, target in zip(_parts(rows, _CACHED), _parts(results, _CACHED), strict=True):
+        target[:] = (source.astype(np.float64) - subtract) / divide_by
     return floats
 
 
-def _parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Views of successive rows, small enough to be converted."""
-    step = max(_CHUNK // max(array[:1].size, 1), 1)
+def _along_rows(numbers: tuple[float, ...], size: int, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    """Numbers of the last axis repeated along a whole example: numpy is slow where it repeats three of them itself."""
+    array = np.asarray(numbers, dtype)
+    return array if len(array) == 1 else np.tile(array, size // len(array))
+
+
+def _parts(array: NDArray[Any], numbers: int = _CHUNK) -> Iterator[NDArray[Any]]:
+    """Views of successive rows, so many numbers at a time."""
+    step = max(numbers // max(array[:1].size, 1), 1)
     return (array[start : start + step] for start in range(0, len(array), step))

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from search.data.files import DataFault, Header, read_array, read_headers, stored_names
+from search.data.files import DataFault, Header, check_size, read_array, read_headers, stored_names
 from search.data.sources import PartFiles, StoredFiles
 from search.data.targets import CLASS_NUMBERS, ONE_INPUT, array_names, input_names
 from search.spec.job import MnistData
@@ -166,6 +166,11 @@ def checked_headers(parts: Parts, heads: Sequence[Head]) -> Mapping[StoredArray,
     for array in arrays_of(parts):
         header = read_headers(array.path, (array.name,))[array.name]
         headers[array] = Header(str(array), header.shape, header.dtype)
+    for part in parts.values():
+        for array in (
+            part.y if part.y else part.x
+        ):  # what memory holds: targets, and examples that are targets
+            check_size(headers[array])
     for part in parts.values():
         for array, train in zip(part.x, parts["train"].x, strict=True):
             _check_examples(headers[array], headers[train])

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
 import numpy as np
 
+from search.data.stored_rows import ScaledRows
 from search.history import Assignment, Measurement, TrialRecord, penalty_of
 from search.spec.job import SearchSpec
 from search.spec.stored import completed
@@ -140,11 +141,8 @@ def fingerprint(data: Any) -> dict[str, str]:
 
 def _digest(part: Any) -> str:
     digest = hashlib.sha256()
-    for array in _arrays(part):
+    for array in part if isinstance(part, tuple) else (part,):
         digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data if math.prod(array.shape) else b"")
+        for block in array.blocks() if isinstance(array, ScaledRows) else (np.asarray(array),):
+            digest.update(np.ascontiguousarray(block).data if math.prod(block.shape) else b"")
     return digest.hexdigest()
-
-
-def _arrays(part: Any) -> Iterable[np.ndarray[Any, Any]]:
-    return [np.asarray(array) for array in (part if isinstance(part, tuple) else (part,))]

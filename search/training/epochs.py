@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +18,7 @@ from search.scoring.forgiving_factor import factor_of
 from search.training.evaluate import check_finite
 from search.training.metrics import metric_value
 from search.training.program.program import Program
-from search.training.program.state import NO_BATCHES, Arguments, DeviceData, ProgramState, Totals
+from search.training.program.state import NO_BATCHES, Arguments, Block, DeviceData, ProgramState, Totals
 from search.training.request import Reporter
 
 #: How long a program runs before the reporter is called.
@@ -113,25 +112,29 @@ def _trained(
         arguments = run.arguments.at_share(training.rate_share(epoch, max(training.epochs, end)))
         if run.arguments_at is not None:
             arguments = run.arguments_at(arguments, state)
-        order = keras.ops.convert_to_tensor(order_of_examples(run.seed, epoch, len(run.train)))
+        blocks = run.train.blocks(training.batch_size, order_of_examples(run.seed, epoch, len(run.train)))
+    total = NO_BATCHES
+    for block in blocks:
 
-    def piece(start: int, stop: int) -> Totals:
-        nonlocal state
-        state, totals = run.program.train(arguments, state, run.train, order, start, stop)
-        check_finite({"loss": totals.loss_sum}, f"batch {start + totals.batches}")
-        return totals
+        def piece(start: int, stop: int, block: Block = block, before: int = total.batches) -> Totals:
+            nonlocal state
+            state, totals = run.program.train(arguments, state, block.data, block.order, start, stop)
+            check_finite({"loss": totals.loss_sum}, f"batch {before + start + totals.batches}")
+            return totals
 
-    batches = -(-len(run.train) // training.batch_size)
-    totals = _in_pieces(run, "train", piece, batches)
-    return state, _named(run, totals)
+        total = total + _in_pieces(run, "train", piece, block.batches)
+    return state, _named(run, total)
 
 
 def _validated(run: TrainingRun, state: ProgramState) -> dict[str, float]:
-    def piece(start: int, stop: int) -> Totals:
-        return run.program.evaluate(run.arguments, state, run.validation, start, stop)
+    total = NO_BATCHES
+    for block in run.validation.blocks(run.program.evaluated_at_once):
 
-    totals = _in_pieces(run, "validate", piece, run.program.evaluation_batches(run.validation))
-    return _named(run, totals, "val_")
+        def piece(start: int, stop: int, data: DeviceData = block.data) -> Totals:
+            return run.program.evaluate(run.arguments, state, data, start, stop)
+
+        total = total + _in_pieces(run, "validate", piece, block.batches)
+    return _named(run, total, "val_")
 
 
 def _in_pieces(run: TrainingRun, name: str, piece: Callable[[int, int], Totals], batches: int) -> Totals:

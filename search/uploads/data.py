@@ -114,7 +114,7 @@ def _header(archive: Archive, name: str) -> Header:
     member = archive.members[f"{name}.npy"]
     start = io.BytesIO(_start(archive, member.name))
     try:
-        shape, dtype = declared(start)
+        shape, _, dtype = declared(start)
     except DataFault as error:
         raise DataFault(f"{name} {error}") from error
     except (ValueError, EOFError, SyntaxError, OSError, RecursionError, MemoryError, TokenError) as error:

@@ -108,7 +108,7 @@ def training_part(
     if parts is None:
         plain = on_device(data, "train")
         more = [tuple(map(keras.ops.convert_to_tensor, arrays())) for arrays in (weights, teacher)]
-        parts = DeviceData(plain.x, TrainingTargets(plain.y, *more)) if any(more) else plain
+        parts = replace(plain, y=TrainingTargets(plain.y, *more)) if any(more) else plain
         _weighted_parts[data, key] = parts
     return parts
 

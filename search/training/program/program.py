@@ -191,6 +191,11 @@ class Program:
 
     # ---- running ----
 
+    @property
+    def evaluated_at_once(self) -> int:
+        """Examples of a batch that it evaluates."""
+        return self._evaluated_at_once
+
     def evaluation_batches(self, data: DeviceData) -> int:
         """In how many batches it evaluates these examples."""
         return -(-len(data) // self._evaluated_at_once)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +12,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from search.data.inputs import by_input, rows
+from search.data.inputs import as_inputs, by_input, rows
+from search.data.stored_rows import ScaledRows, rows_at_once
 
 Tensor = Any
 
@@ -123,7 +126,9 @@ class DeviceData:
 
     @classmethod
     def from_arrays(cls, x: Any, y: Any) -> DeviceData:
-        """Copies to the device: class numbers as int32, other targets as float32."""
+        """Copies to the device: class numbers as int32, other targets as float32. Rows of files stay there."""
+        if any(isinstance(array, ScaledRows) for array in by_input(x)):
+            return StreamedData(x, y)
         return cls(keras.tree.map_structure(ops.convert_to_tensor, x), keras.tree.map_structure(_targets, y))
 
     def part(self, start: int, stop: int) -> tuple[Any, Any]:
@@ -132,8 +137,53 @@ class DeviceData:
             lambda targets: targets[start:stop], self.y
         )
 
+    def blocks(self, size: int, order: NDArray[np.int32] | None = None) -> Iterator[Block]:
+        """All examples, or those of `order`, in successive blocks of whole batches of `size`."""
+        taken = None if order is None else ops.convert_to_tensor(order)
+        yield Block(self, taken, -(-(len(self) if order is None else len(order)) // size))
+
     def __len__(self) -> int:
         return int(by_input(self.x)[0].shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Examples on the device. `order`: the order in which they are taken; None: as they are."""
+
+    data: DeviceData
+    order: Tensor | None
+    batches: int
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedData(DeviceData):
+    """Examples in files and targets in memory; of the examples a block at a time comes to the device."""
+
+    def part(self, start: int, stop: int) -> tuple[Any, Any]:
+        """The examples from `start` to `stop`, and their targets."""
+        block = self._read(np.arange(start, min(stop, len(self))))
+        return block.x, block.y
+
+    def blocks(self, size: int, order: NDArray[np.int32] | None = None) -> Iterator[Block]:
+        """As `DeviceData.blocks`; while a block is computed with, a thread reads the next one."""
+        order = np.arange(len(self), dtype=np.int32) if order is None else order
+        batches = max(1, min(rows_at_once(array.shape[1:]) for array in by_input(self.x)) // size)
+        starts = range(0, len(order), batches * size)
+        parts = [order[start : start + batches * size] for start in starts]
+        with ThreadPoolExecutor(1) as reader:
+            coming = reader.submit(self._read, parts[0])
+            for index, part in enumerate(parts):
+                data = coming.result()
+                if index + 1 < len(parts):
+                    coming = reader.submit(self._read, parts[index + 1])
+                places = ops.convert_to_tensor(np.arange(len(part), dtype=np.int32))
+                yield Block(data, places, -(-len(part) // size))
+
+    def _read(self, places: NDArray[Any]) -> DeviceData:
+        x = as_inputs([array[places] for array in by_input(self.x)])
+        return DeviceData.from_arrays(
+            x, keras.tree.map_structure(lambda part: np.asarray(part)[places], self.y)
+        )
 
 
 def _targets(y: Any) -> Tensor:
