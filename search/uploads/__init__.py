@@ -4,13 +4,12 @@ Tables and images are made into arrays by a process without privileges (`convert
 `check_model` and `check_data` read a whole file and return its contents; `UploadFault` states what is wrong with it.
 """
 
-from search.uploads.conversion import Conversion, Converted, convert, is_converted
-from search.uploads.data import ArrayInfo, CheckedData, check_data, check_data_start
-from search.uploads.faults import UploadFault
+from search.upload_file import Conversion, UploadFault, check_data_start, check_model_start
+from search.uploads.conversion import Converted, convert, is_converted
+from search.uploads.data import ArrayInfo, CheckedData, check_data
 from search.uploads.models import (
     CheckedModel,
     check_model,
-    check_model_start,
     read_architecture,
     write_weights,
 )

@@ -15,9 +15,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Final
 
+from search.upload_file import LOCAL
 from search.uploads.faults import UploadFault, shown
 
-LOCAL: Final = b"PK\x03\x04"
 _CENTRAL: Final = b"PK\x01\x02"
 _END: Final = b"PK\x05\x06"
 _DESCRIPTOR: Final = b"PK\x07\x08"

@@ -12,10 +12,9 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from search.uploads.archive import LOCAL
-from search.uploads.faults import UploadFault
+from search.upload_file import LOCAL, PARQUET, Conversion, UploadFault, is_text
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ _MEMORY_BYTES: Final = 6 << 30
 _FILE_BYTES: Final = 9 << 30
 _ANSWER_BYTES: Final = 1 << 20
 
-PARQUET: Final = b"PAR1"
 #: Endings of the files of an archive that is converted.
 CONVERTED: Final = (".csv", ".tsv", ".parquet", ".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -41,41 +39,6 @@ _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """How a table or an archive of images is read.
-
-    `target`: column of the targets; None: that called target, label, class or y. `ignore`: columns that are left out.
-    `task`: classes makes class numbers of the targets' distinct values, values numbers; auto: classes of texts.
-    `image_size`: height and width that images are resized to; None: they must all have one size.
-    """
-
-    target: str | None = None
-    ignore: tuple[str, ...] = ()
-    task: Literal["auto", "classes", "values"] = "auto"
-    image_size: tuple[int, int] | None = None
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Conversion:
-        """What `to_json` wrote."""
-        size = document.get("image_size")
-        return cls(
-            document.get("target"),
-            tuple(document.get("ignore", ())),
-            document.get("task", "auto"),
-            None if size is None else (size[0], size[1]),
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "target": self.target,
-            "ignore": list(self.ignore),
-            "task": self.task,
-            "image_size": None if self.image_size is None else list(self.image_size),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +65,6 @@ def is_converted(path: Path) -> bool:
     return any(name.endswith(CONVERTED) for name in names) and not any(
         name.endswith(".npy") for name in names
     )
-
-
-def is_text(start: bytes) -> bool:
-    """Whether a file with this start may be text in UTF-8."""
-    try:
-        text = start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(start) - 3:  # the last letter may be cut
-            return False
-        text = start[: error.start].decode("utf-8")
-    return bool(text) and all(letter.isprintable() or letter in "\r\n\t\ufeff" for letter in text)
 
 
 def convert(path: Path, conversion: Conversion, folder: Path) -> Converted:

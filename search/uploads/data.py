@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.data.files import DataFault, Header, checked_header, declared
-from search.uploads.archive import LOCAL, Archive, open_archive
-from search.uploads.conversion import PARQUET, is_text
+from search.upload_file import check_npz_start
+from search.uploads.archive import Archive, open_archive
 from search.uploads.faults import UploadFault, shown
 
 #: Arrays a file may hold.
@@ -53,7 +53,7 @@ def check_data(path: Path) -> CheckedData:
     Needs x_train, or x, or x_train_NAME of an input. A job decides which other arrays (y_train, x_test, ...) it needs.
     """
     with open(path, "rb") as file:
-        _check_npz_start(file.read(64))
+        check_npz_start(file.read(64))
     archive = open_archive(path, most_members=MAX_ARRAYS, most_bytes=MAX_DATA_BYTES)
     for name in archive.members:
         if not _NAME.fullmatch(name):
@@ -73,26 +73,6 @@ def check_data(path: Path) -> CheckedData:
         return CheckedData(tuple(_read(archive, headers[name]) for name in names))
     except DataFault as error:
         raise UploadFault("arrays", str(error)) from error
-
-
-def check_data_start(start: bytes) -> None:
-    """UploadFault if a file with this start (64 bytes suffice) holds no data, so that the rest need not be sent."""
-    if start.startswith(PARQUET) or is_text(start):
-        return
-    _check_npz_start(start)
-
-
-def _check_npz_start(start: bytes) -> None:
-    if not start:
-        raise UploadFault("", "is empty")
-    if start.startswith(b"\x80"):
-        raise UploadFault("", "is a pickle, and reading one can run code; save the arrays with numpy.savez")
-    if not start.startswith(LOCAL):
-        raise UploadFault(
-            "",
-            "is not an .npz file (save the arrays with numpy.savez), nor CSV, Parquet, or a zip archive of tables or of"
-            " images in class folders",
-        )
 
 
 def _check_counts(headers: Mapping[str, Header]) -> None:

@@ -7,17 +7,16 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from costmodel.descriptions import Cleaned, clean
 from costmodel.errors import InvalidDescription, InvalidNetwork
 from costmodel.network import Network, read_network
 from costmodel.size import parameters, too_large
-from search.uploads.archive import LOCAL, Archive, open_archive
+from search.upload_file import HDF5, Format, format_of
+from search.uploads.archive import Archive, open_archive
 from search.uploads.documents import read_document
 from search.uploads.faults import UploadFault, shown
-
-Format = Literal["keras", "json"]
 
 CONFIG: Final = "config.json"
 METADATA: Final = "metadata.json"
@@ -27,22 +26,9 @@ WEIGHTS: Final = "model.weights.h5"
 MAX_CONFIG_BYTES: Final = 4 << 20
 #: Bytes a `.keras` file may unpack to.
 MAX_MODEL_BYTES: Final = 2 << 30
-
-
-_HDF5: Final = b"\x89HDF\r\n\x1a\n"
 #: Where an HDF5 file states its length, by version of its superblock: (offset of base address, of end address).
 _HDF5_ENDS: Final[Mapping[int, tuple[int, int]]] = {0: (24, 40), 1: (28, 44), 2: (12, 28), 3: (12, 28)}
 
-#: How files of other formats begin, and why they are refused.
-_OTHERS: Final = (
-    (
-        _HDF5,
-        "is an HDF5 file: Keras' old .h5 format can run code when it is loaded; save the model as .keras",
-    ),
-    (b"\x80", "is a pickle, and reading one can run code; save the model as .keras"),
-    (b"\x1f\x8b", "is compressed with gzip; send the .keras file or the JSON itself"),
-    (b"\x08", "is a SavedModel or another protocol buffer, which can hold code; save the model as .keras"),
-)
 _KERAS_3: Final = re.compile(r"3\.\d{1,4}(\.\d{1,4})?[A-Za-z0-9.+-]{0,32}")
 
 
@@ -99,27 +85,9 @@ def write_weights(path: Path, target: Path) -> None:
             file.write(chunk)
 
 
-def check_model_start(start: bytes) -> None:
-    """UploadFault if a file with this start (64 bytes suffice) is not a model, so that the rest need not be sent."""
-    _format_of(start)
-
-
 def _format(path: Path) -> Format:
     with open(path, "rb") as file:
-        return _format_of(file.read(64))
-
-
-def _format_of(start: bytes) -> Format:
-    if not start:
-        raise UploadFault("", "is empty")
-    if start.startswith(LOCAL):
-        return "keras"
-    if start.lstrip(b" \t\r\n").startswith(b"{"):
-        return "json"
-    for signature, reason in _OTHERS:
-        if start.startswith(signature):
-            raise UploadFault("", reason)
-    raise UploadFault("", "is neither a .keras file nor the JSON of a model")
+        return format_of(file.read(64))
 
 
 def _json_architecture(path: Path) -> Cleaned:
@@ -206,7 +174,7 @@ def _check_weights(archive: Archive) -> None:
         if len(start) < 64:
             start += chunk[:64]
         size += len(chunk)
-    if not start.startswith(_HDF5):
+    if not start.startswith(HDF5):
         raise UploadFault(WEIGHTS, "is not an HDF5 file, or does not begin with one")
     ends = _HDF5_ENDS.get(start[8]) if len(start) >= 52 else None
     if ends is None:

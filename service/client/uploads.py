@@ -10,7 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio.to_thread
 import httpx
 
-from search.uploads import Conversion, UploadFault, check_data_start, check_model_start
+from search.upload_file import Conversion, UploadFault, check_data_start, check_model_start
 from service.client.calls import Call, viewed
 from service.client.errors import ClientError, Conflict, NotReady, refusal
 from service.client.files import StrPath

@@ -5,11 +5,11 @@ Publishes nothing. Needs the package index, from which the environment is filled
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +20,8 @@ from tools.distributions.assemble import build
 
 ROOT: Final = Path(__file__).parents[2]
 DIST: Final = ROOT / "dist"
+#: Versions of Python that the packages are for.
+PYTHONS: Final = ("3.11", "3.12", "3.13")
 #: What a user of the plain installation runs first; each must end with 0.
 TRIALS: Final = (
     ("-P", "-m", "fewbits", "version"),
@@ -34,22 +36,51 @@ def main() -> int:
     shutil.rmtree(DIST, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)], check=True, cwd=ROOT)
     (wheel,) = DIST.glob("*.whl")
-    faults = missing(wheel) + tried(wheel, TRIALS)
+    faults = missing(wheel)
+    pythons = interpreters()
+    for python in pythons:
+        faults += tried(wheel, TRIALS, python=python)
     for entry in DISTRIBUTIONS.values():
         (small,) = (path for path in build(entry, DIST) if path.suffix == ".whl")
-        faults += tried(small, (("-c", f"import {entry.package}"),), entry.tried_with)
+        for python in pythons:
+            faults += tried(small, (("-c", f"import {entry.package}"),), entry.tried_with, python=python)
     print("\n".join(faults) or f"checked: {', '.join(sorted(path.name for path in DIST.iterdir()))}")
     return 1 if faults else 0
 
 
-def tried(wheel: Path, trials: Sequence[Sequence[str]], extra: str = "") -> list[str]:
+def interpreters() -> list[str]:
+    """The supported Pythons of this machine: on the path, or kept by pyenv. Those that are missing are printed."""
+    present = []
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    for name in PYTHONS:
+        kept = [str(path) for path in sorted(pyenv.glob(f"versions/{name}*/bin/python"))]
+        on_path = shutil.which(f"python{name}")
+        # pyenv's own last: what it puts on the path works only where its variables are set
+        working = [path for path in (*([on_path] if on_path else []), *kept) if _is(path, name)]
+        present += working[-1:]
+        if not working:
+            print(f"skipped: Python {name} is not on this machine")
+    return present
+
+
+def _is(python: str, version: str) -> bool:
+    """Whether a program runs, and is Python of this version."""
+    done = subprocess.run([python, "--version"], capture_output=True, text=True)
+    return done.returncode == 0 and done.stdout.startswith(f"Python {version}.")
+
+
+def tried(
+    wheel: Path, trials: Sequence[Sequence[str]], extra: str = "", *, python: str = sys.executable
+) -> list[str]:
     """What fails of Python's command lines in a clean environment that has a wheel, and perhaps its extra."""
     faults = []
+    print(f"{wheel.name}, {python}")
     with tempfile.TemporaryDirectory(prefix="fewbits-release-") as folder:
-        python = Path(folder, "env", "bin", "python")
-        venv.create(python.parents[1], with_pip=True)
+        inside = Path(folder, "env", "bin", "python")
+        subprocess.run([python, "-m", "venv", str(inside.parents[1])], check=True)
         install = [
-            str(python),
+            str(inside),
+            "-I",  # sources on PYTHONPATH would count as installed
             "-m",
             "pip",
             "install",
@@ -59,14 +90,14 @@ def tried(wheel: Path, trials: Sequence[Sequence[str]], extra: str = "") -> list
         ]
         subprocess.run([*install, f"{wheel}[{extra}]" if extra else str(wheel)], check=True, cwd=folder)
         environment = {
-            "PATH": str(python.parent),
+            "PATH": str(inside.parent),
             "HOME": folder,
             "FEWBITS_HOME": str(Path(folder, "home")),
             "KERAS_BACKEND": "numpy",  # the one that needs no package of its own
         }
         for trial in trials:
             done = subprocess.run(
-                [str(python), *trial], cwd=folder, env=environment, capture_output=True, text=True
+                [str(inside), *trial], cwd=folder, env=environment, capture_output=True, text=True
             )
             print(f"{'ok' if done.returncode == 0 else 'FAILED'}: python {' '.join(trial)}")
             if done.returncode:

@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import Final
 
 from tools.distributions.assemble import Distribution
+from tools.distributions.client import CLIENT
 from tools.distributions.layers import LAYERS
 
 #: Name -> distribution.
 DISTRIBUTIONS: Final[Mapping[str, Distribution]] = MappingProxyType(
-    {entry.name: entry for entry in (LAYERS,)}
+    {entry.name: entry for entry in (CLIENT, LAYERS)}
 )

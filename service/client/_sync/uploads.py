@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from search.uploads import Conversion
+from search.upload_file import Conversion
 from service.client.calls import Call
 from service.client.errors import Unreachable
 from service.client.files import Download, Export, StrPath
