@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import numpy as np
 
 from fewbits.arrays import Ends, Examples, ends_of, named_arrays
 from fewbits.local_service import LocalService, local
-from fewbits.progress import followed, result_html
+from fewbits.progress import Html, followed, plot_html, result_html
 from search.networks.zoo import ZOO
 from service.cli import bundling
 from service.client import ClientError, SearchClient
+from service.schemas.exports import ExportView
 from service.schemas.jobs import JobView, ParetoView, PointView
 from service.settings import Settings
 
@@ -75,6 +77,24 @@ class SearchResult:
         number = self.best.number if trial is None else trial
         bundling.bundle(self.client, self.job.id, number, Path(path), formats)
         return Path(path)
+
+    def export(
+        self, name: str, folder: str | os.PathLike[str], trial: int | None = None, **options: Any
+    ) -> ExportView:
+        """Export a trial, by default the best, in the format `name`, and unpack it in `folder`; its proof and files.
+
+        `options`: those of the format. Raises `Invalid`, which names what the format cannot express, or `ExportFailed`.
+        """
+        number = self.best.number if trial is None else trial
+        with tempfile.TemporaryDirectory(prefix="fewbits-") as scratch:
+            view = self.client.export_model(self.job.id, number, name, scratch, options)
+            with zipfile.ZipFile(Path(scratch) / f"{view.name}.zip") as archive:
+                archive.extractall(folder)
+        return view
+
+    def plot(self) -> Html:
+        """All trials in the dashboard's charts, for a notebook; `.text` is the HTML."""
+        return Html(plot_html(self.client, self.job.id))
 
     def _repr_html_(self) -> str:
         return result_html(self.job, self.front.items, self.best.number, self.client.url)

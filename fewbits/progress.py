@@ -11,6 +11,7 @@ from rich.console import Console
 
 from service.cli.charted import charts_page, columns_of
 from service.cli.live import follow
+from service.cli.report import collect
 from service.cli.text.jobs import best_text, waiting_text
 from service.cli.text.numbers import duration, energy
 from service.client import SearchClient
@@ -23,7 +24,7 @@ def followed(client: SearchClient, job_id: str, *, is_shown: bool) -> JobView:
         return client.wait(job_id)
     if (display := _notebook_display()) is None:
         return follow(client, job_id, Console(file=sys.stdout, highlight=False))
-    return client.wait(job_id, progress=lambda job: display.update(_Html(progress_html(job, client.url))))
+    return client.wait(job_id, progress=lambda job: display.update(Html(progress_html(job, client.url))))
 
 
 def progress_html(job: JobView, url: str) -> str:
@@ -61,6 +62,14 @@ def result_html(job: JobView, front: Sequence[PointView], best: int, url: str) -
     )
 
 
+def plot_html(client: SearchClient, job_id: str) -> str:
+    """All trials in the dashboard's charts, in a frame: they can be pointed at, filtered and ranked by another goal."""
+    collected = collect(client, job_id)
+    analysis = None if collected.analysis is None else collected.analysis.model_dump(mode="json")
+    points = collected.points.model_dump(mode="json", exclude={"state"})
+    return frame(charts_page(collected.job, points, collected.trials, analysis))
+
+
 def frame(page: str) -> str:
     """A page inside a notebook's cell: it runs its own scripts and reaches nothing outside."""
     style = "width:100%;height:620px;border:0"
@@ -71,14 +80,14 @@ def _page(job: JobView, url: str) -> str:
     return html.escape(f"{url}/#/jobs/{job.id}")
 
 
-class _Html:
-    """HTML that a notebook shows."""
+class Html:
+    """HTML that a notebook shows; `text` is what it shows."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
 
     def _repr_html_(self) -> str:
-        return self._text
+        return self.text
 
 
 def _notebook_display() -> Any:
@@ -89,4 +98,4 @@ def _notebook_display() -> Any:
         return None
     from IPython.display import display
 
-    return display(_Html("starting"), display_id=True)
+    return display(Html("starting"), display_id=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 import sys
@@ -24,6 +25,7 @@ OUTSIDE: Final = {
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "SECURITY.md": "security.md",
     "examples/notebook/README.md": "examples/notebook.md",
+    "examples/quickstart.ipynb": "examples/quickstart.md",
 }
 _LINK: Final = re.compile(r"(?<=\]\()(?!https?:|#|/)([^)\s#]+)")
 _RAW: Final = "text/plain"
@@ -33,7 +35,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the files that are linked, and the references."""
     for source, target in OUTSIDE.items():
         if (ROOT / source).exists():
-            files.append(File.generated(config, target, content=(ROOT / source).read_text("utf-8")))
+            files.append(File.generated(config, target, content=_text(ROOT / source)))
     for folder in ("examples", "examples/notebook"):
         for path in sorted((ROOT / folder).glob("*.yaml")):
             files.append(File.generated(config, f"{folder}/{path.name}", content=path.read_text("utf-8")))
@@ -42,6 +44,15 @@ def on_files(files: Files, config: Any) -> Files:
     for target, content in reference.pages().items():
         files.append(File.generated(config, target, content=content))
     return files
+
+
+def _text(path: Path) -> str:
+    """A file as a page; of a notebook, its cells."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".ipynb":
+        return text
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"]]
+    return "\n\n".join(f"```python\n{source}\n```" if kind == "code" else source for kind, source in cells)
 
 
 def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> str:

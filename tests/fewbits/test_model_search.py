@@ -70,6 +70,10 @@ def test_a_notebook_shows_progress_and_front_without_markup_of_names(result: few
     assert "<b>" not in table
     assert table.count("<tr") == len(result.front.items) + 1
     assert result._repr_html_() == table
+    plot = result.plot()
+    assert plot._repr_html_() == plot.text
+    assert plot.text.startswith("<iframe sandbox=")
+    assert "<b>" not in plot.text
 
 
 def test_faults_of_the_job_are_named_before_work_starts(service: fewbits.LocalService) -> None:
