@@ -1,8 +1,9 @@
 """Speed of trials: retraces, memory, the cost of quantization per step, the gain of a second worker.
 
 Comparisons alternate within one run; medians are shown. Targets (`--check`): nothing traced after the first
-trial, memory flat within 5 %, a quantized step at most 1.15 times a float one, a trial at most 1.25 times its float
-training, two workers at least 1.8 times one. MNIST is read from FEWBITS_DATA_DIR; otherwise images are generated.
+trial, memory flat within 5 %, a quantized step at most 1.15 times a float one, a step that trains bits at most 1.5
+times, a trial at most 1.25 times its float training, two workers at least 1.8 times one. MNIST is read from
+FEWBITS_DATA_DIR; otherwise images are generated.
 """
 
 from __future__ import annotations
@@ -26,16 +27,22 @@ from rich.table import Table
 
 import benchmarks.threads  # noqa: F401 -- before TensorFlow is loaded
 from benchmarks.workload import BenchmarkJob, Silent, data_folder, has_mnist, load_job
+from costmodel.effective import Granularity
+from quantization.models.convert import quantize, read_quantizers
 from quantization.specs.parse import parse_quantizer
+from quantization.switching.trained_bits import train_bits
 from search.history import Assignment
 from search.networks.architecture import architecture
+from search.space.trained_bits import bits_choices
 from search.training.build import assemble
 from search.training.program import cache as program_cache
 from search.training.program.program import Program
+from search.training.program.trained_bits import TrainedBitsProgram
 from search.training.request import FLOAT, TrainingRequest
 from search.training.trial import run_trial
 
 QAT_LIMIT = 1.15
+BITS_LIMIT = 1.5
 TRIAL_LIMIT = 1.25
 MEMORY_LIMIT = 0.05
 WORKERS_LEAST = 1.8
@@ -85,13 +92,16 @@ class Stepper:
         training = job.spec.training
         config = architecture(job.plan.job.model)
         model = assemble(assignment or FLOAT, config, 1)
-        self._program = Program(model, job.plan.task, training.optimizer)
+        self._program = self._program_of(model, job)
         self._arguments = self._program.arguments(model, training.base_rate, training.batch_size)
         self._state = self._program.state(model)
         self._train = program_cache.on_device(job.data, "train")
         self._validation = program_cache.on_device(job.data, "validation")
         self._batches = -(-len(self._train) // training.batch_size)
         self._order = np.random.default_rng(0).permutation(len(self._train)).astype(np.int32)
+
+    def _program_of(self, model: Any, job: BenchmarkJob) -> Program:
+        return Program(model, job.plan.task, job.spec.training.optimizer)
 
     def epoch(self, measure: bool = False) -> float:
         """Train an epoch, and with `measure` evaluate it; CPU-seconds, which other processes do not lengthen."""
@@ -103,6 +113,22 @@ class Stepper:
             self._program.evaluate(self._arguments, self._state, self._validation)
         return time.process_time() - began
 
+
+class BitsStepper(Stepper):
+    """Runs epochs with trained bits, from those of an assignment; `granularity`: that of the weights' fraction bits."""
+
+    def __init__(self, job: BenchmarkJob, assignment: Assignment, granularity: Granularity) -> None:
+        self._granularity, self._choices = granularity, bits_choices(job.plan.choices)
+        super().__init__(job, assignment)
+
+    def _program_of(self, model: Any, job: BenchmarkJob) -> Program:
+        twin = quantize(architecture(job.plan.job.model), read_quantizers(model), {})
+        trained = train_bits(twin, self._choices, self._granularity)
+        return TrainedBitsProgram(twin, job.plan.task, job.spec.training.optimizer, trained)
+
+
+#: Names of the ratios of trained bits, and which weights have bits of their own.
+TRAINED_BITS = {f"bits of each {granularity}": granularity for granularity in Granularity}
 
 ACTIVATIONS = {
     "quantized_relu": "quantized_relu(4,2)",
@@ -117,6 +143,9 @@ def step_ratios(job: BenchmarkJob, rounds: int) -> dict[str, float]:
     steppers = {"float": Stepper(job, None)}
     for name, text in ACTIVATIONS.items():
         steppers[name] = Stepper(job, uniform(job, "quantized_bits(4,0,1,alpha=1.0)", text))
+    for name, granularity in TRAINED_BITS.items():
+        start = uniform(job, "quantized_bits(4,0,1,alpha=1.0)", "quantized_relu(4,2)")
+        steppers[name] = BitsStepper(job, start, granularity)
     for stepper in steppers.values():
         stepper.epoch()
     spent: dict[str, list[float]] = {name: [] for name in steppers}
@@ -247,6 +276,10 @@ def show(results: dict[str, Any]) -> None:
     for name in ACTIVATIONS:
         limit = f"<= {QAT_LIMIT}" if name == "quantized_relu" else ""
         table.add_row(f"mnist_convblock: step with {name} / float", f"{steps[name]:.2f}", limit)
+    for name in TRAINED_BITS:
+        table.add_row(
+            f"mnist_convblock: step that trains {name} / float", f"{steps[name]:.2f}", f"<= {BITS_LIMIT}"
+        )
     table.add_row("mnist_convblock: trial, CPU-s", f"{results['trial']['trial_s']:.2f}", "")
     table.add_row(
         "mnist_convblock: trial / float training", f"{results['trial']['ratio']:.2f}", f"<= {TRIAL_LIMIT}"
@@ -267,6 +300,9 @@ def missed(results: dict[str, Any]) -> list[str]:
         faults.append(f"memory grew by {results['many']['memory_growth']:.1%}")
     if results["steps"]["quantized_relu"] > QAT_LIMIT:
         faults.append(f"a quantized step takes {results['steps']['quantized_relu']:.2f} times a float one")
+    for name in TRAINED_BITS:
+        if results["steps"][name] > BITS_LIMIT:
+            faults.append(f"a step that trains {name} takes {results['steps'][name]:.2f} times a float one")
     if results["trial"]["ratio"] > TRIAL_LIMIT:
         faults.append(f"a trial takes {results['trial']['ratio']:.2f} times its float training")
     if results["workers"]["ratio"] < WORKERS_LEAST:

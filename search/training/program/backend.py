@@ -92,6 +92,16 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def jitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, compiled by the backend that runs."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compiled_function: Callable[..., Any] = jax.jit(function)
+        return compiled_function
+    return compiled(function)
+
+
 def _traced(function: Callable[..., Any], arguments: Any) -> Callable[[Any], Any]:
     """A function of the tuple of all arguments: `tf.function` takes a millisecond to check many tensors."""
     import tensorflow as tf

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from quantization.switching.trained_bits import TrainedBits, TrainedSlots
 from search.task import Task
-from search.training.program.backend import compiled
+from search.training.program.backend import jitted
 from search.training.program.options import PLAIN, StepOptions
 from search.training.program.program import ModelCall, Program
 from search.training.program.state import Arguments, ProgramState
@@ -65,7 +65,7 @@ class TrainedBitsProgram(Program):
         self.quantizers = dict(trained)
         self.groups = _groups(trained)
         self._weight_slots = [key for key in trained if key[1].endswith(("kernel", "bias"))]
-        self._read = compiled(self._trained_values)
+        self._read = jitted(self._trained_values)
         variables = model_variables(model)
         bits = [variable for group in self.groups for variable in group.bits.variables]
         everything = [*variables.trainable, *bits]
