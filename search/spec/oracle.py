@@ -153,13 +153,13 @@ class GradientOracleSpec(Frozen):
         description="bits that the first stage starts from; of each choice the candidate with the nearest number",
     )
     first_penalty: float = Field(
-        0.05,
+        0.08,
         gt=0,
         le=1000,
         description="penalty of the first stage: the loss that a cost of half as much is worth",
     )
     last_penalty: float = Field(
-        0.25,
+        0.2,
         gt=0,
         le=1000,
         description="penalty of the last stage; between the two it rises by equal factors",
