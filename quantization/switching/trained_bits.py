@@ -117,6 +117,7 @@ class _Between:
 class TrainedBitsQuantizer:
     """The quantizer of a slot whose bits are trained; it applies the layer's function where the candidates do not.
 
+    `is_weight`: whether it quantizes a weight that its layer can be given another value of (`set_quantized`).
     `used` is, after a call, how many bits the tensor's groups of equal width need in all, as a smooth function of
     weights and bits: log2(1 + max|w| 2^f) of each.
     """
@@ -126,8 +127,10 @@ class TrainedBitsQuantizer:
     is_noiseless: Final = True
     has_state: Final = False
 
-    def __init__(self, bits: TrainedBits, slot: str, function: Function | None) -> None:
-        self.bits = bits
+    def __init__(
+        self, bits: TrainedBits, slot: str, function: Function | None, *, is_weight: bool = False
+    ) -> None:
+        self.bits, self.is_weight = bits, is_weight
         replaces = build_quantizer(bits.choice.specs[0]).is_activation
         self._function = function if slot in FUNCTION_SLOTS and not replaces else None
         self.used: Tensor = None
@@ -185,9 +188,11 @@ def train_bits(
         shared = TrainedBits(choice)
         for name in choice.layers:
             layer: Any = model.get_layer(name)
-            shape = _shape(layer, choice.slot, granularity)
+            is_weight = choice.slot.endswith(("kernel", "bias")) and layer.slot_owners() == (layer,)
+            shape = _shape(layer, choice.slot, granularity) if is_weight else ()
             bits = TrainedBits(choice, shape) if shape else shared
-            quantizer = TrainedBitsQuantizer(bits, choice.slot, layer.slot_function(choice.slot))
+            function = layer.slot_function(choice.slot)
+            quantizer = TrainedBitsQuantizer(bits, choice.slot, function, is_weight=is_weight)
             trained[name, choice.slot] = quantizer
             for owner in layer.slot_owners():
                 owner._slot_quantizers = tuple(
@@ -197,9 +202,8 @@ def train_bits(
 
 
 def _shape(layer: Any, slot: str, granularity: Granularity | None) -> tuple[int, ...]:
-    """The shape of a slot's fraction bits: () where it is no weight, or has one width."""
-    is_weight = slot.endswith(("kernel", "bias")) and layer.slot_owners() == (layer,)
-    if granularity is None or granularity is Granularity.TENSOR or not is_weight:
+    """The shape of a weight's fraction bits: () where it has one width."""
+    if granularity is None or granularity is Granularity.TENSOR:
         return ()
     shape = tuple(int(size) for size in layer.weight_of(slot).shape)
     if granularity is Granularity.WEIGHT:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from quantization.specs.fixed_point import BitsChoice, fixed_point
 from search.errors import Problem
-from search.space.choices import Choices, Label, Slot
+from search.space.choices import Choices, Label
 
 
 def bits_choices(choices: Choices) -> tuple[BitsChoice, ...]:
@@ -14,19 +14,26 @@ def bits_choices(choices: Choices) -> tuple[BitsChoice, ...]:
 
 
 def start_first(choices: Choices, bits: int) -> dict[str, tuple[Label, ...]]:
-    """Name of each choice -> its labels: of trained bits those nearest to `bits` first, of others in order."""
+    """Name of each choice -> its labels: of trained bits those nearest to `bits` first, of others the most bits."""
     labels = dict(choices.dimensions())
-    for choice in bits_choices(choices):
-        pairs = sorted(
-            zip(choice.specs, choice.grids, strict=True),
-            key=lambda pair: (abs(pair[1].bits - bits), -pair[1].bits, -pair[1].integer_bits),
-        )
-        labels[choice.name] = tuple(spec.label for spec, _ in pairs)
+    trained = {choice.name: choice for choice in bits_choices(choices)}
+    for slot in choices.slots:
+        specs = slot.candidates
+        if slot.name in trained:
+            grids = trained[slot.name].grids
+            pairs = sorted(
+                zip(trained[slot.name].specs, grids, strict=True),
+                key=lambda pair: (abs(pair[1].bits - bits), -pair[1].bits, -pair[1].integer_bits),
+            )
+            specs = tuple(spec for spec, _ in pairs)
+        else:
+            specs = tuple(sorted(specs, key=lambda spec: -spec.data_type().bits))
+        labels[slot.name] = tuple(spec.label for spec in specs)
     return labels
 
 
 def bits_problems(choices: Choices) -> list[Problem]:
-    """What a job that trains bits cannot choose: widths, learning rates, quantizers without a fixed-point one."""
+    """What a job that trains bits cannot choose: widths and learning rates, and any bits where none is fixed point."""
     problems = []
     if choices.widths:
         problems.append(
@@ -38,31 +45,31 @@ def bits_problems(choices: Choices) -> list[Problem]:
                 "/training/learning_rate", "the oracle gradient trains at one learning rate: state a number"
             )
         )
-    problems += [
-        Problem(
-            "/quantizers",
-            f"{slot.name}: the oracle gradient trains the bits of fixed-point candidates, and there is none among"
-            f" {', '.join(map(str, slot.candidates))}: add quantized_bits(8,0,1,alpha=1.0) or the like, or leave one"
-            " candidate",
+    if choices.slots and not bits_choices(choices):
+        problems.append(
+            Problem(
+                "/quantizers",
+                "the oracle gradient trains the bits of fixed-point candidates, and no choice has any: add"
+                " quantized_bits(8,0,1,alpha=1.0) or quantized_relu(8,2) or the like",
+            )
         )
-        for slot in choices.slots
-        if len(slot.candidates) > 1 and not _grids(slot)
-    ]
     return problems
 
 
 def bits_warnings(choices: Choices) -> list[str]:
-    """Candidates that are never chosen."""
+    """Candidates that are never chosen, because bits of other kinds are not trained."""
+    first = start_first(choices, bits=0)
+    trained = {choice.name for choice in bits_choices(choices)}
     left_out: dict[str, list[str]] = {}
     for slot in choices.slots:
         others = [str(spec) for spec in slot.candidates if fixed_point(spec, slot.slot) is None]
-        if others and len(slot.candidates) > 1:
-            left_out.setdefault(", ".join(others), []).append(slot.name)
+        if len(slot.candidates) < 2 or not others:
+            continue
+        kept = "never chosen: " + ", ".join(others)
+        if slot.name not in trained:
+            kept = f"none is, so that {first[slot.name][0]} stays in the first training"
+        left_out.setdefault(kept, []).append(slot.name)
     return [
-        f"the oracle gradient trains bits of fixed-point candidates: {', '.join(names)}: never chosen: {others}"
-        for others, names in left_out.items()
+        f"the oracle gradient trains bits of fixed-point candidates: {', '.join(names)}: {kept}"
+        for kept, names in left_out.items()
     ]
-
-
-def _grids(slot: Slot) -> list[str]:
-    return [str(spec) for spec in slot.candidates if fixed_point(spec, slot.slot) is not None]

@@ -46,15 +46,22 @@ _FIELDS: Final = ("weights", "scalar", "steps", "statistics")
 
 @dataclass(frozen=True)
 class Learned:
-    """What bits were trained to: an assignment of the space, and weights on its grids."""
+    """What bits were trained to: an assignment of the space, and weights on its grids.
+
+    `own_grids`: (layer, slot) of those whose grids are coarser than their tensor's.
+    """
 
     assignment: Assignment
     weights: Weights
+    own_grids: frozenset[tuple[str, str]]
 
     def write(self, model: keras.Model) -> None:
-        """Write the weights into a model of the assignment that has all others."""
-        for (name, slot), values in self.weights.items():
-            model.get_layer(name).set_quantized(slot, values)
+        """Write the weights that its quantizers alone would not make into a model of the assignment.
+
+        All others stay as they were trained, so that a final training goes on from there.
+        """
+        for name, slot in self.own_grids:
+            model.get_layer(name).set_quantized(slot, self.weights[name, slot])
 
 
 class BitTraining:
@@ -127,6 +134,7 @@ class BitTraining:
         assert isinstance(program, TrainedBitsProgram)
         trained = program.trained(state)
         values, weights = dict(self._start.values), trained.weights
+        own_grids: set[tuple[str, str]] = set()
         for choice in self._choices:
             groups = [
                 (group, index)
@@ -139,7 +147,8 @@ class BitTraining:
             values[choice.name] = choice.specs[index].label
             for key in keys:
                 weights[key] = _on_grid(weights[key], choice.grids[index])
-        return Learned(self._plan.choices.assignment(values), weights)
+            own_grids.update(keys)
+        return Learned(self._plan.choices.assignment(values), weights, frozenset(own_grids))
 
 
 def _holding(choice: BitsChoice, tensors: Sequence[NDArray[Any]], least: int) -> int:

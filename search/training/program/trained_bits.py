@@ -64,7 +64,7 @@ class TrainedBitsProgram(Program):
         super().__init__(model, task, optimizer, options=options)
         self.quantizers = dict(trained)
         self.groups = _groups(trained)
-        self._weight_slots = [key for key in trained if key[1].endswith(("kernel", "bias"))]
+        self._weight_slots = [key for key, quantizer in trained.items() if quantizer.is_weight]
         self._read = jitted(self._trained_values)
         variables = model_variables(model)
         bits = [variable for group in self.groups for variable in group.bits.variables]

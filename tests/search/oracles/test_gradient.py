@@ -52,8 +52,8 @@ def test_a_stage_starts_from_what_its_parent_s_bits_became() -> None:
     running = search(2)
     running.add(running.propose(1))
     [first] = running.history
-    learned = LARGE.assignment({name: labels[-1] for name, labels in LARGE.dimensions().items()})
-    assert bits(learned) > bits(first.assignment)
+    learned = LARGE.assignment({name: labels[0] for name, labels in LARGE.dimensions().items()})
+    assert bits(learned) < bits(first.assignment)
     running.history = [replace(first, assignment=learned, status="done", metric=0.9, cost=10.0)]  # type: ignore[arg-type]
     [second] = running.propose(1).trials
     assert (second.parent, second.assignment) == (0, learned)
@@ -75,8 +75,8 @@ def test_what_costs_too_much_is_trained_on() -> None:
 
 def test_the_first_stage_has_the_candidates_with_the_nearest_bits() -> None:
     labels = start_first(LARGE, 6)["layer0.kernel"]
-    # In a kernel quantized_bits without an alpha has an automatic scale: none is fixed point, all stay in order.
-    assert labels == LARGE.dimensions()["layer0.kernel"]
+    # In a kernel quantized_bits without an alpha has an automatic scale: none is fixed point, the widest comes first.
+    assert labels == LARGE.dimensions()["layer0.kernel"][::-1]
     prepared = plan(fixed_point_spec(), Path())
     assert start_first(prepared.choices, 6)["conv2d_0.kernel"] == tuple(
         f"quantized_bits({bits},0,1,alpha=1.0)" for bits in (8, 4, 2)
@@ -104,6 +104,10 @@ def test_what_is_no_fixed_point_is_never_chosen_and_said_so() -> None:
     )
     warnings = [text for text in plan(mixed, Path()).warnings if "never chosen" in text]
     assert any("conv2d_0.kernel" in text and "binary" in text for text in warnings)
+    binary = fixed_point_spec(
+        quantizers={"kernel": ["binary()", "ternary()"], "bias": ["quantized_bits(8,3,1)"]}
+    )
+    assert any("so that ternary() stays" in text for text in plan(binary, Path()).warnings)
     assert not any("never chosen" in text for text in plan(fixed_point_spec(), Path()).warnings)
 
 
@@ -112,7 +116,16 @@ def test_what_is_no_fixed_point_is_never_chosen_and_said_so() -> None:
     [
         ({"filters": {"by": "layer"}}, "set filters.by to none"),
         ({"training": {"epochs": 1, "learning_rate": {"choices": [0.001, 0.1]}}}, "state a number"),
-        ({"quantizers": {"kernel": ["binary()", "ternary()"]}}, "there is none among"),
+        (
+            {
+                "quantizers": {
+                    "kernel": ["binary()", "ternary()"],
+                    "bias": ["quantized_po2(4)"],
+                    "activation": ["quantized_relu_po2(4,4)", "quantized_relu_po2(3,4)"],
+                }
+            },
+            "no choice has any",
+        ),
     ],
 )
 def test_choices_that_gradients_do_not_make_are_refused(changes: dict[str, Any], says: str) -> None:

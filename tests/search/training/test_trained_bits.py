@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import keras
 import numpy as np
 import pytest
 
-from search.data import Dataset
+from search.data import Dataset, load
 from search.history import Assignment, Measurement
 from search.plan import Plan
 from search.plans.kinds import plan
 from search.space.trained_bits import start_first
+from search.spec.job import SearchSpec
 from search.training.request import TrainingRequest
 from search.training.trained_bits import without_last_bit
 from search.training.trial import run_trial
@@ -124,6 +126,60 @@ def test_the_state_of_another_network_is_refused(stages: Any, digits: Dataset, t
         np.savez(other, **{name: stored[name][:-1] if name == "weights" else stored[name] for name in stored})
     with pytest.raises(ValueError, match="not a state of this training: weights differs"):
         trained(prepared, digits, tmp_path / "0", 0.01, start_bits=other)
+
+
+@pytest.fixture(scope="module")
+def mixed_plan(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Dataset]:
+    """A network of layers that hold their quantizers in different ways."""
+    layers = keras.layers
+    network = keras.Sequential(
+        [
+            keras.Input((8, 3)),
+            layers.Conv1D(4, 3, activation="relu"),
+            layers.BatchNormalization(),
+            layers.SeparableConv1D(4, 2),
+            layers.BatchNormalization(),
+            layers.Bidirectional(layers.LSTM(3)),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    folder = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+    parts = {"train": 60, "test": 20}
+    arrays = {f"x_{part}": draw.normal(size=(count, 8, 3)).astype("float32") for part, count in parts.items()}
+    np.savez(
+        folder / "set.npz", **arrays, **{f"y_{part}": np.arange(count) % 3 for part, count in parts.items()}
+    )
+    spec = SearchSpec.model_validate(
+        {
+            "model": {"kind": "architecture", "config": json.loads(network.to_json())},
+            "data": {"kind": "npz", "file": "set.npz"},
+            "limits": 8,
+            "quantizers": {
+                "kernel": [f"quantized_bits({bits},0,1,alpha=1.0)" for bits in (2, 4, 8)],
+                "bias": ["quantized_bits(4,1,1)", "quantized_bits(8,3,1)"],
+                "activation": ["quantized_relu(4,2)", "quantized_relu(8,2)"],
+                "linear": ["quantized_bits(4,1,1)", "quantized_bits(8,2,1)"],
+            },
+            "goal": {"kind": "ebops", "effective": "weight"},
+            "training": {"epochs": 2, "batch_size": 20},
+            "oracle": {"kind": "gradient", "stages": 2},
+        }
+    )
+    prepared = plan(spec, folder)
+    return prepared, load(prepared.job.data, folder, 0, prepared.data.input_shape)
+
+
+def test_layers_of_every_way_to_hold_quantizers_are_trained_and_built(
+    mixed_plan: tuple[Plan, Dataset], tmp_path: Path
+) -> None:
+    prepared, data = mixed_plan
+    measurement = trained(prepared, data, tmp_path / "0", 1.0)
+    assert measurement.assignment is not None
+    assert measurement.cost.value == measurement.effective["weight"]["ebops"]
+    model = keras.models.load_model(tmp_path / "0" / MODEL_FILE)
+    predicted = np.asarray(model(data.x_validation)).argmax(-1)
+    assert np.mean(predicted == data.y_validation) == pytest.approx(measurement.metric)
 
 
 @pytest.mark.parametrize(
