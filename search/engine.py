@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Final
 
 from keras_tuner.engine.trial import Trial
@@ -30,11 +32,13 @@ from search.oracles.base import (
     Observation,
     OracleContext,
     State,
+    catch_up,
     next_trial,
     oracle_session,
     report,
     restore,
     snapshot,
+    unsettled,
 )
 from search.process import without_collections
 from search.scoring.forgiving_factor import ForgivingFactor, factor_of
@@ -70,6 +74,7 @@ def propose(
     state: str | None,
     count: int,
     sensitivity: Sensitivity | None = None,
+    warm: WarmOracle | None = None,
 ) -> Proposal:
     """At most `count` new trials, numbered from 0 through the job; the same arguments give the same proposal.
 
@@ -77,21 +82,31 @@ def propose(
     proposal (None at first), `sensitivity` what was measured of the job, for oracles that need it. No two trials build
     the same network, except that one may continue another. Fewer than `count` are proposed when the budget or the space
     is exhausted, or while the oracle waits for results of running trials. Trials judged without training do not count
-    against the budget.
+    against the budget. `warm` keeps the oracle for the job's next proposal, which then takes no longer for many trials;
+    it never changes a proposal.
     """
     stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
     records = sorted(history, key=lambda record: record.number)
     if spec.goal.effective is not None:
         pricer = _trained_pricer(pricer, records)
     context = _context(spec, choices, pricer, reference, sensitivity)
-    oracle = ORACLES[spec.oracle.kind](spec.oracle, context)
     budget = _Budget(spec, records)
+    kept = None if warm is None else warm.take(records, stored)
+    oracle = ORACLES[spec.oracle.kind](spec.oracle, context) if kept is None else kept.oracle
     with oracle_session(oracle):
-        restore(oracle, stored["oracle"], _observations(records, stored["skipped"], context))
-        batch = _Batch(oracle, choices, budget, records, spec.seed)
+        if kept is None:
+            restore(oracle, stored["oracle"], _observations(records, stored["skipped"], context))
+            batch = _Batch(oracle, choices, budget, records, spec.seed)
+        else:
+            oracle.context = context
+            count_all = len(records) + len(stored["skipped"])
+            catch_up(oracle, stored["oracle"], kept.changes(records, stored, context), count_all)
+            batch = kept.next_batch(budget, records)
         hopeless = _is_hopeless(records)
         trials = batch.new_trials(0 if hopeless else min(count, budget.trials))
         stored = {"oracle": batch.state(), "skipped": [*stored["skipped"], *batch.skipped]}
+    if warm is not None:
+        warm.keep(records, len(stored["skipped"]), batch)
     all_tried = len(batch.seen) >= choices.size() and not batch.continues
     exhausted = batch.stopped or all_tried or budget.is_spent or hopeless
     return Proposal(trials, json.dumps(stored, allow_nan=False), exhausted)
@@ -203,13 +218,31 @@ class _Batch:
     skipped: list[State] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.seen = {record.assignment.key for record in self.records}
-        self.continues = any(record.epochs is not None for record in self.records)
-        self._numbers = {record.oracle_trial["trial_id"]: record.number for record in self.records}
-        self._parents = {record.number: record.parent for record in self.records}
-        self._assignments = {record.number: record.assignment for record in self.records}
+        self._numbers: dict[str, int] = {}
+        self._parents: dict[int, int | None] = {}
+        self._assignments: dict[int, Assignment] = {}
+        self._known_keys: set[str] = set()
+        self._known_epochs = False
+        self._begin(self.records)
+
+    def _begin(self, new: Sequence[TrialRecord]) -> None:
+        """Begin to propose; `new`: the trials of the job that are not known yet."""
+        for record in new:
+            self._numbers[record.oracle_trial["trial_id"]] = record.number
+            self._parents[record.number] = record.parent
+            self._assignments[record.number] = record.assignment
+            self._known_keys.add(record.assignment.key)
+            self._known_epochs = self._known_epochs or record.epochs is not None
+        self.seen, self.continues = set(self._known_keys), self._known_epochs
         self._next = self.records[-1].number + 1 if self.records else 0
         self._unpaid: State | None = None
+
+    def continued(self, budget: _Budget, records: Sequence[TrialRecord]) -> _Batch:
+        """The next batch of the same oracle, which need not pass over the trials that this one knew."""
+        batch, known = copy.copy(self), len(self.records)
+        batch.budget, batch.records, batch.stopped, batch.skipped = budget, records, False, []
+        batch._begin(records[known:])
+        return batch
 
     def state(self) -> State:
         """The oracle's state, before a trial that could not be paid for: a larger budget has it proposed again."""
@@ -238,6 +271,8 @@ class _Batch:
             repeats = 0
             self.seen.add(trial.assignment.key)
             self._numbers[oracle_trial.trial_id] = trial.number
+            self._parents[trial.number] = trial.parent
+            self._assignments[trial.number] = trial.assignment
             self._next += 1
             trials.append(trial)
         return tuple(trials)
@@ -268,6 +303,62 @@ class _Batch:
         values = oracle_trial.hyperparameters.values
         report(self.oracle, Observation(oracle_trial.trial_id, values, ended=True))
         self.skipped.append(_document(oracle_trial))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An oracle as a proposal left it, and what it knew."""
+
+    records: Sequence[TrialRecord]  #: records never change: a trial that does gets a new one
+    skipped: int
+    batch: _Batch
+
+    @property
+    def oracle(self) -> DatabaseOracle:
+        """The oracle."""
+        return self.batch.oracle
+
+    def changes(
+        self, records: Sequence[TrialRecord], stored: State, context: OracleContext
+    ) -> dict[str, Observation]:
+        """The trials that differ from what the oracle knows, and those that are or were open."""
+        open_ids = unsettled(self.oracle, stored["oracle"])
+        new = [
+            after
+            for before, after in zip_longest(self.records, records)
+            if before is not after or after.oracle_trial["trial_id"] in open_ids
+        ]
+        observations = _observations(new, stored["skipped"][self.skipped :], context)
+        return {observation.trial_id: observation for observation in observations}
+
+    def next_batch(self, budget: _Budget, records: Sequence[TrialRecord]) -> _Batch:
+        """What is proposed next."""
+        return self.batch.continued(budget, records)
+
+
+class WarmOracle:
+    """Keeps the oracle of a job between its proposals. For one job, or one stage of it, in one process.
+
+    Before the next proposal it is told what has changed, also by other workers: their proposals, trials that were
+    retried. It proposes what one would that is built anew from the rows, which happens after a restart.
+    """
+
+    def __init__(self) -> None:
+        self._kept: _Kept | None = None
+
+    def take(self, records: Sequence[TrialRecord], stored: State) -> _Kept | None:
+        """What was kept, unless the oracle must be built: for a state of an earlier version, or other trials."""
+        kept, self._kept = self._kept, None
+        if kept is None or stored["oracle"] is None or "start_order" in stored["oracle"]["oracle"]:
+            return None
+        if len(records) < len(kept.records) or len(stored["skipped"]) < kept.skipped:
+            return None
+        is_whole = not records or records[-1].number == len(records) - 1
+        return kept if is_whole else None
+
+    def keep(self, records: Sequence[TrialRecord], skipped: int, batch: _Batch) -> None:
+        """Keep the oracle of a proposal that was made of these trials; `skipped`: how many it skips in all."""
+        self._kept = _Kept(records, skipped, batch)
 
 
 def _document(oracle_trial: Trial) -> State:

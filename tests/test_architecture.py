@@ -73,7 +73,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "search.training.evaluate",
         "search.training.trial",
     ),
-    "worker/advance.py": ("search.schedules.propose",),
+    "worker/advance.py": ("search.engine", "search.schedules.propose"),
     "worker/export.py": ("search.training.exporting",),
     "worker/final_training.py": (
         "search.training.evaluate",

@@ -52,7 +52,9 @@ def advance_job(runtime: Runtime, job_id: str) -> None:
 def _advance(runtime: Runtime, job_id: str) -> None:
     with runtime.database.reading() as session:
         job = jobs.get(session, job_id)
-        history = trials.history(session, job_id)
+        remembered = preparation.searched(job_id)
+        remembered.history = trials.history_since(session, job_id, remembered.history)
+        history = list(remembered.history.records)
         spent = not quotas.has_compute_left(session, runtime.settings, job.tenant)
     in_flight = trials.in_flight(history)
     if job.status == JobStatus.STOPPING and in_flight == 0:
@@ -99,7 +101,8 @@ def _send_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequenc
 
 
 def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], count: int) -> None:
-    from search.schedules.propose import propose_in_stages  # loads Keras
+    from search.engine import WarmOracle  # loads Keras
+    from search.schedules.propose import propose_in_stages
 
     plan = preparation.plan(runtime, job.id, spec)
     if needs_sensitivity(spec.oracle) and job.sensitivity is None:
@@ -107,8 +110,18 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
             _advance(runtime, job.id)  # time has passed: the rows are read again
         return
     measured = None if job.sensitivity is None else Sensitivity.from_json(job.sensitivity)
+    remembered = preparation.searched(job.id)
+    remembered.warm = remembered.warm or WarmOracle()
     proposal = propose_in_stages(
-        spec, plan.stages, plan.pricer, job.reference_cost, history, job.oracle_state, count, measured
+        spec,
+        plan.stages,
+        plan.pricer,
+        job.reference_cost,
+        history,
+        job.oracle_state,
+        count,
+        measured,
+        remembered.warm,
     )
     with runtime.database.transaction(durable=False) as session:
         saved = jobs.save_proposals(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from threading import Condition
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache, cached
 
@@ -19,7 +20,11 @@ from search.results.recipe import fingerprint as fingerprint_of
 from search.spec.job import SearchSpec
 from service.store.models import Job
 from service.store.references import BlobLookup
+from service.store.trials import History
 from worker.runtime import Runtime
+
+if TYPE_CHECKING:
+    from search.engine import WarmOracle  # loads Keras
 
 #: Entries per cache. Trials of one job mostly follow one another, so more would only cost memory.
 _SIZE: Final = 2
@@ -75,8 +80,22 @@ def fingerprint(runtime: Runtime, plan: Plan) -> dict[str, str]:
 
 def clear() -> None:
     """Empty the caches."""
-    for function in (specification, plan, dataset, fingerprint):
+    for function in (specification, plan, dataset, fingerprint, searched):
         function.cache_clear()
+
+
+@dataclass
+class Searched:
+    """What a process remembers of a job's search, so that a proposal costs no more for many trials."""
+
+    history: History | None = None
+    warm: WarmOracle | None = None
+
+
+@cached(LRUCache[str, Searched](_SIZE), key=lambda job_id: job_id, condition=Condition())
+def searched(job_id: str) -> Searched:
+    """What this process remembers of the job's search."""
+    return Searched()
 
 
 @cache

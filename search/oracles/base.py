@@ -120,6 +120,9 @@ class DatabaseOracle(keras_tuner.Oracle):
     def _save_trial(self, trial: Trial) -> None:
         """Does nothing: trials are rows of the database."""
 
+    def _check_consecutive_failures(self) -> None:
+        """Does nothing: keras-tuner would pass over all trials at the end of each, for a limit out of reach."""
+
     def score_of(self, observation: Observation) -> float | None:
         """The score that the oracle is given for a trial that ended; None if the trial counts as failed."""
         return observation.score
@@ -198,14 +201,52 @@ def restore(oracle: DatabaseOracle, state: State | None, observations: Sequence[
 
 def _set_state(oracle: DatabaseOracle, state: State, observations: Sequence[Observation]) -> None:
     # The order matters: `set_state` looks up the ongoing trials among the trials.
-    reported = set(state["oracle"]["end_order"])
+    open_ids = set(state["oracle"]["ongoing_trials"].values())
     for observation in observations:
-        finished = observation.trial_id in reported
+        finished = observation.trial_id not in open_ids
         oracle.trials[observation.trial_id] = _trial(oracle, observation, finished=finished)
         if finished:
             oracle.observations[observation.trial_id] = observation
-    oracle.set_state(state["oracle"])
-    oracle.tuner_ids = set(state["tuner_ids"])
+        else:
+            oracle.observations.pop(observation.trial_id, None)
+        hashed = oracle._compute_values_hash(oracle.trials[observation.trial_id].hyperparameters.values)
+        oracle._id_to_hash[observation.trial_id] = hashed
+    is_whole = "start_order" in state["oracle"]  # as earlier versions stored it
+    oracle.set_state(state["oracle"] if is_whole else _whole(oracle, state["oracle"], open_ids))
+    oracle.tuner_ids = {_tuner_id(trial_id) for trial_id in oracle.trials}
+
+
+def catch_up(oracle: DatabaseOracle, state: State, changed: Mapping[str, Observation], count: int) -> None:
+    """`restore`, for an oracle that was restored before, whatever it has proposed since.
+
+    `changed` are the observations that have changed, and those of `unsettled`; `count` is the number of all trials.
+    """
+    for trial_id in list(oracle.trials)[count:]:  # proposals that were not stored
+        del oracle.trials[trial_id]
+        oracle._id_to_hash.pop(trial_id, None)
+    ordered = sorted(changed.values(), key=lambda observation: int(observation.trial_id))
+    _set_state(oracle, state, ordered)
+    for observation in ordered:
+        if observation.ended and observation.trial_id not in oracle.observations:
+            report(oracle, observation)
+
+
+def unsettled(oracle: DatabaseOracle, state: State) -> set[str]:
+    """Ids of the trials that are open in the state, or for the oracle."""
+    ongoing = {trial.trial_id for trial in oracle.ongoing_trials.values()}
+    return ongoing | set(state["oracle"]["ongoing_trials"].values())
+
+
+def _whole(oracle: DatabaseOracle, state: State, open_ids: set[str]) -> State:
+    """keras-tuner's state, of what `snapshot` stores and what the trials tell."""
+    reported = [trial_id for trial_id in oracle.trials if trial_id not in open_ids]
+    return state | {
+        "start_order": list(oracle.trials),
+        "end_order": reported,
+        "run_times": dict.fromkeys(reported, 1),
+        "tried_so_far": {*oracle._id_to_hash.values(), *state["tried_so_far"]} - set(state["untried"]),
+        "id_to_hash": dict(oracle._id_to_hash),
+    }
 
 
 def _register(oracle: DatabaseOracle, observations: Sequence[Observation]) -> None:
@@ -254,11 +295,23 @@ def _tuner_id(trial_id: str) -> str:
     return f"tuner-{int(trial_id)}"
 
 
+#: Parts of keras-tuner's state that the trials tell: they would grow with each of them.
+_TOLD: Final = ("start_order", "end_order", "run_times", "id_to_hash")
+
+
 def snapshot(oracle: DatabaseOracle) -> State:
-    """What `restore` needs besides the trials: JSON values, equal for equal histories."""
+    """What `restore` needs besides the trials: JSON values, equal for equal histories.
+
+    Its size does not grow with the trials. `tried_so_far` are the hashes of values that no trial has, `untried` those
+    of trials that do not count as tried.
+    """
     state = oracle.get_state()
-    state["tried_so_far"] = sorted(state["tried_so_far"])
-    return {"oracle": state, "tuner_ids": sorted(oracle.tuner_ids)}
+    hashes, tried = set(state["id_to_hash"].values()), set(state["tried_so_far"])
+    for name in _TOLD:
+        del state[name]
+    state["tried_so_far"], state["untried"] = sorted(tried - hashes), sorted(hashes - tried)
+    state["display"] = {"search_start": None, "trial_start": {}, "trial_number": {}}
+    return {"oracle": state}
 
 
 def proposal(values: Values | None) -> State:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from search.engine import Proposal, propose
+from search.engine import Proposal, WarmOracle, propose
 from search.history import Assignment, NewTrial, TrialRecord, trial_seed
 from search.oracles.base import RESERVED, CandidatePricer
 from search.schedules import Stage, current_stage
@@ -28,14 +28,16 @@ def propose_in_stages(
     state: str | None,
     count: int,
     sensitivity: Sensitivity | None = None,
+    warm: WarmOracle | None = None,
 ) -> Proposal:
     """`propose`, for the current stage; nothing until every trial of the stage before has ended.
 
     A trial of a later stage builds on the best trial of the one before: its assignment and, as `parent`, its weights.
     A stage without a measured trial settles nothing; the next one starts from what was settled before it.
+    `warm` serves a search of one stage; of several, each stage's oracle is built anew.
     """
     if len(stages) == 1:
-        return propose(spec, stages[0].choices, pricer, reference, history, state, count, sensitivity)
+        return propose(spec, stages[0].choices, pricer, reference, history, state, count, sensitivity, warm)
     stored: dict[str, Any] = json.loads(state) if state else {"stage": -1, "oracle": None, "exhausted": []}
     stage = current_stage(stages, history, frozenset(stored["exhausted"]))
     if stage is None:

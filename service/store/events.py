@@ -104,6 +104,12 @@ def after(session: Session, job_id: str, last: int, limit: int) -> list[Event]:
     return list(session.scalars(query))
 
 
+def trials_since(session: Session, job_id: str, last: int) -> list[int]:
+    """Numbers of the trials that events with ids above `last` are about, in order."""
+    query = select(Event.trial).where(Event.job_id == job_id, Event.id > last, Event.trial.is_not(None))
+    return sorted({number for number in session.scalars(query) if number is not None})
+
+
 def statuses(session: Session, job_ids: Sequence[str]) -> dict[str, tuple[int, JobStatus]]:
     """Version and status of these jobs; jobs that are gone are left out."""
     rows = session.execute(select(Job.id, Job.version, Job.status).where(Job.id.in_(job_ids)))

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cachetools import LRUCache
-from sqlalchemy import Row, delete, insert, select
+from sqlalchemy import ColumnElement, Row, delete, insert, select, true
 from sqlalchemy.orm import Session
 
 from search.history import TRIAL_ENDED, Assignment, NewTrial, TrialRecord, TrialStatus
@@ -95,9 +95,53 @@ _COLUMNS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class History:
+    """The trials of a job as they were at a version of it. Records never change: a trial that does gets a new one."""
+
+    job_id: str
+    version: int
+    records: Sequence[TrialRecord]
+
+
+def history_since(session: Session, job_id: str, earlier: History | None) -> History:
+    """The history of a job now. Of an earlier one only the trials are read that have had an event since.
+
+    Every change of a trial writes an event (but for `post_training_metric`, which the next event brings along).
+    JobNotFound.
+    """
+    version = jobs.get(session, job_id).version
+    if earlier is None or earlier.job_id != job_id or earlier.version > version:
+        return History(job_id, version, history(session, job_id))
+    if earlier.version == version:
+        return earlier
+    numbers = events.trials_since(session, job_id, earlier.version)
+    if len(numbers) > _MOST_CHANGED:
+        return History(job_id, version, history(session, job_id))
+    records = list(earlier.records)
+    for changed in _read(session, job_id, Trial.number.in_(numbers)) if numbers else ():
+        if changed.number < len(records):
+            records[changed.number] = changed
+        elif changed.number == len(records):
+            records.append(changed)
+        else:
+            return History(job_id, version, history(session, job_id))
+    return History(job_id, version, records)
+
+
+#: Changed trials that are read one by one; of more all are read.
+_MOST_CHANGED: Final = 500
+
+
 def history(session: Session, job_id: str) -> list[TrialRecord]:
     """The job's trials as the search sees them, by number."""
-    rows = session.execute(select(*_COLUMNS).where(Trial.job_id == job_id).order_by(Trial.number)).all()
+    return _read(session, job_id, true())
+
+
+def _read(session: Session, job_id: str, which: ColumnElement[bool]) -> list[TrialRecord]:
+    rows = session.execute(
+        select(*_COLUMNS).where(Trial.job_id == job_id, which).order_by(Trial.number)
+    ).all()
     assignments = _read_assignments(session, job_id, {row.number: row.assignment_key for row in rows})
     return [record(row, assignments[row.number]) for row in rows if row.number in assignments]
 
