@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,20 +11,17 @@ import keras
 
 from costmodel.layer_classes import TRAINING_ONLY
 from quantization.graph import Call, ModelGraph, NoGraph
-from quantization.integer.activations import (
-    Bent,
-    Function,
-    NotInIntegers,
-    identity,
-    integer_quantizer,
-    rounds,
-)
-from quantization.integer.layers import LAYERS, alone, class_of, specs_of
-from quantization.integer.network import IntegerLayer, IntegerNetwork, IntegerOperation
-from quantization.integer.steps import NotSteps, steps_behind
-from quantization.quantizers import build_quantizer
+from quantization.integer.activations import NotInIntegers, integer_quantizer
+from quantization.integer.functions import activation, is_rounded
+from quantization.integer.layers import LAYERS as PLAIN_LAYERS
+from quantization.integer.layers import Builder, class_of, specs_of
+from quantization.integer.network import IntegerLayer, IntegerNetwork
+from quantization.integer.recurrent import LOOPS
+from quantization.integer.transposed import TRANSPOSED
 from quantization.specs.parse import as_spec
 
+#: Class of the Keras layer -> the operations that compute it.
+LAYERS: Final[Mapping[str, Builder]] = MappingProxyType({**PLAIN_LAYERS, **TRANSPOSED, **LOOPS})
 #: Classes that leave the order of an output's numbers as it is.
 _SHAPE_ONLY: Final = frozenset({"Flatten", "Reshape"}) | TRAINING_ONLY
 
@@ -94,67 +90,8 @@ def _integer_layer(call: Call, is_output: bool) -> IntegerLayer:
         if float(keras.ops.convert_to_numpy(quantizer.noise_factor)) != 1.0:
             raise NotInIntegers(layer.name, f"the quantizer of {slot} lets part of the float values pass")
     computed = make(call)
-    spec = specs_of(layer).get("activation")
     is_exact = not any(getattr(operation, "rounds", False) for operation in computed)
-    is_exact = is_exact and (spec is None or not rounds(spec)) and not _is_smooth(layer, spec)
-    return IntegerLayer(call.name, call.sources, (*computed, *_activation(layer, is_output)), is_exact)
-
-
-def _is_smooth(layer: Any, spec: Any) -> bool:
-    """Whether a layer has a function whose last bit depends on Keras' backend, and a grid behind it."""
-    name, _ = _float_function(layer)
-    return name not in _STRAIGHT and spec is not None and not build_quantizer(spec).is_activation
-
-
-def _activation(layer: Any, is_output: bool) -> tuple[IntegerOperation, ...]:
-    """The function of a layer and what quantizes it."""
-    spec = specs_of(layer).get("activation")
-    name, function = _float_function(layer)
-    if spec is not None and build_quantizer(spec).is_activation:
-        return (alone(integer_quantizer(spec, layer.name)),)
-    if name in _ENDS and is_output and spec is None:
-        return ()
-    if name in _STRAIGHT:
-        applied = [alone(_STRAIGHT[name])] if name != "linear" else []
-        return (*applied, *([] if spec is None else [alone(integer_quantizer(spec, layer.name))]))
-    if spec is None:
-        hint = "; only the output's softmax or sigmoid is left out" if name in _ENDS else ""
-        supported = ", ".join(_STRAIGHT)
-        reason = f"activation {name!r}; supported without a quantizer are {supported}{hint}"
-        raise NotInIntegers(layer.name, reason)
-    return (alone(_stepped_function(layer, name, function, spec)),)
-
-
-def _float_function(layer: Any) -> tuple[str, Any]:
-    """The function of a layer, by name and as Keras computes it."""
-    if class_of(layer) == "Softmax":
-        return "softmax", None
-    if class_of(layer) == "ELU":
-        return "elu", functools.partial(keras.activations.elu, alpha=layer.alpha)
-    function = getattr(layer, "activation", None)
-    return "linear" if function is None else getattr(function, "__name__", str(function)), function
-
-
-def _stepped_function(layer: Any, name: str, function: Any, spec: Any) -> Function:
-    """A function and the grid that its values are rounded to, as the steps that both make together."""
-    if name == "softmax":
-        raise NotInIntegers(
-            layer.name, "activation 'softmax' is of all channels; only the output's is left out"
-        )
-    integer_quantizer(spec, layer.name)  # refuses what depends on the data
-
-    def values(x: Any) -> Any:
-        return keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(x)))
-
-    try:
-        return steps_behind(values, spec)
-    except NotSteps as error:
-        raise NotInIntegers(layer.name, f"activation {name!r} with {spec}: {error}") from None
-
-
-#: Functions that are straight above and below a bend: exact without a quantizer.
-_STRAIGHT: Final[Mapping[str, Function]] = MappingProxyType(
-    {"linear": identity, "relu": Bent(), "relu6": Bent(top=6.0), "leaky_relu": Bent(slope=0.2)}
-)
-#: Functions that change no decision at the output, where they are left out.
-_ENDS: Final = frozenset({"softmax", "sigmoid"})
+    if class_of(layer) in LOOPS:  # their functions are inside
+        return IntegerLayer(call.name, call.sources, computed, is_exact)
+    following = activation(layer, is_output=is_output)
+    return IntegerLayer(call.name, call.sources, (*computed, *following), is_exact and not is_rounded(layer))

@@ -16,7 +16,17 @@ from quantization.graph import Call
 from quantization.integer import operations
 from quantization.integer.activations import Bent, Function, NotInIntegers
 from quantization.integer.network import IntegerOperation
-from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift, Windows
+from quantization.integer.operations import (
+    Affine,
+    Alone,
+    Average,
+    Largest,
+    Product,
+    Scale,
+    Shift,
+    Sloped,
+    Windows,
+)
 from quantization.integer.tensor import IntegerTensor, dyadic
 
 _LOWEST: Final = -(1 << 62)
@@ -42,7 +52,7 @@ def alone(function: Function) -> IntegerOperation:
 # ---- layers with weights ---------------------------------------------------------------------------------------
 
 
-def _weights(layer: Any, slot: str) -> tuple[Any, Any]:
+def weights_of(layer: Any, slot: str) -> tuple[Any, Any]:
     """Codes and scale of a weight; an error if it has no quantizer."""
     weights = layer.quantized_weights() if hasattr(layer, "quantized_weights") else {}
     if slot not in weights:
@@ -51,16 +61,17 @@ def _weights(layer: Any, slot: str) -> tuple[Any, Any]:
     return codes, scale
 
 
-def _bias(layer: Any) -> IntegerTensor | None:
+def bias_of(layer: Any) -> IntegerTensor | None:
+    """Of a layer that has one."""
     if not layer.use_bias and "BatchNormalization" not in class_of(layer):
         return None
-    return dyadic(*_weights(layer, "bias"))
+    return dyadic(*weights_of(layer, "bias"))
 
 
 def _dense(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
-    weights = dyadic(*_weights(layer, "kernel"))
-    return (Product(weights.codes, weights.exponent, _bias(layer), operations.flat_patches),)
+    weights = dyadic(*weights_of(layer, "kernel"))
+    return (Product(weights.codes, weights.exponent, bias_of(layer), operations.flat_patches),)
 
 
 def _windows(layer: Any) -> Windows:
@@ -78,10 +89,10 @@ def _per_axis(value: Any, layer: Any) -> tuple[int, ...]:
 
 def _convolution(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
-    weights = dyadic(*_weights(layer, "kernel"))
+    weights = dyadic(*weights_of(layer, "kernel"))
     codes = weights.codes if layer.groups == 1 else _ungrouped(weights.codes, layer.groups)
     matrix = codes.reshape(-1, codes.shape[-1])
-    return (Product(matrix, weights.exponent, _bias(layer), _windows(layer).columns),)
+    return (Product(matrix, weights.exponent, bias_of(layer), _windows(layer).columns),)
 
 
 def _ungrouped(codes: Any, groups: int) -> Any:
@@ -95,7 +106,7 @@ def _ungrouped(codes: Any, groups: int) -> Any:
 
 
 def _depthwise_product(layer: Any, bias: IntegerTensor | None) -> Product:
-    codes, scale = _weights(layer, "kernel")
+    codes, scale = weights_of(layer, "kernel")
     *window, channels, multiplier = codes.shape
     flat = (math.prod(window), channels * multiplier)
     weights = dyadic(codes.reshape(flat), np.broadcast_to(scale, codes.shape).reshape(flat))
@@ -105,14 +116,14 @@ def _depthwise_product(layer: Any, bias: IntegerTensor | None) -> Product:
 
 def _depthwise(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
-    return (_depthwise_product(layer, _bias(layer)),)
+    return (_depthwise_product(layer, bias_of(layer)),)
 
 
 def _separable(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
-    weights = dyadic(*_weights(layer, "pointwise_kernel"))
+    weights = dyadic(*weights_of(layer, "pointwise_kernel"))
     matrix = weights.codes.reshape(-1, weights.codes.shape[-1])
-    pointwise = Product(matrix, weights.exponent, _bias(layer), operations.flat_patches)
+    pointwise = Product(matrix, weights.exponent, bias_of(layer), operations.flat_patches)
     return _depthwise_product(layer, None), pointwise
 
 
@@ -132,10 +143,10 @@ def _normalization(call: Call) -> tuple[IntegerOperation, ...]:
     for slot in needed:
         if slot not in specs:
             raise NotInIntegers(layer.name, f"quantize {', '.join(needed)}, or none of its slots, or fold it")
-    mean = dyadic(*_weights(layer, "mean"))
+    mean = dyadic(*weights_of(layer, "mean"))
     negative = mean.with_codes(-mean.codes)
-    inverse = dyadic(*_weights(layer, "inverse"))
-    beta = dyadic(*_weights(layer, "beta")) if layer.center else None
+    inverse = dyadic(*weights_of(layer, "inverse"))
+    beta = dyadic(*weights_of(layer, "beta")) if layer.center else None
     steps: list[IntegerOperation] = [Shift(negative), Scale(inverse, rounds=False)]
     if beta is not None:
         steps.append(Shift(beta))
@@ -277,6 +288,23 @@ def _leaky_relu(call: Call) -> tuple[IntegerOperation, ...]:
     return (alone(Bent(call.layer.negative_slope)),)
 
 
+def _prelu(call: Call) -> tuple[IntegerOperation, ...]:
+    """A slope for every number that has one; slopes that share an axis are repeated."""
+    layer = call.layer
+    codes, scale = weights_of(layer, "alpha")
+    if None in call.input_shape[1:]:
+        raise NotInIntegers(layer.name, "the lengths of its input must be known")
+    shape = tuple(int(size or 0) for size in call.input_shape[1:])
+    slopes = np.broadcast_to(codes * np.asarray(scale, np.float64), shape)
+    if all(size == 1 for size in codes.shape[:-1]):
+        return (Sloped(operations.factor_of(slopes.reshape(-1, shape[-1])[0])),)
+    return (
+        functools.partial(operations.reshaped, shape=(slopes.size,)),
+        Sloped(operations.factor_of(slopes.reshape(-1))),
+        functools.partial(operations.reshaped, shape=shape),
+    )
+
+
 def _merge(operation: IntegerOperation) -> Builder:
     return lambda call: (operation,)
 
@@ -316,6 +344,7 @@ LAYERS: Final[Mapping[str, Builder]] = MappingProxyType(
         "Maximum": _merge(operations.maximum),
         "Minimum": _merge(operations.minimum),
         "Multiply": _merge(operations.multiplied),
+        "PReLU": _prelu,
         "Permute": _permutation,
         "ReLU": _relu_layer,
         "RepeatVector": _repetition,

@@ -13,8 +13,9 @@ from quantization.integer.activations import Bent, NotInIntegers, Rounded, encod
 from quantization.integer.lower_steps import thresholds_of
 from quantization.integer.lower_windows import places, pool_places, sum_bounds
 from quantization.integer.network import IntegerLayer, IntegerNetwork
-from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift
+from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift, Sloped
 from quantization.integer.program import Program, ProgramTensor, Step
+from quantization.integer.recurrence import Recurrence
 from quantization.integer.tensor import IntegerTensor, shift_left
 
 #: Codes and sums of a program fit a signed integer of 64 bits.
@@ -299,6 +300,27 @@ def _offset(self: _Lowering, operation: Shift, inputs: list[ProgramTensor], laye
     return _linear(self, x, np.int64(1), x.exponent - exponent, moved, exponent, layer)
 
 
+def _sloped(self: _Lowering, operation: Sloped, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
+    """A ReLU, what it cuts off, that times the slopes, and their sum."""
+    x = self.uniform(inputs[0], layer)
+    above = self._bent(Bent(), x, layer)
+    below = self.add("subtract", layer, [x, above], x.shape, x.exponent, (min(x.low, 0), 0))
+    steep = _scaled(self, below, operation.slopes, layer)
+    total: ProgramTensor = _merge("add")(self, None, [above, steep], layer)
+    return total
+
+
+def _loop(self: _Lowering, operation: Recurrence, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
+    """A recurrent layer, its time steps one after the other."""
+    x = inputs[0]
+    return operation.run(
+        lambda part, tensors: self._operation(part, list(tensors), layer),
+        x,
+        int(x.shape[0]),
+        int(x.shape[-1]),
+    )
+
+
 def _on_one_grid(self: _Lowering, inputs: list[ProgramTensor], layer: str) -> list[ProgramTensor]:
     """Tensors of one rank and one exponent."""
     rank = max(len(x.shape) for x in inputs)
@@ -355,6 +377,8 @@ _RULES: Final[dict[Any, Any]] = {
     Affine: _affine,
     Scale: _scale,
     Shift: _offset,
+    Sloped: _sloped,
+    Recurrence: _loop,
 }
 _MERGES: Final[dict[Any, Any]] = {
     operations.unchanged: lambda self, _, inputs, layer: inputs[0],

@@ -143,6 +143,19 @@ class Shift:
         return tensors[0].plus(self.offset)
 
 
+@dataclass(frozen=True, eq=False)
+class Sloped:
+    """x above zero, and a slope of each channel times x below."""
+
+    slopes: IntegerTensor
+
+    def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+        """The bent values."""
+        x = tensors[0]
+        above = x.with_codes(np.maximum(x.codes, 0))
+        return above.plus(x.with_codes(np.minimum(x.codes, 0)).times(self.slopes))
+
+
 @dataclass(frozen=True)
 class Alone:
     """A function of one tensor as the operation of a layer."""

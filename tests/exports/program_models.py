@@ -9,7 +9,7 @@ from typing import Final
 import keras
 from keras import layers
 
-from tests.exports.models import BIAS, INPUT, RELU, WEIGHTS, Slots, quantized
+from tests.exports.models import BIAS, INPUT, KERNEL, RELU, WEIGHTS, Slots, quantized
 
 Network = tuple[keras.Model, dict[str, Slots]]
 _FIRED: Final = {**WEIGHTS, "activation": RELU}
@@ -93,11 +93,68 @@ def _scales() -> Network:
     }
 
 
+_LOOP: Final = {
+    **WEIGHTS,
+    "recurrent_kernel": KERNEL,
+    "activation": "quantized_tanh(5)",
+    "recurrent_activation": "quantized_sigmoid(5)",
+    "state": "quantized_bits(6,1,1)",
+}
+
+
+def _loops() -> Network:
+    x = layers.Input((1, 3), name="image")  # two steps: each is compiled
+    y = layers.Conv1DTranspose(3, 3, strides=2, padding="same", name="longer")(x)
+    y = layers.PReLU(name="slopes", alpha_initializer=keras.initializers.RandomUniform(-1, 1, seed=1))(y)
+    y = layers.LSTM(2, return_sequences=True, go_backwards=True, name="lstm")(y)
+    y = layers.GRU(2, return_sequences=True, name="gru")(y)
+    y = layers.GRU(2, return_sequences=True, reset_after=False, use_bias=False, name="before")(y)
+    y = layers.SimpleRNN(3, name="simple")(y)
+    loop = {slot: text for slot, text in _LOOP.items() if slot != "bias"}
+    simple = {slot: text for slot, text in _LOOP.items() if slot not in ("recurrent_activation", "state")}
+    return keras.Model(x, layers.Dense(3, name="scores")(y)), {
+        "longer": {**WEIGHTS, "activation": "quantized_bits(6,1,1)"},
+        "slopes": {"alpha": "quantized_bits(4,0,1)", "activation": "quantized_bits(5,1,1)"},
+        "lstm": _LOOP,
+        "gru": _LOOP,
+        "before": loop,
+        "simple": simple,
+        "scores": WEIGHTS,
+    }
+
+
+def _volume() -> Network:
+    x = layers.Input((3, 4, 2), name="image")
+    y = layers.Conv2DTranspose(2, (3, 2), strides=(2, 3), name="larger")(x)
+    y = layers.PReLU(shared_axes=[1, 2], name="slopes", alpha_initializer=keras.initializers.Constant(-0.5))(
+        y
+    )
+    y = layers.Conv2DTranspose(2, 3, padding="same", dilation_rate=2, name="wide")(y)
+    y = layers.Activation("relu", name="fire")(y)
+    y = layers.Reshape((7, 4, 3, 2), name="solid")(y)
+    y = layers.ZeroPadding3D(((1, 0), (0, 1), (1, 1)), name="pad")(y)
+    y = layers.Cropping3D(((0, 1), (1, 0), (0, 0)), name="crop")(y)
+    y = layers.UpSampling3D((1, 2, 1), name="up")(y)
+    y = layers.MaxPooling3D((2, 2, 1), strides=1, padding="same", name="peak")(y)
+    y = layers.AveragePooling3D((1, 2, 2), name="mean")(y)
+    left, right = layers.GlobalMaxPooling3D(name="most")(y), layers.GlobalAveragePooling3D(name="whole")(y)
+    y = layers.Concatenate(name="join")([left, right])
+    return keras.Model(x, layers.Dense(3, name="scores")(y)), {
+        "larger": WEIGHTS,
+        "slopes": {"alpha": "quantized_bits(4,0,1)"},
+        "wide": WEIGHTS,
+        "fire": {"activation": RELU},
+        "scores": WEIGHTS,
+    }
+
+
 #: Name -> a float model with the quantizers of its layers.
 PROGRAM_NETWORKS: Final[Mapping[str, Callable[[], Network]]] = {
     "sequence": _sequence,
     "image": _image,
     "scales": _scales,
+    "loops": _loops,
+    "volume": _volume,
 }
 
 

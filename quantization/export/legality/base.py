@@ -16,6 +16,7 @@ from costmodel.layer_classes import (
     LAYER_CLASSES,
     OUTPUT_SLOT,
     TRAINING_ONLY,
+    slots_of,
 )
 from costmodel.network import Network
 from quantization.specs.functions import layer_function
@@ -91,7 +92,8 @@ class Legality:
     `layers`: classes it takes, None: all. `left_out`: further classes, which do nothing at inference. `ends`: functions
     that it leaves out at the output. `slots`: kernel (which holds for every weight matrix), bias, normalization,
     activation (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of
-    them must not stay float, `float_functions` aside. `names`: rules about names.
+    them must not stay float, `float_functions` aside. `required`: class -> further slots that must not. `names`: rules
+    about names.
     """
 
     layers: frozenset[str] | None = None
@@ -99,6 +101,7 @@ class Legality:
     rules: tuple[NetworkRule, ...] = ()
     names: tuple[NetworkRule, ...] = ()
     needs: frozenset[str] = frozenset()
+    required: Mapping[str, frozenset[str]] = field(default_factory=dict)
     left_out: frozenset[str] = TRAINING_ONLY
     ends: frozenset[str] = frozenset({"softmax"})
     float_functions: frozenset[str] = frozenset()
@@ -149,6 +152,11 @@ class Legality:
             if _group(slot) in self.needs
             and (layer.name, slot) not in chosen
             and not (slot in FUNCTION_SLOTS and function_in(layer, slot).name in self.float_functions)
+        ] + [
+            Refusal(layer.name, f"its {slot.name} has no quantizer, so it stays float", slot.name)
+            for layer in graph.network.layers
+            for slot in slots_of(layer.class_name, layer.config)
+            if slot.name in self.required.get(layer.class_name, ()) and (layer.name, slot.name) not in chosen
         ]
 
     def rule_refusals(self, graph: Graph, *, names: bool = True) -> list[Refusal]:
@@ -230,7 +238,7 @@ def is_input(network: Network, name: str) -> bool:
 
 def _group(field_name: str) -> str:
     """kernel, bias, activation, normalization or input: what a field of the space or a slot of a layer is a case of."""
-    if field_name.endswith("kernel") or field_name == "embeddings":
+    if field_name.endswith("kernel") or field_name in ("embeddings", "alpha"):
         return "kernel"
     if field_name in _NORMALIZATION:
         return "normalization"

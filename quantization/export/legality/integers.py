@@ -22,19 +22,24 @@ from quantization.specs.parse import QuantizerSpec
 
 _RANKED: Final = ("AveragePooling", "GlobalAveragePooling", "MaxPooling", "GlobalMaxPooling")
 _MOVING: Final = ("ZeroPadding", "Cropping", "UpSampling")
-#: Classes with an integer form; three-dimensional ones run in `quantization.integer` alone.
+#: Recurrent layers, whose time steps are written one after the other, and how many at most.
+LOOPS: Final = frozenset({"SimpleRNN", "LSTM", "GRU"})
+MOST_TIME_STEPS: Final = 128
+#: Classes with an integer form.
 LAYERS: Final = frozenset(
     {
         *("Dense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D"),
         *("SeparableConv1D", "SeparableConv2D"),
-        *(f"{name}{rank}D" for name in (*_RANKED, *_MOVING) for rank in (1, 2)),
-        *("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization"),
+        *("Conv1DTranspose", "Conv2DTranspose"),
+        *(f"{name}{rank}D" for name in (*_RANKED, *_MOVING) for rank in (1, 2, 3)),
+        *("Activation", "ReLU", "LeakyReLU", "PReLU", "ELU", "Softmax", "BatchNormalization"),
+        *LOOPS,
         *("Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"),
         *("Flatten", "Permute", "RepeatVector", "Reshape"),
     }
 )
 #: Functions that integers compute without a quantizer: straight above and below a bend.
-STRAIGHT: Final = frozenset({"linear", "relu", "relu6", "leaky_relu"})
+STRAIGHT: Final = frozenset({"linear", "relu", "relu6", "leaky_relu", "prelu"})
 #: Kinds of quantizers of activations whose levels integers hold.
 ACTIVATIONS: Final = frozenset(
     {
@@ -79,6 +84,27 @@ def _options(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "an average over padding; use padding='valid'"
 
 
+def _loops(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.class_name not in LOOPS:
+            continue
+        if layer.input_shapes[0][0] > MOST_TIME_STEPS:
+            yield (
+                layer.name,
+                f"a series of {layer.input_shapes[0][0]} steps, which are written one after the other; at most"
+                f" {MOST_TIME_STEPS} are",
+            )
+        for name in ("return_state", "stateful"):
+            if layer.config.get(name, False):
+                yield layer.name, f"{name}=True; use {name}=False"
+
+
+def _transposed(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.config.get("output_padding") is not None:
+            yield layer.name, f"output_padding={layer.config['output_padding']}; leave it out"
+
+
 def _averages_padding(layer: Layer) -> bool:
     """Whether a window of an average reaches beyond the input."""
     if layer.config.get("padding", "valid") == "valid":
@@ -107,13 +133,22 @@ def _one_output(graph: Graph) -> Iterator[tuple[str, str]]:
         yield name, "a second output; a network with one is needed"
 
 
+#: What a step needs so that it has as many bits as the one before.
+_IN_A_LOOP: Final = frozenset(
+    {"kernel", "recurrent_kernel", "bias", "activation", "recurrent_activation", "state"}
+)
 _FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
 
 INTEGERS: Final = Legality(
     layers=LAYERS,
     slots={"activation": _FUNCTION},
-    rules=(_channels_last, _options, _softmax_at_the_end, one_input, _one_output),
+    rules=(_channels_last, _options, _loops, _transposed, _softmax_at_the_end, one_input, _one_output),
     needs=frozenset({"kernel", "bias", "activation"}),
     ends=frozenset({"softmax", "sigmoid"}),
+    required={
+        **dict.fromkeys(LOOPS, _IN_A_LOOP),
+        "SimpleRNN": _IN_A_LOOP - {"state"},
+        "PReLU": frozenset({"alpha"}),
+    },
     float_functions=STRAIGHT,
 )

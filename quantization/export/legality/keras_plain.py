@@ -10,13 +10,11 @@ from quantization.export.legality.onnx import GRIDS, STEPS, activation_fault
 from quantization.export.legality.qkeras import own_layers
 from quantization.specs.parse import QuantizerSpec
 
-#: Slots in the group of activations that hold a weight, or a number.
-_WEIGHTS: Final = frozenset({"alpha", "average"})
 _LOOPS: Final = frozenset({"SimpleRNN", "LSTM", "GRU", "Bidirectional"})
 
 
 def _activation(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    if tensor.field in _WEIGHTS:
+    if tensor.field == "average":  # a number, the factor of a mean
         return None
     if tensor.layer.class_name in _LOOPS:
         return "Keras' recurrent layers round nothing inside their loop; leave the slot out, or use the format keras"

@@ -10,6 +10,7 @@ from quantization.export.writers.hls4ml_project.products import scaled
 from quantization.export.writers.hls4ml_project.project import Project, Signal
 from quantization.export.writers.hls4ml_project.types import Span, numbers
 from quantization.graph import Call
+from quantization.integer.network import FLOAT_BITS
 
 
 def rectified(project: Project, label: str, x: Signal, span: Span | None = None, mode: str = "") -> Signal:
@@ -54,6 +55,12 @@ def bent(project: Project, call: Call, x: Signal, slopes: np.ndarray) -> Signal:
     """x above zero, and a slope of each channel times it below."""
     above = rectified(project, f"{call.name}_above", x)
     below = minus(project, f"{call.name}_below", x, above)
+    factors = numbers(np.ones(slopes.shape, np.int64), slopes.astype(np.float32))
+    if factors.span.bits + x.span.bits > FLOAT_BITS:
+        project.inexact[call.name] = (
+            f"its products may need {factors.span.bits + x.span.bits} bits, Keras' float32 holds {FLOAT_BITS}:"
+            " where they do, Keras rounds and the export does not"
+        )
     steep = scaled(project, f"{call.name}_slope", below, slopes, None, x.shape[-1])
     return plus(project, f"{call.name}_bent", above, steep)
 
