@@ -1,28 +1,31 @@
 """Exports: seconds to write, bytes and equality of each format that is installed, and the time of one inference.
 
-    python -m benchmarks.exports [--quick] [--json]
+    python -m benchmarks.exports [--quick] [--formats c onnx tflite] [--json]
 
 Networks have random weights: neither figure depends on training. The inference of `c` is that of its program compiled
-by gcc -O2, that of `onnx` an InferenceSession of onnxruntime with one thread, on the same examples in one run.
-`--quick` takes the two smallest networks.
+by gcc -O2, that of `onnx` an InferenceSession of onnxruntime, that of `tflite` an interpreter of LiteRT, each with one
+thread, on the same examples in one run; the two runtimes in this environment, or in those that FEWBITS_ONNX_PYTHON and
+FEWBITS_TFLITE_PYTHON name. `--quick` takes the two smallest networks.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import keras
 import numpy as np
 
+from costmodel.layer import Layer
 from costmodel.network import read_network
 from quantization.engine import encode
 from quantization.export.context import ExportContext
@@ -39,6 +42,11 @@ from search.networks.zoo import zoo_config
 
 QUANTIZERS: Final = {"kernel": "quantized_bits(4,0,1,alpha=1.0)", "bias": "quantized_bits(8,3,1)"}
 FUNCTION: Final = "quantized_relu(4,2)"
+_LOOP_SLOTS: Final = {
+    "activation": "quantized_tanh(4)",
+    "recurrent_activation": "quantized_sigmoid(4)",
+    "state": "quantized_bits(8,0,1)",
+}
 INPUT: Final = "quantized_bits(8,0,0,keep_negative=False)"
 EXAMPLES: Final = 200
 
@@ -96,7 +104,7 @@ def quantized(model: keras.Model) -> keras.Model:
     folded = fold(model)
     network = read_network(plain_description(folded))
     slots: dict[str, dict[str, Any]] = {
-        layer.name: {slot: parse_quantizer(_quantizer(slot)) for slot, _ in searched_slots(layer)}
+        layer.name: {slot: parse_quantizer(_quantizer(slot, layer.class_name)) for slot in _slots(layer)}
         for layer in network.layers
         if layer.class_name != "BatchNormalization" and searched_slots(layer)
     }
@@ -105,7 +113,15 @@ def quantized(model: keras.Model) -> keras.Model:
     return quantize(folded, slots)
 
 
-def _quantizer(slot: str) -> str:
+def _slots(layer: Layer) -> tuple[str, ...]:
+    return tuple(slot for slot, _ in searched_slots(layer)) + (
+        ("state",) if layer.class_name == "GRU" else ()
+    )
+
+
+def _quantizer(slot: str, class_name: str) -> str:
+    if class_name == "GRU" and slot in _LOOP_SLOTS:
+        return _LOOP_SLOTS[slot]
     group = "kernel" if slot.endswith("kernel") else "bias" if slot.endswith("bias") else ""
     return QUANTIZERS.get(group, FUNCTION)
 
@@ -147,22 +163,62 @@ def _c_us(export: Export, x: Any) -> float:
     return round((times[1] - times[0]) / (len(many) - 1) * 1e6, 2)
 
 
-def _onnx_us(export: Export, x: Any) -> float | None:
-    if find_spec("onnxruntime") is None:
-        return None
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(export.folder / "model.onnx"), options)
-    name = session.get_inputs()[0].name
+#: Prints the microseconds of an inference, one example at a time.
+_ONNX: Final = """
+import sys, time
+import numpy as np, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = 1
+session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+name = session.get_inputs()[0].name
+run = lambda example: session.run(None, {name: example[None]})
+"""
+_TFLITE: Final = """
+import sys, time
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+scale, zero = source["quantization"]
+def run(example):
+    codes = np.clip(np.rint(example[None] / scale) + zero, -128, 127).astype(source["dtype"])
+    interpreter.set_tensor(source["index"], codes)
+    interpreter.invoke()
+    interpreter.get_tensor(target["index"])
+"""
+_LOOP: Final = """
+x = np.load(sys.argv[2])
+run(x[0])
+times = []
+for _ in range(5):
     start = time.perf_counter()
     for example in x:
-        session.run(None, {name: example[None]})
-    return round((time.perf_counter() - start) / len(x) * 1e6, 2)
+        run(example)
+    times.append((time.perf_counter() - start) / len(x) * 1e6)
+print(min(times))
+"""
 
 
-_TIMED: Final[dict[str, Callable[[Export, Any], float | None]]] = {"c": _c_us, "onnx": _onnx_us}
+def _runtime_us(script: str, file: str) -> Callable[[Export, Any], float]:
+    """The best of five rounds in a process of the format's runtime."""
+
+    def measure_us(export: Export, x: Any) -> float:
+        python = os.environ.get(FORMATS[export.format].python_variable, sys.executable)
+        with tempfile.TemporaryDirectory() as scratch:
+            np.save(Path(scratch) / "x.npy", x)
+            command = [python, "-c", script + _LOOP, str(export.folder / file), str(Path(scratch) / "x.npy")]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return round(float(said.splitlines()[-1]), 2)
+
+    return measure_us
+
+
+_TIMED: Final[dict[str, Callable[[Export, Any], float | None]]] = {
+    "c": _c_us,
+    "onnx": _runtime_us(_ONNX, "model.onnx"),
+    "tflite": _runtime_us(_TFLITE, "model.tflite"),
+}
 
 
 def main() -> None:
@@ -171,14 +227,15 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="the two smallest networks alone")
+    parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS), metavar="FORMAT")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     figures = []
     for name in list(NETWORKS)[: 2 if arguments.quick else None]:
         keras.utils.set_random_seed(1)
         model = quantized(NETWORKS[name]())
-        for format_name, entry in FORMATS.items():
-            if not list(entry.missing()):
+        for format_name in arguments.formats:
+            if not list(FORMATS[format_name].missing()):
                 with tempfile.TemporaryDirectory() as scratch:
                     figures.append(measure(name, format_name, model, Path(scratch)))
     if arguments.json:

@@ -11,7 +11,9 @@ import numpy as np
 
 from quantization.graph import ModelGraph
 from quantization.integer import NotInIntegers, integer_network
+from quantization.integer.layers import class_of
 from quantization.integer.network import FLOAT_BITS, IntegerNetwork
+from quantization.integer.recurrent import LOOPS
 from quantization.models.convert import quantize
 from quantization.specs.parse import parse_quantizer
 from tests.truth.networks import random_network
@@ -53,7 +55,9 @@ def both(number: int) -> tuple[keras.Model, IntegerNetwork]:
             model = _model(config, random.Random(number), as_chain=number % 2 == 0)
             return model, integer_network(model, INPUT)
         except NotInIntegers as error:
-            if "has no integer form" not in error.reason and "over padding" not in error.reason:
+            is_loop = any(layer.name == error.layer and class_of(layer) in LOOPS for layer in model.layers)
+            known = "has no integer form" in error.reason or "over padding" in error.reason
+            if not known and not is_loop:  # the generator leaves loops float
                 raise
     raise AssertionError(f"none of {_TRIES} networks has an integer form")
 

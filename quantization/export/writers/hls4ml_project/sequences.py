@@ -6,11 +6,12 @@ Recurrent layers compute in numbers of 32 bits, 16 of them a fraction, with func
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from quantization.export.writers.hls4ml_project.products import shape_of
+from quantization.export.writers.hls4ml_project.products import scaled, shape_of
 from quantization.export.writers.hls4ml_project.project import Project, Signal
 from quantization.export.writers.hls4ml_project.types import Span, exact_or_rounded
 from quantization.export.writers.reading import class_of, coded, float_value, specs_of
@@ -121,6 +122,13 @@ def _functions(layer: Any) -> dict[str, Any]:
     return functions | ({"apply_reset_gate": "after"} if class_of(layer) == "GRU" else {})
 
 
+def _widened(project: Project, call: Call, x: Signal) -> Signal:
+    """x in the type of the state: hls4ml multiplies both by one function. A linear layer would be left out."""
+    wide = scaled(project, f"{call.name}_input", x, np.array([1.0]), None, x.shape[-1])
+    project.precisions[wide.name]["result"] = _INSIDE.precision()
+    return replace(wide, span=_INSIDE)
+
+
 def _loop(
     project: Project,
     call: Call,
@@ -134,6 +142,8 @@ def _loop(
         "it computes in numbers of 16 fraction bits, with functions read from a table of 4096 entries"
     )
     shape = shape_of(call)
+    if class_name == "LSTM" and x.span != _INSIDE:
+        x = _widened(project, call, x)
     weights = {
         key: exact_or_rounded(np.asarray(value, np.float64))[0].values for key, value in arrays.items()
     }
