@@ -27,7 +27,7 @@ from search.spec.oracle import (
     RandomOracleSpec,
     StoppingSpec,
 )
-from search.spec.quantizers import QuantizationSpace
+from search.spec.quantizers import TARGET_SPACES, QuantizationSpace
 from search.spec.schedule import ScheduleSpec, WholeModelSchedule
 from search.spec.spiking import SpikingSpace, XyloModel
 from search.spec.training import Training
@@ -303,7 +303,9 @@ class SearchSpec(Frozen):
         default_factory=WholeModelSchedule, description="the order in which parts of the model are searched"
     )
     target: Literal["generic", "akida", "hls4ml", "xylo"] = Field(
-        "generic", description="hardware or compiler whose rules every assignment must satisfy"
+        "generic",
+        description="hardware or compiler whose rules every assignment must satisfy; kinds of tensors that `quantizers`"
+        " leaves out get candidates that it takes",
     )
     normalization: Normalization = Field(
         "fold",
@@ -334,6 +336,19 @@ class SearchSpec(Frozen):
         if not (isinstance(model, dict) and model.get("kind") == "xylo"):
             return value
         return {"limits": {}, **value}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _candidates_of_the_target(cls, value: Any) -> Any:
+        """Kinds of tensors that `quantizers` leaves out get candidates that the target takes."""
+        target = value.get("target") if isinstance(value, dict) else None
+        quantizers = value.get("quantizers", {}) if isinstance(value, dict) else None
+        if not isinstance(target, str) or target not in TARGET_SPACES or not isinstance(quantizers, dict):
+            return value
+        model = value.get("model")
+        if isinstance(model, dict) and model.get("kind") == "xylo":
+            return value  # its space is `spiking`
+        return {**value, "quantizers": {**TARGET_SPACES[target], **quantizers}}
 
     @field_validator("limits")
     @classmethod

@@ -191,6 +191,46 @@ NOTEBOOK_SPACE: Final[dict[str, dict[str, int]]] = {
     },
 }
 
+#: Target -> candidates that it takes, of the kinds of tensors of which the defaults above have others.
+TARGET_SPACES: Final[Mapping[str, Mapping[str, Mapping[str, int]]]] = {
+    "hls4ml": {
+        "bias": {"quantized_bits(4,0,1)": 4, "quantized_bits(8,3,1)": 8},
+        "activation": {
+            "binary": 1,
+            "quantized_relu(3,1)": 3,
+            "quantized_relu(4,2)": 4,
+            "quantized_relu(8,2)": 8,
+            "quantized_relu(8,4)": 8,
+            "quantized_relu(16,8)": 16,
+        },
+        "linear": {
+            "binary": 1,
+            "quantized_bits(4,1)": 4,
+            "quantized_bits(8,2)": 8,
+            "quantized_bits(16,10)": 16,
+        },
+    },
+    "akida": {
+        "kernel": {
+            "trainable_std(bits=2)": 2,
+            "trainable_std(bits=4)": 4,
+            "max_per_axis(bits=4)": 4,
+            "max_per_axis(bits=8)": 8,
+        },
+        "bias": {"quantized_bits(4,0,1)": 4, "quantized_bits(8,3,1)": 8},
+        "activation": {"quantized_relu(2,1)": 2, "quantized_relu(4,2)": 4},
+    },
+    "xylo": {
+        "kernel": {
+            "quantized_bits(4,0,1,alpha=1.0)": 4,
+            "quantized_bits(6,0,1,alpha=1.0)": 6,
+            "quantized_bits(8,0,1,alpha=1.0)": 8,
+        },
+        "bias": {"quantized_bits(4,0,1)": 4, "quantized_bits(8,3,1)": 8},
+        "activation": {"quantized_relu(3,1)": 3, "quantized_relu(4,2)": 4, "quantized_relu(5,2)": 5},
+    },
+}
+
 
 def _space(texts: Mapping[str, int]) -> tuple[Candidate, ...]:
     return tuple(Candidate(quantizer=parse_quantizer(text), bits=bits) for text, bits in texts.items())

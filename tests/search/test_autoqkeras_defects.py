@@ -211,7 +211,7 @@ def test_defect_04_an_unknown_metric_is_refused_and_an_error_is_searched_downwar
 
 
 def test_defect_09_quantizers_a_target_cannot_run_are_refused_before_the_search() -> None:
-    found = problems(target="akida")
+    found = problems(target="akida", quantizers={"kernel": ["binary", "max_per_axis(8)"]})
     assert "/quantizers/kernel akida: layer 'conv2d_0': binary() is not one of" in found
 
 

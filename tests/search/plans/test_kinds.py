@@ -85,7 +85,7 @@ def test_a_bayesian_search_shorter_than_its_random_start_is_a_warning() -> None:
 
 
 def test_a_target_refuses_what_it_cannot_run() -> None:
-    faulty = pointers(target="akida")
+    faulty = pointers(target="akida", quantizers={"kernel": ["binary", "quantized_po2(4,1)"]})
     assert any(pointer.startswith("/quantizers") for pointer in faulty)
 
 
