@@ -7,8 +7,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -77,7 +80,7 @@ def test_every_block_has_its_place() -> None:
             assert [block for block in BLOCKS if block.is_in([entry])], entry
     assert {block.page for block in BLOCKS} >= ELSEWHERE.keys()
     assert all((ROOT / path).exists() for path in (*ELSEWHERE.values(), *SLOW.values()))
-    assert {block.language for block in RUN} == {"", "json", "python", "sh", "toml", "yaml"}
+    assert {block.language for block in RUN} == {"", "c", "json", "python", "sh", "toml", "yaml"}
     assert len(NOT_RUN) <= 6, "what cannot be run in a test is the exception"
 
 
@@ -95,7 +98,7 @@ def test_commands(room: Room, block: Block, request: pytest.FixtureRequest) -> N
 def test_python(room: Room, block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     if block.is_in(SLOW) and not RUNS_SLOW:
         pytest.skip("takes a process with Keras: FEWBITS_TEST_ALL_BLOCKS=1 runs it")
-    for name in re.findall(r'export_model\(model, "(\w+)"', block.text):
+    for name in re.findall(r'(?:export_model\(model, |result\.export\()"(\w+)"', block.text):
         if missing := list(FORMATS[name].missing()):
             pytest.skip(f"not installed: {', '.join(missing)}")
     for name, value in room.environment().items():
@@ -137,6 +140,21 @@ def test_the_notebook_is_short_and_stores_no_outputs() -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
     lines = [line for cell in code for line in cell["source"] if line.strip()]
     assert len(lines) < 50
+
+
+@pytest.mark.parametrize("block", of("c"))
+def test_c_compiles(block: Block, tmp_path: Path) -> None:
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed")
+    header = (
+        "#define NETWORK_INPUT_SIZE 64\n#define NETWORK_OUTPUT_SIZE 10\ntypedef signed char network_input_t;\n"
+        "typedef int network_output_t;\nvoid network_run(const network_input_t *, network_output_t *);\n"
+    )
+    (tmp_path / "network.h").write_text(header)
+    (tmp_path / "main.c").write_text(block.text)
+    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "main.c"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("block", of("json", "toml"))
