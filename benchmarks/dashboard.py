@@ -4,9 +4,10 @@
 
 The service runs in a separate process on loopback. `first chart`: from the navigation to the drawn chart, in a browser
 without a cache; `hover`: from a movement of the pointer to the tip; `re-rank`: from a movement of a slider to the
-frame that shows the new ranking; `heap`: of the page after garbage collection; `live`: growth of the heap
-over events of an hour, one a second, delivered at once. PYTHON is that of an environment with optuna-dashboard
-(`pip install optuna-dashboard`): the same trials are then stored in an Optuna study, and its Pareto front is opened.
+frame that shows the new ranking; `area`: the same from the end of a drag that marks an area; `heap`: of the page after
+garbage collection; `live`: growth of the heap over events of an hour, one a second, delivered at once. PYTHON is that
+of an environment with optuna-dashboard (`pip install optuna-dashboard`): the same trials are then stored in an Optuna
+study, and its Pareto front is opened.
 `--check` exits 1 if a target is missed; they are for a quiet machine.
 """
 
@@ -88,6 +89,37 @@ RERANK = """async count => {
   return times;
 }"""
 
+#: Marks areas of the chart; milliseconds from the end of each drag until a frame shows the ranking of its trials.
+AREA = """async count => {
+  const button = [...document.querySelectorAll('#front button')].find(item => item.textContent === 'Select area');
+  button.click();
+  await new Promise(then => setTimeout(then, 300));
+  const element = document.querySelector('#front .canvas');
+  const box = element.getBoundingClientRect();
+  const send = (type, x, y) => element.dispatchEvent(new PointerEvent(type, {
+    clientX: box.left + x, clientY: box.top + y, button: 0, pointerType: 'mouse', pointerId: 1, bubbles: true }));
+  element.setPointerCapture = () => {};
+  const frame = () => new Promise(then => requestAnimationFrame(() => setTimeout(then, 0)));
+  const main = document.querySelector('main');
+  const shown = () => document.querySelector('.what-if').textContent + main.textContent.length;
+  const times = [];
+  for (let step = 0; step < count; step++) {
+    const before = shown();
+    send('pointerdown', 80, 40);
+    send('pointermove', 300 + 20 * (step % 9), 380);
+    const start = performance.now();
+    send('pointerup', 300 + 20 * (step % 9), 380);
+    for (let turn = 0; shown() === before; turn++) {
+      if (turn > 2000) throw new Error('the marked area changed nothing');
+      await new Promise(then => setTimeout(then, 0));
+    }
+    await frame();
+    times.push(performance.now() - start);
+    await new Promise(then => setTimeout(then, 300));
+  }
+  return times;
+}"""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -150,6 +182,8 @@ def own_figures(browser: Browser, url: str, job_id: str, trials: int, repeats: i
     yield Figure("fewbits", trials, "hover, 95 %", p95(page.evaluate(HOVER, 60 * repeats)), "ms", HOVER_MS)
     reranked = page.evaluate(RERANK, 5 * repeats)
     yield Figure("fewbits", trials, "re-rank, median", median(reranked), "ms", RERANK_MS)
+    areas = page.evaluate(AREA, 3 * repeats)
+    yield Figure("fewbits", trials, "area, median", median(areas), "ms", RERANK_MS)
     yield Figure("fewbits", trials, "heap", heap_mb(page.context.new_cdp_session(page)), "MB", HEAP_MB)
     page.context.close()
 

@@ -56,6 +56,7 @@ class Intake:
     queue: Queue
     compute: Compute
     tenant: str
+    key_id: str | None
 
     def request(self, route: str, key: str | None, body: bytes) -> KeyedRequest | None:
         """The record of a request that has a key; None without one."""
@@ -84,7 +85,7 @@ class Intake:
                 specification_bytes = len(json.dumps(new.spec, separators=(",", ":")))
                 quotas.check_submission(session, self.settings, self.tenant, trials, specification_bytes)
                 uploads.lock_inputs(session, new.spec)
-                job = jobs.create(session, new, cloned_from=cloned_from)
+                job = jobs.create(session, new, cloned_from=cloned_from, submitted_by=self.key_id)
                 if claim is not None:
                     idempotency.complete(session, claim, job.id)
                 self.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
@@ -114,7 +115,7 @@ class Intake:
 async def _intake(
     settings: SettingsDep, database: DatabaseDep, queue: QueueDep, compute: ComputeDep, caller: CallerDep
 ) -> Intake:
-    return Intake(settings, database, queue, compute, caller.tenant)
+    return Intake(settings, database, queue, compute, caller.tenant, caller.key_id)
 
 
 IntakeDep = Annotated[Intake, Depends(_intake)]

@@ -133,6 +133,7 @@ class JobSummary(View):
     reason: str | None = Field(description="why it has this status, for people")
     cause: Cause | None = Field(description="why its search ended, or is ending")
     priority: int = Field(description="trials of jobs with a higher priority start first")
+    submitted_by: str | None = Field(None, description="name of the key it was submitted with")
     budget: dict[str, int | float | None] = Field({}, description="trials, epochs, seconds; null: no limit")
     model: str
     data: str

@@ -18,6 +18,7 @@ from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
 from service.errors import JobNotFound
 from service.store import events
 from service.store.events import Entry, EventType
+from service.store.key_models import ApiKey
 from service.store.leases import Watch
 from service.store.lifecycle import OPEN
 from service.store.models import Job, Trial, now
@@ -42,8 +43,11 @@ def model_key(spec: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(spec["model"], sort_keys=True).encode()).hexdigest()
 
 
-def create(session: Session, new: NewJob, *, cloned_from: str | None = None) -> Job:
-    """Store a job in status QUEUED."""
+def create(
+    session: Session, new: NewJob, *, cloned_from: str | None = None, submitted_by: str | None = None
+) -> Job:
+    """Store a job in status QUEUED. `submitted_by`: id of a key, whose name is stored."""
+    key = None if submitted_by is None else session.get(ApiKey, submitted_by)
     moment = now()
     job = Job(
         version=0,
@@ -59,6 +63,7 @@ def create(session: Session, new: NewJob, *, cloned_from: str | None = None) -> 
         reference=new.reference,
         space_size=new.space_size,
         warnings=list(new.warnings),
+        submitted_by=None if key is None else key.name,
         created_at=moment,
         checked_at=moment,
     )

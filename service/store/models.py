@@ -94,6 +94,7 @@ class Job(Leased, Owned, Base):
     )  #: of the specification; a column, since every claim reads it
     model_key: Mapped[str | None] = mapped_column(index=True)  #: jobs with the same key search the same model
     spec: Mapped[dict[str, Any]]  #: SearchSpec
+    submitted_by: Mapped[str | None]  #: name of the key it was submitted with
     cost_unit: Mapped[str]  #: "energy_pj" or "bits": what `cost` means in this job
     reference_cost: Mapped[float]
     float_metric: Mapped[float | None]  #: of the float model on the validation data, once it was measured

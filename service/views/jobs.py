@@ -121,6 +121,7 @@ def _stored_fields(job: Job) -> dict[str, Any]:
         "reason": job.reason,
         "cause": job.cause,
         "priority": job.priority,
+        "submitted_by": job.submitted_by,
         "budget": {name: job.spec["budget"].get(name) for name in ("trials", "epochs", "seconds")},
         "model": _model_label(job.spec["model"]),
         "data": _data_label(job.spec["data"]),

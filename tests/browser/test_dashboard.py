@@ -214,6 +214,15 @@ def test_buttons_are_those_the_job_allows(page: Page, site: Site, own: Filled) -
     page.wait_for_selector(".job-head .chip.running")
 
 
+def test_the_list_of_jobs_has_their_actions_and_limits(page: Page, site: Site, own: Filled) -> None:
+    page.goto(f"{site.url}/#/?vs=")
+    row = page.locator(f"tr:has(a[href*='{own.job_id}'])")
+    row.locator(".menu summary").click()
+    row.get_by_role("button", name="Pause").click()
+    expect(row.locator(".chip")).to_have_text("paused")
+    expect(row.locator(".menu[open]")).to_have_count(0)
+
+
 def test_a_running_job_is_changed(page: Page, site: Site, own: Filled) -> None:
     open_job(page, site, own)
     page.click("button:has-text('Change')")

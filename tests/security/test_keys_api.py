@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.security.conftest import Keys
+from tests.service.filled import JOB
 
 
 def test_a_key_is_created_listed_and_revoked(http: TestClient, api_keys: Keys) -> None:
@@ -57,3 +58,13 @@ def test_what_is_wrong_with_a_key_is_told(
     answer = http.post("/v1/keys", json=body, headers=api_keys["admin"])
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_a_job_names_the_key_that_it_was_submitted_with(http: TestClient, api_keys: Keys) -> None:
+    submitted = http.post("/v1/jobs", json=JOB, headers=api_keys["submit"])
+    assert submitted.json()["submitted_by"] == "submit"
+    clone = http.post(f"/v1/jobs/{submitted.json()['id']}:clone", json={}, headers=api_keys["admin"])
+    assert clone.json()["submitted_by"] == "admin"
+    listed = http.get("/v1/jobs?fields=submitted_by,budget", headers=api_keys["read"]).json()["items"]
+    budget = {"trials": 20, "epochs": None, "seconds": None}
+    assert listed == [{"submitted_by": name, "budget": budget} for name in ("admin", "submit")]

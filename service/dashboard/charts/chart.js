@@ -2,7 +2,7 @@
 // on paper it is a picture in the light one.
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../lib/html.js";
-import { inFrame } from "../lib/frames.js";
+import { inFrame, whenCalm } from "../lib/frames.js";
 import { palette, useTheme } from "../lib/theme.js";
 import { toCsv } from "./csv.js";
 import * as echarts from "../vendor/echarts.js";
@@ -18,7 +18,7 @@ const base = (colours) => ({
 
 /**
  * `option(colours, isPicture)`: an ECharts option; as a picture it has everything, also what `underlay` draws. `stamp`: values
- * that the option is made of: while they stay the same, nothing is drawn. `isUrgent`: drawn at once, not in a later frame.
+ * that the option is made of: while they stay the same, nothing is drawn. `isUrgent`: drawn at once, not when the reader pauses.
  * `underlay(pen, instance, colours, scale)`: draws below the chart, `scale` pixels a pixel, when one of `underlayStamp` changes. `label`: the chart in a sentence.
  * `table()`: {columns, rows}, the chart's numbers. `onReady(instance, element)`: after it was drawn the first time; what it
  * returns is called at the end.
@@ -64,7 +64,7 @@ export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, unde
       latest.current.onDraw?.(chart.current.instance, holder.current);
     };
     if (isUrgent) work();
-    else inFrame(holder, work);
+    else whenCalm(holder, work);
   });
   return html`<figure class="card chart" id=${id} data-theme-count=${theme}>
     <div class="row"><h2>${title} ${hint && html`<span class="muted small hint">${hint}</span>`}</h2>

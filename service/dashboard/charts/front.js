@@ -4,7 +4,7 @@
 import { html, useMemo, useRef } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { Chart } from "./chart.js";
-import { drawDots, frontOption, isLarge, layout, measures } from "./front_option.js";
+import { drawDots, frontOption, isHandDrawn, layout, measures } from "./front_option.js";
 import { Grid, watchPointer } from "./pointer.js";
 
 const MARGIN = 8; // pixels beyond the axes in which a dot can still be pointed at
@@ -37,7 +37,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
   Object.assign(holder.current, { points, rows, made, job, numbers, pick, set, select, mode: view.mode, state });
   const option = (colours, isPicture) => frontOption(state, made, colours, isPicture);
   const underlay = (pen, instance, colours, scale) => {
-    if (!isLarge(groups)) return;
+    if (!isHandDrawn(groups)) return;
     index(instance, holder.current);
     drawDots(pen, { groups, made, points, toPixel: holder.current.toPixel, frame: holder.current.frame, scale }, colours);
   };

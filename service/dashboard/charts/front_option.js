@@ -5,7 +5,7 @@ import * as format from "../lib/format.js";
 import { axis, axisOption } from "../lib/axis.js";
 import { metricOf } from "../lib/score.js";
 
-const LARGE = 2000; // trials from which their dots are drawn by hand, below the chart
+const MANY = 200; // trials of a kind from which their dots are drawn by hand, below the chart: that is done once, not at each step of a slider
 const CURVE_POINTS = 80;
 
 /** What can stand on the x axis: name -> {values, label, title}. */
@@ -53,34 +53,53 @@ function usual(rows, points, sign) {
   return [sign * merits.find((merit) => merit >= edge), sign * top];
 }
 
-/** Whether the dots are drawn by `drawDots`. */
-export const isLarge = (groups) => groups.done.length + groups.pruned.length + groups.infeasible.length > LARGE;
-
-const SIDE = 3; // of a dot, in pixels
+/** How trials of each status are drawn by hand. */
+const KINDS = [["done", "trial"], ["pruned", "muted"], ["infeasible", "fault"]];
+const isMany = (rows) => rows.length > MANY;
 const MOST_LAYERS = 255;
 
-/** Draw every trial as a small square, pixel by pixel; `toPixel(x, y)`: from values; `frame`: [x, y, width, height]. */
+/** Whether some dots are drawn by `drawDots`. */
+export const isHandDrawn = (groups) => KINDS.some(([kind]) => isMany(groups[kind]));
+
+/** Diameter in pixels and opacity of so many dots: the more there are, the smaller and the more transparent. */
+const looksOf = (count) => (count > 3000 ? [3, 0.4] : count > 800 ? [5, 0.6] : [8, 0.85]);
+
+/** Places of the pixels of a disc, from its upper left corner. */
+function disc(diameter) {
+  const places = [];
+  for (let y = 0; y < diameter; y++) for (let x = 0; x < diameter; x++) if (diameter < 4 || Math.hypot(x - (diameter - 1) / 2, y - (diameter - 1) / 2) <= diameter / 2) places.push([x, y]);
+  return places;
+}
+
+/** Draw the trials of which there are many, pixel by pixel; `toPixel(x, y)`: from values; `frame`: [x, y, width, height]. */
 export function drawDots(pen, { groups, made, points, toPixel, frame, scale }, colours) {
   const [left, top, width, height] = frame.map((length) => Math.round(length * scale));
   if (width <= 0 || height <= 0) return;
   const picture = pen.createImageData(width, height);
-  const side = Math.max(2, Math.round(SIDE * scale));
   const [x0, y0] = toPixel(made.xAxis.low, made.yAxis.low);
   const [x1, y1] = toPixel(made.xAxis.high, made.yAxis.high);
   const at = made.xAxis.isLog ? Math.log10 : (value) => value;
   const stretch = ((x1 - x0) * scale) / (at(made.xAxis.high) - at(made.xAxis.low));
   const rise = ((y1 - y0) * scale) / (made.yAxis.high - made.yAxis.low);
-  const [startX, startY] = [x0 * scale - left - (side - 1) / 2 - at(made.xAxis.low) * stretch, y0 * scale - top - (side - 1) / 2 - made.yAxis.low * rise];
-  for (const [rows, colour, opacity] of [[groups.done, colours.trial, 0.4], [groups.pruned, colours.muted, 0.6], [groups.infeasible, colours.fault, 0.6]]) {
+  for (const [kind, colour] of KINDS) {
+    const rows = groups[kind];
+    if (!isMany(rows)) continue;
+    const [size, opacity] = looksOf(rows.length);
+    const diameter = Math.max(2, Math.round(size * scale));
+    const pixels = disc(diameter);
+    const startX = x0 * scale - left - (diameter - 1) / 2 - at(made.xAxis.low) * stretch;
+    const startY = y0 * scale - top - (diameter - 1) / 2 - made.yAxis.low * rise;
     const layers = new Uint8Array(width * height);
     for (const row of rows) {
       const x = Math.round(startX + at(made.xOf(row)) * stretch);
       const y = Math.round(startY + points.metric[row] * rise);
-      for (let dy = Math.max(0, y); dy < Math.min(height, y + side); dy++) {
-        for (let dx = Math.max(0, x); dx < Math.min(width, x + side); dx++) if (layers[dy * width + dx] < MOST_LAYERS) layers[dy * width + dx]++;
+      if (!(x > -diameter && x < width && y > -diameter && y < height)) continue;
+      for (const [dx, dy] of pixels) {
+        const [column, line] = [x + dx, y + dy];
+        if (column >= 0 && column < width && line >= 0 && line < height && layers[line * width + column] < MOST_LAYERS) layers[line * width + column]++;
       }
     }
-    blend(picture.data, layers, colour, opacity);
+    blend(picture.data, layers, colours[colour], opacity);
   }
   pen.putImageData(picture, left, top);
 }
@@ -102,21 +121,23 @@ function blend(data, layers, colour, opacity) {
   }
 }
 
-const dots = (name, rows, made, points, style, isSmall = false) => ({
-  name, type: "scatter", silent: true, clip: true, progressive: 0, symbolSize: isSmall ? 3 : 8, z: 2, ...style, ...(isSmall ? { large: true, symbol: "rect" } : {}),
+const dots = (name, rows, made, points, style) => ({
+  name, type: "scatter", silent: true, clip: true, progressive: 0, symbolSize: 8, z: 2, ...style,
   data: Array.from(rows, (row) => [made.xAxis.at(made.xOf(row)), points.metric[row]]),
 });
 
 /** All trials as series; of many in pictures only, since these are drawn below the chart. */
 function allDots({ groups, points }, made, colours, isPicture) {
-  const isMany = isLarge(groups);
-  if (isMany && !isPicture) return [];
-  const ringed = (colour, width) => ({ color: isMany ? colour : "transparent", opacity: isMany ? 0.6 : 1, borderColor: colour, borderWidth: isMany ? 0 : width });
-  return [
-    dots("trials", groups.done, made, points, { itemStyle: { color: colours.trial, opacity: isMany ? 0.4 : 0.85, borderColor: colours.card, borderWidth: isMany ? 0 : 0.8 } }, isMany),
-    dots("pruned", groups.pruned, made, points, { symbol: "circle", symbolSize: 6, itemStyle: ringed(colours.muted, 1.4) }, isMany),
-    dots("infeasible", groups.infeasible, made, points, { symbol: "path://M0,0 L10,10 M10,0 L0,10", symbolSize: 8, itemStyle: ringed(colours.fault, 1.6) }, isMany),
-  ];
+  const few = {
+    done: { itemStyle: { color: colours.trial, opacity: 0.85, borderColor: colours.card, borderWidth: 0.8 } },
+    pruned: { symbol: "circle", symbolSize: 6, itemStyle: { color: "transparent", borderColor: colours.muted, borderWidth: 1.4 } },
+    infeasible: { symbol: "path://M0,0 L10,10 M10,0 L0,10", symbolSize: 8, itemStyle: { color: "transparent", borderColor: colours.fault, borderWidth: 1.6 } },
+  };
+  return KINDS.filter(([kind]) => isPicture || !isMany(groups[kind])).map(([kind, colour]) => {
+    const [symbolSize, opacity] = looksOf(groups[kind].length);
+    const style = isMany(groups[kind]) ? { symbolSize, large: groups[kind].length > 3000, itemStyle: { color: colours[colour], opacity } } : few[kind];
+    return dots(kind, groups[kind], made, points, style);
+  });
 }
 
 /** The whole option; `state` is what `layout` was made of, with `groups` of rows and what is selected. */

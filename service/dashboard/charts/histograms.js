@@ -53,7 +53,7 @@ function Values({ tensors, examples }) {
     return {
       grid: { left: 52, right: 12, top: 12, bottom: 34 },
       xAxis: { type: "value", min: low - margin, max: high + margin, name: "value before quantization", nameLocation: "middle", nameGap: 22, nameTextStyle: { color: colours.text }, axisLabel: { color: colours.muted, hideOverlap: true, formatter: (value) => (value === low - margin || value === high + margin ? "" : format.plain(value)) }, axisLine: { lineStyle: { color: colours.muted } }, splitLine: { show: false } },
-      yAxis: { type: "value", axisLabel: { color: colours.muted, formatter: format.short }, splitLine: { lineStyle: { color: colours.line } } },
+      yAxis: { type: "value", axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.muted, formatter: format.short }, splitLine: { lineStyle: { color: colours.line } } },
       series: [{
         type: "custom", silent: true, encode: { x: [0, 1], y: 2 }, data: tensor.counts.map((count, index) => [tensor.edges_low + index * width, tensor.edges_low + (index + 1) * width, count]),
         renderItem: (_, api) => {

@@ -51,7 +51,7 @@ export function Importance({ job, analysis }) {
   const rows = [...(analysis?.choices ?? [])].filter((choice) => choice.importance > 0.001 || choice.cost_importance > 0.001).sort((a, b) => b.importance - a.importance).slice(0, 16);
   const option = (colours) => ({
     legend: { top: 0, textStyle: { color: colours.text } },
-    grid: { left: 150, right: 90, top: 30, bottom: 24 },
+    grid: { left: 150, right: 120, top: 30, bottom: 24 },
     xAxis: { type: "value", splitNumber: 3, axisLabel: { color: colours.muted, formatter: (value) => format.tidyPercent(value) }, splitLine: { lineStyle: { color: colours.line } } },
     yAxis: { type: "category", inverse: true, data: rows.map((row) => row.name), axisLabel: { color: colours.text, width: 140, overflow: "truncate" }, axisTick: { show: false }, axisLine: { onZero: false, lineStyle: { color: colours.muted } } },
     series: [

@@ -10,6 +10,18 @@ export function inFrame(key, work) {
   return () => { if (waiting.get(key) === work) waiting.delete(key); };
 }
 
+const CALM_MS = 120;
+const timers = new Map();
+
+/** As `inFrame`, but only when nothing has asked for the same for a moment: while a slider moves, it waits. */
+export function whenCalm(key, work) {
+  clearTimeout(timers.get(key));
+  timers.set(key, setTimeout(() => {
+    timers.delete(key);
+    inFrame(key, work);
+  }, CALM_MS));
+}
+
 function schedule() {
   if (isScheduled || waiting.size === 0) return;
   isScheduled = true;

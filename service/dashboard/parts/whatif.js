@@ -70,7 +70,7 @@ export function WhatIf({ job, points, numbers, isIn, budget, change: adjust, pic
         <td class="number">${index + 1}</td><td class="number muted">${isOwn && budget === null && isIn === null ? "=" : moved(ranks[row], index + 1)}</td>
         <th scope="row" class="number"><button type="button" class="plain link" onClick=${() => pick(points.number[row], false)}>${points.number[row]}</button></th>
         <td class="number">${format.score(scores[row])}</td><td class="number">${format.metric(points.metric[row], job)}</td>
-        <td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="muted">${points.isOnFront(row, numbers.sign) ? "front" : ""}</td></tr>`)}
+        <td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="on-front">${points.isOnFront(row, numbers.sign) && html`<span role="img" aria-label="on the front" title="on the front">◆</span>`}</td></tr>`)}
         ${best.length === 0 && html`<tr><td colspan="7" class="muted">${budget === null ? "No trial is measured yet." : `No measured trial costs less than ${format.cost(budget, job.cost_unit)}.`}</td></tr>`}</tbody></table></div>
   </section>`;
 }

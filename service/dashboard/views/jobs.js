@@ -77,7 +77,7 @@ function Menu({ job, name, session, again }) {
   const [isOpen, setOpen] = useState(false);
   const [full, error] = useAnswer(() => api.job(job.id), isOpen ? `${job.id} ${job.version}` : null);
   return html`<details class="menu" open=${isOpen} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary class="button" aria-label=${`actions on ${name}`} title="actions">⋯</summary>
-    <div class="menu-items">${full ? html`<${Verbs} job=${full} session=${session} done=${() => { setOpen(false); again(); }} />` : error ? html`<${Fault} error=${error} />` : html`<${Loading} />`}</div></details>`;
+    <div class="menu-items">${!isOpen ? null : full ? html`<${Verbs} job=${full} session=${session} done=${() => { setOpen(false); again(); }} />` : error ? html`<${Fault} error=${error} />` : html`<${Loading} />`}</div></details>`;
 }
 
 // --- fronts ----------------------------------------------------------------------------------------------------------
