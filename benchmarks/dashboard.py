@@ -5,9 +5,11 @@
 The service runs in a separate process on loopback. `first chart`: from the navigation to the drawn chart, in a browser
 without a cache; `hover`: from a movement of the pointer to the tip; `re-rank`: from a movement of a slider to the
 frame that shows the new ranking; `area`: the same from the end of a drag that marks an area; `heap`: of the page after
-garbage collection; `live`: growth of the heap over events of an hour, one a second, delivered at once. PYTHON is that
-of an environment with optuna-dashboard (`pip install optuna-dashboard`): the same trials are then stored in an Optuna
-study, and its Pareto front is opened.
+garbage collection; `CPU`: of the page's main thread, which other load on the machine changes little; `live`: growth of
+the heap over events of an hour, one a second, delivered at once.
+
+PYTHON is that of an environment with optuna-dashboard (`pip install optuna-dashboard`): the same trials are then stored
+in an Optuna study, and its Pareto front is opened.
 `--check` exits 1 if a target is missed; they are for a quiet machine.
 """
 
@@ -100,8 +102,7 @@ AREA = """async count => {
     clientX: box.left + x, clientY: box.top + y, button: 0, pointerType: 'mouse', pointerId: 1, bubbles: true }));
   element.setPointerCapture = () => {};
   const frame = () => new Promise(then => requestAnimationFrame(() => setTimeout(then, 0)));
-  const main = document.querySelector('main');
-  const shown = () => document.querySelector('.what-if').textContent + main.textContent.length;
+  const shown = () => [...document.querySelectorAll('#tab-panel > p')].map(line => line.textContent).join();
   const times = [];
   for (let step = 0; step < count; step++) {
     const before = shown();
@@ -158,6 +159,12 @@ def heap_mb(cdp: CDPSession) -> float:
     return float(cdp.send("Runtime.getHeapUsage")["usedSize"]) / 1e6
 
 
+def cpu_ms(cdp: CDPSession) -> float:
+    """Processor time that the page's main thread has used since the session was opened."""
+    metrics = cdp.send("Performance.getMetrics")["metrics"]
+    return 1000 * float(next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration"))
+
+
 def opened(browser: Browser, address: str, ready: str, timeout_s: float) -> tuple[Page, float]:
     """A page in a browser without a cache, and the seconds until it was ready."""
     page = browser.new_context(viewport={"width": 1400, "height": 900}, bypass_csp=True).new_page()
@@ -176,15 +183,22 @@ def own_figures(browser: Browser, url: str, job_id: str, trials: int, repeats: i
         times.append(took_s)
         page.context.close()
     yield Figure("fewbits", trials, "first chart", median(times), "s", FIRST_CHART_S[trials])
-    page, _ = opened(browser, address, READY, 60)
+    page = browser.new_context(viewport={"width": 1400, "height": 900}, bypass_csp=True).new_page()
+    cdp = page.context.new_cdp_session(page)
+    cdp.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.goto(address, wait_until="commit")
+    page.wait_for_function(READY, timeout=60_000, polling="raf")
+    yield Figure("fewbits", trials, "first chart, CPU", cpu_ms(cdp), "ms", None)
     page.wait_for_selector(".trial[aria-busy=false]")
     page.wait_for_timeout(2000)  # what comes after the first chart; the stream of events is never idle
     yield Figure("fewbits", trials, "hover, 95 %", p95(page.evaluate(HOVER, 60 * repeats)), "ms", HOVER_MS)
+    before_ms = cpu_ms(cdp)
     reranked = page.evaluate(RERANK, 5 * repeats)
     yield Figure("fewbits", trials, "re-rank, median", median(reranked), "ms", RERANK_MS)
+    yield Figure("fewbits", trials, "re-rank, CPU", (cpu_ms(cdp) - before_ms) / len(reranked), "ms", None)
     areas = page.evaluate(AREA, 3 * repeats)
     yield Figure("fewbits", trials, "area, median", median(areas), "ms", RERANK_MS)
-    yield Figure("fewbits", trials, "heap", heap_mb(page.context.new_cdp_session(page)), "MB", HEAP_MB)
+    yield Figure("fewbits", trials, "heap", heap_mb(cdp), "MB", HEAP_MB)
     page.context.close()
 
 
