@@ -38,6 +38,9 @@ function schedule() {
   });
 }
 
+/** Run `work` when the page has nothing else to do. */
+export const requestIdle = globalThis.requestIdleCallback?.bind(globalThis) ?? ((work) => setTimeout(work, 100));
+
 /** `call` at most once a frame: at once, then with the latest arguments. */
 export function oncePerFrame(call) {
   let latest = null;

@@ -1,6 +1,7 @@
 // A job and its trials, kept up to date: read once, then changed by the events as they come.
 
 import * as api from "./api.js";
+import { requestIdle } from "./frames.js";
 import { follow } from "./live.js";
 import { Points } from "./points.js";
 import { Store } from "./store.js";
@@ -9,8 +10,6 @@ const DRAW_MS = 250; // events that come faster are drawn together
 const JOB_MS = 1000; // the job itself is asked for at most this often
 const CALM_MS = 5000; // time left goes on without events
 const ENDED = new Set(["done", "failed", "cancelled"]);
-
-const requestIdle = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 100));
 
 export const hasEnded = (job) => ENDED.has(job.status);
 

@@ -1,7 +1,7 @@
 // What if the goal were another one? Sliders that rank every measured trial anew, in the browser; nothing is trained.
 
-import { oncePerFrame } from "../lib/frames.js";
-import { html, useMemo, useRef } from "../lib/html.js";
+import { oncePerFrame, requestIdle } from "../lib/frames.js";
+import { html, useEffect, useMemo, useRef } from "../lib/html.js";
 import * as format from "../lib/format.js";
 import { scoring } from "../lib/score.js";
 import { Input, Term } from "./ui.js";
@@ -52,7 +52,9 @@ export function WhatIf({ job, points, numbers, isIn, budget, change: adjust, pic
   const best = points.best(numbers, SHOWN, allowed);
   const isOwn = SLIDERS.every(({ field }) => goal[field] === ({ delta_p: numbers.deltaP, delta_n: numbers.deltaN, rate: numbers.rate, stress: numbers.stress })[field]);
   const values = { dp: numbers.deltaP, dn: numbers.deltaN, rate: numbers.rate, stress: numbers.stress };
-  const ranks = points.ranks(own);
+  const isMoved = !isOwn || budget !== null || isIn !== null;
+  const ranks = isMoved ? points.ranks(own) : null;
+  useEffect(() => { requestIdle(() => points.ranks(own)); }, [points, points.revision, own]); // ready when a slider moves
   const scores = points.scores(numbers);
   const budgetSlider = costs && { name: "budget", isLog: true, low: costs[0] * 0.95, high: Math.max(costs[1], job.reference_cost) * 1.05, label: job.cost_unit === "energy_pj" ? "energy budget" : "cost budget" };
   return html`<section class="card what-if" id="what-if"><div class="row"><h2>What if… <span class="muted small hint">nothing is trained, ranks change at once</span></h2>
@@ -67,7 +69,7 @@ export function WhatIf({ job, points, numbers, isIn, budget, change: adjust, pic
     <div class="scroll"><table class="rows small ranking"><thead><tr>${["rank", "was", "trial"].map((head) => html`<th scope="col" class="number">${head}</th>`)}
       <th scope="col" class="number"><${Term} text=${words.score}>score<//></th><th scope="col" class="number">${format.metricName(job)}</th><th scope="col" class="number">${job.cost_unit === "energy_pj" ? "energy" : "cost"}</th><th scope="col"></th></tr></thead>
       <tbody>${best.map((row, index) => html`<tr key=${points.number[row]} class=${points.number[row] === selected ? "selected" : null}>
-        <td class="number">${index + 1}</td><td class="number muted">${isOwn && budget === null && isIn === null ? "=" : moved(ranks[row], index + 1)}</td>
+        <td class="number">${index + 1}</td><td class="number muted">${isMoved ? moved(ranks[row], index + 1) : "="}</td>
         <th scope="row" class="number"><button type="button" class="plain link" onClick=${() => pick(points.number[row], false)}>${points.number[row]}</button></th>
         <td class="number">${format.score(scores[row])}</td><td class="number">${format.metric(points.metric[row], job)}</td>
         <td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="on-front">${points.isOnFront(row, numbers.sign) && html`<span role="img" aria-label="on the front" title="on the front">◆</span>`}</td></tr>`)}
