@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import psycopg
 import pytest
 
-from service.store.migrate import upgrade
+from service.store import session
 from service.store.session import Database
+from tests.databases import migrate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -24,6 +26,10 @@ os.environ.setdefault("FEWBITS_COMPUTE_PROCESSES", "0")
 hypothesis.settings.register_profile("stable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("explore", derandomize=False, max_examples=1_000, deadline=None)
 hypothesis.settings.load_profile("stable")
+
+# No test loses power: what this process writes need not reach the disk before it goes on.
+os.fsync = lambda _descriptor: None
+session.SYNCHRONOUS = dict.fromkeys(session.SYNCHRONOUS, "OFF")  # type: ignore[misc]
 
 #: What runs in these has tests of its own beside them; coverage's tracer makes them half as long again.
 _UNTRACED = (
@@ -38,11 +44,37 @@ _LOCAL_POSTGRES = "postgresql://postgres@127.0.0.1:5432/test"
 _LOCAL_REDIS = "redis://127.0.0.1:6379/13"
 
 
+#: Cases of one test that are traced: further ones run the same lines with other values.
+_TRACED_CASES = 3
+_IS_TRACED = pytest.StashKey[bool]()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep coverage's tracer out of the tests that need it least."""
+    """Keep coverage's tracer, which takes a third of the time, out of the tests that need it least."""
+    cases: Counter[str] = Counter()
     for item in items:
-        if item.nodeid.startswith(_UNTRACED):
-            item.add_marker(pytest.mark.no_cover)
+        test = item.nodeid.partition("[")[0]
+        cases[test] += 1
+        # Hypothesis runs the same lines a hundred times.
+        repeats = cases[test] > _TRACED_CASES or getattr(
+            getattr(item, "obj", None), "is_hypothesis_test", False
+        )
+        item.stash[_IS_TRACED] = not repeats and not test.startswith(_UNTRACED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, bool, bool]:
+    """Stop and start the tracer between tests: the marker `no_cover` would do so around each of thousands."""
+    controller = getattr(item.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
+    if controller is None or item.stash[_IS_TRACED]:
+        return (yield)
+    if not getattr(controller, "is_paused", False):
+        controller.cov.stop()
+    ended = yield
+    controller.is_paused = nextitem is not None and not nextitem.stash[_IS_TRACED]
+    if not controller.is_paused:
+        controller.cov.start()
+    return ended
 
 
 #: Names of files that end whatever imports them: our packages, those we stand on, and modules of Python itself.
@@ -123,14 +155,14 @@ def make_postgres_schema() -> Callable[[], str]:
         name = f"fewbits_{uuid.uuid4().hex}"
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f'CREATE SCHEMA "{name}"')
-        return f"{url}?options=-csearch_path%3D{name}"
+        return f"{url}?options=-csynchronous_commit%3Doff%20-csearch_path%3D{name}"
 
     return make
 
 
 def drop_schema(url: str) -> None:
     """Remove what `make_postgres_schema` made."""
-    server, _, name = url.partition("?options=-csearch_path%3D")
+    server, _, name = url.partition("?options=-csynchronous_commit%3Doff%20-csearch_path%3D")
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f'DROP SCHEMA "{name}" CASCADE')
 
@@ -142,13 +174,13 @@ def database(
     """An empty database at the newest revision, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
         found = Database(f"sqlite:///{tmp_path / 'fewbits.db'}")
-        upgrade(found.engine)
+        migrate(found.engine)
         yield found
         found.dispose()
         return
     url = make_postgres_schema()
     found = Database(url.replace("postgresql://", "postgresql+psycopg://"))
-    upgrade(found.engine)
+    migrate(found.engine)
     yield found
     found.dispose()
     drop_schema(url)

@@ -35,6 +35,8 @@ _after_commit: ContextVar[list[Callable[[], object]] | None] = ContextVar("after
 _READ_ONLY: Final = "fewbits_read_only"
 _DURABLE: Final = "fewbits_durable"
 _SYNCHRONOUS: Final = "fewbits_synchronous"
+#: How SQLite writes a transaction that must be durable, and one that need not be.
+SYNCHRONOUS: Final = {True: "FULL", False: "NORMAL"}
 
 # --- what passes by itself -------------------------------------------------------------------------------------------
 
@@ -239,7 +241,7 @@ def _connect(answer_s: float | None, _dialect: Any, _record: Any, arguments: Any
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # _begin_sqlite begins transactions, not the driver
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=30000"):
         cursor.execute(f"PRAGMA {pragma}")
     if cursor.execute("SELECT count(*) FROM pragma_function_list WHERE name = 'ln'").fetchone() == (0,):
         # TensorFlow brings an SQLite without mathematics; a process that loads it first computes scores with that one.
@@ -252,8 +254,8 @@ def _begin_sqlite(connection: Connection) -> None:
     if options.get(_READ_ONLY, False):
         connection.exec_driver_sql("BEGIN")
         return
-    synchronous = "FULL" if options.get(_DURABLE, True) else "NORMAL"
-    if connection.info.get(_SYNCHRONOUS, "FULL") != synchronous:
+    synchronous = SYNCHRONOUS[options.get(_DURABLE, True)]
+    if connection.info.get(_SYNCHRONOUS) != synchronous:
         connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
         connection.info[_SYNCHRONOUS] = synchronous
     connection.exec_driver_sql("BEGIN IMMEDIATE")

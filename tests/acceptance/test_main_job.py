@@ -17,6 +17,9 @@ pytestmark = pytest.mark.timeout(600)
 
 ENDED = {"done", "failed", "cancelled"}
 
+#: What neither PostgreSQL nor Redis has a part in.
+embedded = pytest.mark.parametrize("server", ["embedded"], indirect=True, scope="module")
+
 
 def submit(server: Server, job: dict[str, Any]) -> str:
     answer = server.http.post("/v1/jobs", json=job)
@@ -46,6 +49,7 @@ def trials(server: Server, job_id: str) -> list[dict[str, Any]]:
     return list(read(server, f"/v1/jobs/{job_id}/trials")["items"])
 
 
+@embedded
 def test_the_best_model_gives_the_reported_metric_and_energy_in_a_new_process(
     server: Server, job: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -70,6 +74,7 @@ def test_the_best_model_gives_the_reported_metric_and_energy_in_a_new_process(
     assert again["energy_pj"] == report["cost"]["energy_pj"] == best["energy_pj"]
 
 
+@embedded
 def test_trials_are_numbered_once_and_hold_what_was_asked_for(server: Server, job: dict[str, Any]) -> None:
     job_id = submit(server, job)
     wait(server, job_id)
@@ -83,6 +88,7 @@ def test_trials_are_numbered_once_and_hold_what_was_asked_for(server: Server, jo
     assert {"keras", "tensorflow", "fewbits"} <= set(detail["versions"])
 
 
+@embedded
 def test_one_seed_gives_one_table_of_trials(server: Server, job: dict[str, Any]) -> None:
     tables = []
     for _ in range(2):
@@ -123,6 +129,7 @@ def test_a_cancelled_job_ends_its_running_trials(server: Server, job: dict[str, 
     assert {trial["status"] for trial in trials(server, job_id)} == {"cancelled"}
 
 
+@embedded
 def test_a_bad_job_is_refused_and_nothing_is_stored(server: Server, job: dict[str, Any]) -> None:
     before = read(server, "/v1/jobs")["items"]
     answer = server.http.post("/v1/jobs", json=job | {"limits": {"by_name": {"no_such_layer": [4]}}})
@@ -132,6 +139,7 @@ def test_a_bad_job_is_refused_and_nothing_is_stored(server: Server, job: dict[st
     assert read(server, "/v1/jobs")["items"] == before
 
 
+@embedded
 def test_a_job_whose_trials_all_diverge_fails_with_the_commonest_reason(
     server: Server, job: dict[str, Any]
 ) -> None:

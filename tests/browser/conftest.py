@@ -17,8 +17,8 @@ import uvicorn
 from service.app import create_app
 from service.settings import Settings
 from service.store.blobs import BlobStore
-from service.store.migrate import upgrade
 from tests.conftest import chromium
+from tests.databases import migrate
 from tests.service.filled import JOB, Filled, Filler
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Site:
 def serving(folder: Path) -> Iterator[Site]:
     """The application on a free port, with an empty database."""
     app = create_app(Settings(home=folder))
-    upgrade(app.state.database.engine)
+    migrate(app.state.database.engine)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=0, log_config=None, timeout_graceful_shutdown=1
     )  # a page may still follow a stream

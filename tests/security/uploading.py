@@ -13,7 +13,7 @@ import pytest
 
 from service.app import create_app
 from service.settings import Settings
-from service.store.migrate import upgrade
+from tests.databases import migrate
 from tests.service.conftest import URL, TestClient
 
 
@@ -58,7 +58,7 @@ def target(folder: Path) -> Iterator[Target]:
     """A service whose temporary files all lie in a folder of their own."""
     settings = Settings(home=folder / "home", requests_per_minute=0)
     app = create_app(settings)
-    upgrade(app.state.database.engine)
+    migrate(app.state.database.engine)
     temporary = folder / "tmp"
     temporary.mkdir()
     with pytest.MonkeyPatch.context() as patch, TestClient(app, base_url=URL) as http:

@@ -20,9 +20,9 @@ from service.settings import Settings
 from service.store import jobs
 from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
-from service.store.migrate import upgrade
 from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
+from tests.databases import migrate
 from worker import advance, export, final_report, final_training, preparation, sweep, tasks
 from worker.identity import worker_name
 from worker.job_processes import JobProcesses
@@ -57,7 +57,7 @@ class Bench:
             max_attempts=max_attempts,
         )
         self.database = Database(self.settings.database)
-        upgrade(self.database.engine)
+        migrate(self.database.engine)
         self.queue = ListQueue()
         self.runtime = Runtime(
             settings=self.settings,

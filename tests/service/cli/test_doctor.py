@@ -17,8 +17,8 @@ from service.cli.doctor import Finding, State, examine
 from service.cli.main import app
 from service.settings import Settings
 from service.store import workers
-from service.store.migrate import upgrade
 from service.store.session import Database
+from tests.databases import migrate
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def silent() -> Iterator[int]:
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database(Settings(home=tmp_path).database)
-    upgrade(opened.engine)
+    migrate(opened.engine)
     yield opened
     opened.dispose()
 

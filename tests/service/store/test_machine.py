@@ -20,10 +20,10 @@ from service.errors import IllegalAction
 from service.store import claims, events, final_reports, job_actions, jobs, trials
 from service.store.leases import Claim, LeaseStatus
 from service.store.lifecycle import CLAIMABLE, OPEN, UNWANTED, JobAction, allowed
-from service.store.migrate import upgrade
 from service.store.models import Attempt, Job
 from service.store.session import Database
 from tests.conftest import drop_schema
+from tests.databases import migrate
 from tests.service.store.conftest import measurement, new_job, new_trial
 
 LEASE = timedelta(seconds=60)
@@ -332,7 +332,7 @@ def run(database: Database, examples: int) -> None:
 def test_rows_and_model_agree_on_sqlite() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(f"sqlite:///{Path(folder) / 'fewbits.db'}")
-        upgrade(database.engine)
+        migrate(database.engine)
         run(database, examples=25)
         database.dispose()
 
@@ -341,7 +341,7 @@ def test_rows_and_model_agree_on_sqlite() -> None:
 def test_rows_and_model_agree_on_postgresql(make_postgres_schema: Callable[[], str]) -> None:
     url = make_postgres_schema()
     database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
-    upgrade(database.engine)
+    migrate(database.engine)
     run(database, examples=5)
     database.dispose()
     drop_schema(url)
