@@ -24,6 +24,8 @@ MAX_ARRAYS: Final = 64
 #: Bytes all arrays together may unpack to.
 MAX_DATA_BYTES: Final = 8 << 30
 
+#: Inputs of parts that nothing is trained on: x_test, x_val_left.
+_OTHER_PART: Final = re.compile(r"x_(test|val|validation)(_|$)")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}\.npy")
 _MAX_HEADER: Final = 1 << 14
 _PIECE: Final = 1 << 20
@@ -61,7 +63,7 @@ def check_data(path: Path) -> CheckedData:
                 "", f"holds {shown(name)}; the name of a member is that of its array, followed by .npy"
             )
     names = sorted(name.removesuffix(".npy") for name in archive.members)
-    if not any(name == "x" or name.startswith("x_") for name in names):
+    if not any(_may_be_trained_on(name) for name in names):
         raise UploadFault(
             "",
             "lacks x_train; it must hold x_train (or x; of several inputs x_train_NAME for each), and usually y_train,"
@@ -73,6 +75,11 @@ def check_data(path: Path) -> CheckedData:
         return CheckedData(tuple(_read(archive, headers[name]) for name in names))
     except DataFault as error:
         raise UploadFault("arrays", str(error)) from error
+
+
+def _may_be_trained_on(name: str) -> bool:
+    """Whether an array is an input of the training part, or of a file that is a part by itself."""
+    return name == "x" or (name.startswith("x_") and not _OTHER_PART.match(name))
 
 
 def _check_counts(headers: Mapping[str, Header]) -> None:

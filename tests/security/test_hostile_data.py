@@ -154,7 +154,7 @@ CORPUS: dict[str, tuple[Make, str]] = {
         lambda _: zipped([*entries(), Entry(b"run.sh", b"#!/bin/sh")]),
         "is that of its array",
     ),
-    "many arrays": (lambda _: npz(**{f"a{index}": np.zeros(1) for index in range(20)}), "16"),
+    "many arrays": (lambda _: npz(**{f"a{index}": np.zeros(1) for index in range(70)}), "64"),
     "symbolic link": (
         lambda _: zipped([*entries()[1:], Entry(b"x_train.npy", b"/etc/passwd", mode=0o120777)]),
         "link",
