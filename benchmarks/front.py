@@ -3,7 +3,7 @@
 Every side trains the digits network for the same number of epochs in all, on the same examples, with Adam, 0.005 and
 batches of 64. HGQ2 trains once, its beta rising by equal factors, and leaves a point at the end of every epoch; our
 searches leave a point a trial of `EPOCHS`, those of `gradient` a trial of one. The float model of searches that need
-one counts as a trial.
+one counts as a trial. `gradient+ema` measures moving averages of weights and bits (`training.ema`), as no other side.
 
 One ruler: EBOPs of the trained weights. A weight counts the bits from the first to the last one set in its code, an
 activation the bits of its type; HGQ2's, which has a type for each element, the mean of them. A folded batch
@@ -68,14 +68,18 @@ SEARCHES: Final[Mapping[str, Any]] = {
     "frugal+sensitivity": {"kind": "frugal", "gain": "front", "initial": "sensitivity"},
     "descent": {"kind": "descent"},
     "gradient": {"kind": "gradient"},
+    "gradient+ema": {"kind": "gradient"},
 }
+
+#: What the training of a search has besides.
+TRAINING: Final[Mapping[str, Any]] = {"gradient+ema": {"ema": 0.95}}
 
 #: (accuracy on the validation data, EBOPs)
 Front = list[tuple[float, float]]
 
 
-def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
-    """The job of our side."""
+def job(oracle: Any, seed: int, trials: int = TRIALS, **training: Any) -> SearchSpec:
+    """The job of our side; `training`: what differs from the recipe of all sides."""
     epochs = EPOCHS
     if isinstance(oracle, dict) and oracle["kind"] == "descent":
         oracle = {**oracle, "stages": trials - 1}  # the float model is trained as long as a trial
@@ -93,7 +97,7 @@ def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
                 "activation": [f"quantized_relu({bits},{min(bits, 2)})" for bits in range(1, 9)],
             },
             "goal": {"kind": "ebops", "effective": "weight"},
-            "training": {"epochs": epochs, "batch_size": 64, "learning_rate": 0.005},
+            "training": {"epochs": epochs, "batch_size": 64, "learning_rate": 0.005, **training},
             "oracle": oracle,
             "budget": {"trials": trials},
             "seed": seed,
@@ -104,9 +108,9 @@ def job(oracle: Any, seed: int, trials: int = TRIALS) -> SearchSpec:
 # --- our side ----------------------------------------------------------------------------------------------------
 
 
-def searched(oracle: Any, seed: int, trials: int) -> Front:
+def searched(name: str, seed: int, trials: int) -> Front:
     """The trials of a search, as a worker runs it."""
-    prepared = plan(job(oracle, seed, trials), Path())
+    prepared = plan(job(SEARCHES[name], seed, trials, **TRAINING.get(name, {})), Path())
     data = load(prepared.job.data, Path(), seed, prepared.data.input_shape)
     with tempfile.TemporaryDirectory() as folder:
         return _searched(prepared, data, Path(folder))
@@ -277,7 +281,7 @@ def main() -> int:
     for seed in range(1, seeds + 1):
         for name in options.sides:
             if name in SEARCHES:
-                front: Front | None = searched(SEARCHES[name], seed, trials)
+                front: Front | None = searched(name, seed, trials)
             else:
                 front = hgq2(seed, trials * EPOCHS, name.partition(" ")[2])
             if front:
