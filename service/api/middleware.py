@@ -15,6 +15,8 @@ from service.api.problems import response
 from service.errors import Forbidden, Malformed, ServiceError, TooLarge
 from service.settings import Settings, in_url
 
+#: Where HEAD tells how much of an upload has arrived, which GET does not.
+_OWN_HEAD: Final = re.compile(r"/v1/(?:models|datasets)/[^/]+/content")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Sec-Fetch-Site of requests that no other site's page made.
 _OWN_PAGES: Final = frozenset({"same-origin", "none"})
@@ -67,14 +69,14 @@ class ResponseHeaders:
 
 
 class HeadRequests:
-    """Answers HEAD as GET without its body, for every path; a stream ends after its headers."""
+    """Answers HEAD as GET without its body; a stream ends after its headers. Uploads answer HEAD themselves."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["type"] != "http" or scope["method"] != "HEAD" or _OWN_HEAD.fullmatch(scope["path"]):
             await self._app(scope, receive, send)
             return
         begun = False
