@@ -6,9 +6,10 @@ import copy
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Final
 
 from keras_tuner.engine.trial import Trial
@@ -21,7 +22,6 @@ from search.history import (
     NewTrial,
     TrialRecord,
     TrialStatus,
-    paid,
     trial_seed,
 )
 from search.oracles import ORACLES
@@ -40,12 +40,13 @@ from search.oracles.base import (
     snapshot,
     unsettled,
 )
+from search.oracles.budget import TrialBudget
 from search.process import without_collections
 from search.scoring.forgiving_factor import ForgivingFactor, factor_of
 from search.space.choices import Choices
 from search.space.sensitivity import Sensitivity
 from search.spec.job import SearchSpec
-from search.spec.oracle import Constraints, NoBound, NoPostTraining
+from search.spec.oracle import Constraints
 
 #: Consecutive repeats of networks already proposed after which a space counts as exhausted.
 MAX_REPEATS: Final = 200
@@ -86,11 +87,11 @@ def propose(
     it never changes a proposal.
     """
     stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
-    records = sorted(history, key=lambda record: record.number)
+    records = sorted(history, key=attrgetter("number"))
     if spec.goal.effective is not None:
         pricer = _trained_pricer(pricer, records)
     context = _context(spec, choices, pricer, reference, sensitivity)
-    budget = _Budget(spec, records)
+    budget = TrialBudget(spec, records)
     kept = None if warm is None else warm.take(records, stored)
     oracle = ORACLES[spec.oracle.kind](spec.oracle, context) if kept is None else kept.oracle
     with oracle_session(oracle):
@@ -167,51 +168,13 @@ def _is_hopeless(records: Sequence[TrialRecord]) -> bool:
     return len(records) >= MAX_FREE and all(record.free for record in records[-MAX_FREE:])
 
 
-class _Budget:
-    """The remaining budget. Running trials count as if they trained all of their epochs."""
-
-    def __init__(self, spec: SearchSpec, records: Sequence[TrialRecord]) -> None:
-        self._whole = spec.training.epochs
-        self._executions = spec.training.executions
-        counted = paid(records)
-        self.trials = max(spec.budget.trials - len(counted), 0)
-        used = sum(self._cost(record.epochs, record.initial_epoch) for record in counted)
-        self.epochs = math.inf if spec.budget.epochs is None else spec.budget.epochs - used
-        # A trial that has not ended may still be judged without training, and then does not count.
-        self._judges = (
-            not isinstance(spec.post_training, NoPostTraining)
-            or not isinstance(spec.bound, NoBound)
-            or spec.constraints.limits_cost
-        )
-        self._may_grow = self._judges and any(record.status not in TRIAL_ENDED for record in records)
-
-    @property
-    def is_spent(self) -> bool:
-        """True if no further trial can ever be paid for."""
-        return self.trials == 0 and not self._may_grow
-
-    def _cost(self, epochs: int | None, initial_epoch: int) -> int:
-        """Epochs of a trial, in all of its executions."""
-        return ((epochs or self._whole) - initial_epoch) * self._executions
-
-    def pay(self, epochs: int | None, initial_epoch: int) -> bool:
-        """Pay for a training; False if it is longer than the remaining budget."""
-        cost = self._cost(epochs, initial_epoch)
-        if self.trials < 1 or cost > self.epochs:
-            return False
-        self.trials -= 1
-        self.epochs -= cost
-        self._may_grow = self._judges
-        return True
-
-
 @dataclass
 class _Batch:
     """The trials of one proposal, requested from the oracle one by one."""
 
     oracle: DatabaseOracle
     choices: Choices
-    budget: _Budget
+    budget: TrialBudget
     records: Sequence[TrialRecord]
     seed: int  #: the job's
     stopped: bool = False
@@ -237,12 +200,16 @@ class _Batch:
         self._next = self.records[-1].number + 1 if self.records else 0
         self._unpaid: State | None = None
 
-    def continued(self, budget: _Budget, records: Sequence[TrialRecord]) -> _Batch:
+    def continued(self, budget: TrialBudget, records: Sequence[TrialRecord]) -> _Batch:
         """The next batch of the same oracle, which need not pass over the trials that this one knew."""
         batch, known = copy.copy(self), len(self.records)
         batch.budget, batch.records, batch.stopped, batch.skipped = budget, records, False, []
         batch._begin(records[known:])
         return batch
+
+    def numbers(self, trial_ids: Iterable[str]) -> list[int]:
+        """The numbers of the oracle's trials in the job; skipped trials have none."""
+        return [self._numbers[trial_id] for trial_id in trial_ids if trial_id in self._numbers]
 
     def state(self) -> State:
         """The oracle's state, before a trial that could not be paid for: a larger budget has it proposed again."""
@@ -322,16 +289,16 @@ class _Kept:
         self, records: Sequence[TrialRecord], stored: State, context: OracleContext
     ) -> dict[str, Observation]:
         """The trials that differ from what the oracle knows, and those that are or were open."""
-        open_ids = unsettled(self.oracle, stored["oracle"])
-        new = [
-            after
-            for before, after in zip_longest(self.records, records)
-            if before is not after or after.oracle_trial["trial_id"] in open_ids
+        numbers = self.batch.numbers(unsettled(self.oracle, stored["oracle"]))
+        changed = [
+            *compress(records, map(is_not, self.records, records)),
+            *records[len(self.records) :],
+            *(records[number] for number in numbers if number < len(records)),
         ]
-        observations = _observations(new, stored["skipped"][self.skipped :], context)
+        observations = _observations(changed, stored["skipped"][self.skipped :], context)
         return {observation.trial_id: observation for observation in observations}
 
-    def next_batch(self, budget: _Budget, records: Sequence[TrialRecord]) -> _Batch:
+    def next_batch(self, budget: TrialBudget, records: Sequence[TrialRecord]) -> _Batch:
         """What is proposed next."""
         return self.batch.continued(budget, records)
 

@@ -302,4 +302,4 @@ def trial_seed(job_seed: int, number: int, parent: int | None, parents: Mapping[
 
 def paid(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The trials that count against the budget: all but those judged without training."""
-    return [record for record in records if not record.free]
+    return [record for record in records if record.proof is None or record.metric is not None]  # not `free`

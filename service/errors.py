@@ -19,6 +19,7 @@
     │   ├── WrongOffset                   of an upload; carries the right one
     │   ├── BusyUpload                    another request is writing it
     │   ├── UploadInUse                   a job that has not ended uses it
+    │   ├── SourcesChanged                data or files of a job that has ended are gone, or other ones
     │   └── IdempotencyKeyInUse           the first request with this Idempotency-Key is still in progress
     ├── TooLarge                     413
     ├── NotJson                      415
@@ -190,6 +191,12 @@ class IllegalAction(Conflict):
     def __init__(self, action: str, why: str, allowed: Sequence[str]) -> None:
         self.allowed = tuple(allowed)
         super().__init__(f"cannot {action}: {why}; allowed: {', '.join(self.allowed) or 'nothing'}")
+
+
+class SourcesChanged(Conflict):
+    """What the job was searched on is gone or was replaced."""
+
+    type = "urn:fewbits:problem:sources-changed"
 
 
 class IdempotencyKeyInUse(Conflict):

@@ -184,6 +184,10 @@ def oracle_session(oracle: DatabaseOracle) -> Iterator[None]:
         THREADS.pop(oracle, None)
 
 
+#: Parts of keras-tuner's state that the trials tell, or that nothing reads: they would grow with each of them.
+_UNTOLD: Final[State] = {"start_order": [], "end_order": [], "run_times": {}, "id_to_hash": {}}
+
+
 def restore(oracle: DatabaseOracle, state: State | None, observations: Sequence[Observation]) -> None:
     """Bring a new oracle to where `snapshot` left it, then report the trials that ended since.
 
@@ -193,9 +197,8 @@ def restore(oracle: DatabaseOracle, state: State | None, observations: Sequence[
         _register(oracle, observations)
     else:
         _set_state(oracle, state, observations)
-    reported = set(oracle.end_order)
     for observation in observations:
-        if observation.ended and observation.trial_id not in reported:
+        if observation.ended and observation.trial_id not in oracle.observations:
             report(oracle, observation)
 
 
@@ -211,9 +214,20 @@ def _set_state(oracle: DatabaseOracle, state: State, observations: Sequence[Obse
             oracle.observations.pop(observation.trial_id, None)
         hashed = oracle._compute_values_hash(oracle.trials[observation.trial_id].hyperparameters.values)
         oracle._id_to_hash[observation.trial_id] = hashed
-    is_whole = "start_order" in state["oracle"]  # as earlier versions stored it
-    oracle.set_state(state["oracle"] if is_whole else _whole(oracle, state["oracle"], open_ids))
-    oracle.tuner_ids = {_tuner_id(trial_id) for trial_id in oracle.trials}
+    _set_own_state(oracle, state["oracle"])
+
+
+def _set_own_state(oracle: DatabaseOracle, state: State) -> None:
+    """keras-tuner's state, of what `snapshot` stores and what the trials tell: copies of that would take time."""
+    hashes = oracle._id_to_hash
+    if "untried" in state:
+        tried = {*hashes.values(), *state["tried_so_far"]} - set(state["untried"])
+    else:  # as earlier versions stored it
+        tried = set(state["tried_so_far"])
+    oracle.set_state(state | _UNTOLD | {"tried_so_far": ()})
+    oracle._id_to_hash, oracle._tried_so_far = hashes, tried
+    oracle.start_order = list(oracle.trials)
+    oracle.tuner_ids = set(oracle.ongoing_trials)
 
 
 def catch_up(oracle: DatabaseOracle, state: State, changed: Mapping[str, Observation], count: int) -> None:
@@ -221,9 +235,8 @@ def catch_up(oracle: DatabaseOracle, state: State, changed: Mapping[str, Observa
 
     `changed` are the observations that have changed, and those of `unsettled`; `count` is the number of all trials.
     """
-    for trial_id in list(oracle.trials)[count:]:  # proposals that were not stored
-        del oracle.trials[trial_id]
-        oracle._id_to_hash.pop(trial_id, None)
+    while len(oracle.trials) > count:  # proposals that were not stored
+        oracle._id_to_hash.pop(oracle.trials.popitem()[0], None)
     ordered = sorted(changed.values(), key=lambda observation: int(observation.trial_id))
     _set_state(oracle, state, ordered)
     for observation in ordered:
@@ -235,18 +248,6 @@ def unsettled(oracle: DatabaseOracle, state: State) -> set[str]:
     """Ids of the trials that are open in the state, or for the oracle."""
     ongoing = {trial.trial_id for trial in oracle.ongoing_trials.values()}
     return ongoing | set(state["oracle"]["ongoing_trials"].values())
-
-
-def _whole(oracle: DatabaseOracle, state: State, open_ids: set[str]) -> State:
-    """keras-tuner's state, of what `snapshot` stores and what the trials tell."""
-    reported = [trial_id for trial_id in oracle.trials if trial_id not in open_ids]
-    return state | {
-        "start_order": list(oracle.trials),
-        "end_order": reported,
-        "run_times": dict.fromkeys(reported, 1),
-        "tried_so_far": {*oracle._id_to_hash.values(), *state["tried_so_far"]} - set(state["untried"]),
-        "id_to_hash": dict(oracle._id_to_hash),
-    }
 
 
 def _register(oracle: DatabaseOracle, observations: Sequence[Observation]) -> None:
@@ -295,10 +296,6 @@ def _tuner_id(trial_id: str) -> str:
     return f"tuner-{int(trial_id)}"
 
 
-#: Parts of keras-tuner's state that the trials tell: they would grow with each of them.
-_TOLD: Final = ("start_order", "end_order", "run_times", "id_to_hash")
-
-
 def snapshot(oracle: DatabaseOracle) -> State:
     """What `restore` needs besides the trials: JSON values, equal for equal histories.
 
@@ -307,7 +304,7 @@ def snapshot(oracle: DatabaseOracle) -> State:
     """
     state = oracle.get_state()
     hashes, tried = set(state["id_to_hash"].values()), set(state["tried_so_far"])
-    for name in _TOLD:
+    for name in _UNTOLD:
         del state[name]
     state["tried_so_far"], state["untried"] = sorted(tried - hashes), sorted(hashes - tried)
     state["display"] = {"search_start": None, "trial_start": {}, "trial_number": {}}

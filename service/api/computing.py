@@ -27,6 +27,7 @@ from search.spec.job import SearchSpec
 from search.spec.resolved import resolve_model
 from service.api.infrastructure import unavailable
 from service.api.planning import plan_of
+from service.api.sources import check_sources
 from service.errors import InvalidRequest, ServiceError, as_document
 from service.json_document import parse_json
 from service.observability import logs
@@ -131,6 +132,12 @@ def _rescore(computer: Computer, body: bytes, job_id: str) -> bytes:
     return view.model_dump_json(by_alias=True).encode()
 
 
+def _check_sources(computer: Computer, _: bytes, job_id: str) -> bytes:
+    """SourcesChanged unless all that a job was searched on is there and the same."""
+    check_sources(computer.database, computer.blobs, computer.settings.data_folder, job_id)
+    return b"{}"
+
+
 #: Name of a computation -> what computes it, of a body and the arguments.
 COMPUTATIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "validate": _validate,
@@ -138,6 +145,7 @@ COMPUTATIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "digest": _digest,
     "cost": _cost,
     "rescore": _rescore,
+    "check_sources": _check_sources,
 }
 
 

@@ -17,7 +17,7 @@ from search.errors import Problem
 from search.history import JOB_ENDED
 from search.spec.base import Frozen
 from search.spec.job import SearchSpec
-from service.api.compute import COMPUTES
+from service.api.compute import COMPUTES, Compute, ComputeDep
 from service.api.deps import ADMINISTERS, READS, SUBMITS, CallerDep, DatabaseDep, JobId, QueueDep, SettingsDep
 from service.api.merge_patch import merged
 from service.api.responses import problem_responses
@@ -134,11 +134,17 @@ def cancel_job(job_id: JobId, database: DatabaseDep, queue: QueueDep) -> JobView
     return _do(database, queue, lambda session: job_actions.cancel(session, job_id))
 
 
-@router.post("/{job_id}:retry", responses=_ILLEGAL)
+@router.post("/{job_id}:retry", dependencies=[COMPUTES], responses=_ILLEGAL)
 def retry_job(
-    job_id: JobId, database: DatabaseDep, queue: QueueDep, settings: SettingsDep, caller: CallerDep
+    job_id: JobId,
+    database: DatabaseDep,
+    queue: QueueDep,
+    settings: SettingsDep,
+    caller: CallerDep,
+    compute: ComputeDep,
 ) -> JobView:
-    """Retry every failed trial; a job that has ended runs again."""
+    """Retry every failed trial; a job that has ended runs again, unless what it was searched on has changed."""
+    _check_sources(database, compute, job_id, JobAction.RETRY)
 
     def retry(session: Session) -> Job:
         job, _ = job_actions.check(session, job_id, JobAction.RETRY)
@@ -146,6 +152,15 @@ def retry_job(
         return job_actions.retry(session, job_id)
 
     return _do(database, queue, retry)
+
+
+def _check_sources(database: Database, compute: Compute, job_id: str, action: JobAction) -> None:
+    """SourcesChanged where a job that has ended would go on with other data, or without its files."""
+    with database.transaction() as session:
+        job, _ = job_actions.check(session, job_id, action)
+        has_ended = job.status in JOB_ENDED
+    if has_ended:
+        compute("check_sources", b"", job_id=job_id)
 
 
 def _check_run_again(session: Session, settings: Settings, caller: Caller, job: Job, trials: int) -> None:
@@ -171,6 +186,7 @@ def _do(database: Database, queue: Queue, change: Callable[[Session], Job]) -> J
 
 @router.post(
     "/{job_id}:extend",
+    dependencies=[COMPUTES],
     openapi_extra=_body_of(_EXTENSION, required=True),
     responses=_ILLEGAL | _BODY,
 )
@@ -181,9 +197,11 @@ def extend_job(
     queue: QueueDep,
     settings: SettingsDep,
     caller: CallerDep,
+    compute: ComputeDep,
 ) -> JobView:
-    """Add to the budget of a job that has ended, and continue it."""
+    """Add to the budget of a job that has ended, and continue it, unless what it was searched on has changed."""
     more = _extension(document)
+    _check_sources(database, compute, job_id, JobAction.EXTEND)
 
     def extend(session: Session) -> Job:
         job, _ = job_actions.check(session, job_id, JobAction.EXTEND)
