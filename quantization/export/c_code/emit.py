@@ -83,14 +83,20 @@ class GroupEmitter:
         array = np.atleast_1d(np.asarray(values, np.int64))
         if np.all(array == array[0]):
             return literal(int(array[0]), self.is_wide)
-        entry = constant(f"{self.name}_{name}_{len(self.constants)}", array, packed=False)
-        self.constants.append(entry)
+        entry = self.constant(f"{name}_{len(self.constants)}", array)
         return f"({self.type}){entry.name}[{channel}]"
+
+    def constant(self, name: str, values: Any, *, packed: bool = False) -> Constant:
+        """An array in flash; one that an earlier function has, too, is shared: the steps of a loop have the same."""
+        key = (packed, np.asarray(values, np.int64).tobytes())
+        if key not in self.memory.constants:
+            self.memory.constants[key] = constant(f"{self.name}_{name}", values, packed=packed)
+            self.constants.append(self.memory.constants[key])
+        return self.memory.constants[key]
 
     def weights(self, kernel: Any) -> Callable[[str], str]:
         """The kernel, outputs first, packed; how an element is read."""
-        entry = constant(f"{self.name}_w", kernel, packed=True)
-        self.constants.append(entry)
+        entry = self.constant("w", kernel, packed=True)
         self.helpers |= {"packed"} if entry.bits else set()
         return lambda index: f"({self.type}){entry.read(index)}"
 
@@ -156,9 +162,8 @@ def _steps(self: GroupEmitter, step: Step, channel: str, depth: int) -> None:
     if not count:
         self.line(f"v = {literal(int(step.arrays['levels'][0]), self.is_wide)};", depth)
         return
-    table = constant(f"{self.name}_thresholds_{len(self.constants)}", thresholds.ravel(), packed=False)
-    levels = constant(f"{self.name}_levels_{len(self.constants)}", step.arrays["levels"], packed=False)
-    self.constants += [table, levels]
+    table = self.constant(f"thresholds_{len(self.constants)}", thresholds.ravel())
+    levels = self.constant(f"levels_{len(self.constants)}", step.arrays["levels"])
     row = f"({channel}) * {count}" if rows > 1 else "0"
     self.line("{", depth)
     self.line(f"int32_t from = 0, to = {count};", depth + 1)

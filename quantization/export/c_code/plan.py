@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from quantization.export.c_code.packing import narrowest
+from quantization.export.c_code.packing import Constant, narrowest
 from quantization.integer.program import Program, ProgramTensor, Step
 
 #: Steps that need nothing but the same element of their input.
@@ -89,6 +89,7 @@ class Memory:
         self._roots = roots_of(program)
         self.source = program.source.name
         self.result = self._roots[program.result]
+        self.constants: dict[tuple[bool, bytes], Constant] = {}  #: by content
         places = _Places(groups, self._roots, self._tensors, (self.source, self.result))
         self.offsets, self.arena_bytes = places.offsets, places.size_bytes
 

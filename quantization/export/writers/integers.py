@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,8 +24,9 @@ ENGINE_FILE: Final = "engine.py"
 def write(model: Any, folder: Path, context: ExportContext) -> Written:
     """Write `network.json`, `arrays.npz` and `engine.py`."""
     written = written_program("integers", model, context)
+    keys = _keys(written.program.steps)
     arrays = {
-        f"{number}/{name}": array
+        keys[number, name]: array
         for number, step in enumerate(written.program.steps)
         for name, array in step.arrays.items()
     }
@@ -39,6 +41,7 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
 def network_document(written: WrittenProgram, context: ExportContext) -> dict[str, Any]:
     """The program as JSON values; arrays are named by their key in the npz."""
     program = written.program
+    keys = _keys(program.steps)
     return {
         "input": {
             **_tensor(program.source),
@@ -46,13 +49,23 @@ def network_document(written: WrittenProgram, context: ExportContext) -> dict[st
             "quantizer": str(written.network.input_quantizer),
             "preprocessing": dict(context.preprocessing),
         },
-        "steps": [_step(number, step) for number, step in enumerate(program.steps)],
+        "steps": [_step(number, step, keys) for number, step in enumerate(program.steps)],
         "result": program.result,
         "result_exponent": int(np.atleast_1d(program.tensors[program.result].exponent)[0]),
     }
 
 
-def _step(number: int, step: Step) -> dict[str, Any]:
+def _keys(steps: Sequence[Step]) -> dict[tuple[int, str], str]:
+    """(step, name) -> key of the array in the npz; equal arrays, as the steps of a loop have, are stored once."""
+    stored: dict[tuple[tuple[int, ...], bytes], str] = {}
+    keys: dict[tuple[int, str], str] = {}
+    for number, step in enumerate(steps):
+        for name, array in step.arrays.items():
+            keys[number, name] = stored.setdefault((array.shape, array.tobytes()), f"{number}/{name}")
+    return keys
+
+
+def _step(number: int, step: Step, keys: Mapping[tuple[int, str], str]) -> dict[str, Any]:
     tensor = _tensor(step.output)
     return {
         "op": step.op,
@@ -62,7 +75,7 @@ def _step(number: int, step: Step) -> dict[str, Any]:
         **tensor,
         "accumulator_bits": step.peak.bit_length() + 1,
         "numbers": dict(step.numbers),
-        "arrays": {name: f"{number}/{name}" for name in step.arrays},
+        "arrays": {name: keys[number, name] for name in step.arrays},
     }
 
 

@@ -42,7 +42,10 @@ class WrittenProgram:
     def figures(self, **known: int) -> DeviceFigures:
         """Bytes of weights in their bits, multiplications, and what else is known."""
         kernels = [step for step in self.program.steps if step.op in ("product", "depthwise")]
-        bits = sum(_bits(array) * array.size for step in kernels for array in _weights(step.arrays))
+        distinct = {  # the steps of a loop have the same weights
+            (step.layer, array.tobytes()): array for step in kernels for array in _weights(step.arrays)
+        }
+        bits = sum(_bits(array) * array.size for array in distinct.values())
         macs = sum(step.output.size * step.arrays["kernel"].shape[0] for step in kernels)
         return DeviceFigures(packed_bytes=-(-bits // 8), macs=macs, **known)
 

@@ -123,8 +123,8 @@ def _functions(layer: Any) -> dict[str, Any]:
 
 
 def _widened(project: Project, call: Call, x: Signal) -> Signal:
-    """x in the type of the state: hls4ml multiplies both by one function. A linear layer would be left out."""
-    wide = scaled(project, f"{call.name}_input", x, np.array([1.0]), None, x.shape[-1])
+    """2 x in the type of the state: hls4ml multiplies both by one function, and leaves out what only changes a type."""
+    wide = scaled(project, f"{call.name}_input", x, np.array([2.0]), None, x.shape[-1])
     project.precisions[wide.name]["result"] = _INSIDE.precision()
     return replace(wide, span=_INSIDE)
 
@@ -144,6 +144,7 @@ def _loop(
     shape = shape_of(call)
     if class_name == "LSTM" and x.span != _INSIDE:
         x = _widened(project, call, x)
+        arrays = arrays | {"weight_data": arrays["weight_data"] / 2}
     weights = {
         key: exact_or_rounded(np.asarray(value, np.float64))[0].values for key, value in arrays.items()
     }
