@@ -15,7 +15,7 @@ LAYERS: Final = Distribution(
     public={"": "tools.distributions.layers.package", "values": "tools.distributions.layers.values"},
     dependencies=("keras>=3.15.1", "numpy>=2.0"),
     extras={
-        "numpy": ("scipy>=1.15",),  # Keras' NumPy backend imports it
+        "numpy": ("jax>=0.7", "scipy>=1.15"),  # Keras' NumPy backend imports both
         "jax": ("jax>=0.7",),
         "tensorflow": ("tensorflow>=2.21",),
         "torch": ("torch>=2.6",),
