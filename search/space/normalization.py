@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from costmodel.fold import folded
 from costmodel.foldable import FOLDED, foldable_pairs
@@ -78,10 +78,14 @@ def _obstacle(network: Network, normalization: Layer) -> str:
     return f"others read the output of {before.name!r}, too"
 
 
+#: Where the limit stands that holds for every class without one of its own.
+_ALL_CLASSES: Final = "/limits/by_class/*"
+
+
 def ignored_limits(choices: Sequence[NormalizationChoice], limited: Mapping[str, Rule]) -> list[str]:
     """Warnings about limits that are meant for normalizations which are folded. `limited`: the layers that limits name.
 
-    A pattern that matches other layers as well is meant for these.
+    A pattern that matches other layers as well is meant for these, and a limit for all classes is meant for none.
     """
     into = {choice.layer: choice.into for choice in choices if choice.into is not None}
     elsewhere = {rule.pattern for name, rule in limited.items() if name not in into}
@@ -89,6 +93,7 @@ def ignored_limits(choices: Sequence[NormalizationChoice], limited: Mapping[str,
         f"{name} into {into[name]}"
         for name, rule in limited.items()
         if name in into
+        and rule.pointer != _ALL_CLASSES
         and (rule.limits.says_anything if rule.pattern is None else rule.pattern not in elsewhere)
     ]
     if not idle:

@@ -9,7 +9,7 @@ import typer
 
 from service.cli.output import FAILED, error_console, show_error
 from service.cli.text.problems import print_problem
-from service.client import ClientError, Refused, SearchClient
+from service.client import ClientError, Refused, SearchClient, Unreachable
 from service.settings import Settings
 
 _INTERRUPTED = 130
@@ -24,6 +24,11 @@ def connect(url: str) -> Iterator[SearchClient]:
             yield client
     except Refused as error:
         print_problem(error_console(), error.problem)
+        raise typer.Exit(FAILED) from None
+    except Unreachable as error:
+        show_error(
+            f"{error}. Is the service running? `fewbits serve` starts one; --url or FEWBITS_URL name another"
+        )
         raise typer.Exit(FAILED) from None
     except ClientError as error:
         show_error(str(error))

@@ -55,10 +55,17 @@ def formatter(*, as_json: bool) -> logging.Formatter:
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),
+            _uncoloured,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
         ],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
     )
+
+
+def _uncoloured(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Remove uvicorn's copy of its message for terminals."""
+    event.pop("color_message", None)
+    return event
 
 
 def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:

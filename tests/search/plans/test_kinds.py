@@ -98,3 +98,7 @@ def test_stages_follow_the_blocks() -> None:
 def test_a_stress_that_the_profile_ignores_is_a_warning() -> None:
     planned = planned_job(goal={"kind": "energy", "profile": "horowitz-qkeras", "stress": 0.5})
     assert any("stress" in warning for warning in planned.warnings)
+
+
+def test_a_limit_for_all_layers_is_no_limit_of_folded_normalizations() -> None:
+    assert not any("folded" in warning for warning in planned_job(limits=8).warnings)

@@ -184,6 +184,7 @@ def test_a_service_that_does_not_answer_exits_with_1() -> None:
     result = CliRunner().invoke(command, ["jobs", "--url", "http://127.0.0.1:1"])
     assert result.exit_code == 1
     assert "no answer from http://127.0.0.1:1" in result.stderr
+    assert "`fewbits serve` starts one" in result.stderr.replace("\n", " ")
 
 
 def test_the_address_is_read_from_the_environment() -> None:

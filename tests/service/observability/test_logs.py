@@ -98,3 +98,9 @@ def test_the_format_is_chosen_by_the_settings(
     assert written.startswith(starts)
     assert "a message" in written
     assert "another" not in written
+
+
+def test_a_line_has_no_copy_of_its_message_for_terminals() -> None:
+    record = logging.LogRecord("uvicorn.error", logging.INFO, "", 0, "started", (), None)
+    record.color_message = "\x1b[1mstarted"
+    assert "color_message" not in json.loads(logs.formatter(as_json=True).format(record))
