@@ -115,6 +115,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "service/cli/__init__.py": ("service.cli.main",),
     "service/cli/lazy_group.py": ("rich.markup",),
     "service/cli/start_up.py": (
+        "pydantic",
         "service.store.migrate",
         "sqlalchemy.exc",
     ),

@@ -6,8 +6,6 @@ import errno
 import sys
 from typing import Final
 
-from pydantic import ValidationError
-
 _FOLDER_ERRORS: Final = frozenset(
     {
         errno.EACCES,
@@ -24,6 +22,8 @@ _FOLDER_ERRORS: Final = frozenset(
 
 def explanation(error: BaseException) -> str | None:
     """What is wrong and the remedy, for errors of settings, folders and databases; None for any other."""
+    from pydantic import ValidationError
+
     if isinstance(error, ValidationError) and error.title == "Settings":
         return "\n".join(_setting(fault) for fault in error.errors())
     if isinstance(error, OSError) and error.errno in _FOLDER_ERRORS and error.filename is not None:
