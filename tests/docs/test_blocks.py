@@ -4,6 +4,7 @@ run. Those that cannot be are counted, with the reason (`blocks.NOT_RUN`).
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -59,6 +60,8 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Room]:
         room = Room(service, folder, examples())
         room.fill()
         yield room
+        room.names.clear()
+    gc.collect()  # what programs of pages left open is closed here, where its warnings are ignored
 
 
 @pytest.fixture(scope="module")
