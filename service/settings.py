@@ -80,7 +80,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="FEWBITS_", frozen=True, extra="ignore", env_ignore_empty=True
+        env_prefix="FEWBITS_",
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(Path("~/.fewbits"), description="folder of all files of an embedded service")

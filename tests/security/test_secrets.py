@@ -144,4 +144,6 @@ def test_no_job_and_no_message_has_a_secret(
 
 def test_settings_do_not_show_the_key_they_hold() -> None:
     url = f"redis://:{PASSWORD}@redis/0"
-    assert PASSWORD not in repr(Settings(api_key=PASSWORD, database_url=url, broker_url=url))
+    assert PASSWORD not in repr(
+        Settings(api_key=PASSWORD, database_url=url.replace("redis://", "postgresql://"), broker_url=url)
+    )
