@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock
 # Vectors of the reference libraries that run on JAX, too; .ci/run names all of them.
 JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_libraries_cnn2snn.py \
-	tests/golden/test_libraries_quantizeml.py tests/search/training/test_backends.py
+	tests/golden/test_libraries_quantizeml.py
 # Embedded services of `make serve` keep what they store here.
 export FEWBITS_HOME ?= $(CURDIR)/var
 
