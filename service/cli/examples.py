@@ -58,6 +58,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "pareto": f"pareto {_JOB}",
     "fetch": f"fetch {_JOB} 7 -o trial-7",
     "export": f"export {_JOB} 7 --to c -o firmware",
+    "classes": f"classes {_JOB} 7 --confusion",
     "bundle": f"bundle {_JOB} 7 -o bundle.zip",
     "diff": f"diff {_JOB} 7 12",
     "report": f"report {_JOB} -o report.html",

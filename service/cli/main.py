@@ -87,7 +87,7 @@ COMMANDS: Final = tuple(
             "Show what a trial gets right, class by class, and its confusion matrix.",
         ),
         (_TRIALS, "diff", "trials:diff", "Compare two trials, layer by layer."),
-        (_TRIALS, "report", "trials:report", "Write plots and tables of a job to one HTML file."),
+        (_TRIALS, "report", "trials:report", "Write charts and tables of a job to one HTML file."),
         (_TRIALS, "analysis", "results:analysis", "Show what a search has learned about its choices."),
         (
             _TRIALS,

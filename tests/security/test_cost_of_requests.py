@@ -6,13 +6,12 @@ hypothesis builds requests that are large in one way each. FEWBITS_TEST_REQUESTS
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +22,7 @@ from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.migrate import upgrade
 from service.store.session import Database
+from tests.security.costly import FAMILIES, large
 from tests.service.conftest import URL, TestClient
 from tests.service.filled import JOB, Filler
 
@@ -70,101 +70,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         yield client
 
 
-# --- large in one way ------------------------------------------------------------------------------------------------
-
-
-def tensor(name: str) -> dict[str, Any]:
-    return {
-        "class_name": "__keras_tensor__",
-        "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]},
-    }
-
-
-def entry(class_name: str, name: str, sources: list[str], **config: Any) -> dict[str, Any]:
-    merges = class_name in ("Add", "Concatenate")
-    arguments: list[Any] = (
-        [[tensor(source) for source in sources]] if merges else [tensor(s) for s in sources]
-    )
-    return {
-        "class_name": class_name,
-        "name": name,
-        "config": {"name": name, **config},
-        "inbound_nodes": [{"args": arguments, "kwargs": {}}] if sources else [],
-    }
-
-
-def network(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    config = {
-        "name": "m",
-        "layers": [entry("InputLayer", "in", [], batch_shape=[None, 8]), *layers],
-        "input_layers": [["in", 0, 0]],
-        "output_layers": [[layers[-1]["name"], 0, 0]],
-    }
-    return {"kind": "architecture", "config": {"class_name": "Functional", "config": config}}
-
-
-def chain(count: int) -> dict[str, Any]:
-    """Layers one after another."""
-    names = ["in", *(f"d{n}" for n in range(count))]
-    return network([entry("Dense", names[n + 1], [names[n]], units=8) for n in range(count)])
-
-
-def ladder(count: int) -> dict[str, Any]:
-    """Merges of the two layers before, so that paths double."""
-    names = ["in", "d0", *(f"a{n}" for n in range(count))]
-    layers = [entry("Dense", "d0", ["in"], units=8)]
-    layers += [entry("Add", names[n + 2], [names[n + 1], names[n]]) for n in range(count)]
-    return network([*layers, entry("Dense", "end", [names[-1]], units=8)])
-
-
-def wide(count: int) -> dict[str, Any]:
-    """One merge of many branches."""
-    branches = [entry("Dense", f"d{n}", ["in"], units=8) for n in range(count)]
-    return network([*branches, entry("Add", "sum", [f"d{n}" for n in range(count)])])
-
-
-def job(**changes: Any) -> dict[str, Any]:
-    return {**JOB, **changes}
-
-
-#: Name -> a document of about as many parts as it is told, and how many bytes a part has.
-FAMILIES: Final[dict[str, tuple[Callable[[int], Any], int]]] = {
-    "a chain of layers": (lambda n: job(model=chain(n), filters=None), 280),
-    "a ladder of merges": (lambda n: job(model=ladder(n)), 380),
-    "a wide merge": (lambda n: job(model=wide(n)), 420),
-    "a priced chain": (lambda n: {"model": chain(n)}, 280),
-    "unknown fields": (lambda n: job(**{f"field {number}": number for number in range(n)}), 24),
-    "unknown costs": (lambda n: {"model": "jet_mlp", "costs": [f"cost {number}" for number in range(n)]}, 14),
-    "unknown layers": (
-        lambda n: {"model": "jet_mlp", "quantizers": {f"l{m}": {"kernel": "binary"} for m in range(n)}},
-        32,
-    ),
-    "patterns": (lambda n: job(limits={"by_name": [{"pattern": "a?" * 20 + "a" * 20, "kernel": 8}] * n}), 90),
-    "a long pattern": (lambda n: job(filters={"by": "layer", "exceptions": ["a?" * n + "a" * n]}), 3),
-    "candidates": (
-        lambda n: job(quantizers={"kernel": [f"quantized_bits({1 + m % 30})" for m in range(n)]}),
-        22,
-    ),
-    "a long quantizer": (lambda n: job(quantizers={"kernel": ["quantized_bits(" + "1," * n + "1)"]}), 2),
-    "nested lists": (lambda n: job(name=nested(n)), 2),
-    "many numbers": (lambda n: job(seed=list(range(n))), 7),
-    "a long name": (lambda n: job(name="x" * n), 1),
-    "escapes": (lambda n: job(name="\u0001" * n), 6),
-    "a goal": (
-        lambda n: {"goal": {"kind": "energy", "profile": {f"table {m}": [m] for m in range(n)}}, "k": 1},
-        22,
-    ),
-    "changes": (lambda n: {"budget": {f"field {m}": True for m in range(n)}}, 18),
-}
-
-
-def nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(min(depth, 900)):
-        value = [value]
-    return value
-
-
 sizes = st.sampled_from([kilobytes for kilobytes in (1, 10, 30, 100, 400, 1500, 4000) if kilobytes <= MAX_KB])
 
 
@@ -187,8 +92,7 @@ def test_networks_cost_what_they_are_long(served: TestClient, family: str) -> No
 
 def check(served: TestClient, operation: str, family: str, kilobytes: int) -> None:
     """Send one request, and compare what it costs with its length."""
-    make, part_bytes = FAMILIES[family]
-    body = json.dumps(make(max(1, kilobytes * 1000 // part_bytes))).encode()[: 4 << 20]
+    body = large(family, kilobytes)
     method, path = operation.split(" ")
     growth, began = peak_mb(), time.process_time()
     answer = served.request(
