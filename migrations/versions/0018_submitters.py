@@ -13,7 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
-    op.add_column("jobs", sa.Column("submitted_by", sa.String(), nullable=True))
+    op.add_column("jobs", sa.Column("submitted_by", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:

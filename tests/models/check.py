@@ -199,7 +199,7 @@ def _different_outputs(user: Uploaded, model: keras.Model) -> list[str]:
 
 def _as_taken(model: keras.Model, stored: Any) -> Any:
     """Examples in the structure that a model takes: of named inputs a mapping."""
-    if not isinstance(model.input, dict):
+    if isinstance(model, keras.Sequential) or not isinstance(model.input, dict):
         return stored
     arrays = stored if isinstance(stored, list) else [stored]
     return dict(zip(sorted(model.input), arrays, strict=True))

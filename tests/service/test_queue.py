@@ -17,7 +17,6 @@ from service.queue import Queue, TaskName, make_celery
 from service.settings import Settings
 from tests.proxy import Proxy
 
-NOW = time.time()
 
 
 @pytest.fixture
@@ -77,7 +76,8 @@ def test_what_is_no_message_is_passed_over_and_later_put_aside(
     queue = Queue(settings)
     foreign = folder / "0_foreign.fewbits.msg"
     foreign.write_bytes(content)
-    os.utime(foreign, (NOW - age_s, NOW - age_s))
+    written = time.time() - age_s
+    os.utime(foreign, (written, written))
     (folder / "1_a_folder.fewbits.msg").mkdir()
     (folder / "notes.txt").write_text("a user's")
     queue.send(TaskName.RUN_TRIAL, 1)

@@ -155,10 +155,11 @@ def test_files_of_the_page_are_stored_for_ever_under_their_digest(http: TestClie
     answer = http.get(path, headers={"accept-encoding": "gzip"})
     assert "immutable" in answer.headers["cache-control"]
     assert answer.headers["content-encoding"] == "gzip"
-    assert answer.content == (FOLDER / "app.js").read_bytes()
+    assert answer.content == http.get(f"/static/{path.rpartition('/')[2]}").content
+    assert b'd("view")' in answer.content, "it holds the page's module"
     plain = http.get("/static/app.js", headers={"accept-encoding": "identity"})
     assert plain.headers["cache-control"] == "no-cache"
-    assert plain.content == answer.content
+    assert plain.content == (FOLDER / "app.js").read_bytes()
     known = http.get("/static/app.js", headers={"if-none-match": plain.headers["etag"]})
     assert known.status_code == 304
 

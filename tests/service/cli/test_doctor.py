@@ -121,7 +121,7 @@ def test_the_command_prints_a_table_or_json_and_fails_for_problems(
     answer = CliRunner().invoke(app, ["doctor"])
     assert answer.exit_code == 0
     assert "-> fewbits serve" in answer.output
-    monkeypatch.setenv("FEWBITS_DATABASE_URL", "nonsense")
+    monkeypatch.setenv("FEWBITS_DATABASE_URL", "postgresql://127.0.0.1:9/nowhere")
     answer = CliRunner().invoke(app, ["doctor", "--json"])
     assert answer.exit_code == 1
     states = {one["check"]: one["state"] for one in json.loads(answer.stdout)}
@@ -129,7 +129,7 @@ def test_the_command_prints_a_table_or_json_and_fails_for_problems(
 
 
 def test_a_setting_of_the_wrong_type_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FEWBITS_PORT", "")
+    monkeypatch.setenv("FEWBITS_PORT", "many")
     answer = CliRunner().invoke(app, ["doctor"])
     assert answer.exit_code == 1
     assert "FEWBITS_PORT" in answer.output
