@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, inspect
 
 from service.store.migrate import upgrade
 
@@ -13,7 +13,10 @@ _STATEMENTS: Final[dict[str, list[tuple[str, Any]]]] = {}
 
 
 def migrate(engine: Engine) -> None:
-    """Bring an empty database to the newest revision, as `upgrade` does but without looking for what to do."""
+    """Bring a database to the newest revision; an empty one without looking for what to do."""
+    if inspect(engine).get_table_names():
+        upgrade(engine)
+        return
     if engine.dialect.name not in _STATEMENTS:
         _STATEMENTS[engine.dialect.name] = _recorded(engine)
         return

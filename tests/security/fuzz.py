@@ -33,7 +33,7 @@ from service.settings import Settings
 from service.store import uploads
 from service.store.blobs import BlobStore
 from service.store.migrate import upgrade
-from service.store.models import Worker, now
+from service.store.models import Sweep, Worker, now
 from service.store.session import Database
 from service.store.uploads import NewUpload, UploadKind
 from tests.security.models import keras_file
@@ -132,6 +132,8 @@ def prepare(home: Path, tenant: str = "local", scope: KeyScope = KeyScope.ADMIN)
                 ids_by_resource[resource].append(uploads.create(session, new).id)
     with whole.transaction() as session:
         session.merge(Worker(name="fuzz/1/0", started_at=now(), seen_at=now() + timedelta(days=1)))
+        later = now() + timedelta(days=1)
+        session.merge(Sweep(id=1, worker="fuzz/1/0", began_at=now(), calm_since=now(), ended_at=later))
         _, token = keys.create(session, tenant=tenant, name=f"fuzz {scope}", scope=scope)
     whole.dispose()
     (config / "schemathesis.toml").write_text(

@@ -18,7 +18,6 @@ from service.settings import Settings
 from tests.proxy import Proxy
 
 
-
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path / "a home with 50% and ?")

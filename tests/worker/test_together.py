@@ -63,7 +63,8 @@ def job(name, together, broken=()):
                 "attempt": row.attempt,
                 "metric": row.metric,
                 "epochs": [(each.epoch, each.metrics) for each in trials.epochs(session, row)],
-                "files": len(trials.artifacts(session, row)),
+                # the best trial's tensors are described at the end
+                "files": [file.name for file in trials.artifacts(session, row) if file.name != "tensors.json"],
                 "started": row.started_at.isoformat(),
                 "finished": None if row.finished_at is None else row.finished_at.isoformat(),
             }
