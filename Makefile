@@ -62,7 +62,7 @@ client: .venv/installed-dev ## generate the client without an event loop from th
 	@$(BIN)/python -m service.client.generate
 
 bench: .venv/installed-dev ## run every benchmark in its quick form
-	@for name in main_job costmodel layers speed search_quality peers front upload api exports; do \
+	@for name in main_job costmodel layers speed search_quality peers front upload api exports worst_requests; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
 
 docs: .venv/installed-dev ## build the documentation site into site-out; every warning is an error

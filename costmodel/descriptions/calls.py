@@ -123,7 +123,11 @@ def tensors(value: Any, place: Place) -> Any:
     """A tensor, or a list of tensors."""
     if is_tensor(value):
         return tensor(value, place)
-    items = plain_items(value)
+    if isinstance(value, list | tuple) and len(value) > MAX_TENSORS:
+        raise place.fault(
+            f"has {len(value)} tensors; a layer takes at most {MAX_TENSORS}: merge some of them before"
+        )
+    items = plain_items(value, MAX_TENSORS)
     if items is None or not items or not all(is_tensor(item) for item in items):
         what = "a nested list" if isinstance(value, list) else described(value)
         raise place.fault(

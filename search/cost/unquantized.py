@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,6 +19,8 @@ from search.space.choices import Choices
 _AS_BUILT: Final = EnergySettings(source=FLOAT32, internal=FLOAT32, accumulator=FLOAT32)
 #: Layers and candidates that a warning names.
 _NAMED: Final = 5
+#: Layers priced for a comparison of candidates with float: about a second.
+_PRICED_LAYERS: Final = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,10 @@ def cost_warnings(
 def _dearer_than_float(choices: Choices, pricer: Pricer, cheapest: Assignment) -> list[str]:
     """Slots and candidates with which the cheapest network costs more than with a float tensor in their place."""
     dear = []
-    for slot in choices.slots:
+    costs_of = [len(slot.candidates) + 1 for slot in choices.slots]
+    kinds = [(slot.slot, slot.field, len(slot.candidates)) for slot in choices.slots]
+    for index in _affordable(kinds, costs_of, len(pricer.prepared(cheapest).network.layers)):
+        slot = choices.slots[index]
         options = [_with(cheapest, slot.layers, slot.slot, quantizer) for quantizer in slot.candidates]
         as_float = _with(cheapest, slot.layers, slot.slot, None)
         limit, *costs = pricer.price_many([as_float, *options])
@@ -100,6 +106,25 @@ def _dearer_than_float(choices: Choices, pricer: Pricer, cheapest: Assignment) -
     return dear
 
 
+def _affordable(kinds: Sequence[Hashable], prices: Sequence[int], layers: int) -> list[int]:
+    """The indexes of what is compared: all of a small network, of a deep one as many of each kind as time allows.
+
+    Each comparison prices the whole network `prices[i]` times: all of them would take the square of the layers.
+    """
+    rank_in_kind: Counter[Hashable] = Counter()
+    order = []
+    for index, kind in enumerate(kinds):
+        order.append((rank_in_kind[kind], index))
+        rank_in_kind[kind] += 1
+    compared, left = [], _PRICED_LAYERS // max(1, layers)
+    for rank, index in sorted(order):
+        if left < prices[index] and rank > 0:
+            break
+        left -= prices[index]
+        compared.append(index)
+    return sorted(compared)
+
+
 def _with(assignment: Assignment, layers: Iterable[str], slot: str, quantizer: object) -> Assignment:
     quantizers: dict[str, SlotQuantizers] = dict(assignment.quantizers)
     for layer in layers:
@@ -109,7 +134,10 @@ def _with(assignment: Assignment, layers: Iterable[str], slot: str, quantizer: o
 
 def _layers_dearer_than_float(pricer: Pricer, cheapest: Assignment, cost: Cost) -> list[str]:
     """Layers without whose quantizers the cheapest network would be cheaper."""
+    network = pricer.prepared(cheapest).network
     names = [name for name, slots in cheapest.quantizers.items() if slots and name not in pricer.inputs]
+    kinds = [network.layer(name).class_name for name in names]
+    names = [names[index] for index in _affordable(kinds, [1] * len(names), len(network.layers))]
     without = [
         replace(
             cheapest, quantizers={name: slots for name, slots in cheapest.quantizers.items() if name != left}

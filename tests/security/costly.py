@@ -10,9 +10,10 @@ from tests.service.filled import JOB
 
 
 def tensor(name: str) -> dict[str, Any]:
+    shape = {"in": [None, 8, 8], "flat": [None, 64]}.get(name, [None, 8])
     return {
         "class_name": "__keras_tensor__",
-        "config": {"shape": [None, 8], "dtype": "float32", "keras_history": [name, 0, 0]},
+        "config": {"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]},
     }
 
 
@@ -30,42 +31,56 @@ def entry(class_name: str, name: str, sources: list[str], **config: Any) -> dict
 
 
 def network(layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """A classifier of the digits; the layers begin at "flat"."""
+    layers = [
+        entry("InputLayer", "in", [], batch_shape=[None, 8, 8]),
+        entry("Flatten", "flat", ["in"]),
+        *layers,
+        entry("Dense", "out", [layers[-1]["name"]], units=10),
+        entry("Softmax", "shares", ["out"]),
+    ]
     config = {
         "name": "m",
-        "layers": [entry("InputLayer", "in", [], batch_shape=[None, 8]), *layers],
+        "layers": layers,
         "input_layers": [["in", 0, 0]],
-        "output_layers": [[layers[-1]["name"], 0, 0]],
+        "output_layers": [["shares", 0, 0]],
     }
     return {"kind": "architecture", "config": {"class_name": "Functional", "config": config}}
 
 
 def chain(count: int) -> dict[str, Any]:
     """Layers one after another."""
-    names = ["in", *(f"d{n}" for n in range(count))]
+    names = ["flat", *(f"d{n}" for n in range(count))]
     return network([entry("Dense", names[n + 1], [names[n]], units=8) for n in range(count)])
 
 
 def ladder(count: int) -> dict[str, Any]:
     """Merges of the two layers before, so that paths double."""
-    names = ["in", "d0", *(f"a{n}" for n in range(count))]
-    layers = [entry("Dense", "d0", ["in"], units=8)]
+    names = ["d0", "d1", *(f"a{n}" for n in range(count))]
+    layers = [entry("Dense", "d0", ["flat"], units=8), entry("Dense", "d1", ["d0"], units=8)]
     layers += [entry("Add", names[n + 2], [names[n + 1], names[n]]) for n in range(count)]
-    return network([*layers, entry("Dense", "end", [names[-1]], units=8)])
+    return network(layers)
 
 
 def wide(count: int) -> dict[str, Any]:
-    """One merge of many branches."""
-    branches = [entry("Dense", f"d{n}", ["in"], units=8) for n in range(count)]
-    return network([*branches, entry("Add", "sum", [f"d{n}" for n in range(count)])])
+    """Merges of many branches."""
+    layers = [entry("Dense", "d0", ["flat"], units=8)]
+    for first in range(0, count, 200):
+        branches = [f"b{n}" for n in range(first, min(first + 200, count))]
+        layers += [entry("Dense", name, [layers[0]["name"]], units=8) for name in branches]
+        layers.append(entry("Add", f"sum{first}", [*branches, "d0"]))
+    return network(layers)
 
 
 def job(**changes: Any) -> dict[str, Any]:
-    return {**JOB, **changes}
+    """A job whose other parts suit any network, so that it is refused for what is large in it alone."""
+    plain = {"filters": {"by": "none"}, "limits": {"by_class": {"Dense": [8, 8]}}}
+    return {**JOB, **plain, **changes}
 
 
 #: Name -> a document of about as many parts as it is told, and how many bytes a part has.
 FAMILIES: Final[dict[str, tuple[Callable[[int], Any], int]]] = {
-    "a chain of layers": (lambda n: job(model=chain(n), filters=None), 280),
+    "a chain of layers": (lambda n: job(model=chain(n)), 280),
     "a ladder of merges": (lambda n: job(model=ladder(n)), 380),
     "a wide merge": (lambda n: job(model=wide(n)), 420),
     "a priced chain": (lambda n: {"model": chain(n)}, 280),
@@ -75,7 +90,14 @@ FAMILIES: Final[dict[str, tuple[Callable[[int], Any], int]]] = {
         lambda n: {"model": "jet_mlp", "quantizers": {f"l{m}": {"kernel": "binary"} for m in range(n)}},
         32,
     ),
-    "patterns": (lambda n: job(limits={"by_name": [{"pattern": "a?" * 20 + "a" * 20, "kernel": 8}] * n}), 90),
+    "patterns": (
+        lambda n: job(
+            limits={
+                "by_name": [{"pattern": f"(a?){{20}}a{{20}}{m}", "kernel": 8} for m in range(min(n, 500))]
+            }
+        ),
+        90,
+    ),
     "a long pattern": (lambda n: job(filters={"by": "layer", "exceptions": ["a?" * n + "a" * n]}), 3),
     "candidates": (
         lambda n: job(quantizers={"kernel": [f"quantized_bits({1 + m % 30})" for m in range(n)]}),
