@@ -17,7 +17,7 @@ from typing import Any, Final
 import psutil
 
 from search.installation import module_command
-from service.processes.limits import Limits
+from service.processes.limits import OUT_OF_MEMORY, Limits
 
 log = logging.getLogger(__name__)
 
@@ -196,13 +196,17 @@ class LimitedProcess:
             return 0.0
         return float(times.user + times.system)
 
-    def _died(self) -> ProcessDied:
+    def _died(self) -> ProcessEnded:
         """How the process ended: it has closed its connection, so it ends now."""
         self._connection.close()
         code = None if self._ended else self._template.reap(self.pid)
         self._ended = True
         if code is None:
             return ProcessDied("its process ended")
+        if code == OUT_OF_MEMORY and self.limits.memory_bytes is not None:
+            return ExceededMemory(
+                f"needed more memory than there is, and may use {self.limits.memory_bytes >> 20} MB"
+            )
         if code >= 0:
             return ProcessDied(f"its process ended with exit code {code}")
         name = signal.Signals(-code).name

@@ -18,6 +18,9 @@ _THREADS_A_CORE: Final = 4
 #: Where Linux says how much memory a container has, by the version of its control groups.
 _CONTAINER_LIMITS: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
+#: Exit code of a process that ended because it could get no more memory.
+OUT_OF_MEMORY: Final = 97
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

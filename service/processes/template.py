@@ -22,7 +22,7 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn
 
-from service.processes.limits import limit_memory
+from service.processes.limits import OUT_OF_MEMORY, limit_memory
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _LINE_BYTES: Final = 4096
@@ -81,6 +81,8 @@ def _become(module: Any, descriptor: int, template: int, memory_bytes: int | Non
             limit_memory(memory_bytes)
             module.serve(Connection(descriptor))
             code = 0
+    except MemoryError:  # the limit was reached between two looks of who watches
+        code = OUT_OF_MEMORY
     except BaseException:
         traceback.print_exc()
     finally:
