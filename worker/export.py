@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quantization.errors import QuantizationError
-from search.errors import Fatal, InvalidSpec, OutOfMemory, Retryable
+from search.errors import Fatal, InvalidSpec, OutOfMemory
 from search.trial_files import MODEL_FILE, PREPROCESSING_FILE
 from service.errors import Conflict
 from service.queue import TaskName
@@ -18,8 +18,9 @@ from service.store import exports, jobs, workers
 from service.store.exports import ExportClaim
 from service.store.leases import Watch
 from service.store.models import now
-from service.store.session import is_retryable, keep_trying, reason_of
+from service.store.session import keep_trying
 from worker import preparation
+from worker.claimed import Claimed
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
 from worker.runtime import Runtime
@@ -66,47 +67,19 @@ def _renew(runtime: Runtime, claim: ExportClaim) -> None:
 
 
 def _attempt(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
+    work = Claimed(
+        runtime, exports, claim, TaskName.MAKE_EXPORT, claim.export_id, f"export {claim.export_id}"
+    )
     try:
         _export(runtime, claim, folder)
     except LeaseLost:
         log.warning("export %s: another worker has it, or it was deleted; nothing is stored", claim.export_id)
     except (QuantizationError, Conflict, Fatal, InvalidSpec, OutOfMemory) as error:
-        _fail(runtime, claim, str(error))
+        work.fail(str(error))
     except Exception as error:
-        _after_error(runtime, claim, error)
+        work.after_error(error)
     else:
         runtime.backoff.note_success()
-
-
-def _after_error(runtime: Runtime, claim: ExportClaim, error: Exception) -> None:
-    """Give the export back where the cause lies outside it, else fail it."""
-    is_outside = is_retryable(error)
-    if not (is_outside or isinstance(error, Retryable | OSError)):
-        log.exception("export %s failed", claim.export_id)
-        runtime.on_fault()
-        _fail(runtime, claim, reason_of(error))
-        return
-    log.warning("export %s goes back to the queue", claim.export_id, exc_info=True)
-    if is_outside:
-        runtime.backoff.note_failure()
-    reason = str(error) if isinstance(error, Retryable) else reason_of(error)
-    limit = runtime.settings.max_attempts
-
-    def give_back() -> None:
-        with runtime.database.transaction() as session:
-            exports.release(session, claim, reason, max_attempts=limit, counts=not is_outside)
-            if not is_outside:
-                runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
-
-    keep_trying(give_back, for_s=runtime.settings.patience.total_seconds())
-
-
-def _fail(runtime: Runtime, claim: ExportClaim, reason: str) -> None:
-    def fail() -> None:
-        with runtime.database.transaction() as session:
-            exports.fail(session, claim, reason)
-
-    keep_trying(fail, for_s=runtime.settings.patience.total_seconds())
 
 
 def _export(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:

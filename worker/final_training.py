@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory, Retryable
+from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory
 from search.history import EpochReport, Measurement
 from search.results.report import build_report, report_text, with_test
 from search.schedules import learning_rate_shares
@@ -23,6 +23,7 @@ from service.store.leases import Watch
 from service.store.models import now
 from service.store.session import is_retryable, keep_trying, reason_of
 from worker import preparation
+from worker.claimed import Claimed
 from worker.float_model import float_model
 from worker.heartbeat import Heartbeat
 from worker.recorder import LeaseLost
@@ -61,48 +62,25 @@ def sweep(runtime: Runtime, watch: Watch) -> None:
 
 
 def _attempt(runtime: Runtime, claim: FinalTrainingClaim, folder: Path) -> None:
+    work = Claimed(
+        runtime,
+        final_trainings,
+        claim,
+        TaskName.RUN_FINAL_TRAINING,
+        claim.trial_id,
+        f"final training of trial {claim.trial_id}",
+    )
     try:
         with _FinalReporter(runtime, claim) as reporter:
             _train(runtime, claim, reporter, folder)
     except (LeaseLost, Cancelled):
         log.warning("final training of trial %s: another worker has it, nothing is stored", claim.trial_id)
     except (Diverged, Fatal, Infeasible, InvalidSpec, OutOfMemory) as error:
-        _fail(runtime, claim, str(error))
+        work.fail(str(error))
     except Exception as error:
-        _after_error(runtime, claim, error)
+        work.after_error(error)
     else:
         runtime.backoff.note_success()
-
-
-def _after_error(runtime: Runtime, claim: FinalTrainingClaim, error: Exception) -> None:
-    """Give the final training back where the cause lies outside it, else fail it."""
-    is_outside = is_retryable(error)
-    if not (is_outside or isinstance(error, Retryable | OSError)):
-        log.exception("final training of trial %s failed", claim.trial_id)
-        runtime.on_fault()
-        _fail(runtime, claim, reason_of(error))
-        return
-    log.warning("final training of trial %s goes back to the queue", claim.trial_id, exc_info=True)
-    if is_outside:
-        runtime.backoff.note_failure()
-    reason = str(error) if isinstance(error, Retryable) else reason_of(error)
-    limit = runtime.settings.max_attempts
-
-    def give_back() -> None:
-        with runtime.database.transaction() as session:
-            final_trainings.release(session, claim, reason, max_attempts=limit, counts=not is_outside)
-            if not is_outside:
-                runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
-
-    keep_trying(give_back, for_s=runtime.settings.patience.total_seconds())
-
-
-def _fail(runtime: Runtime, claim: FinalTrainingClaim, reason: str) -> None:
-    def fail() -> None:
-        with runtime.database.transaction() as session:
-            final_trainings.fail(session, claim, reason)
-
-    keep_trying(fail, for_s=runtime.settings.patience.total_seconds())
 
 
 def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter, folder: Path) -> None:
