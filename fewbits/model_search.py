@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from fewbits.progress import Html, followed, plot_html, result_html
 from search.networks.zoo import ZOO
 from service.cli import bundling
 from service.client import ClientError, SearchClient
+from service.client.unpacking import unpack
 from service.schemas.exports import ExportView
 from service.schemas.jobs import JobView, ParetoView, PointView
 from service.settings import Settings
@@ -88,8 +88,7 @@ class SearchResult:
         number = self.best.number if trial is None else trial
         with tempfile.TemporaryDirectory(prefix="fewbits-") as scratch:
             view = self.client.export_model(self.job.id, number, name, scratch, options)
-            with zipfile.ZipFile(Path(scratch) / f"{view.name}.zip") as archive:
-                archive.extractall(folder)
+            unpack(Path(scratch) / f"{view.name}.zip", folder, view.unpacked_bytes)
         return view
 
     def plot(self) -> Html:

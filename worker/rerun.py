@@ -34,11 +34,13 @@ from search.trial_files import (
     parent_files,
 )
 from search.trial_runners import trial_runner
+from search.uploads.faults import UploadFault
 from service.settings import Settings
 from service.store.blobs import BlobStore
 from service.store.references import BlobLookup
 from worker import preparation
 from worker.float_model import write_float
+from worker.sandbox.saved_models import check_saved_model
 
 
 class NotRerun(Exception):
@@ -65,7 +67,7 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=TOLERANCE)
     options = parser.parse_args()
     try:
-        recipe = Recipe.from_json(json.loads((options.folder / RECIPE_FILE).read_text()))
+        recipe = _recipe(options.folder / RECIPE_FILE)
         measurement = rerun(recipe, options.folder, options.data or Settings().data_folder)
     except (NotRerun, SearchError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -79,6 +81,14 @@ def main() -> None:
         print(f"note: {line}")
     if not agrees:
         raise SystemExit(1)
+
+
+def _recipe(path: Path) -> Recipe:
+    """The recipe in a file. NotRerun for another document."""
+    try:
+        return Recipe.from_json(json.loads(path.read_text()))
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NotRerun(f"{path.name} is no recipe: {error!r}"[:300]) from None
 
 
 def rerun(recipe: Recipe, folder: Path, data_dir: Path) -> Measurement:
@@ -125,7 +135,17 @@ def _start(recipe: Recipe, plan: Plan, data: Dataset, folder: Path, place: Path)
         write_float(plan, data, PrintingReporter(), start.parent)
     else:
         shutil.copyfile(folder / PARENT_MODEL_FILE, start)
+        _check_parent(start)
     return start
+
+
+def _check_parent(path: Path) -> None:
+    """NotRerun for a model that names other things than layers: it may come from anybody."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="fewbits-check-") as scratch:
+            check_saved_model(path, Path(scratch))
+    except UploadFault as fault:
+        raise NotRerun(f"{PARENT_MODEL_FILE} is refused: {fault}") from None
 
 
 def _start_bits(recipe: Recipe, folder: Path) -> Path | None:

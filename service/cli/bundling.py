@@ -18,6 +18,8 @@ from service.cli.output import FAILED, show_error, usage_error
 from service.cli.report import collect, page
 from service.cli.text.model_card import model_card
 from service.client import NotFound, SearchClient
+from service.client.files import plain_name
+from service.client.unpacking import unpack
 from service.schemas.exports import ExportView
 from service.schemas.jobs import JobView, TrialView
 
@@ -95,8 +97,7 @@ def _exports(
         done = tuple(view for view in views if view.status is ExportStatus.DONE)
         for view in done:
             packed = client.download_export(trial.job_id, trial.number, view.name, scratch)
-            with zipfile.ZipFile(packed) as archive:
-                archive.extractall(folder / EXPORTS_FOLDER / view.name)
+            unpack(packed, folder / EXPORTS_FOLDER / plain_name(view.name), view.unpacked_bytes)
     return done
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from service.cli.output import output_console, print_json, show, usage_error
 from service.cli.text.exports import export_text, formats_text
 from service.cli.yaml_file import parse_yaml
 from service.client import SearchClient
-from service.schemas.exports import FormatView
+from service.client.unpacking import unpack
+from service.schemas.exports import ExportView, FormatView
 
 
 def export_table(job_id: str, output: Path, url: str, *, as_json: bool) -> None:
@@ -57,20 +57,19 @@ def export_trial(
         usage_error(f"{target} is not empty: choose another folder with -o")
     with connect(url) as client, writing(target), tempfile.TemporaryDirectory() as scratch:
         view = client.export_model(job_id, trial, name, scratch, chosen, model=model)
-        _place(Path(scratch) / f"{view.name}.zip", target)
+        _place(Path(scratch) / f"{view.name}.zip", target, view)
     if as_json:
         print_json(view)
     else:
         output_console().print(export_text(view, os.fspath(target)))
 
 
-def _place(packed: Path, target: Path) -> None:
+def _place(packed: Path, target: Path, view: ExportView) -> None:
     if target.suffix == ".zip":
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(packed.read_bytes())
         return
-    with zipfile.ZipFile(packed) as archive:
-        archive.extractall(target)
+    unpack(packed, target, view.unpacked_bytes)
 
 
 def _option(text: str) -> tuple[str, str | int | float | bool]:

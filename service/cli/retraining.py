@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import tempfile
@@ -28,11 +29,17 @@ from search.trial_files import (
 from service.cli.bundling import MODEL_FOLDER, uploads_of
 from service.cli.files import writing
 from service.cli.output import FAILED, show_error, usage_error
-from service.client import NotFound, SearchClient
+from service.client import Damaged, NotFound, SearchClient
+from service.client.unpacking import reading_zip
 from service.schemas.final_training import FinalView
 
 _ENDED: Final = frozenset({FinalStatus.DONE, FinalStatus.FAILED})
 _POLL_S: Final = 1.0
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class NoRecipe(Exception):
+    """A document is no recipe."""
 
 
 def wait(client: SearchClient, view: FinalView) -> FinalView:
@@ -79,7 +86,7 @@ def rerun_file(
         folder = Path(path)
         try:
             recipe = _unpack(source, folder) if zipfile.is_zipfile(source) else _copy(source, folder)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, KeyError, NoRecipe, Damaged) as error:
             usage_error(f"{source} is neither a bundle nor a recipe: {error}")
         _take(recipe, files, folder)
         _run(folder, tolerance, data)
@@ -100,7 +107,11 @@ def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) 
     except NotFound:
         show_error(f"trial {number} has no {RECIPE_FILE}: it was not measured")
         raise typer.Exit(FAILED) from None
-    recipe: dict[str, Any] = json.loads(path.read_text())
+    try:
+        recipe = _recipe(path)
+    except NoRecipe as error:
+        show_error(f"the service sent no recipe: {error}")
+        raise typer.Exit(FAILED) from None
     for name, beside in parent_files(recipe["start"], recipe.get("penalty")).items():
         with contextlib.suppress(NotFound):  # the process says what is missing, all of it
             client.download(job_id, recipe["parent"], name, folder).rename(folder / beside)
@@ -109,10 +120,11 @@ def _fetch_recipe(client: SearchClient, job_id: str, number: int, folder: Path) 
 
 def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     """What a bundle has of a recipe: itself, the model it started from, uploads."""
-    with zipfile.ZipFile(source) as archive:
+    with reading_zip(source) as archive:
         for name in (RECIPE_FILE, PARENT_MODEL_FILE, PARENT_BITS_FILE):
             if f"{MODEL_FOLDER}/{name}" in archive.namelist() or name == RECIPE_FILE:
-                (folder / name).write_bytes(archive.read(f"{MODEL_FOLDER}/{name}"))
+                with archive.open(f"{MODEL_FOLDER}/{name}") as content, (folder / name).open("wb") as file:
+                    shutil.copyfileobj(content, file)
         for name in archive.namelist():
             if name.startswith(f"{UPLOADS_FOLDER}/") and not name.endswith("/"):
                 with (
@@ -121,7 +133,21 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
                 ):
                     shutil.copyfileobj(content, copy)
                 _keep(Path(copy.name), folder)
-    return dict(json.loads((folder / RECIPE_FILE).read_text()))
+    return _recipe(folder / RECIPE_FILE)
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    """The recipe in a file. NoRecipe for another document."""
+    try:
+        recipe: dict[str, Any] = json.loads(path.read_text())
+        uploads = uploads_of(recipe["spec"])
+        fitting = all(_SHA256.fullmatch(reference["sha256"]) for reference in uploads.values())
+        fitting &= isinstance(recipe["start"], str) and isinstance(recipe["parent"], int | None)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise NoRecipe(f"{path.name}: {error!r}"[:200]) from None
+    if not fitting or "model" not in recipe["spec"]:
+        raise NoRecipe(f"{path.name} lacks fields of a recipe, or has other values")
+    return recipe
 
 
 def _copy(source: Path, folder: Path) -> dict[str, Any]:
@@ -129,9 +155,7 @@ def _copy(source: Path, folder: Path) -> dict[str, Any]:
     for name in (PARENT_MODEL_FILE, PARENT_BITS_FILE):
         if source.with_name(name).is_file():
             shutil.copyfile(source.with_name(name), folder / name)
-    recipe = dict(json.loads(source.read_text()))
-    recipe["spec"]["model"]  # KeyError: another document
-    return recipe
+    return _recipe(source)
 
 
 def _take(recipe: Mapping[str, Any], files: Sequence[Path], folder: Path) -> dict[str, dict[str, Any]]:

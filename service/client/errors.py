@@ -2,7 +2,7 @@
 
 ClientError
 ├── Unreachable            the service does not answer, or is not a fewbits service
-├── Damaged                a download has the wrong checksum
+├── Damaged                a download or a zip is not what it should be
 ├── ExportFailed           an export was not made; the message says why
 └── Refused                the service refused; `problem` says why
     ├── Unauthorized       it needs an API key (FEWBITS_API_KEY)
@@ -38,7 +38,7 @@ class Unreachable(ClientError):
 
 
 class Damaged(ClientError):
-    """A download has the wrong checksum."""
+    """A download has the wrong checksum, another length or name than declared, or a zip cannot be unpacked."""
 
 
 class ExportFailed(ClientError):

@@ -67,6 +67,11 @@ class ExportView(View):
     started_at: datetime | None
     finished_at: datetime | None
 
+    @property
+    def unpacked_bytes(self) -> int:
+        """Bytes of its files together."""
+        return sum(file.size_bytes for file in self.files)
+
 
 class ExportList(View):
     """The exports of a trial, oldest first."""
@@ -97,7 +102,9 @@ class FormatView(View):
     title: str
     exact: bool = Field(description="whether it computes exactly what the model does")
     possible: bool
-    refusals: tuple[RefusalView, ...] = Field((), description="the layers that it cannot express")
+    refusals: tuple[RefusalView, ...] = Field(
+        (), description="the layers that it cannot express; of very many, the first 100"
+    )
     options: dict[str, OptionView] = Field({}, description="by name")
 
 

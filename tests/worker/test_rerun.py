@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
@@ -9,12 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import h5py
 import pytest
 
 from search.results.recipe import Recipe
 from search.spec.job import SearchSpec
 from search.trial_files import BITS_FILE, PARENT_BITS_FILE, PARENT_MODEL_FILE, UPLOADS_FOLDER
 from service.store import trials
+from tests.security.hostile import lambda_layer
+from tests.security.models import architecture, keras_file
 from tests.worker.conftest import Bench, write_data
 from worker import rerun
 
@@ -162,3 +166,63 @@ def test_an_upload_beside_the_recipe_is_used(monkeypatch: pytest.MonkeyPatch, tm
     uploads = rerun._Uploads(tmp_path / UPLOADS_FOLDER, tmp_path / "blobs")
     assert uploads.path(digest) == tmp_path / UPLOADS_FOLDER / digest
     assert uploads.path("cd" * 32).is_relative_to(tmp_path / "blobs")
+
+
+# --- bundles of strangers ---------------------------------------------------------------------------------------------
+
+
+def stranger(
+    class_name: str, module: str | None, config: Any, registered: str | None = None
+) -> dict[str, Any]:
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": registered}
+
+
+#: Name -> an object that Keras would import or call something for.
+STRANGERS: dict[str, dict[str, Any]] = {
+    "a Lambda": lambda_layer(Path("/nowhere")),
+    "a layer that reads files": stranger("StringLookup", "keras.layers", {"vocabulary": "/etc/passwd"}),
+    "a SavedModel": stranger("TFSMLayer", "keras.layers", {"filepath": "/tmp"}),
+    "a module": stranger("Popen", "subprocess", {"args": ["true"]}),
+    "a function of the system": stranger("function", "os", "system", "function"),
+    "a function of Keras": stranger("function", "keras.utils", "get_file", "function"),
+    "a name with a path": stranger("function", "builtins", "os.system", "function"),
+    "what we do not register": stranger("subprocess", "quantization.export.run", {}, "fewbits>subprocess"),
+    "an old description": {"class_name": "Lambda", "config": {}},
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRANGERS))
+def test_a_parent_that_names_other_things_than_layers_is_refused(tmp_path: Path, name: str) -> None:
+    for place in ("layer", "argument", "optimizer"):
+        document = architecture()
+        if place == "layer":
+            document["config"]["layers"].insert(1, STRANGERS[name])
+        elif place == "argument":
+            document["config"]["layers"][1]["config"]["kernel_initializer"] = STRANGERS[name]
+        else:
+            document["compile_config"] = {"optimizer": STRANGERS[name]}
+        path = tmp_path / f"{place}.keras"
+        path.write_bytes(keras_file(document))
+        with pytest.raises(rerun.NotRerun, match="names what no trial has"):
+            rerun._check_parent(path)
+
+
+def test_a_parent_whose_weights_lead_elsewhere_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "parent.keras"
+    path.write_bytes(keras_file())
+    rerun._check_parent(path)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        file["layers"] = h5py.ExternalLink("/etc/passwd", "/")
+    path.write_bytes(keras_file(None, memory.getvalue()))
+    with pytest.raises(rerun.NotRerun, match="is a link"):
+        rerun._check_parent(path)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "null", '{"format": "1"}', '{"format": 1, "measured": 3}', "[" * 9000]
+)
+def test_another_document_is_no_recipe(tmp_path: Path, text: str) -> None:
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(rerun.NotRerun, match=r"recipe\.json is no recipe"):
+        rerun._recipe(tmp_path / "recipe.json")

@@ -48,6 +48,19 @@ def read_weights(
     `folder` is empty and the only one that the child sees. Raises `UploadFault` for a file that has other arrays, or
     anything but plain arrays, or that cannot be read within the limits of memory and time.
     """
+    _read(model, expected, folder)
+    return _arrays(folder / _TARGET, expected)
+
+
+def check_weights(model: Path, folder: Path, objects: int) -> None:
+    """UploadFault unless the weights of a `.keras` file are at most `objects` groups and plain arrays, all of them in
+    the file; `folder` is empty. No number is read.
+    """
+    _read(model, {}, folder, objects=objects)
+
+
+def _read(model: Path, expected: Mapping[str, tuple[int, ...]], folder: Path, **more: int) -> None:
+    """Have the child check and read a file."""
     write_weights(model, folder / WEIGHTS)
     size = sum(math.prod(shape) for shape in expected.values()) * 8
     request = {
@@ -63,13 +76,13 @@ def read_weights(
             "NPROC": 0,
             "CORE": 0,
         },
+        **more,
     }
     answer = _run_child(request, folder)
     for note in answer.get("notes", ()):
         log.warning("the sandbox is weaker than intended: %s", str(note)[:200])
     if "refused" in answer:
         raise UploadFault(WEIGHTS, str(answer["refused"])[:500])
-    return _arrays(folder / _TARGET, expected)
 
 
 def _run_child(request: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

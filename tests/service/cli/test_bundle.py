@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,7 +16,8 @@ from fastapi import FastAPI
 
 from search.trial_files import PARENT_MODEL_FILE, UPLOADS_FOLDER
 from service.cli import bundling, retraining
-from service.client import SearchClient
+from service.client import Damaged, SearchClient
+from service.client.unpacking import FREE_BYTES, unpack
 from service.schemas.jobs import JobView
 from service.store import trials
 from tests.service.api.test_exports import finish
@@ -214,3 +216,67 @@ def test_missing_uploads_are_fetched_from_the_service(
         trials.put_artifacts(session, trial_id, {"recipe.json": app.state.blobs.put(path)})
     assert run("rerun", filled.job_id, "0").exit_code == 0
     assert started[f"{UPLOADS_FOLDER}/{reference['sha256']}"] == content
+
+
+# ---- zips and recipes of strangers -----------------------------------------------------------------------------------
+
+
+def bomb(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model/recipe.json", bytes(FREE_BYTES + 1))
+    return path
+
+
+def damaged(path: Path, old: bytes, new: bytes) -> Path:
+    packed(path, **{"model__recipe.json": json.dumps(recipe())})
+    path.write_bytes(path.read_bytes().replace(old, new))
+    return path
+
+
+#: Name -> what writes a file that is no bundle.
+HOSTILE: dict[str, Callable[[Path], object]] = {
+    "a bomb": bomb,
+    "a wrong checksum": lambda path: damaged(path, b'"seed": 7', b'"seed": 8'),
+    "no recipe": lambda path: packed(path, **{"model__model.keras": "k"}),
+    "a list": lambda path: packed(path, **{"model__recipe.json": "[]"}),
+    "a deep list": lambda path: packed(path, **{"model__recipe.json": "[" * 100_000}),
+    "another specification": lambda path: packed(path, **{"model__recipe.json": json.dumps(recipe(spec=[]))}),
+    "another parent": lambda path: packed(
+        path, **{"model__recipe.json": json.dumps(recipe(start="parent", parent="../../1"))}
+    ),
+    "a path for a checksum": lambda path: packed(
+        path,
+        **{
+            "model__recipe.json": json.dumps(
+                recipe(spec=JOB | {"model": {"kind": "uploaded", "id": "1" * 16, "sha256": "/etc/passwd"}})
+            )
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_what_is_no_bundle_is_refused(run: Run, tmp_path: Path, started: dict[str, bytes], name: str) -> None:
+    HOSTILE[name](tmp_path / "stranger.zip")
+    result = run("rerun", str(tmp_path / "stranger.zip"))
+    assert (result.exit_code, started) == (2, {})
+    assert "is neither a bundle nor a recipe" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["../up", "a/../../up", "/etc/up", "a\\..\\up", "a/\x1b[2Jb", "a//b"])
+def test_an_export_is_unpacked_nowhere_else(tmp_path: Path, name: str) -> None:
+    source, folder = tmp_path / "export.zip", tmp_path / "deep" / "folder"
+    packed(source, **{"first": "1", name: "2"})
+    with pytest.raises(Damaged):
+        unpack(source, folder)
+    assert not folder.parent.exists()
+
+
+def test_an_export_unpacks_to_no_more_than_was_declared(tmp_path: Path) -> None:
+    source = packed(tmp_path / "export.zip", a="12", b__c="3")
+    with pytest.raises(Damaged, match="2 files of 3 bytes"):
+        unpack(source, tmp_path / "less", 2)
+    unpack(source, tmp_path / "all", 3)
+    assert (tmp_path / "all" / "b" / "c").read_text() == "3"
+    with pytest.raises(Damaged, match="would unpack"):
+        unpack(bomb(tmp_path / "bomb.zip"), tmp_path / "bomb", 1e12)
