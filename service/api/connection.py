@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 #: Bytes of a request line and its headers.
 MAX_HEAD_BYTES: Final = 64 << 10
+#: Bytes of an address that httptools reads.
+MAX_URL_BYTES: Final = (1 << 16) - 1
 #: Seconds in which a request line and its headers arrive.
 HEAD_S: Final = 20.0
 #: Seconds that a body may pause.
@@ -16,9 +20,28 @@ BODY_PAUSE_S: Final = 60.0
 #: Bytes a second that a body brings at least, on average, once it has arrived for so many seconds.
 BODY_RATE, BODY_GRACE_S = 500.0, 60.0
 
-_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+def _refusal(status: HTTPStatus, detail: str) -> bytes:
+    """The whole answer to what is no request, as a problem document; the connection ends with it."""
+    document = {
+        "type": f"urn:fewbits:problem:{status.name.lower().replace('_', '-')}",
+        "title": status.phrase,
+        "status": status,
+        "detail": detail,
+    }
+    body = json.dumps(document).encode()
+    head = (
+        f"HTTP/1.1 {status} {status.phrase}\r\ncontent-type: application/problem+json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TOO_LARGE: Final = _refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"address and headers have more than {MAX_HEAD_BYTES} bytes",
 )
+_UNREADABLE: Final = _refusal(HTTPStatus.BAD_REQUEST, "this is no HTTP/1.1 request")
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -62,6 +85,11 @@ class LimitedConnection(HttpToolsProtocol):
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.transport.write(_TOO_LARGE)
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what httptools cannot read, an address of more than 64 KiB among it."""
+        self.transport.write(_TOO_LARGE if self._head_bytes > MAX_URL_BYTES else _UNREADABLE)
+        self.transport.close()
 
     def on_headers_complete(self) -> None:
         """The head is there: the body may begin."""

@@ -6,21 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.api.deps import READS, DatabaseDep
 from service.api.event_hub import EventHub
-from service.api.events import HEARTBEAT_S, SSE, HubDep
+from service.api.events import HEARTBEAT_S, SSE, HubDep, take_place
 from service.api.responses import problem_responses
 from service.errors import InvalidParameter
 from service.store import events
 from service.store.session import Database
+
+log = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1/events", tags=["jobs"], dependencies=[READS])
 
@@ -33,6 +36,7 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 @router.get(
     "",
+    dependencies=[Depends(take_place)],
     response_class=StreamingResponse,
     responses={
         200: {
@@ -40,7 +44,10 @@ _HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
             "description": "`{job_id, event}` for each event as it happens; `{job_id, over: true}` after the last"
             " one of a job that has ended, or does not exist",
         },
-        **problem_responses(_422="A job is not named as `ID:VERSION`, or there are too many"),
+        **problem_responses(
+            _422="A job is not named as `ID:VERSION`, or there are too many",
+            _429="The key has too many streams and waiting requests, or sends too many requests",
+        ),
     },
 )
 async def stream_events(
@@ -101,21 +108,31 @@ async def _merged(hub: EventHub, starts: Mapping[str, int], visible: frozenset[s
 
 
 async def _follow(hub: EventHub, job_id: str, last: int, texts: asyncio.Queue[str | None]) -> None:
-    """Put the events of one job into the queue, and None after the last one."""
+    """Put the events of one job into the queue, and None after the last one, or when they cannot be read.
+
+    Cancelled, it puts nothing: nobody reads the queue any more, and to wait for room in it would never end.
+    """
     try:
-        with hub.job(job_id) as job:
-            while True:
-                batch = await hub.read(job_id, last, _BATCH)
-                if batch.ids:
-                    await texts.put("".join(_message(job_id, text) for text in batch.texts))
-                    last = batch.ids[-1]
-                if batch.over or batch.version is None:
-                    await texts.put(_over(job_id))
-                    return
-                while len(batch.ids) < _BATCH and not await job.newer_than(batch.version, HEARTBEAT_S):
-                    pass
-    finally:
-        await texts.put(None)
+        async for text in _texts(hub, job_id, last):
+            await texts.put(text)
+    except Exception:  # the client asks again, from the last event that it has
+        log.warning("the events of job %s could not be read", job_id, exc_info=True)
+    await texts.put(None)
+
+
+async def _texts(hub: EventHub, job_id: str, last: int) -> AsyncIterator[str]:
+    """The events of one job as messages, until it has ended."""
+    with hub.job(job_id) as job:
+        while True:
+            batch = await hub.read(job_id, last, _BATCH)
+            if batch.ids:
+                yield "".join(_message(job_id, text) for text in batch.texts)
+                last = batch.ids[-1]
+            if batch.over or batch.version is None:
+                yield _over(job_id)
+                return
+            while len(batch.ids) < _BATCH and not await job.newer_than(batch.version, HEARTBEAT_S):
+                pass
 
 
 def _message(job_id: str, event: str) -> str:

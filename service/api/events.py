@@ -45,7 +45,7 @@ async def _hub(request: Request) -> EventHub:
 HubDep = Annotated[EventHub, Depends(_hub)]
 
 
-async def _place(request: Request, caller: CallerDep) -> AsyncIterator[None]:
+async def take_place(request: Request, caller: CallerDep) -> AsyncIterator[None]:
     """A place among the clients with the caller's key that wait for events, until the response has ended."""
     listeners: Listeners = request.app.state.listeners
     with listeners.place(caller.key_id or caller.tenant):
@@ -54,7 +54,7 @@ async def _place(request: Request, caller: CallerDep) -> AsyncIterator[None]:
 
 @router.get(
     "",
-    dependencies=[Depends(_place)],
+    dependencies=[Depends(take_place)],
     response_model=EventList,
     responses={
         200: {

@@ -45,7 +45,8 @@ _GUARDED: Final[dict[str, dict[str, Any]]] = {
 }
 #: Responses of every route.
 _ALWAYS: Final[dict[str, dict[str, Any]]] = {
-    "400": {"description": "The request cannot be read, or its host is not allowed"}
+    "400": {"description": "The request cannot be read, or its host is not allowed"},
+    "431": {"description": "Address and headers have more than 64 KiB"},
 }
 
 

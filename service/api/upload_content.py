@@ -9,7 +9,7 @@ from service.api.deps import READS, BlobsDep, DatabaseDep
 from service.api.files import stored_file
 from service.api.responses import problem_responses
 from service.api.uploads import UploadId
-from service.errors import UploadNotFound
+from service.errors import Conflict, UploadNotFound
 from service.store import uploads
 from service.store.blobs import BlobStore
 from service.store.session import Database
@@ -22,7 +22,9 @@ _RESPONSES = {
     200: {"content": _BYTES, "description": "The file"},
     206: {"content": _BYTES, "description": "The bytes of the requested range"},
     **problem_responses(
-        _404="No such upload, or it is incomplete", _416="The requested range is not in the file"
+        _404="No such upload",
+        _409="The upload is incomplete",
+        _416="The requested range is not in the file",
     ),
 }
 
@@ -57,6 +59,6 @@ def _content(
     with database.reading() as session:  # closed before the file is sent
         upload = uploads.get(session, kind, upload_id)
     if upload.completed_at is None or upload.sha256 is None:
-        raise UploadNotFound(f"the {kind.noun} {upload_id} is incomplete: its bytes have not all arrived")
+        raise Conflict(f"the {kind.noun} {upload_id} is incomplete: its bytes have not all arrived")
     missing = UploadNotFound(f"the file of the {kind.noun} {upload_id} is missing from the blob folder")
     return stored_file(request, blobs, upload.sha256, upload.name, missing)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 from fastapi import FastAPI
@@ -12,8 +14,9 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from service.api import connection
-from service.api.connection import MAX_HEAD_BYTES, LimitedConnection
-from service.api.event_hub import Listeners
+from service.api.connection import MAX_HEAD_BYTES, MAX_URL_BYTES, LimitedConnection
+from service.api.event_hub import EventBatch, EventHub, Listeners
+from service.api.event_stream import _merged
 from service.errors import TooMany
 from service.settings import Settings
 from tests.security.loops import in_loop
@@ -92,6 +95,27 @@ async def test_a_head_that_never_ends_is_refused() -> None:
         protocol.data_received(b"a" * 1000)
     assert wire.closed
     assert wire.written.startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nContent-Length: one\r\n\r\n", 400),
+        (b"GET /" + b"a" * MAX_URL_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * MAX_HEAD_BYTES, 431),
+    ],
+)
+@in_loop
+async def test_what_is_no_request_is_answered_with_a_problem(head: bytes, status: int) -> None:
+    protocol, wire, _ = connected()
+    protocol.data_received(head)
+    answer, _, body = wire.written.partition(b"\r\n\r\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"content-type: application/problem+json" in answer
+    assert f"content-length: {len(body)}".encode() in answer
+    assert json.loads(body)["status"] == status
+    assert wire.closed
 
 
 @pytest.mark.parametrize(
@@ -183,3 +207,50 @@ def test_a_stream_takes_and_leaves_its_place(app: FastAPI, http: TestClient, job
     http.post(path.removesuffix("/events") + ":cancel")
     assert http.get(path, headers={"accept": "text/event-stream"}).status_code == 200
     assert not app.state.listeners._present
+
+
+def test_a_stream_of_several_jobs_takes_a_place_too(
+    app: FastAPI, http: TestClient, job: dict[str, Any]
+) -> None:
+    app.state.listeners = Listeners(1)
+    place = http.post("/v1/jobs", json=job).headers["location"]
+    http.post(f"{place}:cancel")
+    path = f"/v1/events?job={place.rpartition('/')[2]}:0"
+    for _ in range(3):
+        assert http.get(path).status_code == 200
+    with app.state.listeners.place("local"):
+        assert http.get(path).status_code == 429
+    assert not app.state.listeners._present
+
+
+class Busy:
+    """A hub of a job that never stops happening."""
+
+    watchers = 0
+
+    @contextmanager
+    def job(self, _: str) -> Iterator[None]:
+        self.watchers += 1
+        try:
+            yield
+        finally:
+            self.watchers -= 1
+
+    async def read(self, *_: Any) -> EventBatch:
+        await asyncio.sleep(0)
+        return EventBatch(1, range(500), ["{}"] * 500, over=False)
+
+
+@in_loop
+async def test_a_client_that_leaves_while_much_happens_leaves_nothing() -> None:
+    hub = Busy()
+    stream = cast(AsyncIterator[str], _merged(cast(EventHub, hub), {"a": 0, "b": 0}, frozenset("ab")))
+    await anext(stream)
+    await anext(stream)
+    while hub.watchers < 2:
+        await asyncio.sleep(0)
+    for _ in range(50):  # until the queue is full
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await cast(Any, stream).aclose()
+    assert hub.watchers == 0

@@ -25,5 +25,5 @@ def test_an_upload_is_downloaded_as_it_was_sent(http: TestClient, resource: str,
 
 def test_an_incomplete_upload_has_no_content(http: TestClient) -> None:
     answer = http.get(f"{declare(http, MODEL)}/content")
-    assert answer.status_code == 404
+    assert answer.status_code == 409
     assert "incomplete" in answer.json()["detail"]
