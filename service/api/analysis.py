@@ -2,68 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.orm import Session
 
-from search.errors import InvalidSpec
-from search.plans.kinds import job_kind
-from search.results.analysis import Analysis, analyse, box_of
-from search.scoring.forgiving_factor import MAXIMIZE, factor_of
-from search.space.choices import Choices
-from search.spec.job import SearchSpec
-from search.spec.resolved import resolve_model
-from service.api.deps import READS, BlobsDep, JobId, SessionDep
-from service.api.responses import etag_of, is_known, mark, not_modified, problem_responses
-from service.schemas.analysis import AnalysisView, SensitivityView
-from service.store import analysis, jobs
-from service.store.blobs import BlobStore
-from service.store.models import Job
-from service.store.references import BlobLookup
+from service.api.compute import COMPUTES, ComputeDep
+from service.api.deps import READS, DatabaseDep, JobId
+from service.api.responses import etag_of, is_known, json_response, mark, not_modified, problem_responses
+from service.schemas.analysis import AnalysisView
+from service.store import reading
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/analysis", tags=["jobs"], dependencies=[READS])
 
 
-@router.get("", responses=problem_responses(_404="No such job"))
-def read_analysis(
-    request: Request, response: Response, job_id: JobId, session: SessionDep, blobs: BlobsDep
-) -> AnalysisView:
+@router.get(
+    "",
+    dependencies=[COMPUTES],
+    response_model=AnalysisView,
+    responses=problem_responses(_404="No such job", _413="The job is too large to be analysed"),
+)
+def read_analysis(request: Request, job_id: JobId, database: DatabaseDep, compute: ComputeDep) -> Response:
     """Hypervolume over time, knee of the front, importance of every choice and sensitivity of every layer."""
-    job = jobs.get(session, job_id)
-    etag = etag_of(job.id, job.version, "analysis")
+    with database.reading() as session:
+        etag = etag_of(job_id, reading.version(session, job_id), "analysis")
     if is_known(request, etag):
-        return not_modified(etag)  # type: ignore[return-value]
+        return not_modified(etag)
+    response = json_response(compute("analysis", b"", job_id=job_id))
     mark(response, etag)
-    return _view(job, _analysis(session, job, blobs))
-
-
-def _analysis(session: Session, job: Job, blobs: BlobStore) -> Analysis:
-    spec = SearchSpec.model_validate(job.spec)
-    factor = factor_of(spec)
-    trials = analysis.analysed_trials(session, job, factor)
-    is_share = spec.objective.info.is_share and factor.direction == MAXIMIZE
-    return analyse(
-        _space(spec, blobs), trials, box_of(trials, job.reference_cost, (0.0, 1.0) if is_share else None)
-    )
-
-
-def _space(spec: SearchSpec, blobs: BlobStore) -> Choices:
-    """The job's choices; empty if its model cannot be read any more."""
-    try:
-        return job_kind(spec).choices(spec, resolve_model(spec.model, BlobLookup(blobs)))
-    except InvalidSpec:
-        return Choices(slots=(), widths=(), quantized=(), base_widths={})
-
-
-def _view(job: Job, result: Analysis) -> AnalysisView:
-    fields: dict[str, Any] = asdict(result)
-    return AnalysisView(
-        job_id=job.id,
-        metric=SearchSpec.model_validate(job.spec).objective.metric,
-        cost_unit=job.cost_unit,
-        hypervolume=result.steps[-1].hypervolume if result.steps else 0.0,
-        measured_sensitivity=None if job.sensitivity is None else SensitivityView(**job.sensitivity),
-        **fields,
-    )
+    return response

@@ -42,7 +42,9 @@ from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
 from service.store.references import BlobLookup, pinned
 from service.store.session import Database, is_retryable
+from service.views.analysis import analysis_view
 from service.views.dry_run import dry_run
+from service.views.weights import weights_view
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,18 @@ def _check_sources(computer: Computer, _: bytes, job_id: str) -> bytes:
     return b"{}"
 
 
+def _analysis(computer: Computer, _: bytes, job_id: str) -> bytes:
+    """What a job's trials tell of its choices."""
+    with computer.database.reading() as session:
+        view = analysis_view(session, jobs.get(session, job_id), computer.blobs)
+    return view.model_dump_json(by_alias=True).encode()
+
+
+def _weights(computer: Computer, _: bytes, sha256: str, job_id: str, number: int) -> bytes:
+    """How often each level occurs among the weights of a trial."""
+    return weights_view(computer.blobs.path(sha256), job_id, number).model_dump_json(by_alias=True).encode()
+
+
 #: Name of a computation -> what computes it, of a body and the arguments.
 COMPUTATIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "validate": _validate,
@@ -146,6 +160,8 @@ COMPUTATIONS: Final[Mapping[str, Callable[..., bytes]]] = {
     "cost": _cost,
     "rescore": _rescore,
     "check_sources": _check_sources,
+    "analysis": _analysis,
+    "weights": _weights,
 }
 
 

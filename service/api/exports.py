@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import FileResponse
 
-from quantization.export.described import described, refusals
 from quantization.export.errors import InvalidOption, UnknownFormat
 from quantization.export.formats import export_format
+from quantization.export.legality.base import Refusal
 from search.errors import Problem, pointer_token
 from search.results.exports import ExportSpec, ExportStatus, export_name
 from search.trial_files import QUANTIZERS_FILE
@@ -35,7 +36,7 @@ from service.queue import TaskName
 from service.schemas.exports import ExportList, ExportView, FormatList
 from service.store import exports, jobs, quotas
 from service.store.blobs import BlobStore
-from service.views.documents import quantizer_document
+from service.views.documents import format_refusals
 from service.views.exports import export_view, format_views
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials/{number}", tags=["exports"], dependencies=[READS])
@@ -112,16 +113,17 @@ def _checked(spec: ExportSpec) -> tuple[str, dict[str, Any]]:
 
 def _check_taken(name: str, files: dict[str, str], blobs: BlobStore) -> None:
     """InvalidRequest naming every layer that the format cannot express."""
-    refused = export_format(name).refusals(*described(_quantizers(files, blobs)))
+    refused = _refusals(files, blobs)[name]
     if refused:
         raise InvalidRequest([Problem("/format", f"{name}: {refusal}") for refusal in refused])
 
 
-def _quantizers(files: dict[str, str], blobs: BlobStore) -> dict[str, Any]:
-    document = quantizer_document(files, blobs)
-    if document is None:
+def _refusals(files: dict[str, str], blobs: BlobStore) -> Mapping[str, list[Refusal]]:
+    """Format -> what it cannot express. Conflict for a trial without quantized layers."""
+    refusals = format_refusals(files, blobs)
+    if refusals is None:
         raise Conflict(f"the trial has no {QUANTIZERS_FILE}: only networks of quantized layers are exported")
-    return document
+    return refusals
 
 
 @router.get("/exports", responses=problem_responses(_404="No such job or trial"))
@@ -189,4 +191,4 @@ def delete_export(job_id: JobId, number: TrialNumber, name: ExportName, database
 def list_formats(job_id: JobId, number: TrialNumber, session: SessionDep, blobs: BlobsDep) -> FormatList:
     """Every export format, and which layers of the trial it cannot express."""
     files = exports.source_files(session, job_id, number, "trial")
-    return FormatList(items=format_views(refusals(*described(_quantizers(files, blobs)))))
+    return FormatList(items=format_views(_refusals(files, blobs)))

@@ -38,6 +38,11 @@ def not_modified(etag: str) -> Response:
     return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "no-cache"})
 
 
+def json_response(body: bytes) -> Response:
+    """A response with a document that is JSON already."""
+    return Response(body, media_type="application/json")
+
+
 def mark(response: Response, etag: str) -> None:
     """Set the entity tag, and make clients revalidate at every use."""
     response.headers["ETag"] = etag

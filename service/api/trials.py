@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from costmodel.errors import CostError
-from quantization.export.described import described
-from quantization.export.figures import NetworkFigures, network_figures
 from search.history import TrialStatus
 from service.api import pagination
 from service.api.deps import READS, BlobsDep, Cursor, DatabaseDep, JobId, Limit, SessionDep, TrialNumber
@@ -20,10 +16,9 @@ from service.api.responses import etag_of, is_known, mark, not_modified, problem
 from service.errors import ArtifactNotFound
 from service.schemas.jobs import Page, SparsePage, TrialSummary, TrialView
 from service.store import final_trainings, jobs, reading, trials
-from service.store.blobs import BlobStore
 from service.store.query import parse_fields
 from service.views import trials as views
-from service.views.documents import quantizer_document
+from service.views.documents import device_figures
 from service.views.scoring import scorer, scoring
 
 router = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependencies=[READS])
@@ -94,19 +89,8 @@ def read_trial(
         files=files,
         attempts=trials.attempts(session, row),
         final_status=final_trainings.status(session, row.id),
-        device=_device({file.name: file.sha256 for file in files}, blobs),
+        device=device_figures({file.name: file.sha256 for file in files}, blobs),
     )
-
-
-def _device(files: Mapping[str, str], blobs: BlobStore) -> NetworkFigures | None:
-    """The figures of the network that `quantizers.json` describes; None where there is none, or it has no price."""
-    document = quantizer_document(files, blobs)
-    if document is None:
-        return None
-    try:
-        return network_figures(*described(document))
-    except CostError:
-        return None
 
 
 @router.get(

@@ -36,17 +36,25 @@ def attempts(session: Session, job_id: str) -> Sequence[Any]:
 
 
 def choices(
-    session: Session, job_id: str, numbers: Sequence[int] | None, limit: int
+    session: Session, job_id: str, numbers: Sequence[int] | None, limit: int, labels: int
 ) -> list[tuple[int, dict[str, Any]]]:
-    """Number and choices of the named trials, or of the newest `limit` measured ones; by number."""
+    """Number and choices of the named trials, or of the newest `limit` measured ones; by number. Of trials with more
+    than so many `labels` together, the newest ones.
+    """
     query = select(Trial.number, Trial.assignment["values"]).where(Trial.job_id == job_id)
     if numbers is None:
-        query = query.where(Trial.status == TrialStatus.DONE).order_by(Trial.number.desc()).limit(limit)
+        query = query.where(Trial.status == TrialStatus.DONE).limit(limit)
     else:
         query = query.where(Trial.number.in_(numbers))
-    return sorted(
-        ((number, values or {}) for number, values in session.execute(query)), key=lambda row: row[0]
-    )
+    rows: list[tuple[int, dict[str, Any]]] = []
+    for number, values in session.execute(
+        query.order_by(Trial.number.desc()).execution_options(yield_per=20)
+    ):
+        labels -= len(values or {})
+        if labels < 0 and rows:
+            break
+        rows.append((number, values or {}))
+    return rows[::-1]
 
 
 def changed_trials(session: Session, job_id: str, after: int) -> list[int] | None:

@@ -1,19 +1,62 @@
-"""Documents of a trial that views are made from."""
+"""Documents of a trial that views are made from, and what follows from them.
+
+What follows is kept for the files asked for last: of a network of thousands of layers it takes up to two seconds.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from costmodel.errors import CostError
+from quantization.export.described import described, refusals
+from quantization.export.figures import NetworkFigures, network_figures
+from quantization.export.legality.base import Refusal
 from search.trial_files import QUANTIZERS_FILE
 from service.store.blobs import BlobStore
 
 
-def quantizer_document(files: Mapping[str, str], blobs: BlobStore) -> dict[str, Any] | None:
-    """The network and quantizers of a trial, from its files (name -> SHA-256); None without them."""
+def device_figures(files: Mapping[str, str], blobs: BlobStore) -> NetworkFigures | None:
+    """What the network of a trial needs on a device, from its files (name -> SHA-256); None where no file describes it,
+    or it has no price.
+    """
+    path = _stored(files, blobs)
+    return None if path is None else _figures(path)
+
+
+def format_refusals(files: Mapping[str, str], blobs: BlobStore) -> Mapping[str, list[Refusal]] | None:
+    """Format -> what it cannot express of a trial, from its files (name -> SHA-256); None where none describes it."""
+    path = _stored(files, blobs)
+    return None if path is None else _refusals(path)
+
+
+def _stored(files: Mapping[str, str], blobs: BlobStore) -> Path | None:
     path = blobs.path(files[QUANTIZERS_FILE]) if QUANTIZERS_FILE in files else None
-    if path is None or not path.is_file():
+    return None if path is None or not path.is_file() else path
+
+
+# A path is that of its content: nothing that is kept grows old.
+
+
+@lru_cache(maxsize=64)
+def _figures(path: Path) -> NetworkFigures | None:
+    document = _document(path)
+    try:
+        return None if document is None else network_figures(*described(document))
+    except CostError:
         return None
+
+
+@lru_cache(maxsize=16)
+def _refusals(path: Path) -> Mapping[str, list[Refusal]] | None:
+    document = _document(path)
+    return None if document is None else refusals(*described(document))
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    """Network and quantizers of a trial; None for the documents of older versions, which lack the network."""
     document: dict[str, Any] = json.loads(path.read_text())
     return document if "architecture" in document else None

@@ -7,6 +7,7 @@ from typing import Any
 
 from quantization.export.formats import FORMATS
 from quantization.export.legality.base import Refusal
+from search.errors import MAX_PROBLEMS
 from service.schemas.exports import ExportView, FormatView, OptionView, RefusalView
 from service.store.export_models import Export
 
@@ -27,7 +28,10 @@ def format_views(refusals: Mapping[str, Sequence[Refusal]]) -> tuple[FormatView,
             title=FORMATS[name].title,
             exact=FORMATS[name].exact,
             possible=not refused,
-            refusals=tuple(RefusalView.model_validate(refusal, from_attributes=True) for refusal in refused),
+            refusals=tuple(
+                RefusalView.model_validate(refusal, from_attributes=True)
+                for refusal in refused[:MAX_PROBLEMS]
+            ),
             options={
                 key: OptionView.model_validate(option, from_attributes=True)
                 for key, option in FORMATS[name].options.items()

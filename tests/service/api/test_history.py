@@ -54,6 +54,17 @@ def test_choices_are_those_of_the_trials(http: TestClient, filled: Filled) -> No
     assert http.get(f"{path}/choices").json()["number"] == [0, 1, 2]  # the measured ones
 
 
+def test_of_very_many_choices_the_newest_trials_are_sent(
+    http: TestClient, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/jobs/{filled.job_id}/choices"
+    each = len(http.get(path).json()["choices"])
+    for labels, numbers in ((2 * each, [1, 2]), (2 * each - 1, [2]), (1, [2])):
+        monkeypatch.setattr("service.api.history.MAX_LABELS", labels)
+        assert http.get(path).json()["number"] == numbers
+        assert http.get(path, params={"numbers": "0,1,2"}).json()["number"] == numbers
+
+
 @pytest.mark.parametrize("numbers", ["a", "1,,2", "-1", ",".join(["1"] * 2001)])
 def test_numbers_of_trials_are_checked(http: TestClient, filled: Filled, numbers: str) -> None:
     answer = http.get(f"/v1/jobs/{filled.job_id}/choices", params={"numbers": numbers})
