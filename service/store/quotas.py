@@ -28,6 +28,10 @@ STORED_BYTES: Final = "stored_bytes"
 COMPUTE_S: Final = "compute_s"
 
 
+#: Exports and final trainings that may wait or run for each unfinished job that is allowed.
+WORK_PER_JOB: Final = 10
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """How much of a quota is used; `limit` None: unlimited."""
@@ -90,7 +94,15 @@ def check_submission(
 
 
 def check_work_on_trial(session: Session, settings: Settings, tenant: str) -> None:
-    """QuotaExhausted unless the tenant may train a model to its end, or export it: both take compute time and bytes."""
+    """QuotaReached or QuotaExhausted unless the tenant may train a model to its end, or export it, besides what it has
+    asked for: both take compute time and bytes. Call it when the row has been added.
+    """
+    running = _locked_limits(session, settings, tenant)[RUNNING_JOBS]
+    if running is not None and _open_work(session, tenant) > running * WORK_PER_JOB:
+        raise QuotaReached(
+            RUNNING_JOBS,
+            f"at most {running * WORK_PER_JOB:g} exports and final trainings may wait or run; wait for one to end",
+        )
     check_compute(session, settings, tenant)
     check_bytes(session, settings, tenant, 0)
 
@@ -134,6 +146,21 @@ def running_jobs(session: Session, tenant: str) -> int:
     """Number of the tenant's jobs that have not ended."""
     open_jobs = select(func.count()).where(Job.tenant == tenant, Job.status.not_in(JOB_ENDED))
     return session.scalar(open_jobs) or 0
+
+
+def _open_work(session: Session, tenant: str) -> int:
+    """Number of final trainings and exports of the tenant's trials that wait or run."""
+    return sum(
+        session.scalar(
+            select(func.count())
+            .select_from(row)
+            .join(Trial, Trial.id == row.trial_id)
+            .join(Job, Job.id == Trial.job_id)
+            .where(Job.tenant == tenant, row.finished_at.is_(None))
+        )
+        or 0
+        for row in (FinalTraining, Export)
+    )
 
 
 def _trials(session: Session, tenant: str) -> int:

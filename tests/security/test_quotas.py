@@ -137,6 +137,29 @@ def test_a_final_training_counts_and_needs_compute_time_and_bytes(
     assert http.get(path.replace(":finalize", "/final"), headers=api_keys["read"]).status_code == 404
 
 
+def test_exports_and_final_trainings_that_wait_are_limited(
+    http: TestClient, app: FastAPI, api_keys: Keys, filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take compute time when they run: many that wait would exceed what is left of it."""
+    monkeypatch.setattr("service.api.exports._check_taken", lambda *_: None)
+    monkeypatch.setattr(quotas, "WORK_PER_JOB", 2)
+    limited(app, max_running_jobs=1)
+    path, headers = f"/v1/jobs/{filled.job_id}/trials/0", api_keys["submit"]
+
+    def export(name: str) -> Any:
+        return http.post(f"{path}/exports", json={"format": name}, headers=headers)
+
+    assert [export(name).status_code for name in ("keras", "onnx", "keras", "qonnx")] == [202, 202, 202, 429]
+    refused = http.post(f"{path}:finalize", json={"epochs": 2}, headers=headers)
+    assert (refused.status_code, refused.json()["quota"]) == (429, "running_jobs")
+    assert [item["name"] for item in http.get(f"{path}/exports", headers=headers).json()["items"]] == [
+        "keras",
+        "onnx",
+    ]
+    http.delete(f"{path}/exports/onnx", headers=api_keys["admin"])
+    assert export("qonnx").status_code == 202
+
+
 def test_of_jobs_that_arrive_at_once_no_more_are_accepted_than_the_quota_allows(
     database: Database, settings: Settings
 ) -> None:
