@@ -178,7 +178,7 @@ def measures(url: str, token: str) -> bool:
                 print(f"a plain job after all: {state['status']}, {state['reason']}")
                 return bool(state["status"] == JobStatus.DONE)
             time.sleep(1)
-    print("a plain job after all does not end")
+        print(f"a plain job after all does not end: {state}; the queue: {client.get('/v1/queue').text}")
     return False
 
 

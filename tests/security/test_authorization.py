@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
 from collections.abc import Mapping
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
@@ -261,6 +264,107 @@ def test_the_artifact_of_another_tenant_s_trial_is_not_there(
 def test_metrics_are_for_the_operator(http: TestClient, api_keys: Keys) -> None:
     assert http.get("/metrics", headers=api_keys["operator"]).status_code == 200
     assert http.get("/metrics", headers=api_keys["admin"]).status_code == 403
+
+
+# --- what names a resource elsewhere than in the path ---
+
+#: Every parameter that the reference has, by what it names: a route with another one needs an entry.
+OF_PATHS: Final = {"job_id", "upload_id"}  #: asked above
+WITHIN: Final = {"number", "name"}  #: of a job's trial, and of a file or export of it
+OWN_TESTS: Final = {"job", "key_id"}  #: asked below
+#: What names nothing that belongs to a tenant.
+PLAIN: Final = {
+    *("after", "cursor", "fields", "filter", "Idempotency-Key", "last-event-id", "limit", "numbers", "sort"),
+    *("status", "upload-offset", "wait_s"),
+    *("k", "delta_p", "delta_n", "rate", "stress"),
+}
+
+
+def test_every_parameter_has_an_entry(app: FastAPI) -> None:
+    names = {
+        parameter["name"]
+        for operations in app.openapi()["paths"].values()
+        for operation in operations.values()
+        for parameter in operation.get("parameters", ())
+    }
+    assert names == OF_PATHS | WITHIN | OWN_TESTS | PLAIN
+
+
+def test_bodies_name_resources_in_model_and_data_alone(app: FastAPI) -> None:
+    """Fields called `id` or `..._id`, in any schema of a body."""
+    document = app.openapi()
+    waiting = [
+        media["schema"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for media in operation.get("requestBody", {}).get("content", {}).values()
+    ]
+    seen: list[Any] = []
+    owners = set()
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, dict | list) or part in seen:
+            continue
+        seen.append(part)
+        if isinstance(part, dict):
+            if isinstance(reference := part.get("$ref"), str):
+                waiting.append(document["components"]["schemas"][reference.rpartition("/")[2]])
+            names = part.get("properties", {})
+            owners |= {part.get("title") for name in names if name == "id" or name.endswith("_id")}
+        waiting.extend(part.values() if isinstance(part, dict) else part)
+    assert owners == {"UploadedModel", "UploadedData"}
+
+
+@pytest.mark.parametrize(("kind", "resource"), [("model", "models"), ("data", "datasets")])
+def test_an_upload_of_another_tenant_is_not_there_for_jobs(
+    http: TestClient, api_keys: Keys, ids: dict[str, str], kind: str, resource: str
+) -> None:
+    own = http.post("/v1/jobs", json=JOB, headers=api_keys["other"]).headers["location"]
+    paths = ["/v1/jobs:validate", "/v1/jobs", f"{own}:clone", *(["/v1/cost"] if kind == "model" else [])]
+    for path in paths:
+        answers = []
+        for upload_id in (ids[resource], NOBODYS):
+            reference = {kind: {"kind": "uploaded", "id": upload_id}}
+            body = reference if path.endswith((":clone", "/cost")) else JOB | reference
+            answer = http.post(path, json=body, headers=api_keys["other"])
+            assert answer.status_code == 422, (path, answer.text)
+            answers.append(without_trace(answer.text.replace(upload_id, NOBODYS)))
+        assert answers[0] == answers[1], path
+
+
+def test_the_events_of_another_tenant_s_job_are_those_of_none(
+    http: TestClient, api_keys: Keys, ids: dict[str, str]
+) -> None:
+    texts = [
+        http.get("/v1/events", params={"job": f"{job_id}:0"}, headers=api_keys["other"]).text.replace(
+            job_id, NOBODYS
+        )
+        for job_id in (ids["jobs"], NOBODYS)
+    ]
+    assert texts[0] == texts[1]
+    assert '"over":true' in texts[0]
+
+
+def test_a_key_of_another_tenant_is_not_there(http: TestClient, api_keys: Keys) -> None:
+    key_id = api_keys.by_name["read"].split("_")[1]
+    answers = [http.delete(f"/v1/keys/{name}", headers=api_keys["operator"]) for name in (key_id, "f" * 12)]
+    assert {answer.status_code for answer in answers} == {404}
+    assert http.get("/v1/jobs", headers=api_keys["read"]).status_code == 200
+
+
+def test_content_that_another_tenant_has_must_be_sent(http: TestClient, api_keys: Keys) -> None:
+    """A checksum alone gets nobody the file."""
+    data = io.BytesIO()
+    np.savez(data, x_train=np.zeros((8, 3), np.float32), y_train=np.arange(8) % 2)
+    content = data.getvalue()
+    declared = {"name": "d", "size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    first = http.post("/v1/datasets", json=declared, headers=api_keys["submit"])
+    sent = http.put(f"{first.headers['location']}/content", content=content, headers=api_keys["submit"])
+    assert sent.status_code == 200, sent.text
+    assert http.post("/v1/datasets", json=declared, headers=api_keys["submit"]).status_code == 200
+    other = http.post("/v1/datasets", json=declared, headers=api_keys["other"])
+    assert (other.status_code, other.json()["status"]) == (201, "incomplete")
+    assert http.get(f"{other.headers['location']}/content", headers=api_keys["other"]).status_code == 409
 
 
 # --- the life of a key ---

@@ -18,6 +18,11 @@ from service.processes.limits import Limits
 from service.queue import TaskName
 from service.store import jobs, trials
 from tests.security import test_architecture as corpus
+from tests.security import test_hostile_archives as archives
+from tests.security import test_hostile_data as data
+from tests.security import test_hostile_models as models
+from tests.security import test_hostile_weights as weights
+from tests.security.models import keras_file
 from tests.service.conftest import URL, TestClient
 from tests.worker.conftest import Bench, tiny_job, write_data
 from worker.job_processes import MODULE, JobProcesses
@@ -60,6 +65,34 @@ def hostile_jobs() -> Iterator[dict[str, Any]]:
     yield tiny_job() | {"training": {"epochs": 1, "learning_rate": 10}, "budget": {"trials": 1}}
 
 
+def on_upload(upload_id: str) -> dict[str, Any]:
+    """A job that starts from uploaded weights."""
+    training = {"epochs": 1, "batch_size": 64, "start": "float"}
+    model = {"kind": "uploaded", "id": upload_id}
+    return tiny_job() | {"model": model, "training": training, "budget": {"trials": 1}}
+
+
+def hostile_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Everything that the other tests upload: the resource, and the file."""
+    canary = folder / "canary"
+    for text, _ in models.TEXTS.values():
+        yield "models", keras_file(text)
+    for part, _ in models.PARTS.values():
+        yield "models", part
+    for make, _ in [*archives.NO_MODELS.values(), *archives.ZIPS.values()]:
+        yield "models", make(canary)
+    for make, _ in data.CORPUS.values():
+        yield "datasets", make(canary)
+
+
+def hostile_weights(folder: Path) -> Iterator[bytes]:
+    """Models whose weights only a worker opens."""
+    for number, (change, _) in enumerate(weights.CORPUS.values()):
+        place = folder / f"weights-{number}"
+        place.mkdir()
+        yield weights.altered(change, place)
+
+
 def work(bench: Bench, processes: JobProcesses) -> None:
     """Do everything there is to do."""
     for _ in range(60):
@@ -90,7 +123,7 @@ def measured(bench: Bench, location: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.timeout(900)
-def test_a_tenant_is_undisturbed_by_another(shared: Bench, processes: JobProcesses) -> None:
+def test_a_tenant_is_undisturbed_by_another(shared: Bench, processes: JobProcesses, tmp_path: Path) -> None:
     app = create_app(shared.settings.model_copy(update={"requests_per_minute": 0}))
     with shared.database.transaction() as session:
         tokens = {
@@ -105,7 +138,19 @@ def test_a_tenant_is_undisturbed_by_another(shared: Bench, processes: JobProcess
 
         alone = submit("second", tiny_job()).headers["location"]
         work(shared, processes)
-        answers = [submit("first", job) for job in hostile_jobs()]
+
+        def upload(resource: str, content: bytes) -> Any:
+            new = http.post(
+                f"/v1/{resource}", json={"name": "f", "size_bytes": len(content)}, headers=heads["first"]
+            )
+            return http.put(f"{new.headers['location']}/content", content=content, headers=heads["first"])
+
+        refused = [upload(*file) for file in hostile_files(tmp_path)]
+        assert {answer.status_code for answer in refused} <= {413, 422}
+        taken = [upload("models", content) for content in hostile_weights(tmp_path)]
+        ids = [answer.json()["id"] for answer in taken if answer.status_code == 200]
+        assert len(ids) > 10
+        answers = [submit("first", job) for job in (*hostile_jobs(), *map(on_upload, ids))]
         assert {answer.status_code for answer in answers} == {202, 422}
         meanwhile = submit("second", tiny_job()).headers["location"]
         work(shared, processes)
@@ -113,3 +158,4 @@ def test_a_tenant_is_undisturbed_by_another(shared: Bench, processes: JobProcess
     assert measured(shared, alone) == measured(shared, meanwhile)
     assert all(metric is not None for _, _, metric, *_ in measured(shared, alone))
     assert {f"/v1/jobs/{job_id}" for job_id in seen} == {alone, meanwhile}
+    assert not (tmp_path / "canary").exists()
