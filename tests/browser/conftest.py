@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
@@ -22,7 +23,12 @@ from tests.databases import migrate
 from tests.service.filled import JOB, Filled, Filler
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+#: How long the page may take for what a test waits for: nothing that a busy machine reaches.
+PATIENCE_MS = 120_000
+#: FEWBITS_TEST_SLOW_BROWSER=8 slows the page's scripts eightfold: a test that looks before the page is ready fails.
+SLOWNESS = float(os.environ.get("FEWBITS_TEST_SLOW_BROWSER", "1"))
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -38,8 +44,9 @@ def browser() -> Iterator[Browser]:
     path = chromium()
     if path is None or shutil.which(path) is None:
         pytest.skip("no Chromium browser on the path or at FEWBITS_TEST_CHROMIUM")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
         yield found
@@ -99,11 +106,26 @@ def is_fault(message: ConsoleMessage) -> bool:
     return message.type == "error" and "Failed to load resource" not in message.text
 
 
+def new_context(browser: Browser, **options: Any) -> BrowserContext:
+    """A window of its own that waits as long as it takes."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, **options)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
+
+
+def new_page(context: BrowserContext) -> Page:
+    """A tab, slowed down if that was asked for."""
+    page = context.new_page()
+    if SLOWNESS > 1:
+        context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": SLOWNESS})
+    return page
+
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page; the test fails if a script fails, the policy is broken, or a dialog opens that nobody expects."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-    found = context.new_page()
+    context = new_context(browser, accept_downloads=True)
+    found = new_page(context)
     faults: list[str] = []
     found.on("pageerror", lambda error: faults.append(str(error)))
     found.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)

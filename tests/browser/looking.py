@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from playwright.sync_api import expect
 
 from tests.browser.conftest import Site
 from tests.service.filled import Filled
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 
 def open_job(page: Page, site: Site, filled: Filled, query: str = "") -> None:
@@ -21,6 +24,26 @@ def open_front(page: Page, site: Site, filled: Filled, query: str = "") -> None:
     """Open a job's overview and wait until the front is drawn."""
     open_job(page, site, filled, query)
     page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
+
+
+def texts(rows: Locator, count: int) -> list[str]:
+    """What rows say, once there are as many as expected."""
+    expect(rows).to_have_count(count)
+    return rows.all_inner_texts()
+
+
+def text_of(element: Locator) -> str:
+    """What an element says, once it says something."""
+    expect(element).not_to_be_empty()
+    return element.inner_text()
+
+
+def yaml_of(page: Page, *parts: str) -> str:
+    """The definition of a new job, once it is valid and has these parts."""
+    page.wait_for_selector("[data-valid=yes]")
+    for part in parts:
+        expect(page.locator("#yaml")).to_have_value(re.compile(re.escape(part)))
+    return page.locator("#yaml").input_value()
 
 
 def api(page: Page, site: Site, path: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, new_context, new_page
 from tests.browser.looking import open_front, open_job
 from tests.service.filled import Filled
 
@@ -59,7 +59,6 @@ def findings_everywhere(page: Page) -> dict[str, list[str]]:
 
 
 def test_no_page_has_a_serious_finding(page: Page, site: Site, filled: Filled) -> None:
-    page.set_default_timeout(90_000)
     listed = {}
     for path in (*PAGES, "docs", "login"):
         page.goto(f"{site.url}/{path}")  # within the page only the part behind # changes
@@ -71,7 +70,6 @@ def test_no_page_has_a_serious_finding(page: Page, site: Site, filled: Filled) -
 
 
 def test_no_tab_of_a_job_has_a_serious_finding(page: Page, site: Site, filled: Filled) -> None:
-    page.set_default_timeout(90_000)
     open_job(page, site, filled)
     listed = {}
     for tab in TABS:
@@ -82,8 +80,8 @@ def test_no_tab_of_a_job_has_a_serious_finding(page: Page, site: Site, filled: F
 
 
 def test_forced_colours_keep_bars_and_dots(browser: Browser, site: Site, filled: Filled) -> None:
-    context = browser.new_context(forced_colors="active", viewport={"width": 1400, "height": 900})
-    page = context.new_page()
+    context = new_context(browser, forced_colors="active")
+    page = new_page(context)
     open_front(page, site, filled)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     bars = page.locator("table.layers .stack i.operations_pj").first.evaluate(
@@ -94,12 +92,12 @@ def test_forced_colours_keep_bars_and_dots(browser: Browser, site: Site, filled:
 
 
 def test_paper_shows_the_front_in_light_colours(browser: Browser, site: Site, filled: Filled) -> None:
-    context = browser.new_context(color_scheme="dark", viewport={"width": 1400, "height": 900})
-    page = context.new_page()
+    context = new_context(browser, color_scheme="dark")
+    page = new_page(context)
     open_front(page, site, filled)
     page.emulate_media(media="print", color_scheme="dark")
     expect(page.locator("#front img.on-paper")).to_be_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
     corner = page.locator("#front img.on-paper").evaluate(
         "async picture => { await picture.decode(); const canvas = document.createElement('canvas');"
         " canvas.width = picture.naturalWidth; canvas.height = picture.naturalHeight;"
@@ -115,11 +113,13 @@ def test_paper_shows_the_front_in_light_colours(browser: Browser, site: Site, fi
 def test_the_reader_s_choice_of_colours_stays(page: Page, site: Site, filled: Filled) -> None:
     open_job(page, site, filled)
     page.select_option("#theme", "dark")
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    body = page.locator("body")
+    expect(body).not_to_have_css("background-color", "rgb(255, 255, 255)")
+    dark = body.evaluate("body => getComputedStyle(body).backgroundColor")
     page.reload()
     page.wait_for_selector(".job-head")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
-    assert page.input_value("#theme") == "dark"
+    expect(body).to_have_css("background-color", dark)
+    expect(page.locator("#theme")).to_have_value("dark")
 
 
 def test_tabs_are_walked_by_arrow_keys(page: Page, site: Site, filled: Filled) -> None:

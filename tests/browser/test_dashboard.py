@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from playwright.sync_api import expect
 
 from search.history import JobStatus
 from tests.browser.conftest import Site
-from tests.browser.looking import api, job_of, open_front, open_job, place_of
+from tests.browser.looking import api, job_of, open_front, open_job, place_of, text_of, texts
 from tests.service.filled import JOB, Filled
 
 if TYPE_CHECKING:
@@ -21,9 +22,8 @@ pytestmark = pytest.mark.browser
 
 def test_without_jobs_the_page_says_how_to_start_one(page: Page, fresh_site: Site) -> None:
     page.goto(fresh_site.url)
-    page.wait_for_selector(".empty")
-    assert "fewbits submit" in page.inner_text(".empty")
-    assert page.locator(".empty a:has-text('New job')").count() == 1
+    expect(page.locator(".empty")).to_contain_text("fewbits submit")
+    expect(page.locator(".empty a:has-text('New job')")).to_have_count(1)
 
 
 def test_the_list_leads_to_the_job(page: Page, site: Site, filled: Filled) -> None:
@@ -31,7 +31,7 @@ def test_the_list_leads_to_the_job(page: Page, site: Site, filled: Filled) -> No
     expect(page.locator("svg.spark circle").first).to_be_visible()
     page.click(f"tbody th a[href*='{filled.job_id}']")
     page.wait_for_selector("#front")
-    assert page.url.endswith(f"#/jobs/{filled.job_id}")
+    expect(page).to_have_url(re.compile(f"#/jobs/{filled.job_id}$"))
 
 
 def test_every_measured_trial_is_plotted_and_the_front_is_marked(
@@ -44,8 +44,7 @@ def test_every_measured_trial_is_plotted_and_the_front_is_marked(
     expect(legend).to_contain_text(f"front {len(front)}")
     expect(legend).to_contain_text("reference at")  # it does not stretch the axis
     page.click("#front .twin summary")
-    rows = page.locator("#front .twin tbody tr").all_inner_texts()
-    assert len(rows) == 8
+    rows = texts(page.locator("#front .twin tbody tr"), 8)
     assert sum(row.endswith("yes") for row in rows) == len(front)
 
 
@@ -59,7 +58,7 @@ def test_the_scale_and_the_unit_can_be_changed_and_are_in_the_address(
     assert place_of(page, 3) != before
     page.select_option("#front select", "share")
     page.wait_for_url("**x=share**")
-    assert "of reference" in page.locator("#front select option:checked").inner_text().replace("the ", "")
+    expect(page.locator("#front select option:checked")).to_have_text(re.compile("of (the )?reference"))
 
 
 def test_the_best_trial_is_shown_first(page: Page, site: Site, filled: Filled) -> None:
@@ -85,7 +84,7 @@ def test_the_front_is_operated_by_keys(page: Page, site: Site, filled: Filled) -
     open_front(page, site, filled)
     page.focus("#front .canvas")
     page.keyboard.press("ArrowRight")
-    number = page.inner_text("#front .tip strong").split()[1]
+    number = text_of(page.locator("#front .tip strong")).split()[1]
     page.keyboard.press("Enter")
     page.wait_for_url(f"**trial={number}**")
 
@@ -106,9 +105,8 @@ def test_dragging_zooms_and_selects_an_area(page: Page, site: Site, filled: Fill
     drag()
     expect(page.locator("main")).to_contain_text("trials of the marked area are ranked")
     page.click("[data-tab=trials]")
-    numbers = page.locator("#trials tbody th").all_inner_texts()
-    assert "5" in numbers
-    assert len(numbers) < 8
+    expect(page.locator("#trials tbody th:text-is('5')")).to_have_count(1)
+    expect(page.locator("#trials tbody tr:nth-child(8)")).to_have_count(0)
     page.click("button:has-text('All trials')")
     expect(page.locator("#trials tbody tr")).to_have_count(10)
     page.click("[data-tab=overview]")
@@ -124,21 +122,19 @@ def test_an_address_opens_its_trial_also_an_old_one(page: Page, site: Site, fill
     open_job(page, site, filled, "/trials/5")
     expect(page.locator(".trial-title")).to_contain_text("Trial 5 ")
     page.click("[data-tab=trials]")
-    assert page.inner_text("#trials tr.selected th") == "5"
+    expect(page.locator("#trials tr.selected th")).to_have_text("5")
 
 
 def test_a_trial_shows_layers_quantizers_energies_and_its_learning_curve(
     page: Page, site: Site, filled: Filled
 ) -> None:
     open_job(page, site, filled)
-    text = page.inner_text("table.layers")
-    assert "conv2d_0" in text
-    assert "bit" in text
-    assert "pJ" in text
+    for part in ("conv2d_0", "bit", "pJ"):
+        expect(page.locator("table.layers")).to_contain_text(part)
     expect(page.locator("#learning-curve .canvas")).to_have_attribute(
         "aria-label", "accuracy after 3 epochs: training 89.51 %, validation 87.51 %"
     )
-    assert "filters" in page.inner_text("aside .choices")
+    expect(page.locator("aside .choices")).to_contain_text("filters")
 
 
 def test_a_file_can_be_downloaded(page: Page, site: Site, filled: Filled, tmp_path: Path) -> None:
@@ -153,7 +149,7 @@ def test_the_table_is_sorted_by_its_heads(page: Page, site: Site, filled: Filled
     open_job(page, site, filled, "?tab=trials")
     page.click("#trials th button:has-text('Accuracy')")
     expect(page.locator("#trials th[aria-sort=descending]")).to_contain_text("Accuracy")
-    cells = page.locator("#trials tbody td:nth-child(3)").all_inner_texts()
+    cells = texts(page.locator("#trials tbody td:nth-child(3)"), 10)
     values = [float(cell.removesuffix(" %")) for cell in cells if "%" in cell]
     assert len(values) == 8
     assert values == sorted(values, reverse=True)
@@ -190,7 +186,7 @@ def test_ten_thousand_trials_are_drawn_and_pointed_at(page: Page, site: Site, ow
     expect(page.locator("#front .tip strong")).to_have_text(f"Trial {best}")
     page.click("[data-tab=trials]")
     page.wait_for_selector("#trials .virtual tbody tr:nth-child(5)")
-    assert page.locator("#trials tbody tr").count() < 80
+    expect(page.locator("#trials tbody tr:nth-child(80)")).to_have_count(0)
     page.evaluate("document.querySelector('#trials .virtual').scrollTop = 100000")
     page.wait_for_function("() => document.querySelectorAll('#trials tbody tr.space').length === 2")
 
@@ -209,7 +205,7 @@ def test_buttons_are_those_the_job_allows(page: Page, site: Site, own: Filled) -
     open_job(page, site, own)
     page.click("button:has-text('Pause')")
     page.wait_for_selector(".job-head .chip.paused")
-    assert page.locator("button:text-is('Pause')").count() == 0
+    expect(page.locator("button:text-is('Pause')")).to_have_count(0)
     page.click("button:has-text('Resume')")
     page.wait_for_selector(".job-head .chip.running")
 
@@ -259,25 +255,22 @@ def test_a_job_is_removed_and_the_list_is_shown(page: Page, site: Site, own: Fil
 
 def test_names_are_text_and_never_markup(page: Page, fresh_site: Site, hostile: Filled) -> None:
     page.goto(fresh_site.url)
-    page.wait_for_selector("tbody th a")
-    assert page.inner_text("tbody th a") == "<img src=x onerror=alert(1)><b>bold</b>"
+    expect(page.locator("tbody th a")).to_have_text("<img src=x onerror=alert(1)><b>bold</b>")
     page.click("tbody th a")
-    page.wait_for_selector(".job-head h1")
-    assert page.inner_text(".job-head h1").startswith("<img src=x onerror=alert(1)><b>bold</b>")
-    assert page.locator("main img, main b").count() == 0
+    expect(page.locator(".job-head h1")).to_contain_text("<img src=x onerror=alert(1)><b>bold</b>")
+    expect(page.locator("main img, main b")).to_have_count(0)
 
 
 def test_a_job_without_measured_trials_says_so(page: Page, fresh_site: Site, hostile: Filled) -> None:
     fresh_site.filler.end(hostile, JobStatus.FAILED, "none of 0 trials could be measured")
     page.goto(f"{fresh_site.url}/#/jobs/{hostile.job_id}")
     page.wait_for_selector("#front .nothing")
-    assert "could be measured" in page.inner_text(".job-head .fault")
+    expect(page.locator(".job-head .fault")).to_contain_text("could be measured")
 
 
 def test_an_unknown_job_is_said_to_be_unknown(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/#/jobs/0123456789abcdef")
-    page.wait_for_selector(".empty")
-    assert "0123456789abcdef" in page.inner_text(".empty")
+    expect(page.locator(".empty")).to_contain_text("0123456789abcdef")
 
 
 def test_narrow_screens_need_no_sideways_scrolling(page: Page, site: Site, filled: Filled) -> None:
@@ -292,14 +285,14 @@ def test_narrow_screens_need_no_sideways_scrolling(page: Page, site: Site, fille
         expect(page.get_by_text("Loading…")).to_have_count(0)
         for width in (390, 768):
             page.set_viewport_size({"width": width, "height": 800})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
 def test_on_a_narrow_screen_the_selected_trial_is_in_sight(page: Page, site: Site, filled: Filled) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     open_job(page, site, filled, "?tab=trials")
     page.click("#trials tbody tr:nth-child(3) th button")
-    number = page.inner_text("#trials tr.selected th")
+    number = text_of(page.locator("#trials tr.selected th"))
     expect(page.locator(".dock")).to_contain_text(f"Trial {number} ")
     expect(page.locator(".dock")).to_be_in_viewport()
     page.click(".dock button")
@@ -310,16 +303,15 @@ def test_skip_to_content_stays_on_the_page(page: Page, site: Site, filled: Fille
     open_job(page, site, filled)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "view"
-    assert filled.job_id in page.url
+    expect(page.locator("#view")).to_be_focused()
+    expect(page).to_have_url(re.compile(filled.job_id))
 
 
 def test_the_reference_is_drawn_without_anything_from_elsewhere(page: Page, site: Site) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{site.url}/docs")
-    page.wait_for_selector("details")
-    assert "/v1/jobs:validate" in page.inner_text("main")
+    expect(page.locator("main")).to_contain_text("/v1/jobs:validate")
     assert all(url.startswith(site.url) for url in asked)
 
 

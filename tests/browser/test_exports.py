@@ -87,7 +87,7 @@ def test_which_export_works_how_large_it_is_and_how_good(
     (made,) = api(page, site, f"/v1/jobs/{exported.job_id}/trials/0/exports")["items"]
     finish(site, exported.job_id, made["name"], tmp_path / "keras.zip")
     answer = page.locator("[data-answer=exports]")
-    expect(answer).to_contain_text("80.0 % of 5 test inputs have the same class", timeout=15_000)
+    expect(answer).to_contain_text("80.0 % of 5 test inputs have the same class")
     expect(answer).to_contain_text("accuracy 75.00 % on validation data (the model: 87.50 %)")
     expect(answer).to_contain_text("5 bytes")
     with page.expect_download() as waiting:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Site
-from tests.browser.looking import open_front, open_job
+from tests.browser.conftest import Site, new_context, new_page
+from tests.browser.looking import open_front, open_job, text_of
 from tests.service.filled import Filled
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def test_the_page_follows_a_running_job_to_its_end(page: Page, site: Site, own: 
     assert points == []  # events were applied, nothing was read again
     site.filler.end(own)
     page.wait_for_selector(".job-head .chip.done")
-    assert page.locator("button:has-text('Cancel')").count() == 0
+    expect(page.locator("button:has-text('Cancel')")).to_have_count(0)
 
 
 def test_without_shared_workers_the_page_asks_again(page: Page, site: Site, own: Filled) -> None:
@@ -41,18 +41,17 @@ def test_without_shared_workers_the_page_asks_again(page: Page, site: Site, own:
 
 def test_eight_tabs_share_one_stream(browser: Browser, site: Site, own: Filled) -> None:
     others = [site.filler.job() for _ in range(3)]
-    context = browser.new_context()
+    context = new_context(browser)
     try:
         tabs = []
         for index in range(8):
-            tab = context.new_page()
-            tab.set_default_timeout(90_000)  # eight pages at once are slow on a busy machine
+            tab = new_page(context)
             job = [own, *others][index % 4]
             tab.goto(f"{site.url}/#/jobs/{job.job_id}")
             tab.wait_for_selector(".job-head")
             tabs.append(tab)
         for tab in tabs:
-            expect(tab.locator(".live")).to_have_text("live", timeout=60_000)
+            expect(tab.locator(".live")).to_have_text("live")
         site.filler.measure(own, site.filler.queue(own, 1, first=10)[0])
         for tab in (tabs[0], tabs[4]):
             tab.bring_to_front()
@@ -68,11 +67,13 @@ def test_news_leave_focus_and_what_is_open_alone(page: Page, site: Site, own: Fi
     open_job(page, site, own, "?tab=trials")
     page.click("aside details summary:has-text('Attempts')")
     page.focus("#trials tbody tr:nth-child(2) th button")
-    focused = page.evaluate("document.activeElement.textContent")
+    focused = page.locator("#trials tbody tr:nth-child(2) th button")
+    number = text_of(focused)
+    expect(focused).to_be_focused()
     for trial_id in site.filler.queue(own, 2, first=10):
         site.filler.measure(own, trial_id)
     expect(page.locator("#trials tbody tr")).to_have_count(12)
-    assert page.evaluate("document.activeElement.textContent") == focused
+    expect(page.locator("#trials tbody th button:focus")).to_have_text(number)
     expect(page.locator("aside details[open] summary:has-text('Attempts')")).to_have_count(1)
 
 

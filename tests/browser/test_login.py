@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from service.auth import keys
 from service.auth.scopes import KeyScope
 from service.store.session import Database
 from tests.browser.conftest import Site
+from tests.browser.looking import text_of
 from tests.service.filled import Filler
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ def test_the_dashboard_asks_for_a_key_and_then_shows_its_tenant_s_jobs(fresh_sit
     page.get_by_label("Key").fill(str(token))
     page.get_by_role("button", name="Open").click()
     page.get_by_role("link", name="a search").first.wait_for()
-    assert job_id in page.content()
+    expect(page.locator(f"a[href*='{job_id}']")).not_to_have_count(0)
     assert page.evaluate("document.cookie") == ""
     assert page.evaluate("Object.keys(localStorage).length + Object.keys(sessionStorage).length") == 0
 
@@ -55,20 +58,20 @@ def test_after_the_login_the_address_is_the_one_that_was_asked_for(fresh_site: S
     fresh_site.filler.measure(job, fresh_site.filler.queue(job, 1)[0])
     opened_with(fresh_site, page, KeyScope.READ, f"#/jobs/{job.job_id}?trial=0&tab=trials")
     page.wait_for_selector("#trials")
-    assert page.url.endswith(f"#/jobs/{job.job_id}?trial=0&tab=trials")
+    expect(page).to_have_url(re.compile(re.escape(f"#/jobs/{job.job_id}?trial=0&tab=trials") + "$"))
 
 
 def test_a_key_that_reads_sees_no_verbs_and_who_it_is(fresh_site: Site, page: Page) -> None:
     job = fresh_site.filler.job()
     opened_with(fresh_site, page, KeyScope.READ, f"#/jobs/{job.job_id}")
     page.get_by_text("this key reads only").first.wait_for()
-    assert (
-        page.locator("button:has-text('Cancel'), button:has-text('Pause'), a:has-text('Clone')").count() == 0
-    )
+    expect(
+        page.locator("button:has-text('Cancel'), button:has-text('Pause'), a:has-text('Clone')")
+    ).to_have_count(0)
     page.locator(".who .chip").get_by_text("read").wait_for()
     page.click(".who")
     page.get_by_role("heading", name="Usage").wait_for()
-    assert page.get_by_role("heading", name="Keys of local").count() == 0
+    expect(page.get_by_role("heading", name="Keys of local")).to_have_count(0)
     page.click("button:has-text('Log out')")
     page.wait_for_url("**/login")
 
@@ -82,7 +85,7 @@ def test_the_login_leads_to_no_other_site(fresh_site: Site, page: Page) -> None:
         page.get_by_label("Key").fill(str(token))
         page.get_by_role("button", name="Open").click()
         page.get_by_role("heading", name="No jobs yet").wait_for()
-        assert page.url.startswith(fresh_site.url)
+        expect(page).to_have_url(re.compile("^" + re.escape(fresh_site.url)))
 
 
 def test_an_admin_makes_and_revokes_keys(fresh_site: Site, page: Page) -> None:
@@ -91,7 +94,7 @@ def test_an_admin_makes_and_revokes_keys(fresh_site: Site, page: Page) -> None:
     page.fill("dialog input[name=name]", "a colleague")
     page.select_option("dialog select", "read")
     page.click("dialog button[value=go]")
-    token = page.inner_text("dialog .token")
+    token = text_of(page.locator("dialog .token"))
     page.click("dialog button.primary")
     answer = page.request.get(f"{fresh_site.url}/v1/session", headers={"authorization": f"Bearer {token}"})
     assert answer.json()["scope"] == "read"

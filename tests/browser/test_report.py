@@ -53,5 +53,5 @@ def test_names_in_the_numbers_of_a_report_are_text(page: Page, site: Site, tmp_p
         (tmp_path / "report.html").write_text(report.page(report.collect(client, job.job_id)))
     page.goto(f"file://{tmp_path}/report.html")
     expect(page.locator("#front .legend")).to_have_attribute("data-dots", "1")
-    assert page.inner_text("h1") == "</script><img src=x onerror=alert(1)>"
-    assert page.locator("body img").count() == 0
+    expect(page.locator("h1")).to_have_text("</script><img src=x onerror=alert(1)>")
+    expect(page.locator("body img")).to_have_count(0)
