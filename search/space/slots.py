@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from costmodel import lowering
 from costmodel.layer import Layer
 from costmodel.layer_classes import LAYER_CLASSES, OUTPUT_LAYERS, OUTPUT_SLOT
 from quantization.specs.functions import LINEAR, PROBABILITIES
@@ -20,7 +21,8 @@ def has_output(layer: Layer) -> bool:
     """Whether the layer's output, which no function has changed, can be quantized: linear sums, merges, poolings."""
     if layer.class_name in OUTPUT_LAYERS:
         return True
-    return LAYER_CLASSES[layer.class_name].linear and function_in(layer, OUTPUT_SLOT) == LINEAR
+    row = LAYER_CLASSES[layer.class_name]
+    return (row.linear or row.lower is lowering.attention) and function_in(layer, OUTPUT_SLOT) == LINEAR
 
 
 def allows(layer: Layer, slot: str, quantizer: QuantizerSpec) -> bool:

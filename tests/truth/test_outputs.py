@@ -171,6 +171,25 @@ def test_sums_that_a_layer_with_weights_reads_are_quantized_unless_switched_off(
     assert outputs(space(model, classes, quantizers={"selection": "autoqkeras"})) == set()
 
 
+def attending() -> keras.Model:
+    inputs = keras.Input((5, 6), name="in")
+    x = L.MultiHeadAttention(2, 3, name="attend")(inputs, inputs)
+    x = L.Add(name="residual")([x, inputs])
+    x = L.MultiHeadAttention(2, 3, name="last")(x, x)
+    return keras.Model(inputs, L.Dense(2, name="out")(L.Flatten(name="flat")(L.ReLU(name="r")(x))))
+
+
+def test_the_sums_of_an_attention_are_quantized_like_those_of_other_linear_layers() -> None:
+    classes = ("MultiHeadAttention", "Dense", "ReLU")
+    assert outputs(space(attending(), classes)) == {"attend"}  # a function follows the other
+    both = {"by_class": {"MultiHeadAttention": {"kernel": 8, "output": 8}}}
+    assert outputs(space(attending(), both)) == {"attend", "last"}
+    spec = job(attending(), both)
+    plain = network(spec.model)  # type: ignore[arg-type]
+    drawn = Drawn(spec, plain, choices(spec, plain))
+    assert price_differences(drawn, random_assignment(drawn.choices, random.Random(0))) == []
+
+
 def test_limits_name_the_outputs_of_a_class_or_a_layer() -> None:
     model = chain(
         L.Conv2D(2, 3, name="c"),
