@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from costmodel.network import Network
 from search.data.reading import input_reading
 from search.errors import Problem
-from search.spec.training import AUGMENTATIONS, Training
+from search.spec.training import AUGMENTATIONS, Augmentation, Training
 from search.task import Task
 
 
@@ -25,28 +27,48 @@ def training_problems(training: Training, task: Task, network: Network) -> list[
 
 
 def _augmentation_problems(training: Training, network: Network) -> list[Problem]:
-    augmentation = training.augmentation
-    if augmentation is None:
+    stated, inputs, pointer = training.augmentation, tuple(network.inputs), "/training/augmentation"
+    if isinstance(stated, Mapping):
+        unknown = [name for name in stated if name not in inputs]
+        if unknown:
+            known = ", ".join(inputs)
+            return [Problem(f"{pointer}/{name}", f"is not an input; inputs are {known}") for name in unknown]
+    by_input = training.augmentations(inputs)
+    if not by_input:
         return []
-    pointer = "/training/augmentation"
-    if len(network.inputs) > 1:
-        reason = (
-            f"is for networks with one input, this one has {len(network.inputs)}: leave it out, or put Random*"
-            " layers of Keras behind the input that they are for"
-        )
+    problems = [
+        problem
+        for name, one in zip(inputs, by_input, strict=True)
+        for problem in _problems_of_input(one, network, name, pointer, by_name=isinstance(stated, Mapping))
+    ]
+    if len({one.mixup for one in by_input}) > 1:
+        reason = "mixes examples with their targets: state the same mixup for every input, or for none"
+        problems.append(Problem(pointer, reason))
+    return problems
+
+
+def _problems_of_input(
+    augmentation: Augmentation, network: Network, name: str, pointer: str, *, by_name: bool
+) -> list[Problem]:
+    """What the examples of an input do not allow. `by_name`: whether the augmentation is stated for it alone."""
+    if not augmentation.stated:
+        return []
+    several = len(network.inputs) > 1
+    remedy = f"; state it by input: augmentation: {{{network.inputs[0]}: {{...}}}}" if several else ""
+    of, remedy = (f" of input {name!r}" if several else ""), ("" if by_name else remedy)
+    pointer = f"{pointer}/{name}" if by_name else pointer
+    if tokens := input_reading(network, name).tokens:
+        reason = f"changes numbers{of}, but layer {tokens[0]!r} looks up whole ones: leave it out{remedy}"
         return [Problem(pointer, reason)]
-    if tokens := input_reading(network).tokens:
-        return [
-            Problem(pointer, f"changes numbers, but layer {tokens[0]!r} looks up whole ones: leave it out")
-        ]
-    shape = network.layer(network.inputs[0]).output_shape
+    shape = network.layer(name).output_shape
     allowed = AUGMENTATIONS.get(len(shape), AUGMENTATIONS[1])
     return [
         Problem(
-            f"{pointer}/{name}", f"is not for examples of the shape {shape}, which allow {', '.join(allowed)}"
+            f"{pointer}/{option}",
+            f"is not for examples{of} of the shape {shape}, which allow {', '.join(allowed)}{remedy}",
         )
-        for name in augmentation.stated
-        if name not in allowed
+        for option in augmentation.stated
+        if option not in allowed
     ]
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from search.spec.base import Frozen
 from search.spec.objective import LossName
@@ -128,6 +129,18 @@ class Augmentation(Frozen):
         return tuple(name for name in type(self).model_fields if getattr(self, name))
 
 
+def _form_of(value: Any) -> str:
+    """Options, or a mapping of inputs to options: only there is every value a mapping."""
+    values = value.values() if isinstance(value, Mapping) else ()
+    by_input = bool(values) and all(isinstance(item, Mapping | Augmentation) for item in values)
+    return "of each input" if by_input and set(value) != {"spec_augment"} else "of all inputs"
+
+
+Augmentations = Annotated[
+    Annotated[Augmentation, Tag("of all inputs")] | Annotated[dict[str, Augmentation], Tag("of each input")],
+    Discriminator(_form_of),
+]
+
 #: Options of augmentation that examples allow, by the number of their axes: columns, series, images.
 AUGMENTATIONS: Final = {
     1: ("noise", "mixup"),
@@ -193,8 +206,10 @@ class Training(Frozen):
         description="trials learn from the float model as well as from the targets; {}: with the defaults; null: from"
         " the targets alone",
     )
-    augmentation: Augmentation | None = Field(
-        None, description="random changes of the training examples, in every step; null: none"
+    augmentation: Augmentations | None = Field(
+        None,
+        description="random changes of the training examples, in every step, of all inputs or of each by its name;"
+        " null: none",
     )
     warm_up: float = Field(
         0.0, ge=0, le=1000, description="epochs at the start in which the learning rate grows linearly from 0"
@@ -238,6 +253,15 @@ class Training(Frozen):
         description="trainings of each trial, from different seeds; the metric is their mean, the stored model that of"
         " the best one",
     )
+
+    def augmentations(self, inputs: Sequence[str]) -> tuple[Augmentation, ...]:
+        """The augmentation of each input; empty if nothing is on."""
+        stated = self.augmentation
+        if not isinstance(stated, Mapping):
+            by_input = tuple(stated or Augmentation() for _ in inputs)
+        else:
+            by_input = tuple(stated.get(name, Augmentation()) for name in inputs)
+        return by_input if any(one.stated for one in by_input) else ()
 
     def rate_share(self, epoch: int, epochs: int) -> float:
         """The share of the learning rate at an epoch, counted from 0, of a training of `epochs` epochs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -18,11 +19,30 @@ Tensor = Any
 _FLIP, _ANGLE, _ZOOM, _SHIFT, _NOISE, _CUTOUT, _MASKS, _MIXUP = range(8)
 
 
+#: What lies between the seeds of two inputs of a network.
+_NEXT_INPUT = 1_000_003
+
+
 def augmented(
-    augmentation: Augmentation, x: Tensor, y: Any, seed: Tensor, step: Tensor
-) -> tuple[Tensor, Any]:
-    """The batch as it is trained on. `x`: examples as the network takes them; `y`: as `training_loss` takes them."""
-    numbers = RandomNumbers(seed, step)
+    augmentations: Sequence[Augmentation], x: Any, y: Any, seed: Tensor, step: Tensor
+) -> tuple[Any, Any]:
+    """The batch as it is trained on.
+
+    `augmentations`: of each input. `x`: examples as the network takes them, a tuple where it has several inputs; `y`:
+    as `training_loss` takes them. Inputs change independently of each other, but are mixed by the same shares.
+    """
+    inputs = x if isinstance(x, tuple) else (x,)
+    inputs = tuple(
+        _changed(one, part, RandomNumbers(seed + index * _NEXT_INPUT, step))
+        for index, (one, part) in enumerate(zip(augmentations, inputs, strict=True))
+    )
+    if augmentations[0].mixup:
+        inputs, y = _mixed(augmentations[0].mixup, inputs, y, RandomNumbers(seed, step))
+    return (inputs if isinstance(x, tuple) else inputs[0]), y
+
+
+def _changed(augmentation: Augmentation, x: Tensor, numbers: RandomNumbers) -> Tensor:
+    """The examples of one input, each changed for itself."""
     if len(x.shape) == 4:
         x = _warped(augmentation, _flipped(augmentation, x, numbers), numbers)
     elif augmentation.shift:
@@ -33,7 +53,7 @@ def augmented(
         x = _cut_out(augmentation.cutout, x, numbers)
     if augmentation.noise:
         x = x + augmentation.noise * numbers.normal(_NOISE, ops.shape(x))
-    return _mixed(augmentation.mixup, x, y, numbers) if augmentation.mixup else (x, y)
+    return x
 
 
 def _per_example(x: Tensor, values: Tensor) -> Tensor:
@@ -115,11 +135,13 @@ def _cut_out(share: float, x: Tensor, numbers: RandomNumbers) -> Tensor:
     return ops.where(ops.expand_dims(inside, -1), ops.zeros_like(x), x)
 
 
-def _mixed(alpha: float, x: Tensor, y: Any, numbers: RandomNumbers) -> tuple[Tensor, TrainingTargets]:
+def _mixed(
+    alpha: float, inputs: tuple[Tensor, ...], y: Any, numbers: RandomNumbers
+) -> tuple[tuple[Tensor, ...], TrainingTargets]:
     """Each example mixed with the one at its place in the reversed batch (Zhang et al., arXiv 1710.09412)."""
-    first, second = (numbers.gamma(_MIXUP + index, alpha, (ops.shape(x)[0],)) for index in range(2))
+    count = ops.shape(inputs[0])[0]
+    first, second = (numbers.gamma(_MIXUP + index, alpha, (count,)) for index in range(2))
     share = first / ops.maximum(first + second, keras.config.epsilon())
-    shares = _per_example(x, share)
-    mixed = x * shares + ops.flip(x, axis=0) * (1 - shares)
+    mixed = tuple(x * (shares := _per_example(x, share)) + ops.flip(x, axis=0) * (1 - shares) for x in inputs)
     targets = y if isinstance(y, TrainingTargets) else TrainingTargets(plain_targets(y))
     return mixed, targets._replace(share=(share,))

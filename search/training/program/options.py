@@ -17,6 +17,7 @@ class StepOptions:
     `weighted`: targets come with weights (`search.training.losses.TrainingTargets`). `weight_decay`: None for the
     optimizer's own. `ema`: momentum of the average of weights that is evaluated and stored; None: the weights are.
     `warm_up_steps`: the rate grows linearly over the first of these steps.
+    `augmentation`: of each input; empty: none.
     """
 
     weighted: bool = False
@@ -28,7 +29,7 @@ class StepOptions:
     ema: float | None = None
     warm_up_steps: int = 0
     distill: Distillation | None = None
-    augmentation: Augmentation | None = None
+    augmentation: tuple[Augmentation, ...] = ()
 
 
 #: The plain step.
@@ -49,7 +50,5 @@ def step_options(plan: Plan, *, weighted: bool, teacher: bool) -> StepOptions:
         ema=training.ema,
         warm_up_steps=round(training.warm_up * steps_per_epoch),
         distill=training.distill if teacher else None,
-        augmentation=training.augmentation
-        if training.augmentation and training.augmentation.stated
-        else None,
+        augmentation=training.augmentations(plan.network.inputs),
     )

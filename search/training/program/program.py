@@ -263,7 +263,7 @@ class Program:
 
         `x`, `y`: examples and targets, tuples where there are several inputs or outputs.
         """
-        if self._options.augmentation is not None:
+        if self._options.augmentation:
             x, y = augmented(self._options.augmentation, x, y, arguments.seed, state.steps)
         parts = self._weights.split(state.weights, arguments.dimensions)
         statistics = self._statistics.split(state.statistics, arguments.dimensions)

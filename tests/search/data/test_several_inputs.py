@@ -139,11 +139,44 @@ def test_several_inputs_are_no_targets(config: dict[str, Any], tmp_path: Path) -
     assert fault(config, tmp_path, targets="inputs").startswith("/data/targets is for models with one input")
 
 
-def test_augmentation_names_the_remedy(config: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("augmentation", "fault"),
+    [
+        ({"noise": 0.1}, None),
+        ({"image": {"flip": "horizontal", "mixup": 0.2}, "numbers": {"noise": 0.1, "mixup": 0.2}}, None),
+        ({"image": {"flip": "horizontal"}}, None),
+        (
+            {"flip": "horizontal"},
+            "/training/augmentation/flip is not for examples of input 'numbers' of the shape (5,), which allow noise,"
+            " mixup; state it by input: augmentation: {image: {...}}",
+        ),
+        (
+            {"numbers": {"rotate": 5}},
+            "/training/augmentation/numbers/rotate is not for examples of input 'numbers' of the shape (5,), which"
+            " allow noise, mixup",
+        ),
+        (
+            {"picture": {"noise": 1}},
+            "/training/augmentation/picture is not an input; inputs are image, numbers",
+        ),
+        (
+            {"image": {"mixup": 0.2}},
+            "/training/augmentation mixes examples with their targets: state the same mixup for every input, or for"
+            " none",
+        ),
+    ],
+)
+def test_augmentation_is_stated_by_input(
+    config: dict[str, Any], tmp_path: Path, augmentation: dict[str, Any], fault: str | None
+) -> None:
     write(tmp_path)
-    job = spec(config, training={"augmentation": {"noise": 0.1}})
-    with pytest.raises(InvalidSpec, match=r"put Random\* layers of Keras behind the input"):
+    job = spec(config, training={"augmentation": augmentation})
+    if fault is None:
         plan(job, tmp_path)
+        return
+    with pytest.raises(InvalidSpec) as error:
+        plan(job, tmp_path)
+    assert [f"{problem.pointer} {problem.message}" for problem in error.value.problems] == [fault]
 
 
 def test_each_input_has_a_quantizer_of_its_own(config: dict[str, Any], tmp_path: Path) -> None:

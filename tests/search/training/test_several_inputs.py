@@ -50,7 +50,16 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Dataset, P
         "data": {"kind": "npz", "file": "set.npz"},
         "limits": 8,
         "budget": {"trials": 2},
-        "training": {"epochs": 1, "batch_size": 16, "start": "calibrated", "distill": {"temperature": 2}},
+        "training": {
+            "epochs": 1,
+            "batch_size": 16,
+            "start": "calibrated",
+            "distill": {"temperature": 2},
+            "augmentation": {
+                "image": {"flip": "horizontal", "mixup": 0.2},
+                "numbers": {"noise": 0.1, "mixup": 0.2},
+            },
+        },
     }
     planned = plan(SearchSpec.model_validate(document), folder)
     data = load_inputs(planned.job.data, folder, 1, planned.data.inputs, planned.task.heads)

@@ -27,7 +27,7 @@ LABELS = DRAW.integers(0, 3, 64).astype(np.int32)
 
 def changed(x: NDArray[Any], step: int = 0, seed: int = 1, **options: Any) -> NDArray[Any]:
     augmentation = Augmentation.model_validate(options)
-    result, _ = augmented(augmentation, x, LABELS, np.int32(seed), np.int32(step))
+    result, _ = augmented((augmentation,), x, LABELS, np.int32(seed), np.int32(step))
     return np.asarray(result)
 
 
@@ -87,7 +87,7 @@ def test_noise_has_its_deviation() -> None:
 
 
 def test_mixed_examples_have_mixed_losses() -> None:
-    x, targets = augmented(Augmentation(mixup=0.4), SERIES, LABELS, np.int32(1), np.int32(0))
+    x, targets = augmented((Augmentation(mixup=0.4),), SERIES, LABELS, np.int32(1), np.int32(0))
     assert isinstance(targets, TrainingTargets)
     share = np.asarray(targets.share[0])
     assert (share.min() >= 0, share.max() <= 1, share.std() > 0.2) == (True, True, True)
@@ -99,6 +99,19 @@ def test_mixed_examples_have_mixed_losses() -> None:
     losses = -(share * log[range(64), LABELS] + (1 - share) * log[range(64), LABELS[::-1]])
     task = classification(Output("softmax", 3))
     assert float(training_loss(task, targets, (scores,), PLAIN)) == pytest.approx(losses.mean(), rel=1e-4)
+
+
+def test_inputs_change_each_for_itself_and_are_mixed_by_the_same_shares() -> None:
+    both = (Augmentation(noise=0.5, mixup=0.4), Augmentation(noise=0.5, mixup=0.4))
+    (one, other), targets = augmented(both, (SERIES, SERIES), LABELS, np.int32(1), np.int32(0))
+    assert np.abs(np.asarray(one) - np.asarray(other)).mean() > 0.2  # noise of their own
+    alone = tuple(Augmentation(mixup=0.4) for _ in range(2))
+    (one, other), again = augmented(alone, (SERIES, IMAGES), LABELS, np.int32(1), np.int32(0))
+    share = np.asarray(targets.share[0])
+    np.testing.assert_array_equal(share, np.asarray(again.share[0]))
+    for mixed, plain in ((one, SERIES), (other, IMAGES)):
+        wide = share.reshape(-1, *[1] * (plain.ndim - 1))
+        np.testing.assert_allclose(np.asarray(mixed), plain * wide + plain[::-1] * (1 - wide), atol=1e-5)
 
 
 ALL = {
@@ -122,7 +135,7 @@ def test_a_seed_gives_the_same_changes_and_steps_differ() -> None:
 
 def test_a_training_in_pieces_has_the_same_augmentation_and_another_seed_another() -> None:
     model, train = float_model(), data()
-    options = StepOptions(augmentation=Augmentation.model_validate(ALL))
+    options = StepOptions(augmentation=(Augmentation.model_validate(ALL),))
     program = Program(model, OUTPUT, "adam", options=options)
     start, order = program.state(model), np.arange(len(train), dtype=np.int32)
 
