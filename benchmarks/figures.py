@@ -239,10 +239,10 @@ def main() -> int:
         for seed in SEEDS:
             runs.append(run(FLOWS[name], seed, options.data))
             print(name, runs[-1], flush=True)
-        record = read_record() | {name: entry(runs)}
-        RECORD.write_text(json.dumps(record, indent=1) + "\n")
-        for page in pages():
-            (ROOT / page).write_text(rendered((ROOT / page).read_text(), page, record))
+            record = read_record() | {name: entry(runs)}  # after every seed: a run of hours may be cut off
+            RECORD.write_text(json.dumps(record, indent=1) + "\n")
+            for page in pages():
+                (ROOT / page).write_text(rendered((ROOT / page).read_text(), page, record))
     faults = []
     for name in options.check:
         recorded = Run(**record[name]["runs"][0])

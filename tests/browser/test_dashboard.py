@@ -105,7 +105,7 @@ def test_dragging_zooms_and_selects_an_area(page: Page, site: Site, filled: Fill
     drag()
     expect(page.locator("main")).to_contain_text("trials of the marked area are ranked")
     page.click("[data-tab=trials]")
-    expect(page.locator("#trials tbody th:text-is('5')")).to_have_count(1)
+    expect(page.locator("#trials tbody th").get_by_text("5", exact=True)).to_have_count(1)
     expect(page.locator("#trials tbody tr:nth-child(8)")).to_have_count(0)
     page.click("button:has-text('All trials')")
     expect(page.locator("#trials tbody tr")).to_have_count(10)
