@@ -22,9 +22,13 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 # Applications in this process compute in it: tests of the processes that do so otherwise make their own.
 os.environ.setdefault("FEWBITS_COMPUTE_PROCESSES", "0")
 
+#: A busy machine draws examples slowly.
+SLOW = [hypothesis.HealthCheck.too_slow]
 # One commit, one result: `--hypothesis-profile=explore` looks for new examples.
-hypothesis.settings.register_profile("stable", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("explore", derandomize=False, max_examples=1_000, deadline=None)
+hypothesis.settings.register_profile("stable", derandomize=True, deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile(
+    "explore", derandomize=False, max_examples=1_000, deadline=None, suppress_health_check=SLOW
+)
 hypothesis.settings.load_profile("stable")
 
 # No test loses power: what this process writes need not reach the disk before it goes on.

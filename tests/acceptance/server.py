@@ -51,7 +51,7 @@ class Server:
             "FEWBITS_HEARTBEAT": "1",
             **environment,
         }
-        self.http = httpx.Client(base_url=self.url, timeout=30)
+        self.http = httpx.Client(base_url=self.url, timeout=120)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -95,7 +95,7 @@ class Server:
         victims = [psutil.Process(self._process.pid), *self.workers()]
         for process in victims:
             process.kill()
-        psutil.wait_procs(victims, timeout=30)
+        psutil.wait_procs(victims, timeout=120)
         self._process.wait()
 
     def stop(self) -> None:
@@ -105,7 +105,7 @@ class Server:
         children = self.workers()
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(60)
-        _, alive = psutil.wait_procs(children, timeout=30)
+        _, alive = psutil.wait_procs(children, timeout=120)
         for process in alive:
             process.kill()
         assert not alive, f"still running after the end: {alive}"

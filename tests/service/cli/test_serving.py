@@ -63,7 +63,7 @@ def address(process: subprocess.Popen[str]) -> str:
 
 def test_the_service_migrates_listens_and_ends_cleanly_in_any_folder(tmp_path: Path, shadows: Path) -> None:
     with serving(tmp_path / "home", folder=shadows) as (url, process):
-        with httpx.Client(base_url=url, timeout=30) as http:
+        with httpx.Client(base_url=url, timeout=120) as http:
             assert http.get("/readyz").json()["migrations"] == "ok"
             assert http.get("/").text.startswith("<!doctype html>")
         assert psutil.Process(process.pid).memory_info().rss < 150e6
@@ -73,7 +73,7 @@ def test_the_service_migrates_listens_and_ends_cleanly_in_any_folder(tmp_path: P
 
 def test_ctrl_c_ends_the_service_cleanly(tmp_path: Path) -> None:
     with serving(tmp_path / "home") as (url, process):
-        assert httpx.get(f"{url}/healthz", timeout=30).status_code == 200
+        assert httpx.get(f"{url}/healthz", timeout=120).status_code == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
 
@@ -139,7 +139,7 @@ def test_a_service_that_others_could_reach_does_not_start_without_keys(tmp_path:
     )
     with serving(home, "--host", "0.0.0.0") as (url, _):
         base = url.replace("0.0.0.0", "127.0.0.1")
-        with httpx.Client(base_url=base, timeout=30) as http:
+        with httpx.Client(base_url=base, timeout=120) as http:
             assert http.get("/v1/jobs").status_code == 401
             sent = {"authorization": f"Bearer {made.stdout.strip()}"}
             assert http.get("/v1/jobs", headers=sent).status_code == 200

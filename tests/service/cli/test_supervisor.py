@@ -16,7 +16,7 @@ import pytest
 
 from service.cli.supervisor import Supervisor
 
-PATIENCE_S = 60
+PATIENCE_S = 240
 
 #: Writes its process id to the file it is given, a line a start, and waits to be told to end.
 CHILD = "import os, signal, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); "
