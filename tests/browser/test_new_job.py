@@ -165,7 +165,7 @@ def test_charts_are_saved_as_pictures_and_numbers(
     page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
     starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": b"trial,status"}
     for kind, start in starts.items():
-        page.click("#front .menu summary")
+        page.locator("#front .menu").evaluate("menu => { menu.open = true; }")
         with page.expect_download() as waiting:
             page.click(f"#front .menu button:has-text('{kind}')")
         waiting.value.save_as(tmp_path / kind)
