@@ -12,7 +12,7 @@ EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyp
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor layers lint client bench docs figures fuzz locks sbom audit release clean
+.PHONY: help demo serve test tools vendor layers lint eslint client bench docs figures fuzz locks sbom audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ lint: .venv/installed-dev ## ruff, codespell, mypy --strict, the import contract
 	@git ls-files -z '*.md' '*.py' '*.js' '*.yml' '*.yaml' '*.toml' ':!tests' ':!*/vendor/*' | xargs -0 $(BIN)/codespell
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+eslint: var/eslint/node_modules/.bin/eslint ## the rules of eslint.config.mjs for the dashboard's modules (needs node and npm)
+	@var/eslint/node_modules/.bin/eslint service/dashboard tests/dashboard eslint.config.mjs
+
+var/eslint/node_modules/.bin/eslint:
+	@npm install --prefix var/eslint --ignore-scripts --no-audit --no-fund --silent eslint@10.15.0
 
 client: .venv/installed-dev ## generate the client without an event loop from the one with
 	@$(BIN)/python -m service.client.generate

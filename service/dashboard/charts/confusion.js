@@ -66,11 +66,11 @@ function optionOf(confusion, nameOf, colours) {
     yAxis: { ...axis("true"), inverse: true, nameGap: 28 },
     series: [{
       type: "custom", encode: { x: 0, y: 1 }, data, silent: true,
-      renderItem: (_, api) => {
-        const [predicted, truth, count] = [api.value(0), api.value(1), api.value(2)];
+      renderItem: (_, chart) => {
+        const [predicted, truth, count] = [chart.value(0), chart.value(1), chart.value(2)];
         const share = totals[truth] ? count / totals[truth] : 0;
-        const [x, y] = api.coord([predicted, truth]);
-        const [width, height] = api.size([1, 1]);
+        const [x, y] = chart.coord([predicted, truth]);
+        const [width, height] = chart.size([1, 1]);
         const isRight = predicted === truth;
         return { type: "group", children: [
           { type: "rect", shape: { x: x - width / 2, y: y - height / 2, width: width - 1, height: height - 1 }, style: { fill: count === 0 ? colours.shade : isRight ? colours.best : colours.front, opacity: count === 0 ? 0.6 : 0.25 + 0.55 * Math.sqrt(share) } },

@@ -142,7 +142,7 @@ function allDots({ groups, points }, made, colours, isPicture) {
 
 /** The whole option; `state` is what `layout` was made of, with `groups` of rows and what is selected. */
 export function frontOption(state, made, colours, isPicture = false) {
-  const { job, points, groups, numbers, best, selected, compared, budget, kneeRow } = state;
+  const { job, points, groups, best, selected, compared, budget, kneeRow } = state;
   const isEnergyLike = made.x.values === points.cost;
   return {
     grid: { left: 66, right: 22, top: 26, bottom: 48 },
@@ -185,7 +185,7 @@ function frontLine(rows, made, points, colours) {
 }
 
 /** Curves of equal score: that of the best trial, and two below it. */
-function isoCurves({ job, points, numbers, best }, made, colours) {
+function isoCurves({ points, numbers, best }, made, colours) {
   if (best === null || best < 0) return [];
   const top = points.scores(numbers)[best];
   const { at, from, low, high } = made.xAxis;

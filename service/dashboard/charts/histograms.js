@@ -56,9 +56,9 @@ function Values({ tensors, examples }) {
       yAxis: { type: "value", axisLine: { show: false }, axisTick: { show: false }, axisLabel: { color: colours.muted, formatter: format.short }, splitLine: { lineStyle: { color: colours.line } } },
       series: [{
         type: "custom", silent: true, encode: { x: [0, 1], y: 2 }, data: tensor.counts.map((count, index) => [tensor.edges_low + index * width, tensor.edges_low + (index + 1) * width, count]),
-        renderItem: (_, api) => {
-          const [x0, y] = api.coord([api.value(0), api.value(2)]);
-          const [x1, ground] = api.coord([api.value(1), 0]);
+        renderItem: (_, chart) => {
+          const [x0, y] = chart.coord([chart.value(0), chart.value(2)]);
+          const [x1, ground] = chart.coord([chart.value(1), 0]);
           return { type: "rect", shape: { x: x0, y, width: Math.max(1, x1 - x0 - 0.5), height: ground - y }, style: { fill: colours.operations } };
         },
         markLine: { silent: true, symbol: "none", animation: false, label: { show: false }, lineStyle: { color: colours.front, type: "solid", width: 1, opacity: 0.85 }, data: levels.map((level) => ({ xAxis: level })) },

@@ -5,7 +5,7 @@ const ENERGY_UNITS = [[1e12, "J"], [1e9, "mJ"], [1e6, "µJ"], [1e3, "nJ"], [1, "
 
 /** The unit in which picojoules of this size are short, and what to divide by. */
 export function energyUnit(valuePj) {
-  const [factor, unit] = ENERGY_UNITS.find(([size]) => Math.abs(valuePj) >= size) ?? [1, "pJ"];
+  const [factor, unit] = ENERGY_UNITS.find(([least]) => Math.abs(valuePj) >= least) ?? [1, "pJ"];
   return { factor, unit };
 }
 
@@ -76,7 +76,7 @@ export const tidyPercent = (share) => `${Number((100 * share).toPrecision(4))} %
 /** A count in a few characters: 12k, 3.4M. */
 export function short(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  const [factor, unit] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([size]) => Math.abs(value) >= size) ?? [1, ""];
+  const [factor, unit] = [[1e9, "G"], [1e6, "M"], [1e3, "k"]].find(([least]) => Math.abs(value) >= least) ?? [1, ""];
   return `${Number((value / factor).toPrecision(3))}${unit}`;
 }
 

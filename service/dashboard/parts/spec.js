@@ -42,37 +42,45 @@ export const resolved = (schema, root) => {
 
 const TYPES = { object: (value) => value !== null && typeof value === "object" && !Array.isArray(value), array: Array.isArray, string: (value) => typeof value === "string", number: (value) => typeof value === "number", integer: (value) => Number.isInteger(value), boolean: (value) => typeof value === "boolean", null: (value) => value === null };
 
+const TYPE_NAMES = { object: "a mapping", array: "a list", string: "text", number: "a number", integer: "a whole number", boolean: "true or false", null: "empty" };
+
 /** Faults of a value by a schema: [{pointer, detail}]. It knows the words that the schema of a job uses. */
 export function faults(value, schema, root = schema, pointer = "") {
   const part = resolved(schema, root);
-  const list = [];
-  const say = (detail, at = pointer) => list.push({ pointer: at, detail });
   const choices = part.anyOf ?? part.oneOf;
   if (choices) return chosen(value, choices, part, root, pointer);
-  if ("const" in part && value !== part.const) say(`should be ${JSON.stringify(part.const)}`);
   if (part.enum && !part.enum.includes(value)) return [{ pointer, detail: `should be one of ${part.enum.join(", ")}` }];
   const types = [part.type ?? []].flat();
-  if (types.length && !types.some((type) => TYPES[type]?.(value))) return [{ pointer, detail: `should be ${types.map((type) => ({ object: "a mapping", array: "a list", string: "text", number: "a number", integer: "a whole number", boolean: "true or false", null: "empty" })[type] ?? type).join(" or ")}` }];
-  if (typeof value === "number") {
-    if (part.minimum !== undefined && value < part.minimum) say(`should be at least ${part.minimum}`);
-    if (part.maximum !== undefined && value > part.maximum) say(`should be at most ${part.maximum}`);
-    if (part.exclusiveMinimum !== undefined && value <= part.exclusiveMinimum) say(`should be above ${part.exclusiveMinimum}`);
-    if (part.exclusiveMaximum !== undefined && value >= part.exclusiveMaximum) say(`should be below ${part.exclusiveMaximum}`);
-  }
-  if (typeof value === "string" && part.maxLength !== undefined && value.length > part.maxLength) say(`should have at most ${part.maxLength} characters`);
-  if (Array.isArray(value)) {
-    if (part.minItems !== undefined && value.length < part.minItems) say(`should have at least ${part.minItems} items`);
-    if (part.maxItems !== undefined && value.length > part.maxItems) say(`should have at most ${part.maxItems} items`);
-    value.forEach((item, index) => { if (part.prefixItems?.[index] ?? part.items) list.push(...faults(item, part.prefixItems?.[index] ?? part.items, root, `${pointer}/${index}`)); });
-  } else if (TYPES.object(value) && (part.properties || part.additionalProperties !== undefined)) {
-    for (const name of part.required ?? []) if (!(name in value)) say("is required", `${pointer}/${name}`);
-    for (const [name, item] of Object.entries(value)) {
-      const field = part.properties?.[name] ?? part.additionalProperties;
-      if (field === false || (field === undefined && part.properties)) say(`is not known here; known are ${Object.keys(part.properties ?? {}).join(", ")}`, `${pointer}/${name}`);
-      else if (typeof field === "object") list.push(...faults(item, field, root, `${pointer}/${name}`));
-    }
-  }
+  if (types.length && !types.some((type) => TYPES[type]?.(value))) return [{ pointer, detail: `should be ${types.map((type) => TYPE_NAMES[type] ?? type).join(" or ")}` }];
+  const list = outOfBounds(value, part).map((detail) => ({ pointer, detail }));
+  if ("const" in part && value !== part.const) list.unshift({ pointer, detail: `should be ${JSON.stringify(part.const)}` });
+  if (Array.isArray(value)) return [...list, ...value.flatMap((item, index) => faultsOfItem(item, part.prefixItems?.[index] ?? part.items, root, `${pointer}/${index}`))];
+  if (TYPES.object(value) && (part.properties || part.additionalProperties !== undefined)) return [...list, ...faultsOfFields(value, part, root, pointer)];
   return list;
+}
+
+const BOUNDS = [
+  ["minimum", "number", (value, limit) => value >= limit, (limit) => `should be at least ${limit}`],
+  ["maximum", "number", (value, limit) => value <= limit, (limit) => `should be at most ${limit}`],
+  ["exclusiveMinimum", "number", (value, limit) => value > limit, (limit) => `should be above ${limit}`],
+  ["exclusiveMaximum", "number", (value, limit) => value < limit, (limit) => `should be below ${limit}`],
+  ["maxLength", "string", (value, limit) => value.length <= limit, (limit) => `should have at most ${limit} characters`],
+  ["minItems", "array", (value, limit) => value.length >= limit, (limit) => `should have at least ${limit} items`],
+  ["maxItems", "array", (value, limit) => value.length <= limit, (limit) => `should have at most ${limit} items`],
+];
+
+const outOfBounds = (value, part) => BOUNDS.filter(([word, type, fits]) => part[word] !== undefined && TYPES[type](value) && !fits(value, part[word])).map(([word, , , text]) => text(part[word]));
+
+const faultsOfItem = (item, schema, root, pointer) => (typeof schema === "object" ? faults(item, schema, root, pointer) : []);
+
+function faultsOfFields(value, part, root, pointer) {
+  const missing = (part.required ?? []).filter((name) => !(name in value)).map((name) => ({ pointer: `${pointer}/${name}`, detail: "is required" }));
+  const others = Object.entries(value).flatMap(([name, item]) => {
+    const field = part.properties?.[name] ?? part.additionalProperties;
+    if (field === false || (field === undefined && part.properties)) return [{ pointer: `${pointer}/${name}`, detail: `is not known here; known are ${Object.keys(part.properties ?? {}).join(", ")}` }];
+    return faultsOfItem(item, field, root, `${pointer}/${name}`);
+  });
+  return [...missing, ...others];
 }
 
 /** Of several forms: none if one fits; else the faults of the form that the value is meant to have. */
