@@ -16,7 +16,8 @@ Every figure is a deterministic formula over the trials, in the order of the job
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantization.specs.parse import parse_quantizer
-from search.scoring.pareto import Point, dominates, front, hypervolume, knee
+from search.scoring.pareto import Point, front, hypervolume, knee, on_front
 from search.space.choices import Choices
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 Label = str | float | int | bool
 
 #: Ridge: effects are shrunk as if this many trials without any effect had been measured.
@@ -38,14 +40,17 @@ _ROWS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysedTrial:
-    """A measured trial. `merit` is its metric, larger being better; `at_s`: its end, in seconds of the job."""
+class AnalysedTrials:
+    """Measured trials as columns of equal length, shapes (trials,).
 
-    number: int
-    merit: float
-    cost: float
-    values: Mapping[str, Label]
-    at_s: float | None = None
+    `merit`: the metric, larger being better; `at_s`: the end in seconds of the job, NaN where it is not known.
+    """
+
+    number: Integers
+    merit: Floats
+    cost: Floats
+    values: Sequence[Mapping[str, Label]]
+    at_s: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +121,22 @@ class Analysis:
     layers: tuple[LayerEffect, ...]
 
 
-def box_of(trials: Sequence[AnalysedTrial], reference: float, bounds: tuple[float, float] | None) -> Box:
+def box_of(trials: AnalysedTrials, reference: float, bounds: tuple[float, float] | None) -> Box:
     """The `bounds` of the merit if the metric has any (0 and 1 for a share), else the range that was measured."""
-    merits = [trial.merit for trial in trials]
+    merits = trials.merit.tolist()
     floor, top = bounds or (min(merits, default=0.0), max(merits, default=0.0))
     return Box(floor, top, reference)
 
 
-def analyse(space: Choices, trials: Sequence[AnalysedTrial], box: Box) -> Analysis:
+def analyse(space: Choices, trials: AnalysedTrials, box: Box) -> Analysis:
     """The analysis of a job's measured trials. With fewer than two trials, or none that differ, effects are zero."""
-    best = front(Point(trial.number, trial.merit, trial.cost) for trial in trials)
+    best = front(_points(trials, np.flatnonzero(on_front(trials.merit, trials.cost))))
     corner = knee(best)
-    merit = _fitted(space, trials, np.array([trial.merit for trial in trials], float))
-    cost = _fitted(space, trials, np.log2([max(trial.cost, 1e-300) for trial in trials]))
+    logarithm = np.log2(np.maximum(trials.cost, 1e-300))
+    merit, cost = _fitted(space.dimensions(), trials.values, (trials.merit, logarithm))
     effects = tuple(_choice(space, name, merit, cost) for name in space.dimensions())
     return Analysis(
-        trials=len(trials),
+        trials=len(trials.number),
         box=box,
         steps=hypervolume_steps(trials, box),
         front=tuple(point.number for point in best),
@@ -143,24 +148,48 @@ def analyse(space: Choices, trials: Sequence[AnalysedTrial], box: Box) -> Analys
     )
 
 
-def hypervolume_steps(trials: Sequence[AnalysedTrial], box: Box) -> tuple[HypervolumeStep, ...]:
+def _points(trials: AnalysedTrials, rows: Sequence[int] | Integers) -> Iterator[Point]:
+    for row in rows:
+        yield Point(int(trials.number[row]), float(trials.merit[row]), float(trials.cost[row]))
+
+
+def hypervolume_steps(trials: AnalysedTrials, box: Box) -> tuple[HypervolumeStep, ...]:
     """The hypervolume after each trial that made it grow, and after the last; in the order in which trials ended."""
+    ends = np.full(len(trials.number), np.nan) if trials.at_s is None else trials.at_s
+    order = np.lexsort((trials.number, ends))  # NaN comes last
     area = (box.top - box.floor) * box.ceiling
-    ordered = sorted(trials, key=lambda trial: (math.inf if trial.at_s is None else trial.at_s, trial.number))
     members: list[Point] = []
     growth: list[HypervolumeStep] = []
     reached = 0.0
-    for trial in ordered:
-        point = Point(trial.number, trial.merit, trial.cost)
-        share = reached
-        if not any(dominates(member, point) for member in members):
-            members = front([*members, point])
-            covered = hypervolume(members, metric_floor=box.floor, cost_ceiling=box.ceiling)
-            share = covered / area if area > 0 else 0.0
-        if share > reached or trial is ordered[-1]:
+    places = list(_entering(trials.merit[order].tolist(), trials.cost[order].tolist()))
+    if len(order) and places[-1] != len(order) - 1:
+        places.append(len(order) - 1)
+    for place in places:
+        row = order[place]
+        members = front([*members, *_points(trials, [row])])
+        covered = hypervolume(members, metric_floor=box.floor, cost_ceiling=box.ceiling)
+        share = covered / area if area > 0 else 0.0
+        if share > reached or place == places[-1]:
             reached = max(share, reached)
-            growth.append(HypervolumeStep(trial.number, trial.at_s, reached))
+            at_s = None if math.isnan(ends[row]) else float(ends[row])
+            growth.append(HypervolumeStep(int(trials.number[row]), at_s, reached))
     return tuple(growth)
+
+
+def _entering(merits: Sequence[float], costs: Sequence[float]) -> Iterator[int]:
+    """The places of the trials that no earlier one equals or beats in both merit and cost."""
+    front_costs: list[float] = []  # rising, as the merits do
+    front_merits: list[float] = []
+    for place, (merit, cost) in enumerate(zip(merits, costs, strict=True)):
+        end = bisect_right(front_costs, cost)
+        if end and front_merits[end - 1] >= merit:
+            continue
+        start = end - 1 if end and front_costs[end - 1] == cost else end
+        while end < len(front_costs) and front_merits[end] <= merit:
+            end += 1
+        front_costs[start:end] = [cost]
+        front_merits[start:end] = [merit]
+        yield place
 
 
 # --- effects -------------------------------------------------------------------------------------------------------
@@ -176,25 +205,42 @@ class _Fit:
     explained: float | None
 
 
-def _fitted(space: Choices, trials: Sequence[AnalysedTrial], target: Floats) -> _Fit:
-    columns = [(name, label) for name, labels in space.dimensions().items() for label in labels]
-    indexes = {column: index for index, column in enumerate(columns)}
-    codes = [
-        [indexes[name, label] for name, label in trial.values.items() if (name, label) in indexes]
-        for trial in trials
-    ]
-    centred = target - target.mean() if len(target) else target
-    gram, moment = np.zeros((len(columns), len(columns))), np.zeros(len(columns))
+def _fitted(
+    dimensions: Mapping[str, Sequence[Label]],
+    values: Sequence[Mapping[str, Label]],
+    targets: Sequence[Floats],
+) -> list[_Fit]:
+    """The fit of each target, shape (trials,)."""
+    columns = [(name, label) for name, labels in dimensions.items() for label in labels]
+    codes = _codes(dimensions, values)
+    centred = np.stack([target - target.mean() if len(target) else target for target in targets], axis=1)
+    gram, moment = np.zeros((len(columns), len(columns))), np.zeros((len(columns), len(targets)))
     for start in range(0, len(codes), _ROWS):
         table = _table(codes[start : start + _ROWS], len(columns))
         gram += table.T @ table
-        moment += table.T @ centred[start : start + _ROWS]
-    solved = np.linalg.solve(gram + _RIDGE * np.eye(len(columns)), moment) if columns else moment
+        moment += table.T.astype(np.float64) @ centred[start : start + _ROWS]
+    ridge = _RIDGE * np.eye(len(columns))
+    solved = np.asarray(np.linalg.solve(gram + ridge, moment) if columns else moment, dtype=np.float64)
+    counts = _by_choice(columns, np.diag(gram).astype(int).tolist())
+    return [
+        _fit(columns, counts, solved[:, place], moment[:, place], centred[:, place])
+        for place in range(len(targets))
+    ]
+
+
+def _fit(
+    columns: Sequence[tuple[str, Label]],
+    counts: Mapping[str, Mapping[Label, int]],
+    solved: Floats,
+    moment: Floats,
+    centred: Floats,
+) -> _Fit:
+    """The fit of one target: its effects, and what they explain of its variance."""
     variance = float(np.mean(centred**2)) if len(centred) else 0.0
     shares = solved * moment / (len(centred) * variance) if variance > 0 else np.zeros(len(columns))
     return _Fit(
         effects=_by_choice(columns, solved.tolist()),
-        counts=_by_choice(columns, np.diag(gram).astype(int).tolist()),
+        counts=counts,
         importance={
             name: sum(values.values()) for name, values in _by_choice(columns, shares.tolist()).items()
         },
@@ -202,11 +248,22 @@ def _fitted(space: Choices, trials: Sequence[AnalysedTrial], target: Floats) -> 
     )
 
 
-def _table(codes: Sequence[Sequence[int]], width: int) -> Floats:
-    table = np.zeros((len(codes), width))
-    for row, indexes in enumerate(codes):
-        table[row, indexes] = 1.0
-    return table
+def _codes(dimensions: Mapping[str, Sequence[Label]], values: Sequence[Mapping[str, Label]]) -> Integers:
+    """The column of each choice's label in the table of all labels, -1 without one; shape (trials, choices)."""
+    codes = np.full((len(values), len(dimensions)), -1, dtype=np.int64)
+    first = 0
+    for place, (name, labels) in enumerate(dimensions.items()):
+        numbers = {label: first + index for index, label in enumerate(labels)}
+        codes[:, place] = [numbers.get(chosen.get(name), -1) for chosen in values]  # type: ignore[arg-type]
+        first += len(labels)
+    return codes
+
+
+def _table(codes: Integers, width: int) -> NDArray[np.float32]:
+    """1 where a trial has a label, else 0; shape (trials, labels). Their products count exactly in 24 bits."""
+    table = np.zeros((len(codes), width + 1), dtype=np.float32)
+    np.put_along_axis(table, codes, 1.0, axis=1)  # -1 is the column that is dropped
+    return table[:, :width]
 
 
 def _by_choice(columns: Sequence[tuple[str, Label]], values: Sequence[Any]) -> dict[str, dict[Label, Any]]:

@@ -102,26 +102,29 @@ def point_columns(
     """The named columns of all trials, or of those with these numbers, as lists by number."""
     if numbers is None:
         return _columns(session, job, names)
-    everything = _columns(session, job, tuple(dict.fromkeys(("number", *names))))
+    if not numbers:
+        return {name: [] for name in names}
+    # scores are those of single trials, but only all trials tell which of them are on the front
+    between = None if "front" in names else (min(numbers), max(numbers))
+    everything = _columns(session, job, tuple(dict.fromkeys(("number", *names))), between)
     rows = np.flatnonzero(np.isin(np.array(everything["number"], dtype=np.int64), numbers)).tolist()
     return {name: [everything[name][row] for row in rows] for name in names}
 
 
-def _columns(session: Session, job: Job, names: tuple[str, ...]) -> dict[str, Any]:
+def _columns(
+    session: Session, job: Job, names: tuple[str, ...], between: tuple[int, int] | None = None
+) -> dict[str, Any]:
     needed = dict.fromkeys(_STORED.get(name, name) for name in names if name not in _COMPUTED)
     if _COMPUTED & set(names):
         needed |= dict.fromkeys(("status", "metric", "cost"))
-    stored = reading.point_columns(session, job.id, tuple(needed) or ("number",))
+    stored = reading.point_columns(session, job.id, tuple(needed) or ("number",), between)
     computed = _computed(job, stored) if _COMPUTED & set(names) else {}
     points: dict[str, Any] = {}
     for name in names:
         if name in computed:
             points[name] = computed[name]
         elif name == "finished_s":
-            points[name] = [
-                None if moment is None else (moment - job.created_at).total_seconds()
-                for moment in stored["finished_at"]
-            ]
+            points[name] = reading.seconds_since(job.created_at, stored["finished_at"]).tolist()
         else:
             points[name] = stored[_STORED.get(name, name)]
     return points

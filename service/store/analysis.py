@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+import numpy as np
+from pydantic_core import from_json
+from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
 from search.history import Assignment, TrialStatus
-from search.results.analysis import AnalysedTrial
+from search.results.analysis import AnalysedTrials
 from search.scoring.forgiving_factor import ForgivingFactor
+from search.scoring.vectorized import merits
 from service.store.models import Job, Trial
+from service.store.reading import seconds_since, transposed, unzoned
 
 
-def analysed_trials(session: Session, job: Job, factor: ForgivingFactor) -> list[AnalysedTrial]:
+def analysed_trials(session: Session, job: Job, factor: ForgivingFactor) -> AnalysedTrials:
     """The measured trials of the job, by number."""
-    rows = session.execute(
-        select(Trial.number, Trial.metric, Trial.cost, Trial.finished_at, Trial.assignment["values"])
-        .where(Trial.job_id == job.id, Trial.status == TrialStatus.DONE)
-        .where(Trial.metric.is_not(None), Trial.cost.is_not(None))
-        .order_by(Trial.number)
+    c = Trial.__table__.c
+    rows = session.connection().execute(
+        select(c.number, c.metric, c.cost, unzoned(c.finished_at), cast(c.assignment["values"], Text))
+        .where(c.job_id == job.id, c.status == TrialStatus.DONE)
+        .where(c.metric.is_not(None), c.cost.is_not(None))
+        .order_by(c.number)
     )
-    return [
-        AnalysedTrial(
-            number=number,
-            merit=factor.merit(metric),
-            cost=cost,
-            values=values,
-            at_s=None if job.started_at is None else (finished_at - job.started_at).total_seconds(),
-        )
-        for number, metric, cost, finished_at, values in rows
-    ]
+    numbers, metrics, costs, moments, texts = transposed(rows.all(), 5)
+    return AnalysedTrials(
+        number=np.array(numbers, dtype=np.int64),
+        merit=merits(np.array(metrics, dtype=np.float64), factor),
+        cost=np.array(costs, dtype=np.float64),
+        values=from_json(f"[{','.join(texts)}]"),
+        at_s=None if job.started_at is None else seconds_since(job.started_at, moments),
+    )
 
 
 def assignments(session: Session, job_id: str) -> list[tuple[int, Assignment, float]]:

@@ -7,15 +7,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, ColumnElement, and_, false, func, literal, or_, select, true
+import numpy as np
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Text,
+    and_,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
 from search.scoring.forgiving_factor import ForgivingFactor
+from search.scoring.vectorized import Floats
 from service.errors import JobNotFound
-from service.store.models import Job, Trial
+from service.store.models import Job, Trial, UtcDateTime
 from service.store.query import Condition, FieldType, Sort
 from service.store.scores import score_sql
 
@@ -187,13 +204,40 @@ def _matches(column: Any, condition: Condition) -> ColumnElement[bool]:
 #: Columns of the table itself: ORM rows would take longer than the query.
 _COLUMNS: Final = Trial.__table__.c
 
+#: What the database has of a `UtcDateTime`: text in SQLite.
+_STORED_TIME: Final = DateTime(timezone=True).with_variant(Text(), "sqlite")
 
-def point_columns(session: Session, job_id: str, names: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """These columns of every trial of the job, by number."""
-    rows = session.connection().execute(
-        select(*(_COLUMNS[name] for name in names)).where(_COLUMNS.job_id == job_id).order_by(_COLUMNS.number)
-    )
-    return dict(zip(names, _transposed(rows.all(), len(names)), strict=True))
+
+def point_columns(
+    session: Session, job_id: str, names: Sequence[str], numbers: tuple[int, int] | None = None
+) -> dict[str, tuple[Any, ...]]:
+    """These columns of every trial of the job by number, or of those from `numbers[0]` to `numbers[1]`.
+
+    Times are as `seconds_since` takes them.
+    """
+    statement = select(*(unzoned(_COLUMNS[name]) for name in names)).where(_COLUMNS.job_id == job_id)
+    if numbers is not None:
+        statement = statement.where(_COLUMNS.number.between(*numbers))
+    rows = session.connection().execute(statement.order_by(_COLUMNS.number))
+    return dict(zip(names, transposed(rows.all(), len(names)), strict=True))
+
+
+def unzoned(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """A time as the database has it: giving each row of SQLite a zone takes longer than the query."""
+    return type_coerce(column, _STORED_TIME) if isinstance(column.type, UtcDateTime) else column
+
+
+def seconds_since(start: datetime, moments: Sequence[Any]) -> Floats:
+    """Seconds from `start` to each time of a column that was read `unzoned`; NaN where there is none."""
+    times = [_naive(moment) if isinstance(moment, datetime) else moment for moment in moments]
+    origin = np.datetime64(_naive(start), "us")
+    passed = np.array(times, dtype="datetime64[us]") - origin
+    return np.where(np.isnat(passed), np.nan, passed.astype(np.int64) / 1e6)
+
+
+def _naive(moment: datetime) -> datetime:
+    """In UTC, without a zone, which NumPy does not know."""
+    return moment.astimezone(UTC).replace(tzinfo=None)
 
 
 def measured_columns(session: Session, job_id: str) -> list[tuple[Any, ...]]:
@@ -205,11 +249,12 @@ def measured_columns(session: Session, job_id: str) -> list[tuple[Any, ...]]:
         .where(c.metric.is_not(None), c.cost.is_not(None))
         .order_by(c.number)
     )
-    return _transposed(rows.all(), 5)
+    return transposed(rows.all(), 5)
 
 
-def _transposed(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) if rows else [()] * width
+def transposed(rows: Sequence[Any], width: int) -> list[tuple[Any, ...]]:
+    """Rows as columns. `zip(*rows)` makes an iterator of each row, which takes as long as the query."""
+    return [tuple(map(itemgetter(place), rows)) for place in range(width)]
 
 
 # --- exports -------------------------------------------------------------------------------------------------------
