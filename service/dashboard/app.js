@@ -71,8 +71,6 @@ function Reader() {
       ${session.key_id && html`<button type="button" class="quiet" onClick=${leave}>Log out</button>`}`}`;
 }
 
-const { parts: [first, jobId] } = current();
-if (first === "jobs" && jobId !== undefined) api.prepareJob(jobId);
 document.getElementById("skip").addEventListener("click", () => document.getElementById("view").focus());
 render(html`<${Reader} />`, document.getElementById("reader"));
 render(html`<${App} />`, document.getElementById("view"));

@@ -2,10 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { firstPointsPath, firstQuestions, jobPath } from "./lib/ahead.js";
 import * as format from "./lib/format.js";
 import { orderBy } from "./lib/order.js";
 import { Points, knee } from "./lib/points.js";
 import { build, parse } from "./lib/route.js";
+import { domain, linear, logarithmic, usualRange } from "./lib/scale.js";
 import { factor, metricOf, score } from "./lib/score.js";
 import { faults, fieldsAt, pruned } from "./parts/spec.js";
 
@@ -32,6 +34,37 @@ test("energies are written and read", () => {
   assert.equal(format.tidyEnergy(5000), "5 nJ");
   for (const text of ["1 nJ", "1nJ", "1000", "1000 pJ", "0.001 µJ", "0.001uJ"]) assert.equal(format.readEnergy(text), 1000, text);
   for (const text of ["", "nJ", "-1 nJ", "one", "0"]) assert.equal(format.readEnergy(text), null, text);
+});
+
+test("numbers have commas between thousands and no needless digits", () => {
+  for (const [value, text] of [[0, "0"], [999, "999"], [1000, "1,000"], [-1234567, "-1,234,570"], [1234.5, "1,234.5"], [0.0005, "0.0005"], [-0.25, "-0.25"], [1e-9, "1e-9"], [100000, "100,000"]]) assert.equal(format.plain(value), text);
+  assert.equal(format.whole(1234567.4), "1,234,567");
+  assert.equal(format.whole(-999.6), "-1,000");
+  assert.equal(format.whole(null), "–");
+  assert.equal(format.size("123456789"), "123,456,789");
+  assert.equal(format.size("1234567890"), "1.23 × 10^9");
+});
+
+test("a page asks ahead for what its address names", () => {
+  assert.deepEqual(firstQuestions("#/jobs/a%2Fb?trial=3"), ["/v1/jobs/a%2Fb", "/v1/jobs/a%2Fb/points?fields=number%2Cstatus%2Cmetric%2Ccost"]);
+  assert.deepEqual(firstQuestions("#/jobs/x"), [jobPath("x"), firstPointsPath("x")]);
+  for (const hash of ["", "#/", "#/?status=done"]) assert.deepEqual(firstQuestions(hash), ["/v1/jobs?limit=50"]);
+  for (const hash of ["#/new", "#/jobs", "#/account?x=1"]) assert.deepEqual(firstQuestions(hash), []);
+});
+
+test("running trials have the metric of their latest epoch", () => {
+  const points = Points.from(columns([0.9, null, null], [100, null, null], ["done", "running", "queued"]));
+  const epoch = (id, trial, number, value) => ({ id, type: "trial.epoch", trial, data: { epoch: number, metrics: { val_accuracy: value } } });
+  points.note(epoch(1, 1, 0, 0.4)); // older than the columns
+  const before = points.epochs;
+  points.apply(epoch(2, 1, 1, 0.5), 0);
+  points.apply(epoch(3, 0, 1, 0.7), 0); // of a trial that is done
+  points.apply(epoch(4, 2, 0, null), 0);
+  assert.notEqual(points.epochs, before);
+  assert.deepEqual(points.running("accuracy"), [{ number: 1, epoch: 1, value: 0.5 }]);
+  assert.deepEqual(points.running("f1"), []);
+  points.apply({ id: 5, type: "trial.ended", trial: 1, data: { status: "failed" }, created_at: new Date().toISOString() }, 0);
+  assert.deepEqual(points.running("accuracy"), []);
 });
 
 test("the metric of a score is the one that has it", () => {
@@ -142,4 +175,36 @@ test("a specification is checked by its schema", () => {
 
 test("what is null is not written", () => {
   assert.deepEqual(pruned({ a: null, b: {}, c: [], d: { e: null, f: 0 }, data: { kind: "uploaded", id: "x", sha256: "y" } }), { b: {}, c: [], d: { f: 0 }, data: { kind: "uploaded", id: "x" } });
+});
+
+test("ticks lie on round numbers inside the range, one label for each", () => {
+  assert.deepEqual(linear([0, 1], [0, 1]).ticks(5), [0, 0.2, 0.4, 0.6000000000000001, 0.8, 1]);
+  assert.deepEqual(logarithmic([1, 1000], [0, 1]).ticks(9), [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]);
+  assert.deepEqual(logarithmic([1, 1e9], [0, 1]).ticks(6), [1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000]);
+  const random = generator(9);
+  for (let turn = 0; turn < 300; turn++) {
+    const low = 10 ** (12 * random() - 4);
+    const high = low * (1.01 + 10 ** (4 * random()));
+    for (const ticks of [linear([low, high], [0, 1]).ticks(6), logarithmic([low, high], [0, 1]).ticks(6)]) {
+      assert.ok(ticks.length >= 3 && ticks.length <= 24, `${low} ${high}: ${ticks}`); // an axis over a decade has more than two labels
+      assert.ok(ticks.every((tick, index) => tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9) && (index === 0 || tick > ticks[index - 1])));
+    }
+  }
+});
+
+test("scales map the ends of a range to its places", () => {
+  for (const [scale, middle] of [[linear([2, 6], [10, 50]), 4], [logarithmic([1, 100], [10, 50]), 10]]) {
+    assert.deepEqual(scale.domain.map(scale), [10, 50]);
+    assert.equal(scale(middle), 30);
+  }
+  const [low, high] = domain([5, 5]);
+  assert.ok(low < 5 && high > 5); // never empty
+  assert.ok(domain([10, 1000], { isLog: true })[0] < 10);
+});
+
+test("the usual range leaves out what lies far below, but nothing that must be seen", () => {
+  const most = Array.from({ length: 30 }, (_, index) => 0.9 + index / 1000);
+  assert.deepEqual(usualRange([...most, 0.1]), [0.9, 0.929]);
+  assert.deepEqual(usualRange([...most, 0.1], [0.1])[0], 0.1);
+  assert.deepEqual(usualRange([0.1, 0.9]), [0.1, 0.9]); // few
 });

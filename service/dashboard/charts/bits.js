@@ -6,6 +6,13 @@ import { Chart } from "./chart.js";
 
 const MOST = 40;
 const CELL_PX = 26;
+const MOST_NAMED = 32; // columns; of more the names would overlap
+const LEAN = 32; // degrees
+const NAME_PX = 150;
+const NUMBER_PX = 60; // names of trials, on the left
+
+/** How far to the left the name of a column reaches. */
+const leaning = (name) => Math.min(NAME_PX, 6.5 * name.length) * Math.cos((LEAN * Math.PI) / 180);
 
 /** `choices`: what /choices answers; `order`: numbers of trials, the first on top; `pick(number)`. */
 export const BitMap = memo(BitTable);
@@ -28,8 +35,8 @@ function BitTable({ choices, order, pick, selected }) {
       if (content !== null) data.push([x, y, content.bits ?? -1, String(content.label)]);
     }));
     return {
-      grid: { left: 8, right: 8, top: 8, bottom: 8, containLabel: true },
-      xAxis: { type: "category", data: all.map((choice) => choice.name), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { color: colours.text, rotate: 32, interval: 0, fontSize: 11, width: 150, overflow: "truncate" } },
+      grid: { left: Math.max(8, leaning(all[0].name) - NUMBER_PX), right: 8, top: 8, bottom: 8, containLabel: true },
+      xAxis: { type: "category", data: all.map((choice) => choice.name), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { color: colours.text, rotate: LEAN, interval: all.length > MOST_NAMED ? "auto" : 0, fontSize: 11, width: NAME_PX, overflow: "truncate" } },
       yAxis: { type: "category", inverse: true, data: rows.map((number) => `trial ${number}`), axisTick: { show: false }, axisLine: { show: false }, axisLabel: { interval: 0, fontSize: 12, color: (name) => (name === `trial ${selected}` ? colours.accent : colours.text), fontWeight: 500 } },
       series: [{ type: "custom", encode: { x: 0, y: 1 }, data, renderItem: (_, api) => renderCell(api, data, colours, selected === null ? -1 : rows.indexOf(selected)) }],
       tooltip: { trigger: "item", confine: true, className: "chart-tip", formatter: ({ data: [x, y, bits, label] }) => tip(all[x], rows[y], bits, label) },

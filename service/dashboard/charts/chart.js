@@ -28,10 +28,10 @@ export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, unde
   const chart = useRef(null);
   const drawn = useRef(null);
   const theme = useTheme();
-  const [isVisible, setVisible] = useState(false);
+  const [isVisible, setVisible] = useState(Boolean(isUrgent));
   const latest = useRef({});
   latest.current = { option, underlay, onDraw, underlayStamp };
-  useEffect(() => (empty ? undefined : whenVisible(holder.current, () => (isUrgent ? setVisible(true) : inFrame(holder, () => setVisible(true))))), [Boolean(empty)]);
+  useEffect(() => (empty || isVisible ? undefined : whenVisible(holder.current, () => inFrame(holder, () => setVisible(true)))), [Boolean(empty)]);
   useLayoutEffect(() => {
     if (!isVisible || empty) return undefined;
     const instance = echarts.init(holder.current, null, { renderer: "canvas" });
@@ -40,6 +40,8 @@ export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, unde
     draw(chart.current, latest.current);
     drawn.current = { stamp, theme };
     const observer = new ResizeObserver(() => {
+      const element = holder.current; // the first call comes at once, of the size that the chart has
+      if (element === null || (element.clientWidth === instance.getWidth() && element.clientHeight === instance.getHeight())) return;
       instance.resize();
       ground?.draw(latest.current, true);
     });

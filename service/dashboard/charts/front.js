@@ -33,7 +33,8 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
     [job.id, rows, view.x, view.log, view.zoom, view.isWhole, budget],
   );
   const rowOf = (number) => (number === null ? -1 : points.row(number));
-  const state = { job, points, groups, numbers, best, selected: rowOf(selected), compared: compared.map(rowOf), budget, kneeRow };
+  const running = statuses.has("running") && view.x === "cost" ? points.running(job.metric_name) : [];
+  const state = { job, points, groups, running, numbers, best, selected: rowOf(selected), compared: compared.map(rowOf), budget, kneeRow };
   Object.assign(holder.current, { points, rows, made, job, numbers, pick, set, select, mode: view.mode, state });
   const option = (colours, isPicture) => frontOption(state, made, colours, isPicture);
   const underlay = (pen, instance, colours, scale) => {
@@ -46,7 +47,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
   const hidden = useMemo(() => rows.reduce((count, row) => count + (points.metric[row] < made.yAxis.low || points.metric[row] > made.yAxis.high), 0), [rows, made]);
   return html`<${Chart} id="front" title=${`${format.title(format.metricName(job))} against ${job.cost_unit === "energy_pj" ? "energy" : "cost"}`}
     hint="a click selects, with shift compares; drag to zoom" height=${height} option=${option} isUrgent=${true} underlay=${underlay} underlayStamp=${[groups, made]}
-    stamp=${[job.float_metric, groups, made, numbers, best, selected, compared.join(), budget, kneeRow, view.x]} label=${label(job, points, groups, best)}
+    stamp=${[job.float_metric, points.epochs, groups, made, numbers, best, selected, compared.join(), budget, kneeRow, view.x]} label=${label(job, points, groups, best)}
     table=${() => table(job, points, rows, numbers)} onReady=${(instance, element) => ready(instance, element, holder.current)}
     onDraw=${(instance) => index(instance, holder.current)} onKeyDown=${(event) => keys(event, holder.current)}
     empty=${points.length === 0 ? "No trial yet. The first ones appear here as soon as a worker has measured them." : null}
@@ -64,6 +65,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
       <span class="key"><i class="swatch dot-knee"></i>knee</span>
       ${groups.pruned.length > 0 && html`<span class="key"><i class="swatch dot-pruned"></i>pruned ${groups.pruned.length}</span>`}
       ${groups.infeasible.length > 0 && html`<span class="key"><i class="swatch dot-infeasible">×</i>infeasible ${groups.infeasible.length}</span>`}
+      ${running.length > 0 && html`<span class="key" title=${running.map(({ number, epoch, value }) => `trial ${number}: ${format.metric(value, job)} after ${epoch + 1} ${epoch ? "epochs" : "epoch"}`).join("; ")}><i class="swatch dot-running">▸</i>running ${running.length} <span class="muted">(their cost is known when they end)</span></span>`}
       <span class="key"><i class="swatch line-iso"></i>equal score</span>
       ${outside && html`<span class="key outside">${outside}</span>`}
       ${!view.zoom && (hidden > 0 || view.isWhole) && html`<button type="button" class="plain link" onClick=${() => set({ whole: view.isWhole ? null : "1" })}>${view.isWhole ? "without outliers" : `${hidden} beyond the axis: show all`}</button>`}

@@ -3,6 +3,7 @@
 
 import * as format from "../lib/format.js";
 import { axis, axisOption } from "../lib/axis.js";
+import { usualRange } from "../lib/scale.js";
 import { metricOf } from "../lib/score.js";
 
 const MANY = 200; // trials of a kind from which their dots are drawn by hand, below the chart: that is done once, not at each step of a slider
@@ -29,7 +30,7 @@ export function layout({ job, points, rows, measure, isLog, zoom, marks, isWhole
   const xOf = (row) => x.values[row] * scale;
   const xs = rows.map(xOf);
   for (const mark of marks) if (Number.isFinite(mark)) xs.push(mark * scale);
-  const ys = isWhole ? rows.map((row) => points.metric[row]) : usual(rows, points, sign);
+  const ys = isWhole || rows.length === 0 ? rows.map((row) => points.metric[row]) : usual(rows, points, sign);
   const share = job.metric_is_share;
   return {
     x,
@@ -40,18 +41,8 @@ export function layout({ job, points, rows, measure, isLog, zoom, marks, isWhole
   };
 }
 
-const FEW = 12;
-
-/** Metrics without the few that lie far below the others and would press these together; all of them if there are few. */
-function usual(rows, points, sign) {
-  const merits = Float64Array.from(rows, (row) => sign * points.metric[row]).sort();
-  if (merits.length < FEW) return rows.map((row) => points.metric[row]);
-  const top = merits[merits.length - 1];
-  let least = merits[Math.floor(0.1 * merits.length)];
-  for (const row of points.front(sign)) least = Math.min(least, sign * points.metric[row]);
-  const edge = least - 0.35 * (top - least || Math.abs(top) || 1);
-  return [sign * merits.find((merit) => merit >= edge), sign * top];
-}
+/** Metrics without the few far below the others. */
+const usual = (rows, points, sign) => usualRange(rows.map((row) => sign * points.metric[row]), points.front(sign).map((row) => sign * points.metric[row])).map((merit) => sign * merit);
 
 /** How trials of each status are drawn by hand. */
 const KINDS = [["done", "trial"], ["pruned", "muted"], ["infeasible", "fault"]];
@@ -90,26 +81,29 @@ export function drawDots(pen, { groups, made, points, toPixel, frame, scale }, c
     const startX = x0 * scale - left - (diameter - 1) / 2 - at(made.xAxis.low) * stretch;
     const startY = y0 * scale - top - (diameter - 1) / 2 - made.yAxis.low * rise;
     const layers = new Uint8Array(width * height);
+    const touched = [];
     for (const row of rows) {
       const x = Math.round(startX + at(made.xOf(row)) * stretch);
       const y = Math.round(startY + points.metric[row] * rise);
       if (!(x > -diameter && x < width && y > -diameter && y < height)) continue;
       for (const [dx, dy] of pixels) {
         const [column, line] = [x + dx, y + dy];
-        if (column >= 0 && column < width && line >= 0 && line < height && layers[line * width + column] < MOST_LAYERS) layers[line * width + column]++;
+        if (column < 0 || column >= width || line < 0 || line >= height) continue;
+        const pixel = line * width + column;
+        if (layers[pixel] === 0) touched.push(pixel);
+        if (layers[pixel] < MOST_LAYERS) layers[pixel]++;
       }
     }
-    blend(picture.data, layers, colours[colour], opacity);
+    blend(picture.data, layers, touched, colours[colour], opacity);
   }
   pen.putImageData(picture, left, top);
 }
 
-/** Lay a colour over a picture, as often as `layers` says for each pixel. */
-function blend(data, layers, colour, opacity) {
+/** Lay a colour over those pixels of a picture, as often as `layers` says for each. */
+function blend(data, layers, pixels, colour, opacity) {
   const [red, green, blue] = colour.match(/[\d.]+/g).map(Number);
   const alphas = Float32Array.from({ length: MOST_LAYERS + 1 }, (_, count) => 1 - (1 - opacity) ** count);
-  for (let pixel = 0; pixel < layers.length; pixel++) {
-    if (layers[pixel] === 0) continue;
+  for (const pixel of pixels) {
     const over = alphas[layers[pixel]];
     const place = 4 * pixel;
     const under = (data[place + 3] / 255) * (1 - over);
@@ -151,6 +145,7 @@ export function frontOption(state, made, colours, isPicture = false) {
     series: [
       ...allDots(state, made, colours, isPicture),
       ...(isEnergyLike ? isoCurves(state, made, colours) : []),
+      runningMarks(state, made, colours),
       frontLine(groups.front, made, points, colours),
       dots("front", groups.front, made, points, { symbol: "diamond", symbolSize: 12, z: 5, itemStyle: { color: colours.front, borderColor: colours.card, borderWidth: 1 }, label: labelled(groups.front, points, colours), labelLayout: { hideOverlap: true } }),
       ring("knee", kneeRow, made, points, { symbol: "circle", symbolSize: 22, itemStyle: { color: "transparent", borderColor: colours.front, borderWidth: 1.5, borderType: "dotted" } }),
@@ -160,6 +155,19 @@ export function frontOption(state, made, colours, isPicture = false) {
       references(state, made, colours, isEnergyLike ? budget : null),
       constraints(job, made, colours, isEnergyLike),
     ].filter(Boolean),
+  };
+}
+
+/** Trials that run, at the left edge: their metric so far is known, their cost is measured at the end. */
+function runningMarks({ running }, made, colours) {
+  if (running.length === 0) return null;
+  const { low, high } = made.yAxis;
+  const place = (value) => Math.min(Math.max(value, low), high);
+  return {
+    name: "running", type: "scatter", silent: true, z: 6, symbol: "triangle", symbolRotate: -90, symbolSize: [9, 11], symbolOffset: [5, 0],
+    data: running.map(({ value }) => [made.xAxis.at(made.xAxis.low), place(value)]),
+    itemStyle: { color: colours.validation, borderColor: colours.card, borderWidth: 1 },
+    label: { show: running.length <= 12, position: "right", fontSize: 11, color: colours.muted, formatter: ({ dataIndex }) => String(running[dataIndex].number) },
   };
 }
 

@@ -2,6 +2,7 @@
 
 import { html, useMemo } from "../lib/html.js";
 import { axis, axisOption } from "../lib/axis.js";
+import { usualRange } from "../lib/scale.js";
 import * as format from "../lib/format.js";
 import { Chart } from "./chart.js";
 
@@ -79,8 +80,8 @@ export function History({ job, points, numbers, analysis, attempts, scale, set, 
     const shown = sample(grown);
     const line = (values) => shown.map((index) => [grown.place[index] / factor, values[index]]);
     const xAxis = axis([0, last / factor], { name: `${SCALES[scale]}${unit ? ` (${unit})` : ""}`, count: 8, range: [0, (last / factor) * 1.02] });
-    const yAxis = axis(shown.map((index) => grown.score[index]), { name: "score", count: 7 });
-    const volumes = axis([0, grown.volume.at(-1) ?? 0], { name: "hypervolume", count: 7, label: (value) => format.tidyPercent(value) });
+    const yAxis = axis(usualRange(shown.map((index) => grown.score[index]), [grown.best[0]]), { name: "score", count: 7 });
+    const volumes = axis([grown.volume[0], grown.volume.at(-1)], { name: "hypervolume", count: 7, label: (value) => format.tidyPercent(value) });
     return {
       legend: { top: 0, left: "center", textStyle: { color: colours.text }, itemWidth: 18 },
       grid: { left: 62, right: 64, top: 30, bottom: 46 },

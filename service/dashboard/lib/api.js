@@ -1,5 +1,7 @@
 // The service, asked over HTTP. The browser's cache asks with the entity tag, so what has not changed costs a 304.
 
+import { answerTo, firstPointsPath, jobPath } from "./ahead.js";
+
 /** What the service refused, with its problem document. */
 export class Refused extends Error {
   constructor(problem) {
@@ -11,26 +13,9 @@ export class Refused extends Error {
 /** Where the login page leads back to. */
 const loginPath = () => `/login?to=${encodeURIComponent(`${location.pathname}${location.hash}`)}`;
 
-const prepared = new Map(); // path -> the answer that was asked for ahead
-
-/** Ask before the page is there that needs the answer; whoever asks first gets it. */
-export function prepare(...paths) {
-  for (const path of paths) {
-    const answer = question(path);
-    answer.catch(() => {}); // whoever asks is told
-    prepared.set(path, answer);
-  }
-}
-
-function ask(path, options) {
-  const answer = options === undefined ? prepared.get(path) : undefined;
-  if (answer === undefined) return question(path, options);
-  prepared.delete(path);
-  return answer;
-}
-
-async function question(path, options = {}) {
-  const answer = await fetch(path, { cache: "no-cache", ...options });
+async function ask(path, options) {
+  const ahead = options === undefined ? answerTo(path) : undefined;
+  const answer = await (ahead ?? fetch(path, { cache: "no-cache", ...options }));
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   if (answer.status === 401) location.assign(loginPath());
   let problem = { title: answer.statusText, status: answer.status };
@@ -64,7 +49,6 @@ export const queue = () => ask("/v1/queue");
 // --- jobs ---
 
 export const jobs = ({ cursor, filter, limit = 50 } = {}) => ask(`/v1/jobs${query({ limit, cursor, filter })}`);
-const jobPath = (jobId) => `/v1/jobs/${id(jobId)}`;
 export const job = (jobId) => ask(jobPath(jobId));
 export const dryRun = (spec) => send("POST", "/v1/jobs:validate", spec);
 export const submit = (spec, key) => send("POST", "/v1/jobs", spec, { "idempotency-key": key });
@@ -76,18 +60,16 @@ export const choices = (jobId, numbers) => ask(`/v1/jobs/${id(jobId)}/choices${q
 export const eventList = (jobId, after) => ask(`/v1/jobs/${id(jobId)}/events${query({ after })}`, { headers: { accept: "application/json" } });
 export const exported = (jobId, suffix) => `/v1/jobs/${id(jobId)}/trials.${suffix}`;
 
-const DRAWN = "number,status,metric,cost"; // what the first chart needs
+const DRAWN = "number,status,metric,cost"; // those of the first chart
 const REST = "energy_pj,bits,finished_s";
 const pointsPath = (jobId, fields, after = null) => `${jobPath(jobId)}/points${query({ fields, after })}`;
 
 /** The trials of a job as columns: what the first chart needs. */
-export const points = (jobId) => ask(pointsPath(jobId, DRAWN));
+export const points = (jobId) => ask(firstPointsPath(jobId));
 /** The columns that `points` leaves out. */
 export const otherPoints = (jobId) => ask(pointsPath(jobId, `number,${REST}`));
 /** All columns of the trials that changed since a version. */
 export const pointsAfter = (jobId, after) => ask(pointsPath(jobId, `${DRAWN},${REST}`, after));
-/** Ask for what a job's page shows first. */
-export const prepareJob = (jobId) => prepare(jobPath(jobId), pointsPath(jobId, DRAWN));
 
 /** pause, resume, stop, cancel, retry, extend or clone: the job as it is then. */
 export const verb = (jobId, name, body) => send("POST", `/v1/jobs/${id(jobId)}:${name}`, body);

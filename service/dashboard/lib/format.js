@@ -1,6 +1,5 @@
 // Numbers as people read them.
 
-const NUMBERS = new Intl.NumberFormat("en-US"); // made once: making one takes longer than a thousand numbers
 const ENERGY_UNITS = [[1e12, "J"], [1e9, "mJ"], [1e6, "µJ"], [1e3, "nJ"], [1, "pJ"]];
 
 /** The unit in which picojoules of this size are short, and what to divide by. */
@@ -30,8 +29,17 @@ export const cost = (value, unit) =>
 /** What a cost counts, as the name of an axis. */
 export const unitName = (unit) => ({ bits: "size (bits)", macs: "multiplications (MACs)", bops: "bit operations", ebops: "effective bit operations", peak_activation_bits: "peak memory of activations (bits)" })[unit] ?? unit;
 
+/** Commas between thousands. `Intl.NumberFormat` does the same, but to make one takes longer than to draw a chart. */
+function grouped(text) {
+  const [whole, ...fraction] = text.split(".");
+  return [whole.replace(/\B(?=(\d{3})+$)/g, ","), ...fraction].join(".");
+}
+
 /** A number without needless digits. */
-export const plain = (value) => NUMBERS.format(Number(value.toPrecision(6)));
+export function plain(value) {
+  const text = String(Number(value.toPrecision(6)));
+  return text.includes("e") ? text : grouped(text);
+}
 
 export const percent = (share, digits = 2) =>
   share === null || share === undefined || Number.isNaN(share) ? "–" : `${(100 * share).toFixed(digits)} %`;
@@ -48,7 +56,7 @@ export const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 export const score = (value) => (value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(4));
 
 export const whole = (value) =>
-  value === null || value === undefined || Number.isNaN(value) ? "–" : NUMBERS.format(Math.round(value));
+  value === null || value === undefined || Number.isNaN(value) ? "–" : grouped(String(Math.round(value)));
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return "–";
@@ -65,9 +73,24 @@ export function bytes(count) {
 
 export const moment = (text) => (text ? new Date(text).toLocaleString() : "–");
 
+const formats = new Map();
+const inWords = (text, options) => {
+  if (!text) return "–";
+  const key = Object.keys(options).join();
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(undefined, options));
+  return formats.get(key).format(new Date(text));
+};
+const DAY_AND_MINUTE = { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+
+/** A moment to the minute: Nov 30, 07:44 PM; with the year where it is another one. */
+export const shortMoment = (text) => inWords(text, text && new Date(text).getFullYear() !== new Date().getFullYear() ? { ...DAY_AND_MINUTE, year: "numeric" } : DAY_AND_MINUTE);
+
+/** A moment to the second. */
+export const exactMoment = (text) => inWords(text, { ...DAY_AND_MINUTE, second: "2-digit" });
+
 /** A number of assignments, which may have hundreds of digits. */
 export function size(digits) {
-  return digits.length <= 9 ? NUMBERS.format(Number(digits)) : `${digits[0]}.${digits.slice(1, 3)} × 10^${digits.length - 1}`;
+  return digits.length <= 9 ? grouped(digits) : `${digits[0]}.${digits.slice(1, 3)} × 10^${digits.length - 1}`;
 }
 
 /** A percentage without needless digits: 12.5 %, 3 %. */

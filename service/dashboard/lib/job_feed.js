@@ -8,6 +8,7 @@ import { Store } from "./store.js";
 
 const DRAW_MS = 250; // events that come faster are drawn together
 const JOB_MS = 1000; // the job itself is asked for at most this often
+const EPOCHS = 300; // events before the first ones that are followed, in which running trials have their latest epoch
 const CALM_MS = 5000; // time left goes on without events
 const ENDED = new Set(["done", "failed", "cancelled"]);
 
@@ -70,6 +71,11 @@ export class JobFeed {
     const hasReasons = counts.failed + counts.pruned + counts.infeasible + counts.cancelled > 0;
     try {
       points.complete(await api.otherPoints(this.jobId));
+      if (counts.running > 0) {
+        const { items } = await api.eventList(this.jobId, Math.max(0, points.version - EPOCHS));
+        const known = new Set(points.epochs.keys()); // from events that came meanwhile
+        for (const event of items) if (event.trial !== null && !known.has(event.trial)) points.note(event);
+      }
       this.draw();
       if (!hasReasons) return;
       for (const { number, reason } of (await api.reasons(this.jobId)).items) if (reason) points.reasons.set(number, reason);

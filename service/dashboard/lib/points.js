@@ -21,6 +21,7 @@ export class Points {
     this.status = new Uint8Array(0);
     for (const name of COLUMNS) this[name] = new Float64Array(0);
     this.reasons = new Map();
+    this.epochs = new Map(); // of running trials: number -> the latest epoch and its metrics; another map after each change
     this.cache = new Map();
     this.recent = new Map();
   }
@@ -70,6 +71,7 @@ export class Points {
     this.version = event.id;
     const { trial, type, data } = event;
     if (trial === null) return false;
+    this.note(event);
     if (type === "trial.queued") this.put(trial, { status: "queued" });
     else if (type === "trial.claimed") this.put(trial, { status: "running" });
     else if (type === "trial.ended") {
@@ -78,6 +80,25 @@ export class Points {
     } else return false;
     this.revision++;
     return true;
+  }
+
+  /** Keep the latest epoch of a running trial, also from an event that is older than the columns. */
+  note({ trial, type, data }) {
+    if (type !== "trial.epoch" && !this.epochs.has(trial)) return;
+    this.epochs = new Map(this.epochs);
+    if (type === "trial.epoch") this.epochs.set(trial, { epoch: data.epoch, metrics: data.metrics });
+    else this.epochs.delete(trial);
+  }
+
+  /** Running trials and what `name` is on their validation data so far: [{number, epoch, value}]. */
+  running(name) {
+    const list = [];
+    for (const [number, { epoch, metrics }] of this.epochs) {
+      const row = this.row(number);
+      const value = metrics[`val_${name}`];
+      if (row >= 0 && this.statusOf(row) === "running" && Number.isFinite(value)) list.push({ number, epoch, value });
+    }
+    return list;
   }
 
   put(number, values) {

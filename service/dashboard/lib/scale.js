@@ -28,10 +28,20 @@ function linearTicks(low, high, count) {
   return ticks;
 }
 
+const ENOUGH = 4; // ticks
+const FACTORS = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]]; // of a decade, from few to many
+
 function logTicks(low, high, count) {
   const span = log10(high / low);
-  if (span < 0.3) return linearTicks(low, high, count); // too narrow for 1-2-5
-  const factors = span > count / 2 ? [1] : span > count / 3 ? [1, 3] : [1, 2, 5];
+  const first = span > count / 2 ? 0 : span > count / 3 ? 1 : 2;
+  for (const factors of FACTORS.slice(first)) {
+    const ticks = ticksOf(low, high, factors);
+    if (ticks.length >= Math.min(ENOUGH, count)) return ticks;
+  }
+  return linearTicks(low, high, count); // too narrow for any factors
+}
+
+function ticksOf(low, high, factors) {
   const ticks = [];
   for (let power = Math.floor(log10(low)); power <= Math.ceil(log10(high)); power++) {
     for (const factor of factors) {
@@ -40,6 +50,21 @@ function logTicks(low, high, count) {
     }
   }
   return ticks;
+}
+
+const FEW = 12; // values of which all are shown
+
+/**
+ * The smallest and the largest of most values: without the few that lie far below the others and would press these together.
+ * `kept`: values that are always inside.
+ */
+export function usualRange(values, kept = []) {
+  const sorted = Float64Array.from(values).sort();
+  if (sorted.length < FEW) return extent(sorted);
+  const top = sorted[sorted.length - 1];
+  const least = Math.min(sorted[Math.floor(0.1 * sorted.length)], extent(kept)[0]);
+  const edge = least - 0.35 * (top - least || Math.abs(top) || 1);
+  return [sorted.find((value) => value >= edge), top];
 }
 
 /** The range of the values with a margin, in the scale's own sense; never empty. */

@@ -29,7 +29,7 @@ export function Compare({ job, points, numbers, compared, compare, pick }) {
   if (error) return html`<${Fault} error=${error} />`;
   if (state.key !== key) return html`<${Loading} />`;
   const rows = differences(job, trials, points, numbers);
-  return html`<section class="card" id="compare"><h2>Only what differs <span class="muted small hint">${rows.same} choices are the same in all</span></h2>
+  return html`<section class="card" id="compare"><h2>Only what differs <span class="muted small hint">${rows.same} ${rows.same === 1 ? "choice is" : "choices are"} the same in all</span></h2>
       <div class="scroll" tabindex="0" role="region" aria-label="comparison"><table class="rows small comparison"><thead><tr><th scope="col"></th>${trials.map((trial) => html`<th scope="col" key=${trial.number}><button type="button" class="plain link" onClick=${() => pick(trial.number, false)}>trial ${trial.number}</button> <button type="button" class="plain" aria-label=${`remove trial ${trial.number}`} onClick=${() => compare(trial.number)}>×</button></th>`)}</tr></thead>
         <tbody data-answer="differ">${rows.list.map(({ name, cells }) => html`<tr key=${name}><th scope="row">${name}</th>${cells.map((cell, index) => html`<td key=${index}>${cell}</td>`)}</tr>`)}</tbody></table></div></section>
     ${job.cost_unit === "energy_pj" && trials.every((trial) => trial.layers.some((layer) => layer.included_pj !== null)) && html`<${Waterfall} trials=${trials} />`}

@@ -3,7 +3,7 @@
 import { html, useState } from "../lib/html.js";
 import * as api from "../lib/api.js";
 import { fieldsAt, valuesOf } from "./spec.js";
-import { Input, useAnswer } from "./ui.js";
+import { Input, Prose, useAnswer } from "./ui.js";
 import { Upload } from "./upload.js";
 import { allows } from "./verbs.js";
 
@@ -28,7 +28,7 @@ export function Form({ spec, schema, change, session }) {
   const set = (path, value) => change(withValue(spec, path, value));
   const describe = (path) => fieldsAt(path.slice(0, -1), schema).find((field) => field.name === path.at(-1))?.description ?? "";
   const usual = (path) => { const value = fieldsAt(path.slice(0, -1), schema).find((field) => field.name === path.at(-1))?.default; return typeof value === "number" ? `default ${value}` : "default"; };
-  const row = (id, label, control, path) => html`<div class="form-row" key=${id}><label for=${`form-${id}`}>${label}</label><div>${control}</div>${path && describe(path) && html`<span class="muted small">${describe(path)}</span>`}</div>`;
+  const row = (id, label, control, path) => html`<div class="form-row" key=${id}><label for=${`form-${id}`}>${label}</label><div>${control}</div>${path && describe(path) && html`<span class="muted small"><${Prose} text=${describe(path)} /></span>`}</div>`;
   const text = (id, label, path) => row(id, label, html`<${Input} id=${`form-${id}`} type="text" value=${at(spec, path) ?? ""} commit=${(value) => set(path, value)} />`, null);
   const number = (id, label, path, options = {}) => row(id, label, html`<${Input} id=${`form-${id}`} type="number" step="any" ...${options} value=${typeof at(spec, path) === "object" ? "" : at(spec, path) ?? ""} placeholder=${typeof at(spec, path) === "object" && at(spec, path) !== null ? "see YAML" : usual(path)} commit=${(value) => set(path, value === "" ? undefined : Number(value))} />`, path);
   const words = (id, label, path, field = schema.properties[path[0]]) => {

@@ -7,7 +7,7 @@ import { Curves } from "../charts/curves.js";
 import { Classes } from "../charts/confusion.js";
 import { Histograms, useTensors } from "../charts/histograms.js";
 import { PARTS, costliest, isIncluded, partsText } from "../charts/energy.js";
-import { Chip, Fault } from "./ui.js";
+import { Chip, Fault, Prose } from "./ui.js";
 import { Exports } from "./exports.js";
 import { Files } from "./trial_files.js";
 
@@ -50,7 +50,7 @@ export const TrialPanel = memo(({ job, number, trial, error, session, isCompared
     <div class="row trial-head"><h2 class="trial-title">Trial ${number} ${badges.map((badge) => html`<span class=${cls("chip", badge)} key=${badge}>${badge}</span>`)}</h2>
       <button type="button" aria-pressed=${String(isCompared)} onClick=${() => compare(number)}>${isCompared ? "Compared ✓" : "Compare"}</button></div>
     <${Fault} error=${error} />
-    ${isShown && html`${trial.reason && html`<p class="fault reason">${trial.reason}</p>`}
+    ${isShown && html`${trial.reason && html`<p class="fault reason"><${Prose} text=${trial.reason} /></p>`}
       <${Facts} job=${job} trial=${trial} score=${score} />
       <${Files} job=${job} trial=${trial} session=${session} />
       <${Exports} job=${job} trial=${trial} session=${session} stamp=${stamp} />

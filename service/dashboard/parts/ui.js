@@ -1,5 +1,6 @@
 // Small parts that every page uses.
 
+import * as format from "../lib/format.js";
 import { cls, html, useEffect, useRef, useState } from "../lib/html.js";
 import { Store, useStore } from "../lib/store.js";
 
@@ -16,6 +17,12 @@ export function Input({ value, commit, ...attributes }) {
 
 /** A word, and what it means here, on demand. */
 export const Term = ({ children, text }) => html`<span class="term">${children}<details class="explain"><summary aria-label="what is this?">?</summary><div class="explanation">${text}</div></details></span>`;
+
+/** Text of the service, whose `code` stands between backticks. */
+export const Prose = ({ text }) => text.split("`").map((part, index) => (index % 2 ? html`<code key=${index}>${part}</code>` : part));
+
+/** When something was, with the seconds on demand; `isExact`: with them. */
+export const Moment = ({ at, isExact }) => html`<time datetime=${at} title=${format.moment(at)} class="moment">${isExact ? format.exactMoment(at) : format.shortMoment(at)}</time>`;
 
 export const Empty = ({ title, children }) => html`<section class="empty"><h1>${title}</h1>${children}</section>`;
 
@@ -61,7 +68,7 @@ export function notifyError(error) {
 export function Notices() {
   const items = useStore(notices, (state) => state.items);
   return html`<div class="notices" role="status" aria-live="polite">${items.map((item) => html`<p key=${item.key} class=${cls("notice", item.isFault && "fault")} role=${item.isFault ? "alert" : null}>
-    ${item.text} <button type="button" class="plain" aria-label="Close message" onClick=${() => dismiss(item.key)}>×</button></p>`)}</div>`;
+    <${Prose} text=${item.text} /> <button type="button" class="plain" aria-label="Close message" onClick=${() => dismiss(item.key)}>×</button></p>`)}</div>`;
 }
 
 // --- asking ----------------------------------------------------------------------------------------------------------
@@ -97,7 +104,7 @@ export function useAnswer(question, key, pauseMs = null) {
 }
 
 /** What the service does not answer, in the page's own words. */
-export const Fault = ({ error }) => (error ? html`<p class="fault" role="alert">${error.message}</p>` : null);
+export const Fault = ({ error }) => (error ? html`<p class="fault" role="alert"><${Prose} text=${error.message} /></p>` : null);
 
 /** A table whose heads sort it. `columns`: [{name, value, text, isNumber}]. */
 export function SortableHead({ columns, sort, setSort }) {

@@ -9,7 +9,7 @@ import { scoring } from "../lib/score.js";
 import { useStore } from "../lib/store.js";
 import { MOST as MOST_COMPARED } from "../parts/compare.js";
 import { TrialPanel, useTrial } from "../parts/trial.js";
-import { Chip, Empty, Loading, Progress, Term, notify } from "../parts/ui.js";
+import { Chip, Empty, Loading, Progress, Prose, Term, notify } from "../parts/ui.js";
 import { Verbs } from "../parts/verbs.js";
 import { overrides } from "../parts/whatif.js";
 import { terms } from "../parts/terms.js";
@@ -151,8 +151,8 @@ function Head({ job, session, done, live, words }) {
       <div class="actions"><${Verbs} job=${job} session=${session} done=${done} /></div></div>
     <${Progress} job=${job} />
     <p class="small">${facts.join(" · ")}${!hasEnded(job) && live !== null && LIVE[live] ? html` <span class=${`live ${live}`}>${LIVE[live]}</span>` : ""}</p>
-    ${job.waiting && html`<p class="fault" role="alert">Waiting: ${job.waiting}</p>`}
-    ${job.reason && html`<p class=${job.status === "failed" ? "fault" : "muted small"}>${job.reason}</p>`}
+    ${job.waiting && html`<p class="fault" role="alert">Waiting: <${Prose} text=${job.waiting} /></p>`}
+    ${job.reason && html`<p class=${job.status === "failed" ? "fault" : "muted small"}><${Prose} text=${job.reason} /></p>`}
     <${Tiles} job=${job} words=${words} />
   </header>`;
 }

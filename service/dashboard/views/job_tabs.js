@@ -14,7 +14,7 @@ import { Timeline } from "../charts/timeline.js";
 import { Compare } from "../parts/compare.js";
 import { terms } from "../parts/terms.js";
 import { Failures, TrialTable } from "../parts/trials.js";
-import { Loading, Term } from "../parts/ui.js";
+import { Loading, Moment, Term } from "../parts/ui.js";
 import { WhatIf, answer } from "../parts/whatif.js";
 
 const THROTTLE_MS = 8000;
@@ -145,7 +145,7 @@ function Workers({ job, points, attempts, pick, version }) {
     <${Failures} points=${points} pick=${pick} />
     <section class="card" id="events"><h2>Events</h2>
       ${list === null ? html`<p class="muted">Loading…</p>` : html`<div class="scroll tall" tabindex="0" role="region" aria-label="events"><table class="rows small"><thead><tr><th scope="col">When</th><th scope="col">What</th><th scope="col">Trial</th><th scope="col">Details</th></tr></thead>
-        <tbody>${[...list].reverse().filter((event) => event.type !== "trial.epoch").map((event) => html`<tr key=${event.id}><td>${format.moment(event.created_at)}</td><td>${event.type}</td><td>${event.trial ?? ""}</td><td class="wrap muted">${detailsOf(event)}</td></tr>`)}</tbody></table></div>`}</section>`;
+        <tbody>${[...list].reverse().filter((event) => event.type !== "trial.epoch").map((event) => html`<tr key=${event.id}><td><${Moment} at=${event.created_at} isExact=${true} /></td><td>${event.type}</td><td>${event.trial ?? ""}</td><td class="wrap muted">${detailsOf(event)}</td></tr>`)}</tbody></table></div>`}</section>`;
 }
 
 const detailsOf = ({ data }) => Object.entries(data).filter(([, value]) => value !== null && typeof value !== "object").map(([name, value]) => `${name} ${typeof value === "number" ? format.plain(value) : value}`).join(", ");

@@ -5,7 +5,7 @@ import * as api from "../lib/api.js";
 import * as format from "../lib/format.js";
 import { hasEnded } from "../lib/job_feed.js";
 import { build, change } from "../lib/route.js";
-import { Chip, Empty, Fault, Input, Loading, Progress, useAnswer } from "../parts/ui.js";
+import { Chip, Empty, Fault, Input, Loading, Moment, Progress, useAnswer } from "../parts/ui.js";
 import { Verbs, allows } from "../parts/verbs.js";
 
 const PAUSE_MS = 3000;
@@ -62,7 +62,7 @@ function Row({ job, isCompared, compare, session, again }) {
     <td class="number" data-label="best score">${format.score(best?.score)}</td>
     <td class="number" data-label=${format.metricName(job)}>${format.metric(best?.metric, job)}<div class="muted small unlabelled">${format.metricName(job)}</div></td>
     <td class="number" data-label="cost">${best ? format.cost(best.cost, job.cost_unit) : "–"}${share !== null && html`<div class="muted small">${format.percent(share, 1)} of reference</div>`}</td>
-    <td class="small" data-label="created">${format.moment(job.created_at)}${job.submitted_by && html`<div class="muted">by ${job.submitted_by}</div>`}</td>
+    <td class="small" data-label="created"><${Moment} at=${job.created_at} />${job.submitted_by && html`<div class="muted">by ${job.submitted_by}</div>`}</td>
     <td class="menu-cell">${allows(session, "submit") && html`<${Menu} job=${job} name=${name} session=${session} again=${again} />`}</td></tr>`;
 }
 

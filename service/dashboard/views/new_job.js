@@ -8,7 +8,7 @@ import { DryRun } from "../parts/dry_run.js";
 import { Form } from "../parts/job_form.js";
 import { around } from "../parts/refine.js";
 import { compact, faults as faultsOf, fieldsAt, pruned } from "../parts/spec.js";
-import { Fault, Loading, notify, notifyError, useAnswer } from "../parts/ui.js";
+import { Fault, Loading, Prose, notify, notifyError, useAnswer } from "../parts/ui.js";
 import { allows } from "../parts/verbs.js";
 
 const PAUSE_MS = 250;
@@ -169,7 +169,7 @@ function Yaml({ text, setText, schema }) {
     requestAnimationFrame(() => area.current.setSelectionRange(at + 2, at + 2));
   };
   return html`<textarea id="yaml" ref=${area} value=${text} spellcheck="false" autocapitalize="off" aria-describedby="yaml-help" onInput=${(event) => { setText(event.currentTarget.value); locate(); }} onClick=${locate} onKeyUp=${locate} onFocus=${locate} onKeyDown=${keys}></textarea>
-    <p id="yaml-help" class="muted small">At <code>/${path.join("/")}</code>: ${suggestions.description || "fields that can stand here"}</p>
+    <p id="yaml-help" class="muted small">At <code>/${path.join("/")}</code>: <${Prose} text=${suggestions.description || "fields that can stand here"} /></p>
     <div class="suggestions" role="group" aria-label="what can stand here">${suggestions.items.map((item) => html`<button key=${item.name} type="button" title=${item.description} onClick=${() => insert(item.name)}>${String(item.name)}</button>`)}</div>`;
 }
 
