@@ -1,8 +1,9 @@
 """fewbits: find the quantizer, bit width and filter count of every layer of a Keras 3 model.
 
 `search` searches a model in one call, `local` starts a service on this machine, `SearchClient` talks to one that runs,
-and `load_model` reads what a search produced. The libraries beneath are `fewbits.layers`, `fewbits.quantizers`,
-`fewbits.cost` and `fewbits.export`. Importing this package loads none of them: each name is loaded at its first use.
+`live` shows a job in a notebook until it has ended, and `load_model` reads what a search produced. The libraries
+beneath are `fewbits.layers`, `fewbits.quantizers`, `fewbits.cost` and `fewbits.export`. Importing this package loads
+none of them: each name is loaded at its first use.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from fewbits.local_service import LocalService, local
     from fewbits.model_search import SearchResult, load_model, search
+    from fewbits.progress import live
     from service.client import AsyncSearchClient, ClientError, Invalid, Refused, SearchClient
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "SearchClient",
     "SearchResult",
     "__version__",
+    "live",
     "load_model",
     "local",
     "search",
@@ -36,8 +39,9 @@ _MODULES: Final = {
     "Invalid": "service.client",
     "LocalService": "fewbits.local_service",
     "Refused": "service.client",
-    "SearchClient": "service.client",
+    "SearchClient": "fewbits.notebooks",
     "SearchResult": "fewbits.model_search",
+    "live": "fewbits.progress",
     "load_model": "fewbits.model_search",
     "local": "fewbits.local_service",
     "search": "fewbits.model_search",

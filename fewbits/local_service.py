@@ -14,8 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from fewbits.notebooks import SearchClient
 from search.installation import cannot_train, module_command
-from service.client import ClientError, SearchClient, Unreachable
+from service.client import ClientError, Unreachable
 from service.settings import Settings
 
 #: Time for the first start of a worker, when TensorFlow is read from a cold disk.

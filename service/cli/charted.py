@@ -22,9 +22,16 @@ def charts_page(
     points: Mapping[str, Any],
     trials: Sequence[TrialView] = (),
     analysis: Mapping[str, Any] | None = None,
+    shows: str = "job",
 ) -> str:
-    """A page with nothing but the charts. `points`: columns, as `PointsView` has them."""
-    return render("charts.html.j2", title=job.name or job.model, **parts(job, points, trials, analysis))
+    """A page with nothing but the charts. `points`: columns, as `PointsView` has them; `shows`: "job" or "trial"."""
+    shown = parts(job, points, trials, analysis, shows)
+    return render("charts.html.j2", title=job.name or job.model, **shown)
+
+
+def trial_page(job: JobView, trial: TrialView) -> str:
+    """A page with nothing but the charts of a trial: energy by layer, quantizers, learning curve."""
+    return charts_page(job, columns_of((), job.reference_cost, job.cost_unit), (trial,), shows="trial")
 
 
 def parts(
@@ -32,6 +39,7 @@ def parts(
     points: Mapping[str, Any],
     trials: Sequence[TrialView] = (),
     analysis: Mapping[str, Any] | None = None,
+    shows: str = "job",
 ) -> dict[str, Any]:
     """What a template needs for the charts: `script`, its digest for the page's policy, `styles`, and `data` as JSON.
 
@@ -43,6 +51,7 @@ def parts(
         "trials": [trial.model_dump(mode="json") for trial in trials],
         "choices": choices_of(trials),
         "analysis": analysis,
+        "shows": shows,
     }
     script, digest = _script()
     return {

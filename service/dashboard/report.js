@@ -7,17 +7,19 @@ import { Points, STATUSES, knee } from "./lib/points.js";
 import { scoring } from "./lib/score.js";
 import { BitMap } from "./charts/bits.js";
 import { drawAll } from "./charts/chart.js";
+import { Curves } from "./charts/curves.js";
 import { EnergyByLayer, costliestText } from "./charts/energy.js";
 import { Front } from "./charts/front.js";
 import { History } from "./charts/history.js";
 import { Sensitivity } from "./charts/sensitivity.js";
+import { Facts, LayerTable } from "./parts/layers.js";
 import { WhatIf, answer, overrides } from "./parts/whatif.js";
 
 const ALL = new Set(STATUSES);
 const isPriced = (trial) => trial.layers.some((layer) => layer.included_pj !== null);
 const START = { x: "cost", log: true, zoom: null, mode: "zoom", isWhole: false, isEnergyLog: true };
 
-/** `data`: {job, points, trials: those in full, choices?, analysis?}, as the API answers them. */
+/** `data`: {job, points, trials: those in full, choices?, analysis?, shows?}, as the API answers them. */
 function Report({ data }) {
   const { job, trials } = data;
   const points = useMemo(() => Points.from(data.points), []);
@@ -58,9 +60,19 @@ function Report({ data }) {
       <${Sensitivity} job=${job} analysis=${data.analysis} layers=${trial && isPriced(trial) ? trial.layers : job.reference.layers} name=${trial && isPriced(trial) ? `trial ${trial.number}` : "the reference"} /></div>` : null}`;
 }
 
+/** One trial: what it costs layer by layer, its quantizers, how it learned. */
+function Single({ data: { job, trials: [trial], choices } }) {
+  const [isLog, setLog] = useState(true);
+  const networks = [{ name: "reference", layers: job.reference.layers }, ...(isPriced(trial) ? [{ name: `trial ${trial.number}`, layers: trial.layers }] : [])];
+  return html`<${Facts} job=${job} trial=${trial} score=${trial.score} />
+    <div class="pair"><${EnergyByLayer} networks=${networks} unitIsEnergy=${true} isLog=${isLog} set=${({ elog }) => setLog(elog === null)} text=${isPriced(trial) ? costliestText(trial, job.reference) : null} />
+      <div>${choices ? html`<${BitMap} choices=${choices} order=${[trial.number]} pick=${() => {}} selected=${null} />` : null}<${Curves} trials=${[trial]} job=${job} /></div></div>
+    <section class="card"><${LayerTable} job=${job} trial=${trial} /></section>`;
+}
+
 const holder = document.getElementById("charts");
 const data = JSON.parse(document.getElementById("data").textContent);
 document.title = `${data.job.name || data.job.model}: ${format.metricName(data.job)} against cost`;
 holder.replaceChildren();
 drawAll();
-render(html`<${Report} data=${data} />`, holder);
+render(html`<${data.shows === "trial" ? Single : Report} data=${data} />`, holder);

@@ -16,6 +16,7 @@ from search.results.final_training import FinalStatus
 from search.spec.objective import Direction
 from service.schemas.device import OnDevice
 from service.schemas.effective import TrainedCosts
+from service.schemas.notebooks import Drawn
 
 Item = TypeVar("Item")
 
@@ -171,7 +172,7 @@ class TestLookView(View):
     created_at: datetime | None
 
 
-class JobView(JobSummary):
+class JobView(Drawn, JobSummary):
     """A job."""
 
     space_size: str = Field(description="number of assignments, as text: it may have hundreds of digits")
@@ -292,7 +293,7 @@ class SpreadView(View):
     max: float
 
 
-class TrialView(OnDevice, TrainedCosts, TrialSummary):
+class TrialView(Drawn, OnDevice, TrainedCosts, TrialSummary):
     """A trial in full. With several executions, metric and loss are means."""
 
     job_id: str
@@ -319,7 +320,7 @@ class BestView(View):
     items: tuple[PointView, ...]
 
 
-class ParetoView(View):
+class ParetoView(Drawn, View):
     """The trials that no other trial beats in both metric and cost, by rising cost."""
 
     cost_unit: str

@@ -35,6 +35,7 @@ from service.schemas.jobs import (
     TrialSummary,
     TrialView,
 )
+from service.schemas.notebooks import remember
 from service.schemas.rescore import RescoreView
 
 if TYPE_CHECKING:
@@ -306,6 +307,7 @@ class AsyncSearchClient(AsyncUploads, AsyncExports):
 
     async def _do(self, call: Call[Answer]) -> Answer:
         answer: Answer = await self._attempts(call, lambda: self._once(call))
+        remember(answer, self, call.path)
         return answer
 
     async def _attempts(self, call: Call[Any], send: Callable[[], Any]) -> Any:

@@ -36,6 +36,7 @@ from service.schemas.jobs import (
     TrialSummary,
     TrialView,
 )
+from service.schemas.notebooks import remember
 from service.schemas.rescore import RescoreView
 
 if TYPE_CHECKING:
@@ -304,6 +305,7 @@ class SearchClient(Uploads, Exports):
 
     def _do(self, call: Call[Answer]) -> Answer:
         answer: Answer = self._attempts(call, lambda: self._once(call))
+        remember(answer, self, call.path)
         return answer
 
     def _attempts(self, call: Call[Any], send: Callable[[], Any]) -> Any:
