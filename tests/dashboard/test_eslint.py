@@ -60,4 +60,9 @@ def test_the_rules_find_what_they_are_for() -> None:
         (message["line"], message["ruleId"])
         for message in messages("service/dashboard/lib/faulty.js", content=FAULTY)
     }
-    assert {(1, "no-undef"), (2, "no-restricted-properties"), (3, "no-unused-vars"), (4, "no-shadow")} <= rules
+    assert {
+        (1, "no-undef"),
+        (2, "no-restricted-properties"),
+        (3, "no-unused-vars"),
+        (4, "no-shadow"),
+    } <= rules
