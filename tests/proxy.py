@@ -46,7 +46,7 @@ class Proxy:
 
     def cut(self) -> None:
         """Close every connection, as a network or a terminated backend does."""
-        for connection in self._sockets:
+        for connection in list(self._sockets):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
@@ -71,12 +71,16 @@ class Proxy:
         while True:
             try:
                 client, _ = self._listener.accept()
-                if self._holds:
-                    self._sockets.append(client)
-                    continue
-                server = socket.create_connection(self._server)
             except OSError:
                 return
+            if self._holds:
+                self._sockets.append(client)
+                continue
+            try:
+                server = socket.create_connection(self._server)
+            except OSError:  # the server is away: its clients are told so
+                client.close()
+                continue
             self._sockets += [client, server]
             for source, target in ((client, server), (server, client)):
                 self._start(self._forward, source, target)

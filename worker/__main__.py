@@ -26,6 +26,7 @@ def main() -> None:
     )
     parser.add_argument("--beat", action="store_true", help="deprecated, without effect: every worker sweeps")
     parser.add_argument("--beat-only", action="store_true", help="only sweep; run no trials")
+    parser.add_argument("--sweep-once", action="store_true", help="sweep now, whoever's turn it is, and end")
     options = parser.parse_args()
     keep_private()
     try:
@@ -36,6 +37,9 @@ def main() -> None:
     logs.configure(settings)
     if options.beat_only:
         _only_sweep(settings)
+        return
+    if options.sweep_once:
+        _sweep_once(settings)
         return
     if reason := cannot_train():
         raise SystemExit(reason)
@@ -83,6 +87,13 @@ def _only_sweep(settings: Settings) -> None:
         signal.signal(number, lambda *_: sweeper.stop())
     with sweeper:
         sweeper.wait()
+
+
+def _sweep_once(settings: Settings) -> None:
+    from worker.runtime import make_runtime
+    from worker.sweep import sweep_now
+
+    sweep_now(make_runtime(settings))
 
 
 def _make_app(settings: Settings, concurrency: int) -> Any:

@@ -82,14 +82,18 @@ def sweep_in_turn(runtime: Runtime) -> bool:
     with runtime.database.transaction(durable=False) as session:
         workers.heartbeat(session, runtime.worker)
         has_turn = sweeps.begin(session, worker=runtime.worker, interval=settings.sweep)
-    if not has_turn:
-        return False
+    if has_turn:
+        sweep_now(runtime)
+    return has_turn
+
+
+def sweep_now(runtime: Runtime) -> None:
+    """Sweep, whoever's turn it is: a claim is given up once, however many sweep."""
     with runtime.database.reading() as session:
-        calm_since, by_time = sweeps.calm(session, settings.heartbeat)
+        calm_since, by_time = sweeps.calm(session, runtime.settings.heartbeat)
     sweep(runtime, Watch(is_surely_dead, by_time, calm_since))
     with runtime.database.transaction(durable=False) as session:
         sweeps.end(session)
-    return True
 
 
 class Sweeper:

@@ -16,7 +16,7 @@ from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, O
 from search.history import JobStatus, Measurement, TrialStatus, Verdict
 from search.training.program.lockstep import run_in_lockstep
 from service.queue import TaskName
-from service.store import claims, jobs, trials, workers
+from service.store import claims, draining, jobs, trials, workers
 from service.store.blobs import Blob
 from service.store.leases import Claim, LeaseStatus
 from service.store.session import is_retryable, keep_trying, on_commit, reason_of
@@ -44,12 +44,15 @@ def run_trial(runtime: Runtime, trial_id: int) -> bool:
 
 
 def is_able(runtime: Runtime) -> bool:
-    """False while the worker is to claim nothing: something failed it a moment ago, or a disk has no room.
+    """False while the worker is to claim nothing: something failed it just now, its machine is drained, a disk is full.
 
     Notes a full disk where /readyz shows it. What waits in the queue is offered again by the sweep.
     """
     if runtime.backoff.is_pausing:
         return False
+    with runtime.database.reading() as session:
+        if draining.is_drained(session, workers.host_of(runtime.worker)):
+            return False
     settings = runtime.settings
     problem = shortage((scratch_folder(), settings.blob_folder, settings.home), settings.min_free_mb << 20)
     if problem is not None:

@@ -26,7 +26,7 @@ TOLERANCE: Final = 0.005
 #: What a training starts from: new weights, the job's float model, or the model of another trial.
 Start = Literal["scratch", "float", "parent"]
 
-_PARTS: Final = ("x_train", "y_train", "x_validation", "y_validation")
+_PARTS: Final = ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def recipe_of(
 
 
 def fingerprint(data: Any) -> dict[str, str]:
-    """SHA-256 of each array of a data set that a trial uses: of its type, shape and bytes."""
+    """SHA-256 of each array of a data set: of its type, shape and bytes. Test data are part of what a job is."""
     return {name: _digest(getattr(data, name)) for name in _PARTS}
 
 

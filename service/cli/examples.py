@@ -24,6 +24,14 @@ _VARIABLES: Final[Mapping[str, tuple[str, ...]]] = {
     "migrate": _DATABASE,
     "rerun": ("FEWBITS_DATA_DIR", "FEWBITS_HOME", "KERAS_BACKEND"),
     **dict.fromkeys(
+        ("admin", *(f"admin {name}" for name in ("workers", "leases", "sweep", "migrate", "drain"))),
+        _DATABASE,
+    ),
+    **dict.fromkeys(
+        tuple(f"admin {name}" for name in ("gc", "backup", "restore")),
+        (*_DATABASE, "FEWBITS_BLOB_DIR"),
+    ),
+    **dict.fromkeys(
         ("keys", *(f"keys {name}" for name in ("create", "list", "rotate", "revoke", "off", "limit"))),
         _DATABASE,
     ),
@@ -79,6 +87,15 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "keys revoke": "keys revoke 1a2b3c4d",
     "keys off": "keys off --yes",
     "keys limit": "keys limit research --trials 10000",
+    "admin": "admin workers",
+    "admin workers": "admin workers",
+    "admin leases": "admin leases --json",
+    "admin sweep": "admin sweep",
+    "admin gc": "admin gc --dry-run",
+    "admin migrate": "admin migrate",
+    "admin backup": "admin backup /srv/backups/fewbits",
+    "admin restore": "admin restore /srv/backups/fewbits",
+    "admin drain": "admin drain machine-7 --wait 600",
     "version": "version",
 }
 

@@ -109,6 +109,12 @@ COMMANDS: Final = tuple(
         (_COSTS, "profiles", "costs:profiles", "List the energy profiles, or show or check one."),
         (_ADMINISTRATION, "migrate", "service:migrate", "Upgrade the database to the newest schema."),
         (_ADMINISTRATION, "keys", "keys:app", "Manage API keys and the limits of tenants."),
+        (
+            _ADMINISTRATION,
+            "admin",
+            "admin:app",
+            "Operate the service: workers, leases, sweeps, files, backups.",
+        ),
         (_ADMINISTRATION, "version", "service:version", "Print the version."),
     )
 )

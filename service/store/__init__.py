@@ -26,6 +26,8 @@ The work of workers
     exports             a trial in a device's or tool's format; its table is in export_models
     test_looks          how often the test data of a job were looked at
     workers             which worker processes are alive, and what keeps them from working
+    draining            machines whose workers begin nothing new, before they are shut down
+    overview            workers and leases, as operators see them
     waiting             why no worker works on a job, and the remedy
     sweeps              whose turn it is to look for the dead, and when somebody last did
 
@@ -46,6 +48,7 @@ Files
     blobs               content-addressed files
     deferred_deletes    content without references, removed later
     uploads             uploaded models and data sets; their table is in upload_models
+    backups             database and files in a folder, and back
     upload_parts        the bytes of unfinished uploads
     references          the uploads that a job's specification refers to, looked up
 """

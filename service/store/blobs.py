@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 _CHUNK = 1 << 20
+_ADDRESS: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,19 @@ class BlobStore:
         except FileNotFoundError:
             pass
         return True
+
+    def addresses(self, before: datetime) -> Iterator[str]:
+        """SHA-256 of all content that was last put before this moment."""
+        for path in self._root.glob("[0-9a-f][0-9a-f]/*"):
+            if _ADDRESS.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
+                yield path.name
+
+    def remove_unfinished(self, before: datetime) -> int:
+        """Remove files whose writers died before this moment; how many."""
+        left = [path for path in self._root.glob(".new-*") if path.stat().st_mtime < before.timestamp()]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
     def path(self, sha256: str) -> Path:
         """The path of content with this address, stored or not."""

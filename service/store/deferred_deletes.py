@@ -54,3 +54,25 @@ def remove(session: Session, blobs: BlobStore, before: datetime) -> int:
     if settled:
         session.execute(delete(DiscardedBlob).where(DiscardedBlob.sha256.in_(settled)))
     return len(removed)
+
+
+def orphans(session: Session, blobs: BlobStore, before: datetime) -> list[str]:
+    """Addresses of content stored before this moment that no row references and none has noted: what a process left
+    that died between storing a file and its row.
+    """
+    stored = sorted(blobs.addresses(before))
+    known: set[str] = set()
+    for first in range(0, len(stored), _BATCH):
+        batch = stored[first : first + _BATCH]
+        for column in (*REFERENCES, DiscardedBlob.sha256):
+            known.update(session.scalars(select(column).where(column.in_(batch))))
+    return [address for address in stored if address not in known]
+
+
+def referenced(session: Session) -> set[str]:
+    """Addresses of all content that rows reference."""
+    return {
+        address
+        for column in REFERENCES
+        for address in session.scalars(select(column).where(column.is_not(None)).distinct())
+    }

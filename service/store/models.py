@@ -278,6 +278,15 @@ class Worker(Base):
     problem: Mapped[str | None]  #: what keeps it from working: a full disk
 
 
+class DrainedHost(Base):
+    """A machine whose workers begin nothing new: see `service.store.draining`."""
+
+    __tablename__ = "drained_hosts"
+
+    host: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+
+
 class Sweep(Base):
     """When the service was last swept: one row, also the turn of the one who sweeps."""
 

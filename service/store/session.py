@@ -203,11 +203,12 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """A session that only reads; it acquires no write lock."""
-        with (
-            self.engine.connect().execution_options(**{_READ_ONLY: True}) as connection,
-            TenantSession(connection, expire_on_commit=False, tenant=self._tenant) as session,
-        ):
+        connection = self.engine.connect().execution_options(**{_READ_ONLY: True})
+        session = TenantSession(connection, expire_on_commit=False, tenant=self._tenant)
+        try:
             yield session
+        finally:
+            _let_go(session, connection)
 
     def dispose(self) -> None:
         """Close every connection; the next use opens new ones."""
@@ -230,6 +231,17 @@ def _make_engine(url: str, answer_s: float | None) -> Engine:
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _let_go(session: Session, connection: Connection) -> None:
+    """Close what was only read. A connection that breaks only now has done its work: that is nobody's error."""
+    for close in (session.close, connection.close):
+        try:
+            close()
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.info("a connection broke when it was closed: %s", reason_of(error))
 
 
 def _connect(answer_s: float | None, _dialect: Any, _record: Any, arguments: Any, options: Any) -> Any:

@@ -18,6 +18,11 @@ _FORGET = timedelta(days=1)
 _SILENCE = timedelta(seconds=20)
 
 
+def host_of(name: str) -> str:
+    """The machine of a worker: names are `host/pid/start`."""
+    return name.rsplit("/", 2)[0]
+
+
 def heartbeat(session: Session, name: str) -> None:
     """Note that the worker is alive."""
     _note(session, name, {})

@@ -105,7 +105,7 @@ def test_other_data_are_noticed_before_anything_is_trained(bench: Bench, tmp_pat
     job_id = submitted(bench, budget={"trials": 1})
     recipe = recipe_of(bench, job_id, 0, tmp_path)
     write_data(bench.settings.data_folder, poison=1.0)
-    with pytest.raises(rerun.NotRerun, match="x_train, x_validation differ"):
+    with pytest.raises(rerun.NotRerun, match="x_train, x_validation, x_test differ"):
         rerun.rerun(recipe, tmp_path, bench.settings.data_folder)
 
 

@@ -43,10 +43,11 @@ def replaced(bench: Bench, **changes: Any) -> None:
         np.savez(path, **{**stored, **changes})
 
 
-def test_replaced_data_are_noticed(bench: Bench, done: str) -> None:
+@pytest.mark.parametrize("part", ["x_train", "y_train", "x_test", "y_test"])
+def test_replaced_data_are_noticed(bench: Bench, done: str, part: str) -> None:
     with np.load(bench.settings.data_folder / "tiny.npz") as stored:
-        x_train = stored["x_train"] + np.float32(0.5)
-    replaced(bench, x_train=x_train)
+        changed = stored[part][::-1] + stored[part].dtype.type(0)
+    replaced(bench, **{part: changed})
     with pytest.raises(SourcesChanged, match="clone the job"):
         check(bench, done)
 

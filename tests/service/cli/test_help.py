@@ -28,8 +28,21 @@ WIDE = {"COLUMNS": "400", "TERM": "dumb", "NO_COLOR": "1"}
 VERBS = frozenset(
     {
         *("Add", "Cancel", "Change", "Check", "Compare", "Convert", "Create", "Delete", "Download", "Follow"),
-        *("List", "Manage", "Pause", "Print", "Rank", "Replace", "Resume", "Revoke", "Run", "Set", "Show"),
-        *("Stop", "Submit", "Train", "Upgrade", "Upload", "Write"),
+        *(
+            "List",
+            "Manage",
+            "Operate",
+            "Pause",
+            "Print",
+            "Rank",
+            "Replace",
+            "Resume",
+            "Revoke",
+            "Run",
+            "Set",
+            "Show",
+        ),
+        *("Have", "Remove", "Restore", "Stop", "Submit", "Sweep", "Train", "Upgrade", "Upload", "Write"),
     }
 )
 
@@ -47,7 +60,7 @@ def loaded() -> Iterator[tuple[tuple[str, ...], Any]]:
 def sources(command: Any) -> list[str]:
     """The help texts of a command as its module states them."""
     if not command.callback:
-        return list(_keys_app().info.help.split("\n\n"))
+        return [text for group in _groups() for text in group.info.help.split("\n\n")]
     function = inspect.unwrap(command.callback)
     texts = (inspect.getdoc(function) or "").split("\n\n")
     for hint in typing.get_type_hints(function, include_extras=True).values():
@@ -55,10 +68,11 @@ def sources(command: Any) -> list[str]:
     return texts
 
 
-def _keys_app() -> Any:
+def _groups() -> tuple[Any, ...]:
+    from service.cli.commands.admin import app as admin
     from service.cli.commands.keys import app as keys
 
-    return keys
+    return admin, keys
 
 
 def shown(*words: str) -> str:

@@ -216,3 +216,15 @@ def test_a_terminated_backend_is_retryable(proxy: tuple[Proxy, str]) -> None:
     assert is_retryable(terminated.value)
     database.dispose()
     another.dispose()
+
+
+@pytest.mark.services
+def test_a_connection_that_breaks_after_the_last_read_has_done_its_work(proxy: tuple[Proxy, str]) -> None:
+    server, url = proxy
+    database = Database(url)
+    with database.reading() as session:
+        assert session.scalar(text("SELECT 1")) == 1
+        server.cut()
+    with database.reading() as session:
+        assert session.scalar(text("SELECT 2")) == 2
+    database.dispose()
