@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,21 +59,32 @@ def test_nothing_is_lost_in_a_short_storm(tmp_path: Path, monkeypatch: pytest.Mo
     assert figures["jobs"] >= SHORT.open_jobs
 
 
-@pytest.fixture
-def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Bench, dict[str, Any]]]:
-    """A job that has ended well, and what was submitted."""
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The files of a service with a job that has ended well, and what was submitted."""
     import search.training.evaluate
     import search.training.trial
 
-    monkeypatch.setattr(search.training.trial, "run_trial", made_up_training)
-    monkeypatch.setattr(search.training.evaluate, "evaluate_file", made_up_test)
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path_factory.mktemp("home"))
     write_data(bench.settings.data_folder)
     preparation.clear()
-    body = job(0, 3)
-    job_id = bench.submit(**body)
-    bench.work()
-    yield bench, {job_id: body}
+    body = job(0, 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search.training.trial, "run_trial", made_up_training)
+        patch.setattr(search.training.evaluate, "evaluate_file", made_up_test)
+        job_id = bench.submit(**body)
+        bench.work()
+    bench.database.dispose()
+    return bench.settings.home, {job_id: body}
+
+
+@pytest.fixture
+def done(tmp_path: Path, ended: tuple[Path, dict[str, Any]]) -> Iterator[tuple[Bench, dict[str, Any]]]:
+    """A copy of it."""
+    home, submitted = ended
+    shutil.copytree(home, tmp_path / "home")
+    bench = Bench(tmp_path / "home")
+    yield bench, dict(submitted)
     bench.database.dispose()
 
 
