@@ -60,7 +60,7 @@ def loaded() -> Iterator[tuple[tuple[str, ...], Any]]:
 def sources(command: Any) -> list[str]:
     """The help texts of a command as its module states them."""
     if not command.callback:
-        return [text for group in _groups() for text in group.info.help.split("\n\n")]
+        return list(_group(command.name).info.help.split("\n\n"))
     function = inspect.unwrap(command.callback)
     texts = (inspect.getdoc(function) or "").split("\n\n")
     for hint in typing.get_type_hints(function, include_extras=True).values():
@@ -68,11 +68,11 @@ def sources(command: Any) -> list[str]:
     return texts
 
 
-def _groups() -> tuple[Any, ...]:
+def _group(name: str) -> Any:
     from service.cli.commands.admin import app as admin
     from service.cli.commands.keys import app as keys
 
-    return admin, keys
+    return {"admin": admin, "keys": keys}[name]
 
 
 def shown(*words: str) -> str:
