@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.compute = ComputeProcesses(settings)
     app.state.events = EventHub(app.state.database)
     app.state.listeners = Listeners(settings.streams_per_key)
-    app.state.metrics = Metrics(app.state.database)
+    app.state.metrics = Metrics(app.state.database, settings.heartbeat)
     app.state.probes = Probes()
     _mount(
         app,

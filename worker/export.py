@@ -17,8 +17,7 @@ from service.queue import TaskName
 from service.store import exports, jobs, workers
 from service.store.exports import ExportClaim
 from service.store.leases import Watch
-from service.store.models import now
-from service.store.session import keep_trying
+from service.store.session import database_now, keep_trying
 from worker import preparation
 from worker.claimed import Claimed
 from worker.heartbeat import Heartbeat
@@ -56,7 +55,7 @@ def sweep(runtime: Runtime, watch: Watch) -> None:
                 session, claim, "the worker died", max_attempts=settings.max_attempts, counts=counts
             )
             runtime.queue.enqueue(TaskName.MAKE_EXPORT, claim.export_id)
-        for export_id in exports.resend(session, now() - settings.resend):
+        for export_id in exports.resend(session, database_now(session) - settings.resend):
             runtime.queue.enqueue(TaskName.MAKE_EXPORT, export_id)
 
 

@@ -20,8 +20,7 @@ from service.queue import TaskName
 from service.store import final_trainings, jobs, trials, workers
 from service.store.final_trainings import FinalTrainingClaim
 from service.store.leases import Watch
-from service.store.models import now
-from service.store.session import is_retryable, keep_trying, reason_of
+from service.store.session import database_now, is_retryable, keep_trying, reason_of
 from worker import preparation
 from worker.claimed import Claimed
 from worker.float_model import float_model
@@ -57,7 +56,7 @@ def sweep(runtime: Runtime, watch: Watch) -> None:
                 session, claim, "the worker died", max_attempts=settings.max_attempts, counts=counts
             )
             runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, claim.trial_id)
-        for trial_id in final_trainings.resend(session, now() - settings.resend):
+        for trial_id in final_trainings.resend(session, database_now(session) - settings.resend):
             runtime.queue.enqueue(TaskName.RUN_FINAL_TRAINING, trial_id)
 
 

@@ -17,8 +17,7 @@ from search.history import AttemptOutcome, JobStatus
 from service.queue import TaskName
 from service.store import claims, deferred_deletes, events, idempotency, jobs, sweeps, workers
 from service.store.leases import Watch
-from service.store.models import now
-from service.store.session import is_retryable, reason_of
+from service.store.session import database_now, is_retryable, reason_of
 from worker import export, final_training, uploads
 from worker.identity import is_surely_dead
 from worker.runtime import Runtime
@@ -46,15 +45,16 @@ def sweep(runtime: Runtime, watch: Watch | None = None) -> None:
     final_training.sweep(runtime, watch)
     export.sweep(runtime, watch)
     with database.transaction() as session:
-        for trial_id in claims.resend(session, now() - settings.resend):
+        for trial_id in claims.resend(session, database_now(session) - settings.resend):
             queue.enqueue(TaskName.RUN_TRIAL, trial_id)
     with database.transaction() as session:
-        for job_id, status in jobs.stalled(session, now() - settings.resend, watch):
+        for job_id, status in jobs.stalled(session, database_now(session) - settings.resend, watch):
             queue.enqueue(_NEXT_TASK.get(status, TaskName.ADVANCE_JOB), job_id)
     with database.transaction() as session:
-        idempotency.prune(session, now() - settings.idempotency)
-        events.prune(session, now() - settings.events)
-        deferred_deletes.remove(session, runtime.blobs, now() - settings.discard)
+        moment = database_now(session)
+        idempotency.prune(session, moment - settings.idempotency)
+        events.prune(session, moment - settings.events)
+        deferred_deletes.remove(session, runtime.blobs, moment - settings.discard)
     uploads.sweep(runtime)
     remove_abandoned()
 

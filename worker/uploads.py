@@ -14,7 +14,7 @@ from search.plan import Plan
 from search.spec.resolved import ModelFile
 from search.uploads import UploadFault
 from service.store import uploads
-from service.store.models import now
+from service.store.session import database_now
 from service.store.upload_parts import UploadParts
 from worker.runtime import Runtime
 from worker.sandbox.weights import read_weights
@@ -47,7 +47,7 @@ def write_uploaded_float(file: Path, plan: Plan, data: Dataset, folder: Path) ->
 
 def sweep(runtime: Runtime) -> None:
     """Delete unfinished uploads that have received nothing for `upload_patience`, and their bytes."""
-    before = now() - runtime.settings.upload_patience
     with runtime.database.transaction() as session:
+        before = database_now(session) - runtime.settings.upload_patience
         uploads.remove_stale(session, before)
     UploadParts(runtime.settings.incoming_folder, runtime.blobs).remove_stale(before)

@@ -33,6 +33,7 @@ SETTINGS: Final = {
     "RESEND": "3",
     "DATABASE_TIMEOUT": "4",
     "MIN_FREE_MB": "4",
+    "MAX_ATTEMPTS": "10",  # one trial may be hit three times in a minute, for no fault of its own
     "REQUESTS_PER_MINUTE": "0",
     "COMPUTE_PROCESSES": "1",
     "LOG_FORMAT": "json",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -15,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
 from service.store import sweeps, workers
-from service.store.models import Job, Trial, now
+from service.store.lifecycle import CLAIMABLE
+from service.store.models import Job, Trial
 from service.store.session import Database, database_now
 
 log = logging.getLogger(__name__)
@@ -24,9 +26,9 @@ _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10
 
 
 class Metrics:
-    """The metrics of one application, in their own registry."""
+    """The metrics of one application, in their own registry; `heartbeat`: the interval of workers'."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, heartbeat: timedelta) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "fewbits_requests", "Requests served", ("method", "route", "status"), registry=self._registry
@@ -38,7 +40,7 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
-        self._registry.register(_Rows(database))
+        self._registry.register(_Rows(database, heartbeat))
 
     def observe(self, method: str, route: str, status: int, duration_s: float) -> None:
         """Count a request."""
@@ -53,8 +55,8 @@ class Metrics:
 class _Rows(Collector):
     """Gauges of the whole service, over all tenants; absent while the database does not respond."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, heartbeat: timedelta) -> None:
+        self._database, self._heartbeat = database, heartbeat
 
     def describe(self) -> list[Any]:
         """Nothing in advance: the database is read at each scrape only."""
@@ -65,7 +67,7 @@ class _Rows(Collector):
         up = GaugeMetricFamily("fewbits_database_up", "1 if the database responds")
         try:
             with self._database.reading() as session:
-                gauges = list(_gauges(session))
+                gauges = list(_gauges(session, self._heartbeat))
         except SQLAlchemyError:
             log.warning("metrics: the database does not respond")
             gauges = []
@@ -74,23 +76,35 @@ class _Rows(Collector):
         yield from gauges
 
 
-def _gauges(session: Session) -> Iterator[GaugeMetricFamily]:
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric([], value)
+    return family
+
+
+def _gauges(session: Session, heartbeat: timedelta) -> Iterator[GaugeMetricFamily]:
     yield _by_status("fewbits_jobs", "Jobs by status", Job, list(JobStatus), session)
     yield _by_status("fewbits_trials", "Trials by status", Trial, list(TrialStatus), session)
-    waiting = session.scalar(
-        select(func.min(Trial.enqueued_at)).where(Trial.status == TrialStatus.QUEUED.value)
+    moment = database_now(session)
+    # not `enqueued_at`: the sweep sends messages again, and notes it there
+    since = func.min(func.coalesce(Trial.started_at, Trial.created_at))
+    waits = select(func.count(), since).join(Job, Job.id == Trial.job_id)
+    count, waiting = session.execute(
+        waits.where(Trial.status == TrialStatus.QUEUED, Job.status.in_(CLAIMABLE))
+    ).one()
+    yield _gauge("fewbits_queue_length", "Trials waiting for a worker, but for those of paused jobs", count)
+    yield _gauge(
+        "fewbits_queue_age_seconds",
+        "Time since the oldest waiting trial was proposed, or last begun",
+        0.0 if waiting is None else max(0.0, (moment - waiting).total_seconds()),
     )
-    queue = GaugeMetricFamily("fewbits_queue_length", "Trials waiting for a worker")
-    queue.add_metric(
-        [], session.scalar(select(func.count()).where(Trial.status == TrialStatus.QUEUED.value)) or 0
+    yield _gauge("fewbits_workers", "Worker processes that are alive", workers.alive(session, heartbeat))
+    yield _gauge(
+        "fewbits_workers_blocked",
+        "Worker processes that are alive and begin nothing: a disk has no room",
+        len(workers.problems(session, heartbeat)),
     )
-    yield queue
-    age = GaugeMetricFamily(
-        "fewbits_queue_age_seconds", "Time since the message of the oldest waiting trial was sent"
-    )
-    age.add_metric([], 0.0 if waiting is None else max(0.0, (now() - waiting).total_seconds()))
-    yield age
-    seen, moment = workers.last_seen(session), database_now(session)
+    seen = workers.last_seen(session)
     beat = GaugeMetricFamily(
         "fewbits_worker_heartbeat_age_seconds",
         "Time since the last heartbeat of any worker; absent before the first",

@@ -359,15 +359,15 @@ def resend(session: Session, sent_before: datetime) -> list[int]:
     sent again now.
     """
     claimable = select(Job.id).where(Job.status.in_(CLAIMABLE))
-    lost = select(Trial.id).where(
-        Trial.status == TrialStatus.QUEUED, Trial.enqueued_at < sent_before, Trial.job_id.in_(claimable)
-    )
+    moment = database_now(session)
+    is_lost = leases.may_be_lost(Trial.enqueued_at, sent_before, moment)
+    lost = select(Trial.id).where(Trial.status == TrialStatus.QUEUED, is_lost, Trial.job_id.in_(claimable))
     ids = list(session.scalars(lost.order_by(Trial.id).with_for_update(skip_locked=True)))
     for start in range(0, len(ids), _BATCH):
         session.execute(
             update(Trial)
             .where(Trial.id.in_(ids[start : start + _BATCH]))
-            .values(enqueued_at=now())
+            .values(enqueued_at=moment)
             .execution_options(synchronize_session=False)
         )
     return ids

@@ -251,11 +251,15 @@ def _claim_of(row: Any, job_id: str, number: int) -> ExportClaim:
 
 def resend(session: Session, sent_before: datetime) -> list[int]:
     """Ids of queued exports whose message, sent before this moment, may be lost; notes that it is sent again now."""
+    moment = database_now(session)
     return list(
         session.scalars(
             update(Export)
-            .where(Export.status == ExportStatus.QUEUED, Export.enqueued_at < sent_before)
-            .values(enqueued_at=now())
+            .where(
+                Export.status == ExportStatus.QUEUED,
+                leases.may_be_lost(Export.enqueued_at, sent_before, moment),
+            )
+            .values(enqueued_at=moment)
             .returning(Export.id)
         )
     )

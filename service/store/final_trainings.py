@@ -201,11 +201,15 @@ def resend(session: Session, sent_before: datetime) -> list[int]:
     """Ids of the trials whose final training is queued and whose message, sent before this moment, may be lost; notes
     that it is sent again now.
     """
+    moment = database_now(session)
     return list(
         session.scalars(
             update(FinalTraining)
-            .where(FinalTraining.status == FinalStatus.QUEUED, FinalTraining.enqueued_at < sent_before)
-            .values(enqueued_at=now())
+            .where(
+                FinalTraining.status == FinalStatus.QUEUED,
+                leases.may_be_lost(FinalTraining.enqueued_at, sent_before, moment),
+            )
+            .values(enqueued_at=moment)
             .returning(FinalTraining.trial_id)
         )
     )

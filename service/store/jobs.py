@@ -19,7 +19,7 @@ from service.errors import JobNotFound
 from service.store import events
 from service.store.events import Entry, EventType
 from service.store.key_models import ApiKey
-from service.store.leases import Watch
+from service.store.leases import Watch, may_be_lost
 from service.store.lifecycle import OPEN
 from service.store.models import Job, Trial, now
 from service.store.session import database_now
@@ -242,9 +242,9 @@ def stalled(session: Session, idle_since: datetime, watch: Watch) -> list[tuple[
     for job in session.scalars(select(Job).where(is_active, ~has_open_trial).order_by(Job.priority.desc())):
         if job.worker is not None and job.lease_until is not None and watch.is_dead(job.worker):
             job.lease_until = None
-        elif job.checked_at >= idle_since:
+        elif not may_be_lost(job.checked_at, idle_since, moment):
             continue
         if job.lease_until is None or (watch.by_time and job.lease_until < moment):
-            job.checked_at = now()
+            job.checked_at = moment
             ids.append((job.id, JobStatus(job.status)))
     return ids

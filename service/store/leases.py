@@ -108,6 +108,14 @@ def update_claimed(session: Session, key: InstrumentedAttribute[int], claim: Cla
     return cast("CursorResult[Any]", changed).rowcount == 1
 
 
+def may_be_lost(sent_at: Any, sent_before: datetime, moment: datetime) -> Any:
+    """Whether a message may be lost: it was sent before `sent_before`, or at a time as far ahead of `moment`, now.
+
+    Machines note by their own clocks when they send: one that runs ahead by an hour must not silence a row for an hour.
+    """
+    return (sent_at < sent_before) | (sent_at > moment + (moment - sent_before))
+
+
 def ended(status: str, reason: str | None = None) -> dict[str, Any]:
     """The values of a row that has ended."""
     return {"status": status, "reason": reason, "finished_at": now(), "lease_until": None}

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -23,10 +23,11 @@ import search.training.evaluate
 import search.training.trial
 from search.history import JOB_ENDED, AttemptOutcome, JobStatus, TrialStatus
 from search.training.request import Reporter
+from service.queue import TaskName
 from service.store import claims, job_actions, jobs, sweeps, trials, workers
 from service.store import session as store_session
 from service.store.blobs import BlobStore
-from service.store.models import Sweep, Trial, now
+from service.store.models import Job, Sweep, Trial, now
 from service.store.session import database_now
 from service.store.trials import History
 from tests.worker.conftest import Bench
@@ -337,3 +338,24 @@ def test_extended_jobs_are_swept_like_others(bench: Bench) -> None:
     bench.settings.__dict__["resend"] = timedelta(seconds=-1)
     live(bench, job_id)
     assert [row.status for row in rows(bench, job_id)] == ["done", "done"]
+
+
+@pytest.mark.parametrize("ahead_s", [-7200, 7200])
+def test_a_machine_whose_clock_is_wrong_silences_no_row(bench: Bench, ahead_s: int) -> None:
+    job_id = bench.submit(budget={"trials": 3}, parallel_trials=3)
+    wrong = now() + timedelta(seconds=ahead_s)
+    for table, column, task in (
+        (Job, "checked_at", TaskName.ADVANCE_JOB),
+        (Trial, "enqueued_at", TaskName.RUN_TRIAL),
+    ):
+        with bench.database.transaction() as session:
+            session.execute(update(table).values(**{column: wrong}))
+        bench.queue.messages.clear()  # what was sent is lost
+        sweep(bench.runtime)
+        assert {sent for sent, _ in bench.queue.messages} == {task}
+        count = len(bench.queue.messages)
+        sweep(bench.runtime)
+        assert len(bench.queue.messages) == count, "sent again before its time"
+        bench.step()
+    with bench.database.reading() as session:
+        assert len(trials.page(session, job_id, limit=9)) == 3
