@@ -21,9 +21,9 @@ const base = (colours) => ({
  * that the option is made of: while they stay the same, nothing is drawn. `isUrgent`: drawn at once, not when the reader pauses.
  * `underlay(pen, instance, colours, scale)`: draws below the chart, `scale` pixels a pixel, when one of `underlayStamp` changes. `label`: the chart in a sentence.
  * `table()`: {columns, rows}, the chart's numbers. `onReady(instance, element)`: after it was drawn the first time; what it
- * returns is called at the end.
+ * returns is called at the end. `minWidth`: in pixels; a narrower window scrolls.
  */
-export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, underlayStamp, label, table, height = 300, onReady, onDraw, onKeyDown, controls, children, empty }) {
+export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, underlayStamp, label, table, height = 300, minWidth = null, onReady, onDraw, onKeyDown, controls, children, empty }) {
   const holder = useRef(null);
   const chart = useRef(null);
   const drawn = useRef(null);
@@ -68,12 +68,13 @@ export function Chart({ id, title, hint, option, stamp, isUrgent, underlay, unde
     if (isUrgent) work();
     else whenCalm(holder, work);
   });
+  const canvas = html`<div class="canvas" ref=${holder} style=${{ height: `${height}px`, minWidth: minWidth && `${minWidth}px` }} role="img" aria-label=${label}
+    tabindex=${onKeyDown ? 0 : null} onKeyDown=${onKeyDown}></div>`;
   return html`<figure class="card chart" id=${id} data-theme-count=${theme}>
     <div class="row"><h2>${title} ${hint && html`<span class="muted small hint">${hint}</span>`}</h2>
       <div class="actions">${controls}${!empty && html`<${Export} name=${id} holder=${holder} option=${option} table=${table} />`}</div></div>
     ${empty ? html`<p class="muted nothing">${empty}</p>` : html`
-      <div class="canvas" ref=${holder} style=${{ height: `${height}px` }} role="img" aria-label=${label}
-        tabindex=${onKeyDown ? 0 : null} onKeyDown=${onKeyDown}></div>
+      ${minWidth === null ? canvas : html`<div class="scroll" tabindex="0" role="region" aria-label=${`${title}, wider than a narrow window`}>${canvas}</div>`}
       ${children}
       ${table && html`<${Twin} table=${table} title=${title} />`}`}
   </figure>`;

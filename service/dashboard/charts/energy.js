@@ -63,7 +63,7 @@ export function EnergyByLayer({ networks, unitIsEnergy, isLog, set, text }) {
       grid: { left: 8, right: 18, top: 8, bottom: 30, containLabel: true },
       xAxis: axisOption(made, colours),
       yAxis: { type: "category", data: shown, inverse: true, axisLine: { onZero: false, lineStyle: { color: colours.muted } }, axisTick: { show: false }, axisLabel: { color: colours.text, fontSize: 12, width: 130, overflow: "truncate" } },
-      series: networks.map((network, index) => bars(network, index, { shown, value, made, count: networks.length, colours })),
+      series: networks.map((network, index) => (isLog ? bars : stacks)(network, index, { shown, value, made, count: networks.length, colours })),
     };
   };
   const height = Math.max(170, 60 + shown.length * (14 + 11 * networks.length));
@@ -72,13 +72,54 @@ export function EnergyByLayer({ networks, unitIsEnergy, isLog, set, text }) {
     table=${() => ({ columns: ["layer", ...networks.flatMap(({ name }) => [`${name} (pJ)`, ...PARTS.map(([, part]) => `${name}: ${part}`)])], rows: shown.map((name) => [name, ...networks.flatMap((network) => { const layer = value(network, name); return [layer?.included_pj ?? "", ...PARTS.map(([part]) => (layer && isIncluded(layer, part) ? layer[part] : ""))]; })]) })}
     controls=${html`<label class="small"><input type="checkbox" checked=${isLog} onChange=${(event) => set({ elog: event.currentTarget.checked ? null : "0" })} /> log scale</label>`}>
     ${text && html`<p class="small answer" data-answer="costliest">${text}</p>`}
-    <p class="legend small">${networks.map(({ name }, index) => html`<span class="key"><i class=${`swatch network-${Math.min(index, 4)}`}></i>${name}</span>`)}</p>
+    <p class="legend small">${isLog
+      ? networks.map(({ name }, index) => html`<span class="key"><i class=${`swatch network-${Math.min(index, 4)}`}></i>${name}</span>`)
+      : html`${PARTS.map(([part, name]) => html`<span class="key"><i class=${`swatch ${part}`}></i>${name}</span>`)}<span class="muted">from above: ${networks.map(({ name }) => name).join(", ")}</span>`}</p>
   <//>`;
 }
 
 const NETWORK_COLOURS = ["reference", "trial", "front", "best", "parameters", "inputs", "outputs", "validation", "operations"];
+/** Patterns of the parts, as those of their swatches. */
+const stripes = (rotation) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 3], rotation, color: "rgba(255,255,255,0.5)" });
+const PART_DECALS = { operations_pj: null, parameters_pj: stripes(-Math.PI / 4), inputs_pj: stripes(Math.PI / 2), outputs_pj: stripes(0) };
 /** Patterns that tell networks apart without colour. */
 const DECALS = [null, { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: -Math.PI / 4 }, { symbol: "circle", symbolSize: 0.6 }, { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [4, 3] }];
+
+/** Where the bar of one of several networks is, in the band of its layer. */
+function placeOf(chart, row, index, count) {
+  const band = chart.size([0, 1])[1] * 0.78;
+  return { top: chart.coord([0, row])[1] - band / 2 + (band / count) * index, height: Math.max(2, band / count - 1) };
+}
+
+/** The parts that a layer's energy consists of, one after another: [{part, from, to}] in picojoules. */
+export function partsOf(layer) {
+  let sum = 0;
+  const parts = layer?.included ? PARTS.map(([part]) => part).filter((part) => isIncluded(layer, part) && layer[part] > 0) : [];
+  const list = parts.map((part) => ({ part, from: sum, to: (sum += layer[part]) }));
+  return list.length || !layer?.included_pj ? list : [{ part: null, from: 0, to: layer.included_pj }]; // stored without its parts
+}
+
+/** On a linear axis: of each layer the parts of its energy, one after another. */
+function stacks(network, index, { shown, value, count, colours }) {
+  return {
+    name: network.name,
+    type: "custom",
+    silent: true,
+    data: shown.map((name, place) => [value(network, name)?.included_pj ?? 0, place]),
+    renderItem: ({ dataIndex }, chart) => {
+      const { top, height } = placeOf(chart, dataIndex, index, count);
+      const at = (energy) => chart.coord([energy, dataIndex])[0];
+      return {
+        type: "group",
+        children: partsOf(value(network, shown[dataIndex])).map(({ part, from, to }) => ({
+          type: "rect",
+          shape: { x: at(from), y: top, width: Math.max(0, at(to) - at(from)), height },
+          style: { fill: part === null ? colours.reference : colours[part.replace("_pj", "")], decal: part === null ? null : PART_DECALS[part] },
+        })),
+      };
+    },
+  };
+}
 
 /** One bar for each layer; on a logarithmic axis a bar starts at the axis' end, which `bar` of ECharts cannot. */
 function bars(network, index, { shown, value, made, count, colours }) {
@@ -88,14 +129,13 @@ function bars(network, index, { shown, value, made, count, colours }) {
     type: "custom",
     silent: true,
     data: shown.map((name, place) => [made.at(Math.max(value(network, name)?.included_pj ?? 0, made.low || 0)), place]),
-    renderItem: (_, api) => {
-      const [x0] = api.coord([made.option.min, api.value(1)]);
-      const [x1, y] = api.coord([api.value(0), api.value(1)]);
-      const band = api.size([0, 1])[1] * 0.78;
-      const each = band / count;
+    renderItem: (_, chart) => {
+      const [x0] = chart.coord([made.option.min, chart.value(1)]);
+      const [x1] = chart.coord([chart.value(0), chart.value(1)]);
+      const { top, height } = placeOf(chart, chart.value(1), index, count);
       return {
         type: "rect",
-        shape: { x: x0, y: y - band / 2 + each * index, width: Math.max(0, x1 - x0), height: Math.max(2, each - 1) },
+        shape: { x: x0, y: top, width: Math.max(0, x1 - x0), height },
         style: { fill: colours[NETWORK_COLOURS[index % NETWORK_COLOURS.length]], decal: decal && { ...decal, color: "rgba(255,255,255,0.4)" } },
       };
     },

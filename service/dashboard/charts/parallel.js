@@ -6,6 +6,7 @@ import { Chart } from "./chart.js";
 
 const MOST_AXES = 8;
 const MOST_LINES = 500;
+const AXIS_PX = 66; // below which the labels of an axis reach into the next
 
 export function Parallel({ job, points, numbers, choices, analysis, select }) {
   const weight = new Map((analysis?.choices ?? []).map((choice) => [choice.name, choice.importance + choice.cost_importance]));
@@ -35,7 +36,7 @@ export function Parallel({ job, points, numbers, choices, analysis, select }) {
       select(isFiltered ? indexes.map((index) => rows[index].number) : null);
     });
   };
-  return html`<${Chart} id="choices" title="All choices" hint="drag along an axis to filter everything; green: the best scores" height=${320} option=${option} onReady=${ready}
+  return html`<${Chart} id="choices" title="All choices" hint="drag along an axis to filter everything; green: the best scores" height=${320} minWidth=${(shown.length + 2) * AXIS_PX} option=${option} onReady=${ready}
     label=${`${rows.length} trials through ${shown.length} choices, cost and ${format.metricName(job)}`} empty=${rows.length < 2 ? "Needs at least two measured trials." : null}
     table=${() => ({ columns: ["trial", ...shown.map((choice) => choice.name), "cost", format.metricName(job)], rows: rows.map(({ number, place, row }) => [number, ...shown.map((choice) => choice.labels[choice.codes[place]] ?? ""), points.cost[row], points.metric[row]]) })} />`;
 }

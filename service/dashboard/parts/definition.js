@@ -20,13 +20,25 @@ export function Definition({ job, points }) {
 }
 
 /** Blocks of a schedule, and what trains by stages. */
-function Stages({ job }) {
+function Stages({ job, points }) {
   const { schedule, oracle } = job.spec;
   const blocks = schedule?.blocks ?? [];
-  const facts = [["Schedule", schedule?.kind ?? "whole_model"], ["Oracle", oracle?.kind ?? ""], ["Target", job.spec.target], ["Normalizations", job.spec.normalization], ["Start of training", job.spec.training?.start], ["Executions", job.spec.training?.executions]].filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const facts = [["Schedule", schedule?.kind ?? "whole_model"], ["Oracle", oracle?.kind ?? ""], ["Stages of a training", oracle?.stages], ["Target", job.spec.target], ["Normalizations", job.spec.normalization], ["Start of training", job.spec.training?.start], ["Executions", job.spec.training?.executions]].filter(([, value]) => value !== undefined && value !== null && value !== "");
   return html`<section class="card"><h2>How it searches</h2><dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${String(value)}</dd></div>`)}</dl>
+    ${oracle?.stages && html`<p class="small">Each trial trains on from the one before and is cheaper: ${oracle.stages} trials are one training, from precise to cheap${job.spec.parallel_trials > 1 ? `; ${job.spec.parallel_trials} trainings run beside each other` : ""}. Stage by stage:</p>
+      <${StageTable} job=${job} points=${points} />`}
     ${blocks.length > 0 && html`<h3>Blocks, one after another</h3><ol class="blocks">${blocks.map((pattern) => html`<li key=${pattern}><code>${pattern}</code> <span class="muted">${layersOf(job, pattern).join(", ") || "no layer"}</span></li>`)}</ol>`}</section>`;
 }
+
+/** Trials of trainings in stages, in their order, with what each one changed. */
+function StageTable({ job, points }) {
+  const rows = Array.from(points.done()).slice(0, MOST_STAGES);
+  if (rows.length === 0) return html`<p class="muted small">No stage has ended yet.</p>`;
+  return html`<div class="scroll tall" tabindex="0" role="region" aria-label="stages"><table class="rows small" data-answer="stages"><thead><tr><th scope="col" class="number">Trial</th><th scope="col" class="number">${format.title(format.metricName(job))}</th><th scope="col" class="number">Cost</th><th scope="col" class="number">Of the first</th></tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${row}><th scope="row" class="number">${points.number[row]}</th><td class="number">${format.metric(points.metric[row], job)}</td><td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="number">${format.percent(points.cost[row] / points.cost[rows[0]], 1)}</td></tr>`)}</tbody></table></div>`;
+}
+
+const MOST_STAGES = 500;
 
 const layersOf = (job, pattern) => {
   try {

@@ -8,7 +8,7 @@ import { orderBy } from "../lib/order.js";
 import { STATUSES } from "../lib/points.js";
 import { save } from "../charts/chart.js";
 import { toCsv } from "../charts/csv.js";
-import { SortableHead } from "./ui.js";
+import { SortableHead, useNarrow } from "./ui.js";
 
 const ROW_PX = 33;
 const VIRTUAL = 250; // rows from which they have one height, and only those in sight are made
@@ -84,24 +84,28 @@ function Body({ job, points, numbers, columns, rows, sort, setSort, selected, co
   }, [isVirtual]);
   const first = isVirtual ? Math.max(0, Math.floor(top / ROW_PX) - AROUND) : 0;
   const last = isVirtual ? Math.min(rows.length, Math.ceil((top + height) / ROW_PX) + AROUND) : rows.length;
+  const isNarrow = useNarrow();
   const width = columns.length + 2;
   const space = (count) => (count > 0 ? html`<tr aria-hidden="true" class="space"><td colspan=${width} style=${{ height: `${count * ROW_PX}px` }}></td></tr>` : null);
   return html`<div class=${cls("scroll", isVirtual && "virtual")} ref=${box} tabindex="0" role="region" aria-label="trials" onScroll=${isVirtual ? (event) => setTop(event.currentTarget.scrollTop) : null}>
     <table class="rows" aria-rowcount=${rows.length + 1}>
       <${SortableHead} columns=${[...columns, { name: "Status" }]} sort=${sort} setSort=${(next) => next.name !== "Status" && setSort(next)} />
       <tbody>${space(first)}
-        ${Array.from(rows.slice(first, last), (row) => html`<${Row} key=${points.number[row]} job=${job} points=${points} numbers=${numbers} row=${row} columns=${columns} isSelected=${points.number[row] === selected} isCompared=${compared.includes(points.number[row])} pick=${pick} compare=${compare} />`)}
+        ${Array.from(rows.slice(first, last), (row) => html`<${Row} key=${points.number[row]} job=${job} points=${points} numbers=${numbers} row=${row} columns=${columns} isNarrow=${isNarrow && !isVirtual} isSelected=${points.number[row] === selected} isCompared=${compared.includes(points.number[row])} pick=${pick} compare=${compare} />`)}
         ${space(rows.length - last)}
         ${rows.length === 0 && html`<tr><td colspan=${width} class="muted">No trials.</td></tr>`}</tbody></table></div>`;
 }
 
-function Row({ job, points, numbers, row, columns, isSelected, isCompared, pick, compare }) {
+/** `isNarrow`: what was not measured leaves its place to the reason. */
+function Row({ job, points, numbers, row, columns, isNarrow, isSelected, isCompared, pick, compare }) {
   const number = points.number[row];
+  const isReason = isNarrow && !points.isMeasured(row);
+  const shown = isReason ? columns.slice(0, 1) : columns;
   return html`<tr class=${cls(isSelected && "selected", points.statusOf(row))} onClick=${(event) => { if (!event.target.closest("button, input, a")) pick(number, event.shiftKey); }}>
-    ${columns.map((column, index) => (index === 0
+    ${shown.map((column, index) => (index === 0
       ? html`<th scope="row" class="number" key="Trial"><button type="button" class="plain link" aria-pressed=${String(isSelected)} onClick=${(event) => pick(number, event.shiftKey)}>${column.text(row)}</button></th>`
       : html`<td class=${cls("number", column.isWide && "wide-only")} key=${column.name}>${column.text(row)}</td>`))}
-    <td class="small state"><div>${stateOf(job, points, numbers, row)}</div><button type="button" class="plain compare" aria-pressed=${String(isCompared)} aria-label=${`compare trial ${number}`} title="compare" onClick=${() => compare(number)}>${isCompared ? "☑" : "☐"}</button></td></tr>`;
+    <td class="small state" colspan=${isReason ? columns.filter((column) => !column.isWide).length : null}><div>${stateOf(job, points, numbers, row)}</div><button type="button" class="plain compare" aria-pressed=${String(isCompared)} aria-label=${`compare trial ${number}`} title="compare" onClick=${() => compare(number)}>${isCompared ? "☑" : "☐"}</button></td></tr>`;
 }
 
 function stateOf(job, points, numbers, row) {

@@ -45,6 +45,19 @@ export function Confirm({ title, text, label, isDanger, confirm, close }) {
     <button type="button" value="no" onClick=${close}>Back</button></div><//>`;
 }
 
+const NARROW = window.matchMedia("(max-width: 640px)"); // as in views.css
+
+/** Whether the window is as narrow as a phone's. */
+export function useNarrow() {
+  const [isNarrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const changed = () => setNarrow(NARROW.matches);
+    NARROW.addEventListener("change", changed);
+    return () => NARROW.removeEventListener("change", changed);
+  }, []);
+  return isNarrow;
+}
+
 // --- messages --------------------------------------------------------------------------------------------------------
 
 const notices = new Store({ items: [] });
