@@ -12,7 +12,7 @@ EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyp
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor layers lint eslint client bench docs figures fuzz locks sbom audit release clean
+.PHONY: help demo serve test tools vendor layers lint eslint pictures client bench docs figures fuzz locks sbom audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ eslint: var/eslint/node_modules/.bin/eslint ## the rules of eslint.config.mjs fo
 
 var/eslint/node_modules/.bin/eslint:
 	@npm install --prefix var/eslint --ignore-scripts --no-audit --no-fund --silent eslint@10.15.0
+
+pictures: .venv/installed-dev ## take the pictures of the dashboard in the documentation anew (needs Chromium; runs a search)
+	@$(BIN)/python -m tests.browser.pictures
 
 client: .venv/installed-dev ## generate the client without an event loop from the one with
 	@$(BIN)/python -m service.client.generate
