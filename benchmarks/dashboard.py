@@ -1,6 +1,6 @@
 """How fast the dashboard is with 1,000, 10,000 and 50,000 trials, in a headless Chromium, beside optuna-dashboard.
 
-    python -m benchmarks.dashboard [--quick] [--json] [--check] [--peer PYTHON]
+    python -m benchmarks.dashboard [--quick] [--json] [--check] [--peer PYTHON] [--sizes N ...] [--parts PART ...]
 
 The service runs in a separate process on loopback. `first chart`: from the navigation to the drawn chart, in a browser
 without a cache; `hover`: from a movement of the pointer to the tip; `re-rank`: from a movement of a slider to the
@@ -9,8 +9,8 @@ garbage collection; `CPU`: of the page's main thread, which other load on the ma
 the heap over events of an hour, one a second, delivered at once.
 
 PYTHON is that of an environment with optuna-dashboard (`pip install optuna-dashboard`): the same trials are then stored
-in an Optuna study, and its Pareto front is opened.
-`--check` exits 1 if a target is missed; they are for a quiet machine.
+in an Optuna study, and its Pareto front is opened. Of 50,000 trials that takes it minutes, so it has fewer repeats.
+`--check` exits 1 if a target is missed; they are for a quiet machine. `--parts`: own, peer, live; by default all.
 """
 
 from __future__ import annotations
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 #: Name of a job in `benchmarks.stored` -> trials.
 SIZES = {"small": 1_000, "middle": 10_000, "large": 50_000}
 
+PARTS = ("own", "peer", "live")
+#: Repeats of the other dashboard's first chart.
+PEER_REPEATS = {1_000: 5, 10_000: 2, 50_000: 1}
 #: Seconds to the first chart.
 FIRST_CHART_S = {1_000: 1.0, 10_000: 1.5, 50_000: 2.5}
 HOVER_MS = 16.0
@@ -297,14 +300,36 @@ def peer_figures(browser: Browser, python: Path, home: Path, points: Any, repeat
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 
-def measure(quick: bool, peer: Path | None) -> Iterator[Figure]:
-    """Every figure."""
+@dataclass(frozen=True)
+class Plan:
+    """What is measured: quickly or in full, of which numbers of trials, which parts, beside which peer."""
+
+    is_quick: bool
+    sizes: tuple[int, ...]
+    parts: tuple[str, ...]
+    peer: Path | None
+
+    @property
+    def repeats(self) -> int:
+        """How often each figure is measured."""
+        return 1 if self.is_quick else 5
+
+    def peer_repeats(self, trials: int) -> int:
+        """How often the other dashboard is opened; 0: not at all."""
+        if self.peer is None or "peer" not in self.parts:
+            return 0
+        if self.is_quick:
+            return int(trials == min(SIZES.values()))
+        return PEER_REPEATS[trials]
+
+
+def measure(plan: Plan) -> Iterator[Figure]:
+    """Every figure of the plan."""
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("FEWBITS_TEST_CHROMIUM") or shutil.which("chromium")
     if path is None:
         raise SystemExit("no Chromium browser on the path or at FEWBITS_TEST_CHROMIUM")
-    repeats = 1 if quick else 5
     with tempfile.TemporaryDirectory(prefix="fewbits-bench-") as folder, sync_playwright() as playwright:
         home = Path(folder)
         database_url = f"sqlite:///{home / 'fewbits.db'}"
@@ -314,12 +339,16 @@ def measure(quick: bool, peer: Path | None) -> Iterator[Figure]:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
         with serving(home, database_url) as (url, _):
             for name, trials in SIZES.items():
-                yield from own_figures(browser, url, ids[name], trials, repeats)
-                if peer is not None and not (quick and trials > 1_000):
+                if trials not in plan.sizes:
+                    continue
+                if "own" in plan.parts:
+                    yield from own_figures(browser, url, ids[name], trials, plan.repeats)
+                if plan.peer is not None and plan.peer_repeats(trials):
                     fields = "fields=metric,cost"
                     points = httpx.get(f"{url}/v1/jobs/{ids[name]}/points?{fields}", timeout=60).json()
-                    yield from peer_figures(browser, peer, home, points, 1)
-            yield live_figure(browser, url, database, ids["small"], 400 if quick else 3600)
+                    yield from peer_figures(browser, plan.peer, home, points, plan.peer_repeats(trials))
+            if "live" in plan.parts:
+                yield live_figure(browser, url, database, ids["small"], 400 if plan.is_quick else 3600)
         browser.close()
         database.dispose()
 
@@ -343,9 +372,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="few repeats: about two minutes")
     parser.add_argument("--check", action="store_true", help="exit 1 if a target is missed")
     parser.add_argument("--peer", type=Path, help="Python of an environment with optuna-dashboard")
+    parser.add_argument("--sizes", type=int, nargs="+", choices=SIZES.values(), default=list(SIZES.values()))
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args(arguments)
+    plan = Plan(options.quick, tuple(options.sizes), tuple(options.parts), options.peer)
     figures = []
-    for figure in measure(options.quick, options.peer):
+    for figure in measure(plan):
         figures.append(figure)
         print(
             f"{figure.page} {figure.trials} {figure.name}: {figure.value:.2f} {figure.unit}", file=sys.stderr
