@@ -13,8 +13,10 @@ STYLE = (FOLDER / "style.css").read_text("utf-8")
 VIEWS = (FOLDER / "views.css").read_text("utf-8")
 
 #: Dots, lines and bars; WCAG 2.2 asks for 3:1 (1.4.11).
-DRAWN = ("trial", "front", "best", "reference", "ring", "operations", "parameters", "inputs", "outputs")
-DRAWN += ("training", "validation", "fault", "constraint")
+DRAWN = (
+    *("trial", "front", "best", "reference", "ring", "operations", "parameters", "inputs", "outputs"),
+    *("training", "validation", "fault", "constraint"),
+)
 #: Text; WCAG 2.2 asks for 4.5:1 (1.4.3).
 WORDS = ("text", "muted", "accent", "fault")
 #: Selector of a block of colours -> how it is called.
