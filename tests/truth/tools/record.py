@@ -51,7 +51,8 @@ class Tool:
             process.stdin.close()
             yield from (json.loads(line) for line in process.stdout if line.startswith("{"))
         if process.returncode:
-            raise RuntimeError(f"{target}: its process ended with {process.returncode}")
+            needed = " ".join(self.packages)
+            raise RuntimeError(f"{target}: its process ended with {process.returncode}; {python} needs {needed}")
 
 
 TOOLS: Final[Mapping[str, Tool]] = {
