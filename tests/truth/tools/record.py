@@ -52,7 +52,9 @@ class Tool:
             yield from (json.loads(line) for line in process.stdout if line.startswith("{"))
         if process.returncode:
             needed = " ".join(self.packages)
-            raise RuntimeError(f"{target}: its process ended with {process.returncode}; {python} needs {needed}")
+            raise RuntimeError(
+                f"{target}: its process ended with {process.returncode}; {python} needs {needed}"
+            )
 
 
 TOOLS: Final[Mapping[str, Tool]] = {
