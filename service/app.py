@@ -47,7 +47,7 @@ from service.observability.metrics import Metrics
 from service.observability.middleware import RequestObserver
 from service.queue import Queue
 from service.settings import Settings
-from service.store.blobs import BlobStore
+from service.store.blob_stores import open_blobs
 from service.store.session import Database
 
 
@@ -64,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.database = Database(settings.database, settings.database_timeout.total_seconds())
     app.state.queue = Queue(settings)
-    app.state.blobs = BlobStore(settings.blob_folder)
+    app.state.blobs = open_blobs(settings)
     app.state.buckets = make_buckets(settings.broker_url, settings.namespace)
     app.state.authenticator = Authenticator(app.state.database, settings, app.state.buckets)
     app.state.compute_slots = ComputeSlots(settings.compute_processes or 2)

@@ -101,6 +101,23 @@ class Settings(BaseSettings):
         None, description="folder of users' .npz files; empty: `data` in the home folder"
     )
     blob_dir: Path | None = Field(None, description="folder of artifacts; empty: `blobs` in the home folder")
+    blobs: str = Field(
+        "",
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()/-]{1,500})?)?$",
+        description="s3://bucket/prefix: artifacts and uploads are there, and FEWBITS_BLOB_DIR is a cache; empty: they"
+        " are in that folder",
+    )
+    blobs_endpoint: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/]+/?)?$",
+        description="URL of a server that speaks the S3 protocol; empty: that of Amazon's region",
+    )
+    blobs_cache_mb: int = Field(
+        20_000, ge=100, description="what a machine keeps of files that are in a bucket; used last stays"
+    )
+    blobs_links: bool = Field(
+        False, description="downloads are answered with a link into the bucket, signed for five minutes"
+    )
 
     host: str = Field("127.0.0.1", description="address the service listens on")
     port: int = Field(8765, ge=0, le=65535, description="port the service listens on")

@@ -55,6 +55,8 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "fewbits/__init__.py": ("importlib.metadata",),
     "fewbits/model_search.py": ("fewbits.layers", "keras"),
     "fewbits/progress.py": ("IPython.display",),
+    # the extra `s3`
+    "service/store/blob_stores.py": ("service.store.s3_blobs",),
     # packages that a server may lack, and that only the process in the sandbox loads
     "search/uploads/sandbox/images.py": ("PIL",),
     "search/uploads/sandbox/reader.py": (

@@ -36,6 +36,7 @@ from search.trial_files import (
 from search.trial_runners import trial_runner
 from search.uploads.faults import UploadFault
 from service.settings import Settings
+from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
 from service.store.references import BlobLookup
 from worker import preparation
@@ -168,19 +169,19 @@ def _teacher(recipe: Recipe, plan: Plan, data: Dataset, start: Path | None, plac
 class _Uploads(BlobStore):
     """Blobs of this machine, and files beside a recipe."""
 
-    def __init__(self, files: Path, blobs: Path) -> None:
-        super().__init__(blobs)
-        self._files = files
+    def __init__(self, files: Path, blobs: BlobStore) -> None:
+        super().__init__(files)
+        self._files, self._blobs = files, blobs
 
     def path(self, sha256: str) -> Path:
         """Where the content with this SHA-256 is, or would be."""
         beside = self._files / sha256
-        return beside if beside.is_file() else super().path(sha256)
+        return beside if beside.is_file() else self._blobs.path(sha256)
 
 
 def _prepare(recipe: Recipe, folder: Path, data_dir: Path) -> tuple[Plan, Dataset]:
     """The plan and the data of a recipe. NotRerun names every file that is missing."""
-    blobs = _Uploads(folder / UPLOADS_FOLDER, Settings().blob_folder)
+    blobs = _Uploads(folder / UPLOADS_FOLDER, open_blobs(Settings()))
     missing = list(_missing(recipe, folder, blobs))
     if missing:
         raise NotRerun("; ".join(missing))

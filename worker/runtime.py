@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from service.queue import Queue
 from service.settings import Settings
+from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
 from service.store.session import Database
 from worker.backoff import Backoff
@@ -50,7 +51,7 @@ def make_runtime(
         settings=settings,
         database=Database(settings.database, settings.database_timeout.total_seconds()),
         queue=Queue(settings),
-        blobs=BlobStore(settings.blob_folder),
+        blobs=open_blobs(settings),
         worker=worker or worker_name(os.getpid()),
         job_id=job_id,
         on_step=on_step,

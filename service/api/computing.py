@@ -38,6 +38,7 @@ from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
 from service.settings import Settings
 from service.store import analysis, jobs, workers
+from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
 from service.store.jobs import NewJob
 from service.store.references import BlobLookup, pinned
@@ -182,7 +183,7 @@ def serve(connection: Connection) -> None:
         whole = Computer(
             settings,
             Database(settings.database, settings.database_timeout.total_seconds()),
-            BlobStore(settings.blob_folder),
+            open_blobs(settings),
         )
         while True:
             head, body = receive_message(connection)

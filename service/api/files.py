@@ -6,7 +6,7 @@ import mimetypes
 from typing import Final
 
 from fastapi import Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, RedirectResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api.problems import response
@@ -24,12 +24,16 @@ def stored_file(
     etag = f'"{sha256}"'
     if is_known(request, etag):
         return not_modified(etag)
+    media_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
+    link = blobs.link(sha256, filename, media_type)
+    if link is not None:
+        return RedirectResponse(link, 307, {"Cache-Control": "no-store", "ETag": etag})
     path = blobs.path(sha256)
     if not path.is_file():
         raise missing
     return RangedFile(
         path,
-        media_type=mimetypes.guess_type(filename)[0] or "application/octet-stream",
+        media_type=media_type,
         filename=filename,
         headers={"ETag": etag, "Cache-Control": "no-cache"},
     )

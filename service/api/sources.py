@@ -57,7 +57,7 @@ def _check_files(session: Session, blobs: BlobStore, job_id: str) -> None:
         .where(Trial.job_id == job_id, Trial.status == TrialStatus.DONE, Artifact.name == MODEL_FILE)
         .order_by(Trial.number)
     )
-    missing = [number for number, sha256 in rows if not blobs.path(sha256).is_file()]
+    missing = [number for number, sha256 in rows if not blobs.has(sha256)]
     if missing:
         raise SourcesChanged(
             f"the models of {len(missing)} trials are missing from the store, the first of trial {missing[0]}: restore"

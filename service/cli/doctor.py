@@ -33,6 +33,7 @@ from service.client import ClientError, Refused, SearchClient
 from service.queue import Queue
 from service.settings import Settings
 from service.store import workers
+from service.store.blob_stores import NoBucketSupport, open_blobs
 from service.store.migrate import newest, stored_revision
 from service.store.session import Database
 
@@ -49,6 +50,7 @@ _REMEDIES: Final[Mapping[str, str]] = {
     "clock": "is the database overloaded?",
     "workers": "is the database overloaded?",
     "broker": "is the server running, and FEWBITS_BROKER_URL right?",
+    "bucket": "is FEWBITS_BLOBS_ENDPOINT right, and the server running?",
     "service": "is the service overloaded? see its log",
 }
 _PACKAGES: Final = ("keras", "tensorflow", "keras-tuner", "numpy", "scikit-learn", "scipy", "h5py")
@@ -58,6 +60,7 @@ _EXTRAS: Final[Mapping[str, str]] = {
     "arrow": "pyarrow",
     "pandas": "pandas",
     "otel": "opentelemetry-sdk",
+    "s3": "boto3",
 }
 
 
@@ -96,6 +99,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield _limited("clock", lambda: _clock(settings))
         yield _limited("workers", lambda: _workers(settings))
     yield _limited("broker", lambda: _broker(settings))
+    if settings.blobs:
+        yield _limited("bucket", lambda: _bucket(settings))
     yield _limited("service", lambda: _service(settings))
     yield _proxies(settings)
 
@@ -224,6 +229,20 @@ def _database(settings: Settings) -> Finding:
     with _opened(settings) as session:
         session.execute(select(1))
     return Finding("database", State.OK, shown)
+
+
+def _bucket(settings: Settings) -> Finding:
+    """Whether a file can be stored in the bucket, read and removed."""
+    try:
+        open_blobs(settings).check()
+    except NoBucketSupport as error:
+        return Finding("bucket", State.PROBLEM, "boto3 is missing", str(error))
+    except ConnectionError as error:
+        return Finding("bucket", State.PROBLEM, str(error), _REMEDIES["bucket"])
+    except OSError as error:  # its texts have no keys
+        remedy = "check the bucket's name, AWS_ACCESS_KEY_ID and its rights: get, put and delete objects"
+        return Finding("bucket", State.PROBLEM, str(error), remedy)
+    return Finding("bucket", State.OK, f"{settings.blobs}: files are stored, read and removed")
 
 
 def _schema(settings: Settings) -> Finding:

@@ -45,7 +45,8 @@ What the API checks and keeps
     key_models          the tables of tenants and their keys; `service.auth.keys` uses them
 
 Files
-    blobs               content-addressed files
+    blobs               content-addressed files, in a folder; s3_blobs: in a bucket, of which blob_cache keeps some here
+    blob_stores         the store that the settings name
     deferred_deletes    content without references, removed later
     uploads             uploaded models and data sets; their table is in upload_models
     backups             database and files in a folder, and back

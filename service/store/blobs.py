@@ -1,4 +1,8 @@
-"""The blob store: files under the SHA-256 of their content."""
+"""The blob store: files under the SHA-256 of their content.
+
+`BlobStore` is the interface and, as it stands, a folder; `s3_blobs.S3BlobStore` keeps them in a bucket; `open_blobs` is
+the one that the settings name. `tests/contracts/test_blobs.py` is what every store does.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +43,15 @@ os.register_at_fork(after_in_child=_writers.cache_clear)  # a child process has 
 def free_bytes(folder: Path) -> int:
     """Free space on the disk of a folder, or of the nearest one above it that exists."""
     return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names in a folder on disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class BlobStore:
@@ -100,6 +113,29 @@ class BlobStore:
             path.unlink(missing_ok=True)
         return len(left)
 
+    def take(self, source: Path, sha256: str) -> Blob:
+        """Move a file whose address is known, and which is on disk, into the store. Equal content is stored once."""
+        target, size = self.path(sha256), source.stat().st_size
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.utime(source)  # the sweep leaves content that was put lately
+        os.replace(source, target)
+        flush_folder(target.parent)
+        return Blob(sha256, size)
+
     def path(self, sha256: str) -> Path:
-        """The path of content with this address, stored or not."""
+        """The path of content with this address, on this machine, stored or not. A store elsewhere fetches it."""
         return self._root / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        """Whether there is content with this address."""
+        return self.path(sha256).is_file()
+
+    def link(self, sha256: str, filename: str, media_type: str) -> str | None:
+        """A URL at which anybody may fetch the content for a while; None where the store gives none."""
+        return None
+
+    def check(self) -> None:
+        """Raise an OSError unless content can be stored and read."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self._root):
+            pass

@@ -107,17 +107,7 @@ class UploadParts:
 
     def move_to_blobs(self, upload_id: str, sha256: str) -> Blob:
         """Move the content, which `finish` has flushed, into the blob store. Equal content is stored once."""
-        source, target = self.path(upload_id), self._blobs.path(sha256)
-        size = source.stat().st_size
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.utime(source)  # the sweep leaves content that was put lately
-        os.replace(source, target)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-        return Blob(sha256, size)
+        return self._blobs.take(self.path(upload_id), sha256)
 
     def replace(self, upload_id: str, path: Path) -> str:
         """Put the content of a file in the place of what was received; its SHA-256. To be called within `writing`."""
