@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from service.app import create_app
+from service.cli import doctor
 from service.settings import Settings
 from service.store.blob_cache import BlobCache
 from service.store.blob_stores import NoBucketSupport, open_blobs
@@ -308,3 +309,14 @@ def test_settings_without_the_library_say_what_is_missing(
     with pytest.raises(NoBucketSupport, match=r"fewbits\[s3\]"):
         open_blobs(Settings(home=tmp_path, blobs="s3://bucket"))
     assert type(open_blobs(Settings(home=tmp_path))) is BlobStore
+
+
+def test_doctor_tries_the_bucket(server: S3Server, bucket: str, tmp_path: Path) -> None:
+    def finding(**changes: Any) -> doctor.Finding:
+        settings = {"home": tmp_path, "blobs": bucket, "blobs_endpoint": server.url} | changes
+        return doctor._bucket(Settings(**settings))
+
+    assert finding().state is doctor.State.OK
+    assert "the bucket's name" in finding(blobs="s3://nobody-has-this").remedy
+    server.fail(503, times=100)
+    assert "FEWBITS_BLOBS_ENDPOINT" in finding().remedy
