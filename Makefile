@@ -80,9 +80,10 @@ docs: .venv/installed-dev ## build the documentation site into site-out; every w
 figures: .venv/installed-dev ## check the figures that the documentation quotes; FIGURES="--run groups --data FOLDER" measures them again
 	@$(BIN)/python -m benchmarks.figures $(FIGURES)
 
-fuzz: .venv/installed-dev ## schemathesis with keys of three scopes against a service with a worker, then what large requests cost; half an hour
+fuzz: .venv/installed-dev ## schemathesis with keys of three scopes against a service with a worker, then what large requests cost, then a tenant beside a hostile one; half an hour
 	@$(BIN)/python -m tests.security.fuzz --examples 20 --no-color --request-timeout 20 --phases examples,coverage,fuzzing,stateful
 	@FEWBITS_TEST_REQUESTS=400 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/security/test_cost_of_requests.py
+	@FEWBITS_TEST_REQUESTS=1 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/worker/test_undisturbed.py
 
 release: .venv/installed-dev ## build wheels and sdists into dist, try each in a clean environment; publishes nothing
 	@$(BIN)/python -m tests.packages.release
