@@ -17,7 +17,7 @@ from service.processes.limited import ExceededMemory, ExceededTime, LimitedProce
 from service.processes.limits import Limits, machine_bytes
 from service.queue import TaskName, argument_of
 from service.settings import Settings
-from service.store import claims, exports, final_trainings
+from service.store import claims, exports, final_trainings, jobs
 from service.store.session import is_retryable, reason_of
 from worker import abandoned
 from worker.runtime import Runtime
@@ -73,6 +73,9 @@ class JobProcesses:
                 self._owes = False
             job_id = _job_of(runtime, task, *ids)
             if job_id is not None:
+                urgent = _more_urgent(runtime, job_id)
+                if urgent is not None:
+                    self._run(runtime, urgent, TaskName.ADVANCE_JOB, urgent)
                 self._run(runtime, job_id, task, *ids)
         except SystemExit:
             self.close()
@@ -142,6 +145,12 @@ def _job_of(runtime: Runtime, task: TaskName, *ids: str | int) -> str | None:
         if task is TaskName.MAKE_EXPORT:
             return exports.job_of(session, int(ids[0]))
         return final_trainings.job_of(session, int(ids[0]))
+
+
+def _more_urgent(runtime: Runtime, job_id: str) -> str | None:
+    """A job of a higher priority that has no trials yet: its message waits behind those of all others."""
+    with runtime.database.reading() as session:
+        return jobs.first_unstarted(session, job_id)
 
 
 def _is_over(end: ProcessEnded) -> bool:

@@ -45,7 +45,9 @@ What the API checks and keeps
     key_models          the tables of tenants and their keys; `service.auth.keys` uses them
 
 Files
-    blobs               content-addressed files, in a folder; s3_blobs: in a bucket, of which blob_cache keeps some here
+    blobs               content-addressed files, in a folder
+    s3_blobs            the same in a bucket
+    blob_cache          what a machine keeps of a bucket
     blob_stores         the store that the settings name
     deferred_deletes    content without references, removed later
     uploads             uploaded models and data sets; their table is in upload_models

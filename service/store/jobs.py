@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
 from service.errors import JobNotFound
@@ -248,3 +248,17 @@ def stalled(session: Session, idle_since: datetime, watch: Watch) -> list[tuple[
             job.checked_at = moment
             ids.append((job.id, JobStatus(job.status)))
     return ids
+
+
+def first_unstarted(session: Session, above: str) -> str | None:
+    """The job that nobody has begun and that has a higher priority than the job `above`: of several the one with the
+    highest, there the oldest. None if there is none.
+    """
+    other = aliased(Job)
+    least = select(other.priority).where(other.id == above).scalar_subquery()
+    return session.scalar(
+        select(Job.id)
+        .where(Job.status == JobStatus.QUEUED, Job.priority > least)
+        .order_by(Job.priority.desc(), Job.created_at)
+        .limit(1)
+    )

@@ -20,6 +20,7 @@ from tests.worker.conftest import Bench, write_data
 from worker import abandoned
 from worker.advance import advance_job
 from worker.job_processes import JobProcesses, limits_of
+from worker.runtime import Runtime
 
 pytestmark = pytest.mark.usefixtures("importable_tests")
 
@@ -179,6 +180,28 @@ def test_a_process_for_one_job_leaves_those_of_others_and_waits_for_higher_prior
     with bench.database.reading() as session:
         assert claims.next_job(session, 0) == urgent
     assert claim(urgent) == urgent
+
+
+class Noting(JobProcesses):
+    """Notes what it would have done, and begins the jobs that it advances."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._owes = bench, False
+        self.advanced: list[str] = []
+
+    def _run(self, runtime: Runtime, job_id: str, task: TaskName, *ids: str | int) -> None:
+        self.advanced.append(job_id)
+        advance_job(self._bench.runtime, job_id)
+
+
+def test_a_job_of_a_higher_priority_is_begun_before_the_messages_of_others(bench: Bench) -> None:
+    ordinary = bench.submit(name="ordinary")
+    bench.submit(name="equal")
+    urgent, most_urgent = (bench.submit(name=str(priority), priority=priority) for priority in (5, 9))
+    processes = Noting(bench)
+    for _ in range(3):
+        processes.run(bench.runtime, TaskName.ADVANCE_JOB, ordinary)
+    assert processes.advanced == [most_urgent, ordinary, urgent, ordinary, ordinary]
 
 
 def test_a_proposal_whose_process_dies_counts_as_an_error_of_the_search(bench: Bench) -> None:
