@@ -68,6 +68,11 @@ class S3Server:
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         self._client.put_object(Bucket=bucket, Key=f"{prefix}/{sha256[:2]}/{sha256}", Body=content)
 
+    def begin_upload(self, url: str, sha256: str) -> None:
+        """An upload in parts that nobody ends."""
+        bucket, _, prefix = url.removeprefix("s3://").partition("/")
+        self._client.create_multipart_upload(Bucket=bucket, Key=f"{prefix}/{sha256[:2]}/{sha256}")
+
     def count(self, method: str) -> int:
         """Requests with a method since the last reset."""
         return self._counts[method]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -30,6 +29,9 @@ Label = str | float
 INPUT_FIELD: Final = "input"
 #: Name of the choice of a learning rate; the names of choices of layers contain a dot.
 LEARNING_RATE: Final = "learning_rate"
+
+#: The most assignments that are counted: Python writes and reads no number of more than 4,300 digits.
+MOST: Final = 10**4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,13 @@ class Choices:
         return dimensions | ({LEARNING_RATE: self.learning_rates} if self.learning_rates else {})
 
     def size(self) -> int:
-        """The number of assignments."""
-        return math.prod(len(labels) for labels in self.dimensions().values())
+        """The number of assignments, or `MOST` if there are more."""
+        size = 1
+        for labels in self.dimensions().values():
+            size *= len(labels)
+            if size >= MOST:
+                return MOST
+        return size
 
     def assignment(self, values: Mapping[str, Label]) -> Assignment:
         """The assignment with these labels. KeyError for a choice or label that is not in the space."""

@@ -175,7 +175,9 @@ class TestLookView(View):
 class JobView(Drawn, JobSummary):
     """A job."""
 
-    space_size: str = Field(description="number of assignments, as text: it may have hundreds of digits")
+    space_size: str = Field(
+        description="number of assignments, as text: it may have hundreds of digits, 4,001 at most"
+    )
     reference: CostView = Field(description="cost of the unquantized model, with the goal's reference types")
     float_metric: float | None = Field(
         None, description="of the float model on the validation data, once it was measured"

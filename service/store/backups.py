@@ -9,6 +9,7 @@ Files are copied before and after the database: content is stored before its row
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -37,12 +38,12 @@ class BackupFault(RuntimeError):
     """A backup that cannot be made or restored, and the remedy."""
 
 
-def make(database: Database, blobs: Path, folder: Path) -> dict[str, Any]:
+def make(database: Database, blobs: BlobStore, folder: Path) -> dict[str, Any]:
     """Write a backup; what it holds. BackupFault if a file that rows reference is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     kind = _kind(database)
     (folder / _MANIFEST).unlink(missing_ok=True)  # a backup without it is not whole
-    _copy_blobs(blobs, folder / _BLOBS)
+    _copy_blobs(blobs, BlobStore(folder / _BLOBS))
     target = folder / _FILES[kind]
     if kind == "sqlite":
         _copy_sqlite(Path(make_url(database.url).database or ""), target)
@@ -50,7 +51,7 @@ def make(database: Database, blobs: Path, folder: Path) -> dict[str, Any]:
     else:
         _run("pg_dump", database.url, "--format=custom", "--no-owner", f"--file={target}")
         stored = database
-    _copy_blobs(blobs, folder / _BLOBS)
+    _copy_blobs(blobs, BlobStore(folder / _BLOBS))
     with stored.reading() as session:
         addresses = referenced(session)
         counts = {"jobs": _count(session, Job), "trials": _count(session, Trial), "files": len(addresses)}
@@ -71,7 +72,7 @@ def make(database: Database, blobs: Path, folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def restore(database: Database, blobs: Path, folder: Path) -> dict[str, Any]:
+def restore(database: Database, blobs: BlobStore, folder: Path) -> dict[str, Any]:
     """Restore a backup into a database without tables; what it holds. BackupFault says what is in the way."""
     manifest = _manifest(folder)
     kind = _kind(database)
@@ -87,7 +88,7 @@ def restore(database: Database, blobs: Path, folder: Path) -> dict[str, Any]:
     if inspect(database.engine).get_table_names():
         raise BackupFault("the database has tables: name an empty one, or drop its schema first")
     source = folder / _FILES[kind]
-    _copy_blobs(folder / _BLOBS, blobs)
+    _copy_blobs(BlobStore(folder / _BLOBS), blobs)
     if kind == "sqlite":
         database.dispose()
         target = Path(make_url(database.url).database or "")
@@ -133,25 +134,16 @@ def _copy_sqlite(source: Path, target: Path) -> None:
     os.replace(new, target)
 
 
-def _copy_blobs(source: Path, target: Path) -> None:
+def _copy_blobs(source: BlobStore, target: BlobStore) -> None:
     """Copy content that is not there yet; each file appears whole."""
-    target.mkdir(parents=True, exist_ok=True)
-    for address in list(BlobStore(source).addresses(now())):
-        path = target / address[:2] / address
-        if path.exists():
-            continue
-        path.parent.mkdir(exist_ok=True)
-        new = target / f".new-{address}"
-        try:
-            shutil.copyfile(BlobStore(source).path(address), new)
-        except FileNotFoundError:  # removed since it was listed: nothing references it
-            new.unlink(missing_ok=True)
-            continue
-        os.replace(new, path)
+    for address in list(source.addresses(now())):
+        if not target.has(address):
+            with contextlib.suppress(FileNotFoundError):  # removed since it was listed: nothing references it
+                target.put(source.path(address))
 
 
-def _check_files(addresses: set[str], blobs: Path) -> None:
-    missing = sorted(address for address in addresses if not BlobStore(blobs).path(address).is_file())
+def _check_files(addresses: set[str], blobs: BlobStore) -> None:
+    missing = sorted(address for address in addresses if not blobs.has(address))
     if missing:
         raise BackupFault(f"{len(missing)} files that rows reference are missing, the first {missing[0]}")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 _CHUNK = 1 << 20
-_ADDRESS: Final = re.compile(r"[0-9a-f]{64}")
+ADDRESS: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class BlobStore:
     def addresses(self, before: datetime) -> Iterator[str]:
         """SHA-256 of all content that was last put before this moment."""
         for path in self._root.glob("[0-9a-f][0-9a-f]/*"):
-            if _ADDRESS.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
+            if ADDRESS.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
                 yield path.name
 
     def remove_unfinished(self, before: datetime) -> int:

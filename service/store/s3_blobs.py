@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from service.store.blob_cache import BlobCache
-from service.store.blobs import Blob, BlobStore
+from service.store.blobs import ADDRESS, Blob, BlobStore
 
 #: Bytes that are written at once.
 _CHUNK_BYTES: Final = 1 << 18
@@ -194,6 +194,34 @@ class S3BlobStore(BlobStore):
                 self._client.delete_object(Bucket=self._bucket, Key=self._key(sha256))
         self._cache.remove(sha256)
         return True
+
+    def addresses(self, before: datetime) -> Iterator[str]:
+        """SHA-256 of all content below the prefix that was last put before this moment."""
+        prefix = f"{self._prefix}/" if self._prefix else ""
+        with _faults("the bucket could not be listed"):
+            for page in self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            ):
+                for entry in page.get("Contents", ()):
+                    name = entry["Key"].rpartition("/")[2]
+                    is_ours = ADDRESS.fullmatch(name) and entry["Key"] == self._key(name)
+                    if is_ours and entry["LastModified"] < before - _SKEW:
+                        yield name
+
+    def remove_unfinished(self, before: datetime) -> int:
+        """Abort uploads in parts whose writers died before this moment, and remove what they left here; how many."""
+        prefix, count = f"{self._prefix}/" if self._prefix else "", 0
+        with _faults("unfinished uploads could not be listed"):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=prefix
+            )
+            for entry in [entry for page in pages for entry in page.get("Uploads", ())]:
+                if entry["Initiated"] < before - _SKEW:
+                    self._client.abort_multipart_upload(
+                        Bucket=self._bucket, Key=entry["Key"], UploadId=entry["UploadId"]
+                    )
+                    count += 1
+        return count + super().remove_unfinished(before)
 
     def link(self, sha256: str, filename: str, media_type: str) -> str | None:
         """A signed URL of the content, for five minutes; None where the settings ask for none."""

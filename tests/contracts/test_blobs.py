@@ -21,6 +21,7 @@ import pytest
 from service.app import create_app
 from service.cli import doctor
 from service.settings import Settings
+from service.store import backups
 from service.store.blob_cache import BlobCache
 from service.store.blob_stores import NoBucketSupport, open_blobs
 from service.store.blobs import BlobStore
@@ -88,6 +89,14 @@ class Conformance(ABC):
         blobs.put(source)
         assert blobs.path(address()).read_bytes() == CONTENT
 
+    def test_what_is_stored_is_listed(self, blobs: BlobStore, tmp_path: Path) -> None:
+        for content in (b"one", b"two"):
+            blobs.put(written(tmp_path, content))
+        later = datetime.now(UTC) + timedelta(hours=1)
+        assert sorted(blobs.addresses(later)) == sorted(map(address, (b"one", b"two")))
+        assert not list(blobs.addresses(later - timedelta(hours=2)))
+        assert blobs.remove_unfinished(later) == 0
+
     def test_a_store_that_works_says_so(self, blobs: BlobStore) -> None:
         blobs.check()
 
@@ -154,6 +163,24 @@ class TestBucket(Conformance):
         opened(server, bucket, tmp_path / "one").put(written(tmp_path, content))
         assert server.count("PUT") == 3
         assert opened(server, bucket, tmp_path / "two").path(address(content)).read_bytes() == content
+
+    def test_parts_of_what_was_never_finished_are_removed(
+        self, server: S3Server, bucket: str, tmp_path: Path
+    ) -> None:
+        blobs, later = opened(server, bucket, tmp_path / "one"), datetime.now(UTC) + timedelta(hours=1)
+        server.begin_upload(bucket, address())
+        assert blobs.remove_unfinished(later - timedelta(hours=2)) == 0
+        assert (blobs.remove_unfinished(later), blobs.remove_unfinished(later)) == (1, 0)
+
+    def test_a_backup_of_a_bucket_is_restored_into_another(
+        self, server: S3Server, bucket: str, tmp_path: Path
+    ) -> None:
+        one, other = (opened(server, f"{bucket}/{name}", tmp_path / name) for name in ("one", "other"))
+        one.put(written(tmp_path))
+        backup = BlobStore(tmp_path / "backup")
+        backups._copy_blobs(one, backup)
+        backups._copy_blobs(backup, other)
+        assert other.path(address()).read_bytes() == CONTENT
 
     def test_links_are_signed(self, server: S3Server, bucket: str, tmp_path: Path) -> None:
         assert opened(server, bucket, tmp_path / "one").link(address(), "a.npz", "text/plain") is None

@@ -78,9 +78,19 @@ def job(**changes: Any) -> dict[str, Any]:
     return {**JOB, **plain, **changes}
 
 
+def deep(count: int) -> dict[str, Any]:
+    """A search of many quantizers of several families in a deep network: more assignments than Python writes digits."""
+    kernels = [f"quantized_bits({bits},0,1)" for bits in range(1, 17)]
+    kernels += [*(f"quantized_po2({bits})" for bits in range(2, 9)), "binary()", "ternary()", "bernoulli()"]
+    outputs = [f"quantized_bits({bits},2,0)" for bits in range(2, 16)]
+    quantizers = {"kernel": kernels, "bias": kernels[:16], "output": outputs}
+    return job(model=chain(count), quantizers=quantizers)
+
+
 #: Name -> a document of about as many parts as it is told, and how many bytes a part has.
 FAMILIES: Final[dict[str, tuple[Callable[[int], Any], int]]] = {
     "a chain of layers": (lambda n: job(model=chain(n)), 280),
+    "many families in a chain": (deep, 280),
     "a ladder of merges": (lambda n: job(model=ladder(n)), 380),
     "a wide merge": (lambda n: job(model=wide(n)), 420),
     "a priced chain": (lambda n: {"model": chain(n)}, 280),

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from search.space.choices import MOST
 from service.app import create_app
 from service.settings import Settings
 from service.store.blobs import BlobStore
@@ -88,6 +89,16 @@ def test_requests_cost_what_they_are_long(
 @pytest.mark.parametrize("family", ["a chain of layers", "a ladder of merges", "a wide merge"])
 def test_networks_cost_what_they_are_long(served: TestClient, family: str) -> None:
     check(served, "POST /v1/jobs:validate", family, 60)
+
+
+def test_a_space_of_very_many_assignments_is_counted_as_many(served: TestClient) -> None:
+    """Python writes no number of more than 4,300 digits."""
+    body = large("many families in a chain", 420)
+    answer = served.post("/v1/jobs:validate", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200, answer.text[:500]
+    assert answer.json()["space_size"] == str(MOST)
+    check(served, "POST /v1/jobs", "many families in a chain", 420)
+    assert served.get("/v1/jobs").json()["items"][0]["progress"]["total"] == 20
 
 
 def check(served: TestClient, operation: str, family: str, kilobytes: int) -> None:

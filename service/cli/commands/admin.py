@@ -78,12 +78,12 @@ def gc(
     from datetime import timedelta
 
     from service.store import deferred_deletes
-    from service.store.blobs import BlobStore
+    from service.store.blob_stores import open_blobs
     from service.store.models import now
 
     before = now() - timedelta(hours=hours)
     with _database() as (settings, database), database.reading() as session:
-        blobs = BlobStore(settings.blob_folder)
+        blobs = open_blobs(settings)
         orphans = deferred_deletes.orphans(session, blobs, before)
         if dry_run:
             typer.echo(f"{len(orphans)} files would be removed")
@@ -108,18 +108,20 @@ def backup(folder: _Backup, as_json: AsJson = False) -> None:
     A second backup into the same folder copies only new files. Data files in FEWBITS_DATA_DIR are not part of it.
     """
     from service.store import backups
+    from service.store.blob_stores import open_blobs
 
     with _faults(), _database() as (settings, database):
-        _tell("backed up", backups.make(database, settings.blob_folder, folder), as_json=as_json)
+        _tell("backed up", backups.make(database, open_blobs(settings), folder), as_json=as_json)
 
 
 @app.command()
 def restore(folder: _Backup, as_json: AsJson = False) -> None:
     """Restore a backup into an empty database and the folder of files; older schemas are upgraded."""
     from service.store import backups
+    from service.store.blob_stores import open_blobs
 
     with _faults(), _database() as (settings, database):
-        _tell("restored", backups.restore(database, settings.blob_folder, folder), as_json=as_json)
+        _tell("restored", backups.restore(database, open_blobs(settings), folder), as_json=as_json)
 
 
 @app.command()

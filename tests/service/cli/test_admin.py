@@ -206,8 +206,8 @@ def test_a_backup_of_postgresql_is_restored(
             upgrade(first.engine)
             with first.transaction() as session:
                 workers.heartbeat(session, "somewhere/1/2")
-            backups.make(first, bench.settings.blob_folder, tmp_path / "backup")
-            backups.restore(second, tmp_path / "blobs", tmp_path / "backup")
+            backups.make(first, bench.runtime.blobs, tmp_path / "backup")
+            backups.restore(second, BlobStore(tmp_path / "blobs"), tmp_path / "backup")
             with second.reading() as session:
                 assert session.scalars(select(workers.Worker.name)).all() == ["somewhere/1/2"]
                 assert session.scalars(select(Trial.id)).all() == []
