@@ -26,7 +26,7 @@ from sqlalchemy.engine import URL, make_url
 from service.store.blobs import BlobStore
 from service.store.deferred_deletes import referenced
 from service.store.migrate import newest, stored_revision, upgrade
-from service.store.models import Job, Trial, now
+from service.store.models import Job, Trial
 from service.store.session import Database
 
 _MANIFEST: Final = "backup.json"
@@ -60,7 +60,7 @@ def make(database: Database, blobs: BlobStore, folder: Path) -> dict[str, Any]:
         stored.dispose()
         for ending in ("-wal", "-shm"):
             target.with_name(target.name + ending).unlink(missing_ok=True)
-    _check_files(addresses, folder / _BLOBS)
+    _check_files(addresses, BlobStore(folder / _BLOBS))
     manifest = {
         "fewbits": version("fewbits"),
         "revision": revision,
@@ -136,7 +136,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 def _copy_blobs(source: BlobStore, target: BlobStore) -> None:
     """Copy content that is not there yet; each file appears whole."""
-    for address in list(source.addresses(now())):
+    for address in list(source.addresses()):
         if not target.has(address):
             with contextlib.suppress(FileNotFoundError):  # removed since it was listed: nothing references it
                 target.put(source.path(address))

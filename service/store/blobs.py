@@ -100,10 +100,11 @@ class BlobStore:
             pass
         return True
 
-    def addresses(self, before: datetime) -> Iterator[str]:
-        """SHA-256 of all content that was last put before this moment."""
+    def addresses(self, before: datetime | None = None) -> Iterator[str]:
+        """SHA-256 of all content, or of that which was last put before this moment."""
         for path in self._root.glob("[0-9a-f][0-9a-f]/*"):
-            if ADDRESS.fullmatch(path.name) and path.stat().st_mtime < before.timestamp():
+            is_old = before is None or path.stat().st_mtime < before.timestamp()
+            if is_old and ADDRESS.fullmatch(path.name):
                 yield path.name
 
     def remove_unfinished(self, before: datetime) -> int:

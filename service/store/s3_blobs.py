@@ -195,8 +195,8 @@ class S3BlobStore(BlobStore):
         self._cache.remove(sha256)
         return True
 
-    def addresses(self, before: datetime) -> Iterator[str]:
-        """SHA-256 of all content below the prefix that was last put before this moment."""
+    def addresses(self, before: datetime | None = None) -> Iterator[str]:
+        """SHA-256 of all content below the prefix, or of that which was last put before this moment."""
         prefix = f"{self._prefix}/" if self._prefix else ""
         with _faults("the bucket could not be listed"):
             for page in self._client.get_paginator("list_objects_v2").paginate(
@@ -204,8 +204,8 @@ class S3BlobStore(BlobStore):
             ):
                 for entry in page.get("Contents", ()):
                     name = entry["Key"].rpartition("/")[2]
-                    is_ours = ADDRESS.fullmatch(name) and entry["Key"] == self._key(name)
-                    if is_ours and entry["LastModified"] < before - _SKEW:
+                    is_old = before is None or entry["LastModified"] < before - _SKEW
+                    if is_old and ADDRESS.fullmatch(name) and entry["Key"] == self._key(name):
                         yield name
 
     def remove_unfinished(self, before: datetime) -> int:

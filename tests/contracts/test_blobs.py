@@ -93,7 +93,8 @@ class Conformance(ABC):
         for content in (b"one", b"two"):
             blobs.put(written(tmp_path, content))
         later = datetime.now(UTC) + timedelta(hours=1)
-        assert sorted(blobs.addresses(later)) == sorted(map(address, (b"one", b"two")))
+        for moment in (None, later):
+            assert sorted(blobs.addresses(moment)) == sorted(map(address, (b"one", b"two")))
         assert not list(blobs.addresses(later - timedelta(hours=2)))
         assert blobs.remove_unfinished(later) == 0
 
@@ -169,7 +170,7 @@ class TestBucket(Conformance):
     ) -> None:
         blobs, later = opened(server, bucket, tmp_path / "one"), datetime.now(UTC) + timedelta(hours=1)
         server.begin_upload(bucket, address())
-        assert blobs.remove_unfinished(later - timedelta(hours=2)) == 0
+        assert blobs.remove_unfinished(datetime(2000, 1, 1, tzinfo=UTC)) == 0  # moto dates all to 2010
         assert (blobs.remove_unfinished(later), blobs.remove_unfinished(later)) == (1, 0)
 
     def test_a_backup_of_a_bucket_is_restored_into_another(
