@@ -9,7 +9,7 @@ const PAGE = [
   "structuredClone", "window", "XMLHttpRequest", "atob",
 ];
 const WORKER = ["EventSource", "clearTimeout", "self", "setInterval", "setTimeout"];
-const NODE = ["console", "process"];
+const NODE = ["console", "globalThis", "process"];
 
 const readonly = (names) => Object.fromEntries(names.map((name) => [name, "readonly"]));
 

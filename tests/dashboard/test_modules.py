@@ -57,11 +57,11 @@ def run(node: Path, script: str, value: Any) -> Any:
     return json.loads(done.stdout)
 
 
-def test_modules_pass_their_unit_tests(node: Path) -> None:
-    shutil.copy(HERE / "modules.test.mjs", node / "modules.test.mjs")
-    done = subprocess.run(
-        ["node", "--test", "modules.test.mjs"], cwd=node, capture_output=True, text=True, check=False
-    )
+@pytest.mark.parametrize("name", ["modules", "charts"])
+def test_modules_pass_their_unit_tests(node: Path, name: str) -> None:
+    file = f"{name}.test.mjs"
+    shutil.copy(HERE / file, node / file)
+    done = subprocess.run(["node", "--test", file], cwd=node, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
 
 

@@ -52,14 +52,16 @@ export function differences(job, trials, points, numbers) {
   return { list, same: names.length - differing.length };
 }
 
-/** Layer by layer, what one trial spends more or less than another. */
-function Waterfall({ trials }) {
-  const [numbers, setNumbers] = useState([null, null]);
-  const [from, to] = [0, 1].map((place) => trials.find((trial) => trial.number === numbers[place]) ?? trials[place]);
-  const side = (place, name) => html`<label class="small">${name} <select value=${String([from, to][place].number)} onChange=${(event) => setNumbers(numbers.map((number, index) => (index === place ? Number(event.currentTarget.value) : [from, to][index].number)))}>${trials.map((trial) => html`<option key=${trial.number} value=${String(trial.number)} selected=${trial === [from, to][place]}>trial ${trial.number}</option>`)}</select></label>`;
+/**
+ * From the energy of one trial to that of another: `steps`, the layers' changes in picojoules, the largest first, and `bars`, where
+ * each begins and ends.
+ */
+export function waterfall(from, to) {
   const names = [...new Set([...from.layers, ...to.layers].map((layer) => layer.name))];
   const energy = (trial, name) => trial.layers.find((layer) => layer.name === name)?.included_pj ?? 0;
-  const steps = names.map((name) => ({ name, change: energy(to, name) - energy(from, name) })).filter((step) => Math.abs(step.change) > 1e-6).sort((a, b) => Math.abs(b.change) - Math.abs(a.change)).slice(0, 20);
+  const steps = names.map((name) => ({ name, change: energy(to, name) - energy(from, name) })).filter((step) => Math.abs(step.change) > 1e-6).sort((a, b) => Math.abs(b.change) - Math.abs(a.change));
+  const others = steps.splice(MOST_STEPS).reduce((sum, step) => sum + step.change, 0);
+  if (others !== 0) steps.push({ name: "other layers", change: others });
   const start = from.layers.reduce((sum, layer) => sum + (layer.included_pj ?? 0), 0);
   let reached = start;
   const bars = [{ name: `trial ${from.number}`, low: 0, high: start, kind: "total" }];
@@ -68,6 +70,17 @@ function Waterfall({ trials }) {
     reached += change;
   }
   bars.push({ name: `trial ${to.number}`, low: 0, high: reached, kind: "total" });
+  return { start, reached, steps, bars };
+}
+
+const MOST_STEPS = 20;
+
+/** Layer by layer, what one trial spends more or less than another. */
+function Waterfall({ trials }) {
+  const [numbers, setNumbers] = useState([null, null]);
+  const [from, to] = [0, 1].map((place) => trials.find((trial) => trial.number === numbers[place]) ?? trials[place]);
+  const side = (place, name) => html`<label class="small">${name} <select value=${String([from, to][place].number)} onChange=${(event) => setNumbers(numbers.map((number, index) => (index === place ? Number(event.currentTarget.value) : [from, to][index].number)))}>${trials.map((trial) => html`<option key=${trial.number} value=${String(trial.number)} selected=${trial === [from, to][place]}>trial ${trial.number}</option>`)}</select></label>`;
+  const { start, reached, steps, bars } = waterfall(from, to);
   const option = (colours) => {
     const made = axis([0, ...bars.map((bar) => bar.high)], { label: format.tidyEnergy, floor: 0, count: 5 });
     const colour = { total: colours.reference, more: colours.front, less: colours.best };
