@@ -92,3 +92,15 @@ def test_stages_of_a_training_are_listed_in_their_order(page: Page, site: Site) 
     rows = page.locator("[data-answer=stages] tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(2)).to_contain_text(f"{100 * costs[2] / costs[0]:.1f} %")
+
+
+def test_blocks_are_listed_with_their_layers_and_share(page: Page, site: Site) -> None:
+    schedule = {"kind": "per_block", "blocks": ["conv2d_0|act_0", "conv2d_1|act_1", "dense"]}
+    job = site.filler.job(JOB | {"schedule": schedule})
+    page.goto(f"{site.url}/#/jobs/{job.job_id}?tab=definition")
+    blocks = page.locator("[data-answer=blocks] li")
+    expect(blocks).to_have_count(3)
+    layers = job_of(page, site, job)["reference"]["layers"]
+    total = sum(layer["included_pj"] for layer in layers)
+    second = sum(layer["included_pj"] for layer in layers if layer["name"] in ("conv2d_1", "act_1"))
+    expect(blocks.nth(1)).to_contain_text(f"conv2d_1, act_1; {100 * second / total:.0f} % of the reference")

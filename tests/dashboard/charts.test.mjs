@@ -15,6 +15,7 @@ const { partsOf } = await import("./charts/energy.js");
 const { frontOption, layout } = await import("./charts/front_option.js");
 const { growth, improvement, improvementText } = await import("./charts/history.js");
 const { kindOf, rampOf } = await import("./charts/bits.js");
+const { blocksOf } = await import("./parts/definition.js");
 const { differences, waterfall } = await import("./parts/compare.js");
 const { answer, overrides } = await import("./parts/whatif.js");
 
@@ -70,6 +71,18 @@ test("a layer's bar consists of the parts that count", () => {
 });
 
 const layers = (energies) => Object.entries(energies).map(([name, included_pj]) => ({ name, included_pj }));
+
+test("a layer belongs to the first block that matches, and blocks are in the order of the search", () => {
+  const network = layers({ conv_0: 10, act_0: 0, conv_1: 60, dense: 20, softmax: 10 });
+  const sequential = blocksOf(network, { blocks: ["conv_0|act_0", "conv.*", "dense", "(?P<bad"] });
+  assert.deepEqual(sequential.blocks, [
+    { pattern: "conv_0|act_0", layers: ["conv_0", "act_0"], share: 0.1 }, { pattern: "conv.*", layers: ["conv_1"], share: 0.6 },
+    { pattern: "dense", layers: ["dense"], share: 0.2 }, { pattern: "(?P<bad", layers: [], share: 0 },
+  ]);
+  assert.deepEqual(sequential.left, ["softmax"]);
+  assert.deepEqual(blocksOf(network, { blocks: ["conv_0", "conv_1"], order: "cost" }).blocks.map(({ pattern }) => pattern), ["conv_1", "conv_0"]);
+  assert.deepEqual(blocksOf(network, undefined).blocks, []);
+});
 
 test("a waterfall leads from one trial's energy to the other's, the largest change first", () => {
   const { start, reached, steps, bars } = waterfall({ number: 1, layers: layers({ a: 10, b: 20, c: 5 }) }, { number: 2, layers: layers({ a: 30, b: 5, c: 5, d: 1 }) });

@@ -22,12 +22,13 @@ export function Definition({ job, points }) {
 /** Blocks of a schedule, and what trains by stages. */
 function Stages({ job, points }) {
   const { schedule, oracle } = job.spec;
-  const blocks = schedule?.blocks ?? [];
+  const { blocks, left } = blocksOf(job.reference.layers, schedule);
   const facts = [["Schedule", schedule?.kind ?? "whole_model"], ["Oracle", oracle?.kind ?? ""], ["Stages of a training", oracle?.stages], ["Target", job.spec.target], ["Normalizations", job.spec.normalization], ["Start of training", job.spec.training?.start], ["Executions", job.spec.training?.executions]].filter(([, value]) => value !== undefined && value !== null && value !== "");
   return html`<section class="card"><h2>How it searches</h2><dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${String(value)}</dd></div>`)}</dl>
     ${oracle?.stages && html`<p class="small">Each trial trains on from the one before and is cheaper: ${oracle.stages} trials are one training, from precise to cheap${job.spec.parallel_trials > 1 ? `; ${job.spec.parallel_trials} trainings run beside each other` : ""}. Stage by stage:</p>
       <${StageTable} job=${job} points=${points} />`}
-    ${blocks.length > 0 && html`<h3>Blocks, one after another</h3><ol class="blocks">${blocks.map((pattern) => html`<li key=${pattern}><code>${pattern}</code> <span class="muted">${layersOf(job, pattern).join(", ") || "no layer"}</span></li>`)}</ol>`}</section>`;
+    ${blocks.length > 0 && html`<h3>Blocks, one after another</h3><ol class="blocks" data-answer="blocks">${blocks.map(({ pattern, layers, share }) => html`<li key=${pattern}><code>${pattern}</code> <span class="muted">${layers.join(", ") || "no layer"}${layers.length && share !== null ? `; ${format.percent(share, 0)} of the reference, and of the budget about as much` : ""}</span></li>`)}</ol>
+      ${left.length > 0 && html`<p class="small muted">In no block, and so float: ${left.join(", ")}.</p>`}`}</section>`;
 }
 
 /** Trials of trainings in stages, in their order, with what each one changed. */
@@ -40,14 +41,29 @@ function StageTable({ job, points }) {
 
 const MOST_STAGES = 500;
 
-const layersOf = (job, pattern) => {
-  try {
-    const match = new RegExp(`^(?:${pattern})$`);
-    return job.reference.layers.map((layer) => layer.name).filter((name) => match.test(name));
-  } catch {
-    return []; // a pattern of the service's dialect that JavaScript cannot read
-  }
-};
+/**
+ * The blocks of a schedule in the order in which they are searched, each with the layers that no earlier one has and its share of
+ * the reference's energy; `left`: priced layers in no block.
+ */
+export function blocksOf(layers, schedule) {
+  const matches = (pattern, name) => {
+    try {
+      return new RegExp(`^(?:${pattern})$`).test(name);
+    } catch {
+      return false; // a pattern of the service's dialect that JavaScript cannot read
+    }
+  };
+  const total = layers.reduce((sum, layer) => sum + (layer.included_pj ?? 0), 0);
+  const free = new Map(layers.map((layer) => [layer.name, layer.included_pj ?? 0]));
+  const blocks = (schedule?.blocks ?? []).map((pattern) => {
+    const names = [...free.keys()].filter((name) => matches(pattern, name));
+    const energy = names.reduce((sum, name) => sum + free.get(name), 0);
+    names.forEach((name) => free.delete(name));
+    return { pattern, layers: names, share: total > 0 ? energy / total : null };
+  });
+  if (schedule?.order === "cost") blocks.sort((a, b) => b.share - a.share);
+  return { blocks, left: [...free].filter(([, energy]) => energy > 0).map(([name]) => name) };
+}
 
 /** Energies by layer, in the parts that count. */
 export function ReferenceTable({ layers, title = "Reference, layer by layer" }) {
