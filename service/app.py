@@ -40,7 +40,9 @@ from service.api import (
 from service.api.compression import Compression
 from service.api.compute import ComputeProcesses, ComputeSlots
 from service.api.event_hub import EventHub, Listeners
+from service.api.prefix import PathPrefix
 from service.api.probes import Probes
+from service.api.static_files import StaticFolder
 from service.auth.authenticator import Authenticator
 from service.auth.buckets import make_buckets
 from service.observability.metrics import Metrics
@@ -73,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.listeners = Listeners(settings.streams_per_key)
     app.state.metrics = Metrics(app.state.database, settings.heartbeat)
     app.state.probes = Probes()
+    app.state.files = StaticFolder(pages.FOLDER, settings.root_path)
     _mount(
         app,
         *(part.router for part in (validation, jobs, job_actions, events, trials, points, analysis)),
@@ -89,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(final_trainings.verbs, health.router, health.operator_router),
         *(pages.router, sessions.router, catalog.open_router),
     )
-    app.mount("/static", pages.FILES, name="static")
+    app.mount("/static", app.state.files, name="static")
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Compression)
@@ -97,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestObserver, metrics=app.state.metrics, internal_error=problems.internal)
     app.add_middleware(middleware.ResponseHeaders)
     app.add_middleware(middleware.HeadRequests)
+    app.add_middleware(PathPrefix, prefix=settings.root_path)
     return app
 
 
@@ -112,7 +116,7 @@ def _mount(app: FastAPI, *routers: APIRouter) -> None:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.compute.start()
-    Thread(target=pages.FILES.prepare, name="pages", daemon=True).start()
+    Thread(target=app.state.files.prepare, name="pages", daemon=True).start()
     yield
     app.state.compute.close()
     app.state.database.dispose()

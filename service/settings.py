@@ -57,6 +57,7 @@ def quoted_password(url: str) -> str:
     return f"{scheme}{user}:{_UNQUOTED.sub(lambda sign: quote(sign[0], safe=''), password)}@{rest}"
 
 
+_PATH: Final = re.compile(r"[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*")
 _DATABASES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://", "sqlite://")
 _BROKERS: Final = ("redis://", "rediss://", "sentinel://", "amqp://", "amqps://", "pyamqp://", "memory://")
 
@@ -122,6 +123,10 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address the service listens on")
     port: int = Field(8765, ge=0, le=65535, description="port the service listens on")
     url: str = Field("", description="URL at which clients find the service; empty: http://host:port")
+    root_path: str = Field(
+        "",
+        description="path below which a proxy shows the service, such as /fewbits; the proxy may remove it or leave it",
+    )
     allowed_hosts: str = Field(
         "", description="allowed Host names, comma-separated, `*.name` for subdomains; empty: this machine's"
     )
@@ -272,6 +277,18 @@ class Settings(BaseSettings):
         if value and not value.startswith(_BROKERS):
             raise ValueError("expected redis://:password@host:6379/0 or amqp://user:password@host//")
         return quoted_password(value)
+
+    @field_validator("root_path")
+    @classmethod
+    def _of_names(cls, value: str) -> str:
+        value = value.strip().strip("/")
+        if not value:
+            return ""
+        if not _PATH.fullmatch(value):
+            raise ValueError(
+                "expected names of letters, digits, . _ ~ and -, separated by /, such as /fewbits"
+            )
+        return f"/{value}"
 
     @field_validator("host")
     @classmethod

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 #: Seconds a running trial may go on after SIGTERM, and seconds that Celery's own shutdown may then take.
-SOFT_SHUTDOWN_S, _SHUTDOWN_S = 5, 10
+SOFT_SHUTDOWN_S, _SHUTDOWN_S = 5, 2
 
 
 class TracedTask(Task):

@@ -51,25 +51,29 @@ class EventBatch:
 class WatchedJob:
     """A job that at least one client waits for."""
 
-    def __init__(self, start_polling: Callable[[], None]) -> None:
-        self._start_polling = start_polling
+    def __init__(self, start_polling: Callable[[], None], is_closing: Callable[[], bool]) -> None:
+        self._start_polling, self._is_closing = start_polling, is_closing
         self.clients = 0
         self.version: int | None = -1  #: the newest known one; None: the job was deleted
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the clients look whether they are to go on."""
+        self._changed.set()
         self._changed = asyncio.Event()
 
     def update(self, version: int | None) -> None:
         """Wake the clients if this version is new."""
         if version != self.version:
             self.version = version
-            self._changed.set()
-            self._changed = asyncio.Event()
+            self.wake()
 
     async def newer_than(self, version: int, timeout_s: float) -> bool:
-        """Wait until there is a newer version, or the job is deleted; False if the time runs out."""
+        """Wait until there is a newer version, the job is deleted, or the hub closes; False if the time runs out."""
         self._start_polling()
         try:
             async with asyncio.timeout(timeout_s):
-                while self.version is not None and self.version <= version:
+                while not self._is_closing() and self.version is not None and self.version <= version:
                     await self._changed.wait()
         except TimeoutError:
             return False
@@ -106,6 +110,13 @@ class EventHub:
         self._jobs: dict[str, WatchedJob] = {}
         self._poll: asyncio.Task[None] | None = None
         self._reads: dict[tuple[str, int, int], asyncio.Task[EventBatch]] = {}
+        self.is_closing = False  #: streams end, and clients connect to another process, or to the next one
+
+    def close(self) -> None:
+        """End all streams, each after the events that it has; call it in the event loop."""
+        self.is_closing = True
+        for job in self._jobs.values():
+            job.wake()
 
     def __len__(self) -> int:
         """How many jobs clients wait for."""
@@ -114,7 +125,7 @@ class EventHub:
     @contextmanager
     def job(self, job_id: str) -> Iterator[WatchedJob]:
         """The job, to wait for its changes; only within a running event loop."""
-        job = self._jobs.setdefault(job_id, WatchedJob(self._start_polling))
+        job = self._jobs.setdefault(job_id, WatchedJob(self._start_polling, lambda: self.is_closing))
         job.clients += 1
         try:
             yield job

@@ -131,6 +131,8 @@ async def _texts(hub: EventHub, job_id: str, last: int) -> AsyncIterator[str]:
             if batch.over or batch.version is None:
                 yield _over(job_id)
                 return
+            if hub.is_closing:
+                return
             while len(batch.ids) < _BATCH and not await job.newer_than(batch.version, HEARTBEAT_S):
                 pass
 

@@ -112,7 +112,7 @@ async def _listed(hub: EventHub, job_id: str, after: int, limit: int, wait_s: fl
         while True:
             batch = await hub.read(job_id, after, limit)
             left_s = deadline - time.monotonic()
-            if batch.ids or batch.over or batch.version is None or left_s <= 0:
+            if batch.ids or batch.over or batch.version is None or left_s <= 0 or hub.is_closing:
                 return to_json(batch, after)
             await job.newer_than(batch.version, left_s)
 
@@ -135,7 +135,7 @@ async def _stream(hub: EventHub, job_id: str, last: int) -> AsyncIterator[str]:
                     for number, text in zip(batch.ids, batch.texts, strict=True)
                 )
                 last = batch.ids[-1]
-            if batch.over or batch.version is None:
+            if batch.over or batch.version is None or hub.is_closing:
                 return
             while len(batch.ids) < _BATCH and not await job.newer_than(batch.version, HEARTBEAT_S):
                 yield ": nothing new\n\n"

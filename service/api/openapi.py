@@ -57,6 +57,8 @@ def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = generate()
+            if prefix := app.state.settings.root_path:
+                document["servers"] = [{"url": prefix}]
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name, schema in _bodies():
                 schemas |= schema.pop("$defs", {}) | {name: schema}

@@ -74,6 +74,7 @@ async def open_session(request: Request, response: Response, key: Annotated[str,
             httponly=True,
             samesite="strict",
             secure=_is_over_tls(request),
+            path=request.app.state.settings.root_path or "/",
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,9 @@ BUNDLE: Final = "bundle.js"
 _ENTRY: Final = "app.js"
 _APART: Final = ("vendor/echarts.js", "vendor/js-yaml.js")
 
+#: Where a quoted address on the service begins, in pages and modules.
+_ADDRESS: Final = re.compile(r"""["'`](?=/(?:v1/|static/|login|docs"|openapi\.json|#))""")
+
 #: Path from the folder -> time of change and size.
 _Listing = dict[str, tuple[int, int]]
 
@@ -46,8 +50,9 @@ class _Asset:
 class StaticFolder:
     """An ASGI application over the files below a folder. Files may change while it runs: then the digest changes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, prefix: str = "") -> None:
+        """`prefix`: the path below which browsers find the service; addresses in pages and modules begin with it."""
+        self._folder, self._prefix = folder, prefix
         self._listing: _Listing = {}
         self._digest = ""
         self._assets: dict[str, _Asset] = {}
@@ -70,8 +75,11 @@ class StaticFolder:
     def page(self, name: str) -> Response:
         """A page of the folder, whose addresses of files have the digest."""
         text = (self._folder / name).read_text(encoding="utf-8")
-        text = text.replace('"/static/', f'"/static/{self.digest}/')
+        text = self._below_prefix(text.replace('"/static/', f'"/static/{self.digest}/'))
         return Response(text, media_type="text/html", headers={"Cache-Control": _REVALIDATE})
+
+    def _below_prefix(self, text: str) -> str:
+        return _ADDRESS.sub(rf"\g<0>{self._prefix}", text) if self._prefix else text
 
     def prepare(self) -> None:
         """Read and compress what every visit needs, so that the first visitor does not wait for it."""
@@ -110,6 +118,8 @@ class StaticFolder:
         if asset is None:
             path = self._folder / name
             content = self._bundle() if name == BUNDLE else path.read_bytes()
+            if self._prefix and path.suffix == ".js" and path.parts[-2] != "vendor":
+                content = self._below_prefix(content.decode()).encode()
             packed = gzip.compress(content, 6, mtime=0)
             media_type = _TYPES.get(path.suffix) or mimetypes.guess_type(name)[0] or "text/plain"
             etag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'

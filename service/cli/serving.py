@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -48,8 +49,9 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
     settings.home.mkdir(parents=True, exist_ok=True)
     migrate_database(settings)
     _refuse_without_keys(settings)
+    ends: list[Callable[[], None]] = []
     config = uvicorn.Config(
-        lambda: _application(settings),
+        lambda: _application(settings, ends),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -69,14 +71,30 @@ def serve_here(*, host: str | None, port: int | None, workers: int | None) -> No
         if workers != 0 and not _is_warned_of_a_plain_installation():
             # first: it takes seconds to start, and the application is imported meanwhile
             command = worker_command(workers)
-            stack.enter_context(Supervisor(command, logs_output=logs.is_json(settings)))
-        uvicorn.Server(config).run(sockets=[listener])
+            supervisor = stack.enter_context(Supervisor(command, logs_output=logs.is_json(settings)))
+            ends.append(supervisor.begin_stop)
+        _Server(config, ends).run(sockets=[listener])
 
 
-def _application(settings: Settings) -> FastAPI:
+class _Server(uvicorn.Server):
+    """Tells the worker and open streams to end when it begins to shut down, not after it."""
+
+    def __init__(self, config: uvicorn.Config, ends: Sequence[Callable[[], None]]) -> None:
+        super().__init__(config)
+        self._ends = ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Complete what is open, and close."""
+        for end in self._ends:
+            end()
+        await super().shutdown(sockets)
+
+
+def _application(settings: Settings, ends: list[Callable[[], None]]) -> FastAPI:
     with without_collections():
         from service.app import create_app
     app = create_app(settings)
+    ends.append(app.state.events.close)
     _limit_collections()
     return app
 

@@ -45,7 +45,7 @@ class Supervisor:
         environment: Mapping[str, str] | None = None,
         log_path: Path | None = None,
         logs_output: bool = False,
-        grace_s: float = 15.0,
+        grace_s: float = 9.0,
         pause_s: float = 1.0,
     ) -> None:
         self._command = module_command("service.cli.supervisor", str(os.getpid()), *command)
@@ -60,6 +60,10 @@ class Supervisor:
     def __enter__(self) -> Self:
         self._thread.start()
         return self
+
+    def begin_stop(self) -> None:
+        """Tell the child to end, without waiting for it."""
+        self._stopping.set()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

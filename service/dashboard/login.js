@@ -8,9 +8,9 @@ const fault = document.querySelector("#fault");
 
 /** A path of this page, from the address: never another site. */
 function destination() {
-  const to = new URLSearchParams(location.search).get("to") ?? "/";
+  const to = new URLSearchParams(location.search).get("to") ?? "/#/";
   const target = new URL(to, location.origin);
-  return target.origin === location.origin && to.startsWith("/") ? `${target.pathname}${target.search}${target.hash}` : "/";
+  return target.origin === location.origin && to.startsWith("/") ? `${target.pathname}${target.search}${target.hash}` : "/#/";
 }
 
 form.addEventListener("submit", async (event) => {

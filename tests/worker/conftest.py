@@ -46,7 +46,9 @@ class ListQueue:
 class Bench:
     """A runtime, and the means to do what its queue holds."""
 
-    def __init__(self, home: Path, *, resend_s: float = 20, max_attempts: int = 3) -> None:
+    def __init__(
+        self, home: Path, *, resend_s: float = 20, max_attempts: int = 3, database: Database | None = None
+    ) -> None:
         import os
 
         self.settings = Settings(
@@ -56,7 +58,7 @@ class Bench:
             resend=timedelta(seconds=resend_s),
             max_attempts=max_attempts,
         )
-        self.database = Database(self.settings.database)
+        self.database = database or Database(self.settings.database)
         migrate(self.database.engine)
         self.queue = ListQueue()
         self.runtime = Runtime(

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from search.history import JobStatus
 from service.api import events as api
+from service.api.event_hub import EventHub
 from service.store import job_actions
 from tests.service.filled import Filled, Filler
 
@@ -212,3 +213,23 @@ def test_a_stream_ends_when_its_job_is_deleted(url: str, app: FastAPI, filler: F
             job_actions.delete(session, filled.job_id)
         rest = [json.loads(line[6:])["type"] for line in lines if line.startswith("data")]
     assert "job.created" in rest
+
+
+def test_streams_and_waiting_requests_end_when_the_service_does(app: FastAPI, filler: Filler) -> None:
+    job_id = filler.job().job_id
+
+    async def run() -> tuple[str | None, str]:
+        hub = EventHub(app.state.database)
+        stream = api._stream(hub, job_id, 0)
+        assert "retry" in await anext(stream)
+        assert "data" in await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream, None))
+        listed = asyncio.ensure_future(api._listed(hub, job_id, 10_000, 10, 600))
+        while not len(hub):
+            await asyncio.sleep(0)
+        hub.close()
+        return await asyncio.wait_for(waiting, 20), await asyncio.wait_for(listed, 20)
+
+    last, listed = asyncio.run(run())
+    assert last is None
+    assert json.loads(listed)["items"] == []
