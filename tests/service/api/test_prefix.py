@@ -186,7 +186,7 @@ def test_a_browser_logs_in_through_nginx(proxied: str, below: Settings, tmp_path
         answer = browser.post(
             f"{proxied}/v1/session",
             json={"key": str(token)},
-            headers={"Origin": origin},
+            headers={"Origin": origin, "Sec-Fetch-Site": "same-origin"},  # as browsers send them
         )
         assert answer.is_success, answer.text
         cookie = answer.headers["set-cookie"]
