@@ -16,6 +16,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from search.history import TrialStatus as Outcome
 from search.oracles.base import DatabaseOracle, Observation, OracleContext, State, proposal
 from search.oracles.candidates import Candidates, Floats, Rows
+from search.oracles.surrogate import CONDITIONED_ON, window
 from search.spec.oracle import BayesianOracleSpec
 
 # keras-tuner may have been imported within `search.process.without_scikit_learn`.
@@ -104,6 +105,8 @@ class BayesianOracle(DatabaseOracle, keras_tuner.oracles.BayesianOptimizationOra
 
     def _fitted(self, rows: Rows, losses: Floats) -> GaussianProcessRegressor:
         """The process of the trials that ended and of the running ones, whose losses are predicted with pessimism."""
+        chosen = window(-losses, CONDITIONED_ON)
+        rows, losses = rows[chosen], losses[chosen]
         kernel = self._learned(rows, losses).kernel_
         process = _with_kernel(self.gpr, kernel).fit(self._candidates.encoded(rows), losses)
         running = [

@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 #: Trials from which the hyperparameters are learned: the cost grows with their cube.
 _LEARNED_FROM: Final = 150
 
+#: Trials that a process is conditioned on, for the same reason.
+CONDITIONED_ON: Final = 1000
+
 #: Share of the variance that is additive over the choices, length scale of the rest, variance of the noise.
 _SHARES: Final = (0.2, 0.5, 0.8)
 _LENGTHS: Final = (0.5, 1.0, 2.0)
@@ -88,12 +91,25 @@ class Surrogate:
         return self.mean + self.scale * mean, self.scale * deviation
 
 
+def window(merits: Floats, most: int) -> NDArray[np.intp]:
+    """Which trials to learn from, in their order: all, or `most` of them, half of them the best and half the newest."""
+    if len(merits) <= most:
+        return np.arange(len(merits))
+    best = np.argsort(-merits, kind="stable")
+    newest = np.arange(len(merits) - 1, -1, -1)
+    both = np.stack([best, newest], axis=1).ravel()
+    return np.sort(both[np.sort(np.unique(both, return_index=True)[1])][:most])
+
+
 def fit(features: Floats, metrics: Floats, pending: Floats | None = None) -> Surrogate:
     """The surrogate of measured trials. Running trials, with the features `pending`, count as measured at their mean.
 
+    It is conditioned on 1,000 trials at most (`window`): what a proposal costs stops growing there.
     Kernels are compared by the likelihood of the latest 150 trials. With more trials only the likeliest is used: they
     determine it well, and each further kernel costs as much as the first.
     """
+    chosen = window(metrics, CONDITIONED_ON)
+    features, metrics = features[chosen], metrics[chosen]
     mean, scale = float(metrics.mean()), float(metrics.std()) or 1.0
     unit = math.sqrt(float((features**2).sum(axis=1).mean())) or 1.0
     scaled, targets = features / unit, (metrics - mean) / scale

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.oracles.surrogate import expected_improvement, fit
+from search.oracles import surrogate
+from search.oracles.surrogate import expected_improvement, fit, window
 
 RNG = np.random.default_rng(3)
 FEATURES = RNG.normal(size=(60, 5))
@@ -65,3 +66,23 @@ def test_the_expected_improvement_is_that_of_a_sample(level: float, mean: float,
     assert float(expected_improvement(level, np.array(mean), np.array(deviation))) == pytest.approx(
         expected, abs=0.02 * deviation + 1e-6
     )
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=60), st.integers(2, 40))
+def test_a_window_has_the_best_and_the_newest(values: list[int], most: int) -> None:
+    merits = np.array(values, dtype=float)
+    chosen = window(merits, most)
+    assert len(chosen) == min(most, len(merits))
+    assert list(chosen) == sorted(set(chosen))
+    half = len(chosen) // 2
+    assert set(range(len(merits) - half, len(merits))) <= set(chosen)
+    assert sorted(merits[chosen], reverse=True)[:half] == sorted(merits, reverse=True)[:half]
+
+
+def test_what_a_process_is_conditioned_on_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surrogate, "CONDITIONED_ON", 20)
+    drawn = np.random.default_rng(0)
+    features, metrics = drawn.normal(size=(300, 3)), drawn.normal(size=300)
+    for count in (20, 21, 300):
+        fitted = surrogate.fit(features[:count], metrics[:count])
+        assert {len(process.features) for process in fitted.processes} == {20}
