@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -162,12 +163,14 @@ def test_a_stream_names_its_jobs(http: TestClient, named: str) -> None:
 
 def test_files_of_the_page_are_stored_for_ever_under_their_digest(http: TestClient) -> None:
     page = http.get("/").text
-    path = page.partition('src="')[2].partition('"')[0]
-    answer = http.get(path, headers={"accept-encoding": "gzip"})
-    assert "immutable" in answer.headers["cache-control"]
-    assert answer.headers["content-encoding"] == "gzip"
-    assert answer.content == http.get(f"/static/{path.rpartition('/')[2]}").content
-    assert b'd("view")' in answer.content, "it holds the page's module"
+    paths = re.findall(r'src="(/static/[^"]*\.js)"', page)
+    assert [path.split("/", 3)[3] for path in paths] == ["lib/ahead.js", "bundle.js"]
+    for path in paths:
+        answer = http.get(path, headers={"accept-encoding": "gzip"})
+        assert "immutable" in answer.headers["cache-control"]
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.content == http.get(f"/static/{path.split('/', 3)[3]}").content
+    assert b'd("view")' in answer.content, "the bundle holds the page's module"
     plain = http.get("/static/app.js", headers={"accept-encoding": "identity"})
     assert plain.headers["cache-control"] == "no-cache"
     assert plain.content == (FOLDER / "app.js").read_bytes()
