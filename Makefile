@@ -8,7 +8,7 @@ JAX_TESTS ?= tests/golden/test_libraries_batchnorm.py tests/golden/test_librarie
 # Embedded services of `make serve` keep what they store here.
 export FEWBITS_HOME ?= $(CURDIR)/var
 
-EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'].keys() - {'qkeras'})")
+EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies'].keys())")
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
@@ -42,7 +42,8 @@ test: .venv/installed-dev ## run the tests (those that need a server or browser 
 	@echo "the layer libraries again, on JAX"
 	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
 
-tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn and Rockpool; record verdicts that are missing
+tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn, Rockpool and QKeras; record verdicts that are missing
+	@$(BIN)/python -m tools.export_environments
 	@$(BIN)/python -m tests.truth.tools.record --missing
 
 layers: .venv/installed-dev ## write docs/supported-layers.md out of the table of layers

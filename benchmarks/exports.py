@@ -30,10 +30,11 @@ from costmodel.network import read_network
 from quantization.engine import encode
 from quantization.export.context import ExportContext
 from quantization.export.errors import ExportRefused
-from quantization.export.export import Export, export_model
+from quantization.export.export import export_model
 from quantization.export.formats import FORMATS
 from quantization.export.proof import prove
 from quantization.export.runners.c import compiled
+from quantization.export.written import Export
 from quantization.models.convert import float_model, plain_description, quantize
 from quantization.models.fold import fold
 from quantization.specs.parse import parse_quantizer

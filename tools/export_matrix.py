@@ -13,7 +13,7 @@ import argparse
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,32 +118,66 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[str, list[str]
 # ---- measuring -------------------------------------------------------------------------------------------------------
 
 
-def measure(name: str) -> dict[str, dict[str, Any]]:
-    """Table -> row -> result of a format: every cell exported, then all run in one fresh process."""
-    from quantization.export.proof import compare
-    from quantization.export.run import run_exports
-    from tools.export_cells import cells, inputs_of
+#: Cells that one process runs.
+_AT_A_TIME: Final = 16
+
+
+def measure(name: str, titles: Sequence[str] = TABLES) -> dict[str, dict[str, Any]]:
+    """Table -> row -> result of a format: every cell of these tables exported, and run in fresh processes.
+
+    A cell that is written and does not run is a fault: it is printed, and has no result.
+    """
+    from quantization.export.writers.scripted import in_one_process
+    from tools.export_cells import cells
 
     results: dict[str, dict[str, Any]] = {}
+    exports = []
     with tempfile.TemporaryDirectory(prefix="fewbits-matrix-") as scratch:
-        exports = []
-        for number, (title, row, variants) in enumerate(cells()):
-            made = _exported(name, variants, Path(scratch) / str(number))
-            results.setdefault(title, {})[row] = "refused"
-            if made is not None:
-                exports.append((title, row, *made))
+        with in_one_process():
+            for number, (title, row, variants) in enumerate(cells()):
+                if title not in titles:
+                    continue
+                made = _exported(name, variants, Path(scratch) / str(number))
+                if made is None:
+                    results.setdefault(title, {})[row] = "refused"
+                else:
+                    exports.append((title, row, *made))
+        for start in range(0, len(exports), _AT_A_TIME):
+            part = exports[start : start + _AT_A_TIME]
+            for (title, row, *_), result in zip(part, _results(name, part), strict=True):
+                if result is not None:
+                    results.setdefault(title, {})[row] = result
+    return results
+
+
+def _results(name: str, part: Sequence[Any]) -> list[dict[str, Any] | None]:
+    """The results of some cells, all run in one process; one by one where that fails."""
+    from quantization.export.errors import NotExact, RunFailed
+    from quantization.export.proof import compare
+    from quantization.export.run import run_exports
+    from tools.export_cells import inputs_of
+
+    try:
         outputs = run_exports(
-            name, [(export.folder, inputs_of(model)) for _, _, model, export in exports], timeout_s=7200.0
+            name, [(export.folder, inputs_of(model)) for _, _, model, export in part], timeout_s=7200.0
         )
-        for (title, row, model, export), output in zip(exports, outputs, strict=True):
+        results: list[dict[str, Any] | None] = []
+        for (_, _, model, export), output in zip(part, outputs, strict=True):
             proof = compare(model, export, inputs_of(model), output, (True,) * len(model.outputs))
             relative = proof.largest_difference / max(proof.largest_output, 1e-30)
-            results[title][row] = {
-                "difference": float(f"{relative:.2g}"),
-                "equal_classes": None if proof.equal_classes is None else round(proof.equal_classes, 4),
-                "layers": sorted(proof.inexact),
-            }
-    return results
+            results.append(
+                {
+                    "difference": float(f"{relative:.2g}"),
+                    "equal_classes": None if proof.equal_classes is None else round(proof.equal_classes, 4),
+                    "layers": sorted(proof.inexact),
+                }
+            )
+        return results
+    except (RunFailed, NotExact) as error:
+        if len(part) > 1:
+            return [result for entry in part for result in _results(name, [entry])]
+        print(f"{name}: {part[0][0]} {part[0][1]}: {error}")
+        return [None]
 
 
 def _exported(name: str, variants: Sequence[Any], folder: Path) -> Any:
@@ -171,15 +205,21 @@ def main() -> None:
     parser.add_argument(
         "--measure", nargs="*", metavar="FORMAT", help="formats; none named: all whose runtime is found"
     )
+    parser.add_argument(
+        "--tables", nargs="*", choices=TABLES, help="measure these alone; each is kept once it is done"
+    )
     arguments = parser.parse_args()
     for name in FORMATS if arguments.measure == [] else arguments.measure or ():
         if list(FORMATS[name].missing()):
             print(f"{name}: left out, {', '.join(FORMATS[name].missing())} is not installed")
             continue
-        results: Mapping[str, Any] = measured() | {name: measure(name)}
-        ordered = {entry: results[entry] for entry in FORMATS if entry in results}
-        MEASURED.write_text(json.dumps(ordered, indent=1) + "\n")
-        print(f"{name}: measured")
+        for title in arguments.tables or TABLES:
+            results = measured()
+            results[name] = {**results.get(name, {}), **measure(name, (title,))}
+            results[name] = {entry: results[name][entry] for entry in TABLES if entry in results[name]}
+            ordered = {entry: results[entry] for entry in FORMATS if entry in results}
+            MEASURED.write_text(json.dumps(ordered, indent=1) + "\n")
+            print(f"{name}: {title}: measured", flush=True)
     before, _, rest = PAGE.read_text().partition(START)
     PAGE.write_text(f"{before}{START}\n\n{tables(tuple(FORMATS))}\n\n{END}{rest.partition(END)[2]}")
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from quantization.errors import QuantizationError
 from search.errors import Fatal, InvalidSpec, OutOfMemory
-from search.trial_files import MODEL_FILE, PREPROCESSING_FILE
+from search.trial_files import PREPROCESSING_FILE
+from search.trial_runners import trial_runner
 from service.errors import Conflict
 from service.queue import TaskName
 from service.store import exports, jobs, workers
@@ -82,21 +83,21 @@ def _attempt(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
 
 
 def _export(runtime: Runtime, claim: ExportClaim, folder: Path) -> None:
-    from search.training.exporting import export_trial  # loads Keras
-
     with runtime.database.reading() as session:
         files = exports.source_files(session, claim.job_id, claim.number, claim.model)
         job = jobs.get(session, claim.job_id)
     plan = preparation.plan(runtime, job.id, preparation.specification(job))
-    model = folder / MODEL_FILE
-    shutil.copyfile(runtime.blobs.path(files[MODEL_FILE]), model)  # Keras tells the format by the name
-    proven = export_trial(
+    runner = trial_runner(plan.spec)
+    model = folder / runner.model_file
+    shutil.copyfile(runtime.blobs.path(files[runner.model_file]), model)  # Keras tells the format by the name
+    preprocessing = files.get(PREPROCESSING_FILE)
+    proven = runner.export(
         model,
         preparation.dataset(runtime, plan),
         plan.task,
         name=claim.format,
         options=claim.options,
-        preprocessing=json.loads(runtime.blobs.path(files[PREPROCESSING_FILE]).read_text()),
+        preprocessing=json.loads(runtime.blobs.path(preprocessing).read_text()) if preprocessing else {},
         folder=folder / "export",
     )
     written = proven.export.written

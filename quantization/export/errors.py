@@ -27,10 +27,16 @@ class ExportError(QuantizationError):
 
 
 class UnknownFormat(ExportError):
-    """No format has this name."""
+    """No format has this name, or it is one of networks of another kind: `networks`."""
 
-    def __init__(self, name: str, formats: Iterable[str]) -> None:
-        super().__init__(f"no export format is called {name!r}; formats: {', '.join(formats)}")
+    def __init__(self, name: str, formats: Iterable[str], networks: str | None = None) -> None:
+        listed = ", ".join(formats)
+        kinds = {"layers": "networks of layers", "spiking": "spiking networks"}
+        super().__init__(
+            f"no export format is called {name!r}; formats: {listed}"
+            if networks is None
+            else f"format {name!r} is for {kinds[networks]}; formats of this network: {listed}"
+        )
 
 
 class InvalidOption(ExportError):

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from costmodel.network import Network, read_network
-from quantization.export.context import MANIFEST_FILE, ExportContext, Written
+from quantization.export.context import ExportContext, Written
 from quantization.export.errors import ExportRefused
 from quantization.export.formats import export_format
 from quantization.export.formats.base import Options
 from quantization.export.legality.base import Quantizers
+from quantization.export.written import Export, with_manifest
 from quantization.models.convert import plain_description, read_quantizers
-
-
-@dataclass(frozen=True)
-class Export:
-    """A model written in a format. `files`: relative to the folder, sorted."""
-
-    format: str
-    options: Mapping[str, Any]
-    folder: Path
-    files: tuple[str, ...]
-    written: Written
 
 
 def network_of(model: keras.Model) -> tuple[Network, Quantizers]:
@@ -42,10 +29,10 @@ def export_model(
 ) -> Export:
     """Write a built, quantized model into an empty folder, in the format of this name.
 
-    Raises `UnknownFormat`, `InvalidOption`, `MissingPackage`, and `ExportRefused` naming each layer that the format
-    cannot express, before anything is written.
+    Raises `UnknownFormat`, also for one of spiking networks, `InvalidOption`, `MissingPackage`, and `ExportRefused`
+    naming each layer that the format cannot express, before anything is written.
     """
-    chosen = export_format(name)
+    chosen = export_format(name, "layers")
     complete = chosen.checked(options or {})
     refusals = chosen.refusals(*network_of(model))
     if refusals:
@@ -54,18 +41,4 @@ def export_model(
     writer = importlib.import_module(f"quantization.export.writers.{name}")
     folder.mkdir(parents=True, exist_ok=True)
     written: Written = writer.write(model, folder, replace(context, options=complete))
-    manifest = {
-        "format": name,
-        "title": chosen.title,
-        "options": complete,
-        "preprocessing": dict(context.preprocessing),
-        **asdict(written),
-    }
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2, allow_nan=False) + "\n")
-    return Export(name, complete, folder, files_in(folder), written)
-
-
-def files_in(folder: Path) -> tuple[str, ...]:
-    """The files of a folder and those below it, relative to it, sorted."""
-    paths = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return tuple(sorted(paths))
+    return with_manifest(chosen, folder, replace(context, options=complete), written)

@@ -1,10 +1,11 @@
 """Simulates a quantized spiking network step by step, in integers only, as cores of the Xylo family do. numpy only.
 
 One step of a neuron with synaptic currents I (one or two), membrane V, shifts d ("dash") and threshold:
-    I <- decay(saturate(I + weights * events), d_syn);   V <- saturate(decay(V, d_mem) + sum I + bias)
+    I <- decay(saturate(I + weights * events), d_syn);   V <- saturate(V + saturate(sum I + decay(V, d_mem) - V) + bias)
     events = min(V // threshold, most events a step) where V >= threshold;   V <- V - events * threshold
-with decay(x, d) = x - (x >> d), and one less towards zero where the shift gives nothing. Recurrent events arrive a
-step later, the readout sees the hidden events of the same step. Figures: Rockpool's overview of the Xylo family.
+with decay(x, d) = x - (x >> d), and one less towards zero where the shift gives nothing. A current saturates after
+each source, the inputs first. Recurrence and readout see the hidden events of the step before. Every event is that of
+SynSense's xylosim 0.1.3, Rockpool's `XyloSim`: tests/exports/test_xylo.py. Figures: Rockpool's overview of the family.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ class XyloLimits:
     max_hidden_events: int = 31
     max_readout_events: int = 1
 
+    @property
+    def largest_state(self) -> int:
+        """The largest current or membrane."""
+        return int(2 ** (self.state_bits - 1) - 1)
+
     def saturate(self, state: Integers) -> Integers:
         """Clipped to the width of states."""
-        top = 2 ** (self.state_bits - 1) - 1
-        return np.clip(state, -top - 1, top)
+        return np.clip(state, -self.largest_state - 1, self.largest_state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +79,24 @@ class _Population:
         saturate = self.limits.saturate
         current = np.stack(
             [
-                decay(saturate(current[index] + events @ self.weights[..., index]), self.dash_syn[index])
+                decay(self._received(current[index], events, self.weights[..., index]), self.dash_syn[index])
                 for index in range(self.dash_syn.shape[0])
             ]
         )
-        membrane = saturate(decay(membrane, self.dash_mem) + current.sum(axis=0) + self.bias)
+        change = saturate(current.sum(axis=0) + decay(membrane, self.dash_mem) - membrane)
+        membrane = saturate(membrane + change + self.bias)
         fired = np.clip(membrane // self.threshold, 0, self.max_events)
         return current, membrane - fired * self.threshold, fired
+
+    def _received(self, current: Integers, events: Integers, weights: Integers) -> Integers:
+        """A current with the events of all sources, saturated after each."""
+        saturate = self.limits.saturate
+        reach = np.abs(current) + events @ np.abs(weights)
+        if reach.max(initial=0) <= self.limits.largest_state:  # no partial sum saturates
+            return np.asarray(current + events @ weights)
+        for source in range(len(weights)):
+            current = saturate(current + events[..., source, np.newaxis] * weights[source])
+        return current
 
 
 def simulate(
@@ -101,8 +117,8 @@ def simulate(
     record, record_out = [], []
     for step in range(steps):
         sources = np.concatenate([inputs[..., step, :], fired], axis=-1)
-        current, membrane, fired = hidden.step(current, membrane, sources)
         read = fired[..., fired.shape[-1] - read_neurons :]
+        current, membrane, fired = hidden.step(current, membrane, sources)
         current_out, membrane_out, fired_out = readout.step(current_out, membrane_out, read)
         record.append(fired)
         record_out.append(fired_out)

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
-from quantization.export.legality.xylo import size_faults
+from quantization.export.legality.xylo import spiking_refusals
 from quantization.spiking.specification import SpecificationError, XyloSpecification
 from search.data import EVENTS, Dataset, describe, load
 from search.data.inputs import only_input
@@ -90,16 +88,9 @@ def spiking_plan(job: Resolved, data_dir: Path) -> SpikingPlan:
 
 def _check_sizes(network: XyloSpecification) -> None:
     """InvalidSpec for a network that does not fit the chip."""
-    reached = (
-        np.any(network.weights_rec != 0, axis=-1)
-        if network.weights_rec.ndim > 2
-        else network.weights_rec != 0
-    )
-    fanout = int(reached.sum(axis=1).max(initial=0))
-    sizes = network.weights_in.shape[0], network.threshold.shape[0], network.weights_out.shape[1]
-    faults = size_faults(*sizes, fanout)
+    faults = spiking_refusals(network.weights_in, network.weights_rec, network.weights_out)
     if faults:
-        raise InvalidSpec([Problem("/model", fault) for fault in faults])
+        raise InvalidSpec([Problem("/model", f"xylo: {fault.reason}") for fault in faults])
 
 
 def _check_events(spec: SearchSpec, data: Dataset, pricer: SpikingPricer) -> None:

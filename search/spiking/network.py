@@ -192,9 +192,9 @@ def _operations(network: XyloParameters, events: NDArray[Any], activity: XyloAct
     fan_out = np.count_nonzero(network.weights_out, axis=1)
     received = events.sum(axis=1, dtype=np.int64)
     fired = activity.hidden.sum(axis=1)
-    returned = fired - activity.hidden[:, -1]  # events of the last step reach no synapse
-    read_out = fired[:, fired.shape[1] - len(fan_out) :]
-    return float((received @ fan_in + returned @ fan_rec).mean()), float((read_out @ fan_out).mean())
+    sent = fired - activity.hidden[:, -1]  # events of the last step reach no synapse
+    read_out = sent[:, sent.shape[1] - len(fan_out) :]
+    return float((received @ fan_in + sent @ fan_rec).mean()), float((read_out @ fan_out).mean())
 
 
 class SpikingPricer(Pricer):

@@ -7,7 +7,6 @@ is no look at the test data.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import quantization.layers  # noqa: F401 -- Keras finds the quantized layers of a saved model by their names
+from quantization.export.comparison import ProvenExport
 from quantization.export.context import ExportContext, OutputStage
-from quantization.export.export import Export, export_model
+from quantization.export.export import export_model
 from quantization.export.formats import export_format
-from quantization.export.proof import Proof, compare, model_outputs
+from quantization.export.proof import compare, model_outputs
 from quantization.export.run import run_exports
 from search.data import Dataset
 from search.data.inputs import example_count, rows
@@ -29,33 +29,6 @@ from search.training.metrics import metric_value
 
 #: Training examples that a writer sees, for ranges.
 _SAMPLES = 256
-
-
-@dataclass(frozen=True)
-class ProvenExport:
-    """An export and its proof. `metric`, `model_metric`: of export and model on the first validation examples."""
-
-    export: Export
-    proof: Proof
-    metric: float
-    model_metric: float
-    validation_examples: int
-
-    def document(self) -> dict[str, Any]:
-        """The proof as JSON values."""
-        proof = self.proof
-        return {
-            "examples": proof.examples,
-            "exact": proof.is_exact,
-            "equal_classes": proof.equal_classes,
-            "largest_difference": proof.largest_difference,
-            "largest_output": proof.largest_output,
-            "inexact": dict(proof.inexact),
-            "metric": self.metric,
-            "model_metric": self.model_metric,
-            "validation_examples": self.validation_examples,
-            "versions": dict(proof.versions),
-        }
 
 
 def export_trial(

@@ -13,7 +13,7 @@ from quantization.export.formats import export_format
 from quantization.export.legality.base import Refusal
 from search.errors import Problem, pointer_token
 from search.results.exports import ExportSpec, ExportStatus, export_name
-from search.trial_files import QUANTIZERS_FILE
+from search.trial_files import NETWORK_FILE, QUANTIZERS_FILE
 from service.api.deps import (
     ADMINISTERS,
     READS,
@@ -112,17 +112,20 @@ def _checked(spec: ExportSpec) -> tuple[str, dict[str, Any]]:
 
 
 def _check_taken(name: str, files: dict[str, str], blobs: BlobStore) -> None:
-    """InvalidRequest naming every layer that the format cannot express."""
-    refused = _refusals(files, blobs)[name]
-    if refused:
-        raise InvalidRequest([Problem("/format", f"{name}: {refusal}") for refusal in refused])
+    """InvalidRequest naming every layer that the format cannot express, or the formats of such a network."""
+    refused = _refusals(files, blobs)
+    if name not in refused:
+        error = UnknownFormat(name, refused, export_format(name).networks)
+        raise InvalidRequest([Problem("/format", str(error))])
+    if refused[name]:
+        raise InvalidRequest([Problem("/format", f"{name}: {refusal}") for refusal in refused[name]])
 
 
 def _refusals(files: dict[str, str], blobs: BlobStore) -> Mapping[str, list[Refusal]]:
-    """Format -> what it cannot express. Conflict for a trial without quantized layers."""
+    """Format -> what it cannot express. Conflict for a trial without a network that is described."""
     refusals = format_refusals(files, blobs)
     if refusals is None:
-        raise Conflict(f"the trial has no {QUANTIZERS_FILE}: only networks of quantized layers are exported")
+        raise Conflict(f"the trial has no {QUANTIZERS_FILE} and no {NETWORK_FILE}: nothing can be exported")
     return refusals
 
 

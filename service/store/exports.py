@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from search.history import TrialStatus
 from search.results.exports import ExportSpec, ExportStatus
-from search.trial_files import FINAL_PREFIX, MODEL_FILE
+from search.trial_files import FINAL_PREFIX, MODEL_FILE, NETWORK_FILE
 from service.errors import Conflict, NotFound
 from service.store import deferred_deletes, events, leases, trials
 from service.store.blobs import Blob
@@ -84,7 +84,7 @@ def source_files(session: Session, job_id: str, number: int, model: str) -> dict
         for row in trials.artifacts(session, trial)
         if row.name.startswith(prefix)
     }
-    if trial.status != TrialStatus.DONE or MODEL_FILE not in files:
+    if trial.status != TrialStatus.DONE or not {MODEL_FILE, NETWORK_FILE} & files.keys():
         reason = (
             "has no final training that is done" if prefix else f"is {trial.status} and has no trained model"
         )

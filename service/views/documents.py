@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from costmodel.errors import CostError
+from quantization.export import spiking
 from quantization.export.described import described, refusals
 from quantization.export.figures import NetworkFigures, network_figures
 from quantization.export.legality.base import Refusal
-from search.trial_files import QUANTIZERS_FILE
+from search.spiking.trial import load_network
+from search.trial_files import NETWORK_FILE, QUANTIZERS_FILE
 from service.store.blobs import BlobStore
 
 
@@ -30,11 +32,14 @@ def device_figures(files: Mapping[str, str], blobs: BlobStore) -> NetworkFigures
 def format_refusals(files: Mapping[str, str], blobs: BlobStore) -> Mapping[str, list[Refusal]] | None:
     """Format -> what it cannot express of a trial, from its files (name -> SHA-256); None where none describes it."""
     path = _stored(files, blobs)
-    return None if path is None else _refusals(path)
+    if path is not None:
+        return _refusals(path)
+    network = _stored(files, blobs, NETWORK_FILE)
+    return None if network is None else spiking.refusals(load_network(network))
 
 
-def _stored(files: Mapping[str, str], blobs: BlobStore) -> Path | None:
-    path = blobs.path(files[QUANTIZERS_FILE]) if QUANTIZERS_FILE in files else None
+def _stored(files: Mapping[str, str], blobs: BlobStore, name: str = QUANTIZERS_FILE) -> Path | None:
+    path = blobs.path(files[name]) if name in files else None
     return None if path is None or not path.is_file() else path
 
 

@@ -77,7 +77,7 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
             notes=plan.data.notes,
         ),
         inputs=_inputs(plan),
-        exports=() if plan.choices.settings else format_views(search_refusals(plan)),
+        exports=format_views(search_refusals(plan)),
         float_layers=float_views,
         warnings=(*plan.warnings, *warnings),
     )

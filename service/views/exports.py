@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quantization.export.formats import FORMATS
+from quantization.export.formats import export_format
 from quantization.export.legality.base import Refusal
 from search.errors import MAX_PROBLEMS
 from service.schemas.exports import ExportView, FormatView, OptionView, RefusalView
@@ -22,11 +22,12 @@ def export_view(job_id: str, number: int, row: Export) -> ExportView:
 
 def format_views(refusals: Mapping[str, Sequence[Refusal]]) -> tuple[FormatView, ...]:
     """Every format, with what it cannot express."""
+    formats = [(export_format(name), refused) for name, refused in refusals.items()]
     return tuple(
         FormatView(
-            name=name,
-            title=FORMATS[name].title,
-            exact=FORMATS[name].exact,
+            name=entry.name,
+            title=entry.title,
+            exact=entry.exact,
             possible=not refused,
             refusals=tuple(
                 RefusalView.model_validate(refusal, from_attributes=True)
@@ -34,8 +35,8 @@ def format_views(refusals: Mapping[str, Sequence[Refusal]]) -> tuple[FormatView,
             ),
             options={
                 key: OptionView.model_validate(option, from_attributes=True)
-                for key, option in FORMATS[name].options.items()
+                for key, option in entry.options.items()
             },
         )
-        for name, refused in refusals.items()
+        for entry, refused in formats
     )

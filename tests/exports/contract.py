@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import keras
 import pytest
 
+from quantization.export.comparison import Proof
 from quantization.export.context import MANIFEST_FILE, ExportContext
 from quantization.export.errors import ExportRefused, InvalidOption, MissingPackage
-from quantization.export.export import Export, export_model, files_in, network_of
-from quantization.export.formats import FORMATS
+from quantization.export.export import export_model, network_of
+from quantization.export.formats import export_format
 from quantization.export.formats.base import ExportFormat
-from quantization.export.proof import Proof, compare
-from quantization.export.run import run_exports
+from quantization.export.legality.base import Refusal
+from quantization.export.proof import compare
+from quantization.export.run import Outputs, run_exports
+from quantization.export.written import Export, files_in
 from tests.exports.models import NETWORKS, examples, network
 
 PREPROCESSING = {"input_shape": [1], "method": "none"}
@@ -27,19 +29,20 @@ class ExportContract:
 
     `takes`: networks of `tests.exports.models.NETWORKS`, all by default. `refuses`: what a network is about -> a model,
     the layer that the refusal names, and words of its reason. `inexact`: network -> layers that its proof names.
-    `tolerance`: the largest difference, as a share of the largest output.
+    `tolerance`: the largest difference, as a share of the largest output. `network` to `refusals`: the same for
+    networks of another kind than Keras' layers.
     """
 
     name: ClassVar[str]
     takes: ClassVar[tuple[str, ...]] = tuple(NETWORKS)
-    refuses: ClassVar[Mapping[str, tuple[Callable[[], keras.Model], str, str]]] = {}
+    refuses: ClassVar[Mapping[str, tuple[Callable[[], Any], str, str]]] = {}
     inexact: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     tolerance: ClassVar[float] = 0.0
     options: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
     def format(cls) -> ExportFormat:
-        return FORMATS[cls.name]
+        return export_format(cls.name)
 
     @classmethod
     def need_packages(cls) -> None:
@@ -48,21 +51,42 @@ class ExportContract:
             pytest.skip(f"not installed: {', '.join(missing)}")
 
     @classmethod
-    def export(cls, model: keras.Model, folder: Path) -> Export:
+    def network(cls, name: str) -> Any:
+        return network(name)
+
+    @classmethod
+    def examples(cls, network: Any, seed: int = 0) -> Any:
+        return examples(network, seed=seed)
+
+    @classmethod
+    def write(cls, network: Any, folder: Path, options: Mapping[str, Any]) -> Export:
+        return export_model(
+            network, cls.name, folder, ExportContext(examples(network), PREPROCESSING), options
+        )
+
+    @classmethod
+    def compare(cls, network: Any, export: Export, inputs: Any, outputs: Outputs) -> Proof:
+        return compare(network, export, inputs, outputs, (True,))
+
+    @classmethod
+    def refusals(cls, network: Any) -> list[Refusal]:
+        return cls.format().refusals(*network_of(network))
+
+    @classmethod
+    def export(cls, network: Any, folder: Path) -> Export:
         cls.need_packages()
-        context = ExportContext(examples(model), PREPROCESSING)
-        return export_model(model, cls.name, folder, context, cls.options)
+        return cls.write(network, folder, cls.options)
 
     @pytest.fixture(scope="class")
     @classmethod
     def proofs(cls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Proof]:
         """The proof of every network, all run in one fresh process."""
         folder = tmp_path_factory.mktemp(cls.name)
-        exports = {name: cls.export(network(name), folder / name) for name in cls.takes}
-        inputs = {name: examples(network(name), seed=1) for name in cls.takes}
+        exports = {name: cls.export(cls.network(name), folder / name) for name in cls.takes}
+        inputs = {name: cls.examples(cls.network(name), seed=1) for name in cls.takes}
         outputs = run_exports(cls.name, [(exports[name].folder, inputs[name]) for name in cls.takes])
         return {
-            name: compare(network(name), exports[name], inputs[name], result, (True,))
+            name: cls.compare(cls.network(name), exports[name], inputs[name], result)
             for name, result in zip(cls.takes, outputs, strict=True)
         }
 
@@ -91,23 +115,23 @@ class ExportContract:
         assert not (tmp_path / "out").exists()
 
     def test_what_it_takes_is_known_without_keras(self, taken: str) -> None:
-        assert self.format().refusals(*network_of(network(taken))) == []
+        assert self.refusals(self.network(taken)) == []
 
     def test_the_files_are_listed_and_described(self, tmp_path: Path) -> None:
-        export = self.export(network(self.takes[0]), tmp_path / "out")
+        export = self.export(self.network(self.takes[0]), tmp_path / "out")
         assert export.files == files_in(tmp_path / "out")
         manifest = json.loads((tmp_path / "out" / MANIFEST_FILE).read_text())
         assert manifest["format"] == self.name
         assert manifest["preprocessing"] == PREPROCESSING
 
     def test_options_that_do_not_exist_are_refused(self, tmp_path: Path) -> None:
-        model = network(self.takes[0])
         with pytest.raises(InvalidOption, match="no option 'colour'"):
-            export_model(model, self.name, tmp_path, ExportContext(examples(model)), {"colour": 1})
+            self.write(self.network(self.takes[0]), tmp_path, {"colour": 1})
 
     def test_a_missing_package_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         monkeypatch.setattr("shutil.which", lambda name: None)
-        if self.format().packages or self.format().programs:
+        monkeypatch.delenv(self.format().python_variable, raising=False)
+        if list(self.format().missing()):
             with pytest.raises(MissingPackage, match="install"):
                 self.format().check_installed()

@@ -13,10 +13,11 @@ import pytest
 from quantization.engine import logits
 from quantization.export.c_code.packing import constant
 from quantization.export.context import ExportContext
-from quantization.export.export import Export, export_model
+from quantization.export.export import export_model
 from quantization.export.proof import compare
 from quantization.export.run import Outputs
 from quantization.export.runners import c as runner
+from quantization.export.written import Export
 from tests.exports.contract import ExportContract
 from tests.exports.models import examples, network
 from tests.exports.program_models import PROGRAM_NETWORKS, program_network

@@ -13,11 +13,12 @@ import pytest
 
 from quantization.export.context import ExportContext, Written
 from quantization.export.errors import InvalidOption, NotExact, RunFailed, UnknownFormat
-from quantization.export.export import Export, export_model
-from quantization.export.formats import FORMATS
+from quantization.export.export import export_model
+from quantization.export.formats import FORMATS, SPIKING_FORMATS, export_format
 from quantization.export.formats.base import ExportFormat, Option
 from quantization.export.proof import compare, model_outputs
 from quantization.export.run import Outputs, run_export
+from quantization.export.written import Export
 from tests.exports.models import examples, network
 
 FORMAT = ExportFormat(
@@ -39,9 +40,9 @@ def test_formats_load_no_training_framework() -> None:
     assert output.strip() == "set()"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, *SPIKING_FORMATS])
 def test_each_format_has_a_writer_and_a_runner(name: str) -> None:
-    assert FORMATS[name].name == name
+    assert export_format(name).name == name
     for room in ("writers", "runners"):
         assert find_spec(f"quantization.export.{room}.{name}") is not None
 
@@ -102,3 +103,17 @@ def test_a_promise_that_is_not_held_is_an_error() -> None:
 def test_a_runtime_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(RunFailed, match=r"No module named 'quantization\.export\.runners\.nothing'"):
         run_export("nothing", tmp_path, np.zeros((1, 6)))
+
+
+@pytest.mark.parametrize("name", ["qkeras", "akida", "xylo"])
+def test_what_needs_an_environment_of_its_own_says_how_to_make_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.delenv(export_format(name).python_variable, raising=False)
+    entry = export_format(name)
+    assert not entry.extra
+    remedy = entry.remedy
+    assert f"python -m venv ~/fewbits-{name}" in remedy
+    assert all(f"'{package}'" in remedy for package in entry.environment)
+    assert f"set {entry.python_variable}=~/fewbits-{name}/bin/python" in remedy

@@ -13,12 +13,15 @@ import keras
 import numpy as np
 import pytest
 
+from quantization.export.comparison import classes_of
 from quantization.export.context import ExportContext
 from quantization.export.export import export_model
-from quantization.export.formats import FORMATS
-from quantization.export.proof import classes_of, model_outputs
+from quantization.export.formats import FORMATS, export_format
+from quantization.export.proof import model_outputs
+from quantization.spiking.simulator import simulate
 from tests.exports.models import examples, network
 from tests.exports.test_akida import chain
+from tests.exports.test_xylo import TestXylo as Xylo
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
 #: Format -> page, and the heading above its block of code.
@@ -49,6 +52,21 @@ def test_the_prediction_of_the_page_is_the_models(name: str, tmp_path: Path) -> 
     expected = _exported(model, name, tmp_path)
     python = os.environ.get(FORMATS[name].python_variable, sys.executable)
     code = block(*PREDICTIONS[name])
+    said = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert said.returncode == 0, said.stderr[-2000:]
+    assert json.loads(said.stdout.splitlines()[-1]) == expected
+
+
+def test_the_prediction_by_rockpool_is_that_of_the_simulator(tmp_path: Path) -> None:
+    if missing := list(export_format("xylo").missing()):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    network = Xylo.network("digits")
+    events = Xylo.examples(network, seed=3)
+    Xylo.write(network, tmp_path / "out", {})
+    np.save(tmp_path / "x_test.npy", events)
+    expected = simulate(network, events).counts.argmax(axis=-1).tolist()
+    python = os.environ.get(export_format("xylo").python_variable, sys.executable)
+    code = block("export-xylo.md", "## Predict with Rockpool")
     said = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert said.returncode == 0, said.stderr[-2000:]
     assert json.loads(said.stdout.splitlines()[-1]) == expected

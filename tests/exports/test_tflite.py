@@ -12,13 +12,15 @@ from keras import layers
 from tensorflow.lite.python import schema_py_generated as schema
 
 from costmodel.layer_classes import INPUT as INPUT_LAYER
+from quantization.export.comparison import classes_of
 from quantization.export.context import ExportContext, Written
 from quantization.export.errors import ExportRefused
-from quantization.export.export import Export, export_model
+from quantization.export.export import export_model
 from quantization.export.legality.tflite import TFLITE
-from quantization.export.proof import classes_of, model_outputs
+from quantization.export.proof import model_outputs
 from quantization.export.writers.tflite import write
 from quantization.export.writers.tflite_model.layers import LAYERS
+from quantization.export.written import Export
 from tests.exports.contract import PREPROCESSING, ExportContract
 from tests.exports.models import BIAS, INPUT, KERNEL, RELU, WEIGHTS, examples, network, quantized
 

@@ -14,7 +14,7 @@ import pytest
 
 from costmodel.errors import InvalidNetwork
 from quantization.export.legality.base import Graph
-from quantization.export.legality.xylo import size_faults
+from quantization.export.legality.xylo import population_refusals
 from search.networks.architecture import network
 from search.networks.zoo import ZOO
 from search.plan import Plan
@@ -89,7 +89,7 @@ def test_the_tool_itself_still_says_so(target: str) -> None:
     ],
 )
 def test_a_spiking_network_fits_the_chip(sizes: tuple[int, int, int, int], faults: list[str]) -> None:
-    reasons = size_faults(*sizes)
+    reasons = [refusal.reason for refusal in population_refusals(*sizes)]
     assert len(reasons) == len(faults)
     assert all(part in fault for part, fault in zip(faults, reasons, strict=True))
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from quantization.export.comparison import Proof
 from quantization.export.context import DeviceFigures, Written
 from quantization.export.errors import NotExact
-from quantization.export.export import Export as WrittenExport
-from quantization.export.proof import Proof
+from quantization.export.written import Export as WrittenExport
 from search.results.exports import ExportSpec, ExportStatus
 from search.training.exporting import ProvenExport
 from service.api.exports import _checked

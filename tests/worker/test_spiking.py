@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from quantization.export.formats import export_format
+from quantization.export.run import Outputs
+from quantization.spiking.simulator import simulate
+from quantization.spiking.specification import XyloParameters
 from search.history import JobStatus, TrialStatus
+from search.results.exports import ExportStatus
 from search.results.recipe import Recipe
 from service.errors import Conflict
 from service.store import final_trainings, jobs, trials
+from service.views.exports import export_view
 from tests.worker.conftest import Bench
+from tests.worker.test_exports import ask, row_of
 from worker import rerun
 
 SPIKING = {
@@ -62,3 +71,35 @@ def test_a_spiking_trial_made_again_has_the_same_metric(bench: Bench, searched: 
 def test_a_spiking_trial_cannot_be_trained_on(bench: Bench, searched: str) -> None:
     with pytest.raises(Conflict, match="no trained model"), bench.database.transaction() as session:
         final_trainings.request(session, searched, 0, 5)
+
+
+@pytest.mark.parametrize("has_rockpool", [False, True])
+def test_a_spiking_trial_is_exported_for_rockpool(
+    bench: Bench, searched: str, has_rockpool: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Rockpool the readouts' events are those of the written arrays, by the simulator here."""
+    if has_rockpool and (missing := list(export_format("xylo").missing())):
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    if not has_rockpool:
+        monkeypatch.setenv("FEWBITS_XYLO_PYTHON", "python")
+        monkeypatch.setattr("search.spiking.exporting.run_exports", _simulated)
+    assert ask(bench, searched, "xylo") == "xylo"
+    bench.work()
+    row = row_of(bench, searched, "xylo")
+    assert (row.status, row.reason) == (ExportStatus.DONE, None)
+    view = export_view(searched, 0, row)
+    assert view.proof is not None
+    assert (view.proof.exact, view.proof.equal_classes) == (True, 1.0)
+    with bench.database.reading() as session:
+        metric = trials.get(session, searched, 0).metric
+    assert view.proof.metric == view.proof.model_metric == metric
+    assert [file.name for file in view.files] == ["export.json", "specification.npz", "xylo_network.py"]
+
+
+def _simulated(name: str, runs: list[tuple[Path, Any]]) -> list[Outputs]:
+    results = []
+    for folder, events in runs:
+        with np.load(folder / "specification.npz") as arrays:
+            network = XyloParameters.from_arrays(dict(arrays))
+        results.append(Outputs((simulate(network, events).counts,), {name: "here"}))
+    return results

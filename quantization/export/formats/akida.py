@@ -12,4 +12,5 @@ AKIDA: Final = ExportFormat(
     title="model of BrainChip's Akida 1, and the Python file of cnn2snn's layers that makes it",
     legality=LEGALITY,
     runtime=("akida", "cnn2snn"),
+    environment=("cnn2snn==2.19.3",),
 )

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from costmodel.fold import unfolded
 from costmodel.network import Network
@@ -19,6 +19,8 @@ from quantization.export.legality.base import EVERYTHING, Legality, Quantizers, 
 
 OptionValue: TypeAlias = str | int | float | bool
 Options: TypeAlias = Mapping[str, OptionValue]
+#: What a format writes: a network of Keras' layers, or a spiking network in integers.
+NetworkKind: TypeAlias = Literal["layers", "spiking"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,10 @@ class ExportFormat:
     `legality`: what it takes; a network with anything else is refused, by layer, before any work. `exact`: whether what
     it computes must equal the model's outputs, layers aside that its writer names. `packages`: modules that writing
     imports; `runtime`: those that running imports, here or in the environment whose Python `python_variable` names;
-    `extra`: the optional dependency of fewbits that brings both; `programs`: executables that running needs. `options`:
-    what a user may choose, by name. `examples`: how many a proof runs at most, of test and of validation data each;
-    fewer where the runtime is slow.
+    `extra`: the optional dependency of fewbits that brings both; `environment`: what pip installs in an environment of
+    the format's own, which some need, as their packages do not go with fewbits' or have another licence; `programs`:
+    executables that running needs. `options`: what a user may choose, by name. `examples`: how many a proof runs at
+    most, of test and of validation data each; fewer where the runtime is slow. `networks`: of which kind.
     """
 
     name: str
@@ -57,9 +60,11 @@ class ExportFormat:
     packages: tuple[str, ...] = ()
     runtime: tuple[str, ...] = ()
     extra: str = ""
+    environment: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
     options: Mapping[str, Option] = field(default_factory=dict)
     examples: int = 500
+    networks: NetworkKind = "layers"
 
     def refusals(self, network: Network, quantizers: Quantizers) -> list[Refusal]:
         """Every layer, and every quantizer, that the format cannot express; empty: it takes the network.
@@ -104,7 +109,12 @@ class ExportFormat:
     def remedy(self) -> str:
         """What installs everything that the format needs."""
         steps = [f"pip install 'fewbits[{self.extra}]'"] if self.extra else []
-        if self.runtime:
+        if self.environment:
+            folder, packages = f"~/fewbits-{self.name}", " ".join(f"'{name}'" for name in self.environment)
+            own = f"`python -m venv {folder}` and `{folder}/bin/pip install {packages}`, then set"
+            own = f"in an environment of its own: {own} {self.python_variable}={folder}/bin/python"
+            steps.append(f"or {own}" if steps else own)
+        elif self.runtime:
             other = f"set {self.python_variable} to a Python that has {', '.join(self.runtime)}"
             steps.append(f"or {other}" if steps else other)
         if self.programs:

@@ -16,6 +16,7 @@ HLS4ML: Final = ExportFormat(
     runtime=("hls4ml",),
     programs=("g++",),
     extra="hls4ml",
+    environment=("hls4ml==1.3.*",),
     options={
         "backend": Option("Vitis", "for whose tools", ("Vitis", "Vivado", "oneAPI", "Quartus", "Catapult")),
         "reuse_factor": Option(1, "multiplications of one multiplier"),

@@ -14,5 +14,5 @@ QKERAS: Final = ExportFormat(
     exact=True,
     packages=("keras",),
     runtime=("qkeras",),
-    extra="qkeras",
+    environment=("qkeras-v3==1.2.*", "tensorflow"),
 )

@@ -11,12 +11,16 @@ import math
 from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
 from quantization.export.legality.base import (
     Graph,
     Legality,
     QuantizedTensor,
+    Refusal,
     SlotRule,
     function_of,
     is_softmax,
@@ -45,17 +49,29 @@ def _whole_events(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | No
     return None
 
 
-def size_faults(inputs: int, hidden: int, readouts: int, fanout: int) -> list[str]:
+def population_refusals(inputs: int, hidden: int, readouts: int, fanout: int) -> list[Refusal]:
     """What a spiking network has too much of for one chip; `fanout`: most hidden neurons that one of them reaches."""
     counts = (
-        (inputs, MAX_INPUTS, "inputs"),
-        (hidden, MAX_HIDDEN, "hidden neurons"),
-        (readouts, MAX_READOUTS, "readouts"),
+        ("inputs", inputs, MAX_INPUTS),
+        ("hidden neurons", hidden, MAX_HIDDEN),
+        ("readouts", readouts, MAX_READOUTS),
     )
-    faults = [f"xylo: {count} {name}; Xylo has {most}" for count, most, name in counts if count > most]
+    refusals = [
+        Refusal(name, f"{count} {name}; Xylo has {most}") for name, count, most in counts if count > most
+    ]
     if fanout > MAX_FANOUT:
-        faults.append(f"xylo: a hidden neuron reaches {fanout} others; {MAX_FANOUT} can be")
-    return faults
+        reason = f"a hidden neuron reaches {fanout} others; {MAX_FANOUT} can be: remove recurrent weights"
+        refusals.append(Refusal("hidden neurons", reason))
+    return refusals
+
+
+def spiking_refusals(
+    weights_in: NDArray[Any], weights_rec: NDArray[Any], weights_out: NDArray[Any]
+) -> list[Refusal]:
+    """As `population_refusals`, of a network's weights: recurrent ones of 0 reach nothing."""
+    reached = np.any(weights_rec != 0, axis=-1) if weights_rec.ndim > 2 else weights_rec != 0
+    fanout = int(reached.sum(axis=1).max(initial=0))
+    return population_refusals(weights_in.shape[0], weights_rec.shape[0], weights_out.shape[1], fanout)
 
 
 def _populations(graph: Graph) -> list[Layer]:

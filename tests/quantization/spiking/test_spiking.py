@@ -182,11 +182,21 @@ class TestSimulator:
         hidden = simulate(XyloParameters.from_arrays(arrays), [[1], [0], [0]]).hidden
         np.testing.assert_array_equal(hidden, [[2, 0], [1, 4], [0, 4]])
 
-    def test_the_last_hidden_neurons_reach_the_readout_in_the_same_step(self) -> None:
+    def test_the_last_hidden_neurons_reach_the_readout_a_step_later(self) -> None:
         arrays = _arrays(1, 2, 1) | {"weights_out": [[40]], "dash_syn_out": [1], "bias": [0, 10]}
-        activity = simulate(XyloParameters.from_arrays(arrays), [[0]])
-        assert activity.hidden.tolist() == [[0, 1]]
-        assert activity.readout.tolist() == [[1]]
+        activity = simulate(XyloParameters.from_arrays(arrays), [[0], [0]])
+        assert activity.hidden.tolist() == [[0, 1], [0, 1]]
+        assert activity.readout.tolist() == [[0], [1]]
+
+    def test_a_current_saturates_after_each_source(self) -> None:
+        arrays = _arrays(2, 1, 1) | {"weights_in": [[[127]], [[-100]]], "threshold": [2**15 - 1]}
+        arrays |= {"dash_syn": [15], "dash_mem": [0]}
+        membranes = [
+            simulate(XyloParameters.from_arrays(arrays), [[15, 15]] * 60 + [[15, 0]] * steps + [[15, 15]])
+            for steps in (0, 100)
+        ]
+        # 405 a step of both: 61 steps give 24,705; from 32,767 the positive input adds nothing, 1500 go
+        assert [int(activity.membrane[0]) for activity in membranes] == [24644, 31266]
 
     def test_both_synapses_charge_the_membrane_at_their_own_speed(self) -> None:
         arrays = _arrays(1, 1, 1, synapses=2)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
@@ -17,6 +18,7 @@ from service.client import ExportFailed, Invalid, SearchClient
 from service.store import exports, trials
 from service.store.blobs import Blob
 from service.store.leases import Claim
+from tests.exports.test_xylo import sized
 from tests.search.nets import functional, layer
 from tests.service.conftest import Run
 from tests.service.filled import LEASE, Filler
@@ -36,7 +38,6 @@ def formats(monkeypatch: pytest.MonkeyPatch) -> None:
     rooms = (
         "quantization.export.formats",
         "quantization.export.described",
-        "service.views.exports",
         "search.exports",
     )
     for room in rooms:
@@ -138,6 +139,24 @@ def test_a_trial_without_a_model_is_a_conflict(http: TestClient, job_id: str) ->
     assert (final.status_code, "final training" in final.json()["detail"]) == (409, True)
     assert http.get(f"/v1/jobs/{job_id}/trials/9/exports").status_code == 404
     assert http.get(f"/v1/jobs/{job_id}/trials/0/exports/keras").json()["type"].endswith("export-not-found")
+
+
+def test_a_spiking_trial_has_formats_of_its_own(
+    http: TestClient, filler: Filler, app: FastAPI, tmp_path: Path
+) -> None:
+    filled = filler.job()
+    [first] = filler.queue(filled, 1)
+    filler.measure(filled, first)
+    np.savez(tmp_path / "network.npz", **sized(inputs=17).arrays())
+    with app.state.database.transaction() as session:
+        trials.put_artifacts(session, first, {"network.npz": app.state.blobs.put(tmp_path / "network.npz")})
+    base = f"/v1/jobs/{filled.job_id}/trials/0"
+    [item] = http.get(f"{base}/formats").json()["items"]
+    assert (item["name"], item["possible"], item["refusals"][0]["layer"]) == ("xylo", False, "inputs")
+    for name, words in (("keras", "'keras' is for networks of layers"), ("xylo", "17 inputs; Xylo has 16")):
+        answer = http.post(f"{base}/exports", json={"format": name})
+        assert answer.status_code == 422
+        assert words in answer.json()["errors"][0]["detail"]
 
 
 def test_formats_say_what_they_take(http: TestClient, job_id: str) -> None:

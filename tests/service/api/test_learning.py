@@ -140,6 +140,7 @@ def test_a_spiking_job_is_checked_submitted_and_analysed_like_any_other(client: 
     assert checked.slots[0].candidates == ("global", "global_fuzzy", "channel")
     assert (checked.space_size, checked.untouched, checked.data.classes) == ("105", (), 8)
     assert [layer.name for layer in checked.reference.layers] == ["hidden", "readout"]
+    assert [(entry.name, entry.possible) for entry in checked.exports] == [("xylo", True)]
     job = client.submit(SPIKING)
     assert (job.model, job.data) == ("spiking_digits", "spiking_digits")
     assert [choice.name for choice in client.analysis(job.id).choices] == [
