@@ -4,5 +4,6 @@ packing     constants: the narrowest types, weights packed to their bits
 plan        which steps one function does together, and where each tensor lies in memory
 text        numbers, places and comments
 emit        the function of a group of steps
+products    that of a product with a kernel
 network     the header, the network and its main
 """

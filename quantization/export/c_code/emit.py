@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,12 +10,10 @@ import numpy as np
 
 from quantization.export.c_code.packing import Constant, constant
 from quantization.export.c_code.plan import Group, Memory, ctype
+from quantization.export.c_code.products import depthwise, product, window_loops
 from quantization.export.c_code.text import INT32, index_of, literal
 from quantization.export.c_code.text import comment as comment_of
-from quantization.integer.program import ProgramTensor, Step
-
-#: An element of a tensor at an index, both as C.
-Read = Callable[[str, str], str]
+from quantization.integer.program import Step
 
 
 @dataclass
@@ -86,26 +84,33 @@ class GroupEmitter:
         entry = self.constant(f"{name}_{len(self.constants)}", array)
         return f"({self.type}){entry.name}[{channel}]"
 
-    def constant(self, name: str, values: Any, *, packed: bool = False) -> Constant:
+    def constant(self, name: str, values: Any) -> Constant:
         """An array in flash; one that an earlier function has, too, is shared: the steps of a loop have the same."""
-        key = (packed, np.asarray(values, np.int64).tobytes())
+        key = (False, np.asarray(values, np.int64).tobytes())
         if key not in self.memory.constants:
-            self.memory.constants[key] = constant(f"{self.name}_{name}", values, packed=packed)
+            self.memory.constants[key] = constant(f"{self.name}_{name}", values, packed=False)
             self.constants.append(self.memory.constants[key])
         return self.memory.constants[key]
 
-    def weights(self, kernel: Any) -> Callable[[str], str]:
-        """The kernel, outputs first, packed; how an element is read."""
-        entry = self.constant("w", kernel, packed=True)
-        self.helpers |= {"packed"} if entry.bits else set()
-        return lambda index: f"({self.type}){entry.read(index)}"
+    def weights(self) -> Constant:
+        """The kernel of this group's product, a row for each output, in flash."""
+        key = (True, self.memory.kernels[self.group].content)
+        if key not in self.memory.constants:
+            entry = self.memory.kernels[self.group].constant(f"{self.name}_w")
+            self.memory.constants[key] = entry
+            self.constants.append(entry)
+        return self.memory.constants[key]
 
     def loops(self, shape: Sequence[int]) -> tuple[list[str], str]:
         """Open a loop over every axis; their variables, and the index in a tensor of that shape."""
         names = [f"i{axis}" for axis in range(len(shape))]
         for depth, (name, length) in enumerate(zip(names, shape, strict=True)):
-            self.line(f"for (int32_t {name} = 0; {name} < {length}; {name}++) {{", depth)
+            self.loop(name, length, depth)
         return names, index_of(names, shape)
+
+    def loop(self, name: str, length: int, depth: int) -> None:
+        """Open a loop."""
+        self.line(f"for (int32_t {name} = 0; {name} < {length}; {name}++) {{", depth)
 
     def close(self, count: int) -> None:
         """Close loops."""
@@ -207,88 +212,6 @@ _CHAIN: Final[dict[str, Any]] = {
 # ---- heads ---------------------------------------------------------------------------------------------------------
 
 
-def _window_loops(
-    self: GroupEmitter, numbers: dict[str, Any], source: ProgramTensor, depth: int
-) -> tuple[list[str], list[str], int]:
-    """Open loops over a window; the variables in it and the input's indexes; how many loops were opened."""
-    inside, places = [], []
-    for axis, (size, stride, rate, (before, _), length) in enumerate(
-        zip(
-            numbers["window"],
-            numbers["strides"],
-            numbers["dilation"],
-            numbers["pads"],
-            source.shape,
-            strict=False,
-        )
-    ):
-        name, place = f"k{axis}", f"y{axis}"
-        at = depth + axis
-        self.line(f"for (int32_t {name} = 0; {name} < {size}; {name}++) {{", at)
-        text = f"i{axis} * {stride} + {name} * {rate} - {before}"
-        self.line(f"const int32_t {place} = {text};", at + 1)
-        padded = sum(numbers["pads"][axis]) > 0
-        if padded:
-            self.line(f"if ({place} < 0 || {place} >= {length}) {{ continue; }}", at + 1)
-        inside.append(name)
-        places.append(place)
-    return inside, places, len(inside)
-
-
-def _product(self: GroupEmitter, step: Step) -> None:
-    source = self.memory.tensor(step.inputs[0])
-    output = step.output
-    rows = step.arrays["kernel"].shape[0]
-    channels = source.shape[-1]
-    weight = self.weights(step.arrays["kernel"].T)
-    names, index = self.loops(output.shape)
-    depth, place = len(names), names[:-1]
-    self.line(f"{self.type} sum = 0;", depth)
-    opened = 0
-    if "window" in step.numbers:
-        inside, place, opened = _window_loops(self, dict(step.numbers), source, depth)
-        row = f"({index_of(inside, step.numbers['window'])}) * {channels} + c"
-    else:
-        row = "c"
-    at = depth + opened
-    base = index_of([*place, "c"], source.shape)
-    self.line(f"for (int32_t c = 0; c < {channels}; c++) {{", at)
-    self.line(f"sum += {self.read(source.name, base)} * {weight(f'{names[-1]} * {rows} + {row}')};", at + 1)
-    for level in range(opened, -1, -1):
-        self.line("}", depth + level)
-    self.store(_with_bias(self, step, names[-1]), index, names[-1], depth)
-    self.close(depth)
-
-
-def _with_bias(self: GroupEmitter, step: Step, channel: str) -> str:
-    text = "sum"
-    if np.any(step.arrays["shift"] != 0):
-        text += f" * {self.table('shift', np.int64(1) << step.arrays['shift'], channel)}"
-    if np.any(step.arrays["bias"] != 0):
-        text += f" + {self.table('bias', step.arrays['bias'], channel)}"
-    return text
-
-
-def _depthwise(self: GroupEmitter, step: Step) -> None:
-    source, output = self.memory.tensor(step.inputs[0]), step.output
-    kernel = step.arrays["kernel"]
-    size, channels, multiplier = kernel.shape
-    weight = self.weights(np.moveaxis(kernel, 0, -1).reshape(channels * multiplier, size))
-    names, index = self.loops(output.shape)
-    depth = len(names)
-    self.line(f"{self.type} sum = 0;", depth)
-    inside, places, opened = _window_loops(self, dict(step.numbers), source, depth)
-    channel = names[-1] if multiplier == 1 else f"{names[-1]} / {multiplier}"
-    base = index_of([*places, channel], source.shape)
-    row = index_of(inside, step.numbers["window"])
-    at = f"{names[-1]} * {size} + {row}"
-    self.line(f"sum += {self.read(source.name, base)} * {weight(at)};", depth + opened)
-    for level in reversed(range(opened)):
-        self.line("}", depth + level)
-    self.store(_with_bias(self, step, names[-1]), index, names[-1], depth)
-    self.close(depth)
-
-
 def _pool(self: GroupEmitter, step: Step) -> None:
     source, output = self.memory.tensor(step.inputs[0]), step.output
     names, index = self.loops(output.shape)
@@ -297,7 +220,7 @@ def _pool(self: GroupEmitter, step: Step) -> None:
     start = literal(source.low, self.is_wide) if largest else "0"
     self.line(f"{self.type} sum = {start};", depth)
     if "window" in step.numbers:
-        _, places, opened = _window_loops(self, dict(step.numbers), source, depth)
+        _, places, opened = window_loops(self, dict(step.numbers), source, depth)
         base = index_of([*places, names[-1]], source.shape)
     else:
         opened, count = 1, source.size // source.shape[-1]
@@ -383,8 +306,8 @@ def _moved(self: GroupEmitter, step: Step) -> None:
 
 
 _HEADS: Final[dict[str, Any]] = {
-    "product": _product,
-    "depthwise": _depthwise,
+    "product": product,
+    "depthwise": depthwise,
     "max_pool": _pool,
     "sum_pool": _pool,
     **dict.fromkeys(("add", "subtract", "multiply", "maximum", "minimum"), _merge),

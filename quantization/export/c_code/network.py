@@ -52,10 +52,13 @@ class CNetwork:
     ram_bytes: int
 
 
-def c_network(program: Program, vectors: Integers, expected: Integers) -> CNetwork:
-    """The C of a program; its main has these inputs and outputs (codes, one example a row) as test vectors."""
+def c_network(program: Program, vectors: Integers, expected: Integers, *, packed: bool = True) -> CNetwork:
+    """The C of a program; its main has these inputs and outputs (codes, one example a row) as test vectors.
+
+    `packed`: whether weights are packed to their bits.
+    """
     groups = groups_of(program)
-    memory = Memory(program, groups)
+    memory = Memory(program, groups, packed=packed)
     names = [f"step_{number}" for number in range(len(groups))]
     emitted = [GroupEmitter(name, group, memory).emit() for name, group in zip(names, groups, strict=True)]
     constants = [entry for function in emitted for entry in function.constants]
@@ -95,7 +98,7 @@ def _arena(program: Program, memory: Memory) -> str:
     """One piece of memory for all tensors between input and output, read and written as integers of any width."""
     if not memory.arena_bytes:
         return ""
-    kinds = sorted({ctype(memory.tensor(name)) for name in memory.offsets})
+    kinds = sorted(memory.types)
     sizes = {kind: int(re.sub(r"\D", "", kind)) // 8 for kind in kinds}
     members = "\n".join(
         f"    {kind} {kind.removesuffix('_t')}[{memory.arena_bytes // sizes[kind]}];" for kind in kinds

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
-from quantization.export.c_code.packing import Constant, narrowest
+import numpy as np
+
+from quantization.export.c_code.packing import Constant, constant, narrowest
 from quantization.integer.program import Program, ProgramTensor, Step
+from quantization.integer.tensor import Integers
 
 #: Steps that need nothing but the same element of their input.
 ELEMENTWISE: Final = frozenset({"affine", "round", "steps", "bent", "shift"})
@@ -81,17 +85,90 @@ def _renames(step: Step) -> bool:
     return step.op == "reshape" or (step.op == "shift" and not step.arrays["left"].any())
 
 
-class Memory:
-    """Where tensors lie: the input and the output are the caller's, all others share one arena."""
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """A kernel, a row for each output. `packed`: whether it may be packed to its bits; `places`: outputs of a row."""
 
-    def __init__(self, program: Program, groups: Sequence[Group]) -> None:
+    numbers: Integers
+    packed: bool
+    places: int
+
+    @classmethod
+    def of(cls, step: Step, *, packed: bool) -> Kernel | None:
+        """That of a step; None where it has none."""
+        if step.op not in ("product", "depthwise"):
+            return None
+        kernel = step.arrays["kernel"]
+        rows = kernel.T if step.op == "product" else np.moveaxis(kernel, 0, -1).reshape(-1, len(kernel))
+        return cls(rows, packed, step.output.size // step.output.shape[-1])
+
+    @cached_property
+    def content(self) -> bytes:
+        """Equal for equal kernels."""
+        return np.ascontiguousarray(self.numbers).tobytes()
+
+    @cached_property
+    def entry(self) -> Constant:
+        """The array in flash."""
+        return constant("", self.numbers, packed=self.packed)
+
+    def constant(self, name: str) -> Constant:
+        """The array in flash, under a name."""
+        return replace(self.entry, name=name)
+
+    @property
+    def row(self) -> tuple[str, int] | None:
+        """Type and bytes of a row that is unpacked first; None where each weight is used once, or not packed."""
+        if not self.entry.bits or self.places == 1:
+            return None
+        kind, size = narrowest(int(self.numbers.min()), int(self.numbers.max()))
+        return kind, size * self.numbers.shape[1]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Memory of an unpacked row in the arena: its C type, and the place of its first element."""
+
+    type: str
+    start: int
+
+    def element(self, index: str) -> str:
+        """An element, as C."""
+        return f"arena.{self.type.removesuffix('_t')}[{self.start} + {index}]"
+
+
+class Memory:
+    """Where tensors lie: the input and the output are the caller's, all others share one arena, unpacked rows too.
+
+    `kernels`: of groups that have one; `rows`: of those that unpack a row of it. `packed`: see `Kernel`.
+    """
+
+    def __init__(self, program: Program, groups: Sequence[Group], *, packed: bool = True) -> None:
+        found = {group: Kernel.of(group.steps[0], packed=packed) for group in groups}
+        self.kernels = {group: kernel for group, kernel in found.items() if kernel is not None}
         self._tensors = program.tensors
         self._roots = roots_of(program)
         self.source = program.source.name
         self.result = self._roots[program.result]
         self.constants: dict[tuple[bool, bytes], Constant] = {}  #: by content
-        places = _Places(groups, self._roots, self._tensors, (self.source, self.result))
+        rows = {index: self.kernels[group].row for index, group in enumerate(groups) if group in self.kernels}
+        sizes = {index: row[1] for index, row in rows.items() if row is not None}
+        places = _Places(groups, self._roots, self._tensors, (self.source, self.result), sizes)
         self.offsets, self.arena_bytes = places.offsets, places.size_bytes
+        self.rows = {
+            groups[index]: Row(
+                row[0], places.rows[index] // (row[1] // self.kernels[groups[index]].numbers.shape[1])
+            )
+            for index, row in rows.items()
+            if row is not None
+        }
+
+    @property
+    def types(self) -> set[str]:
+        """C types of what lies in the arena."""
+        return {ctype(self._tensors[name]) for name in self.offsets} | {
+            row.type for row in self.rows.values()
+        }
 
     def tensor(self, name: str) -> ProgramTensor:
         """A tensor by its name."""
@@ -129,6 +206,7 @@ class Memory:
 class _Places:
     """The place of each tensor in the arena, and its size: large tensors first, each as low as it fits.
 
+    `rows`: group -> place of the row that it unpacks, of so many bytes.
     What is made element by element lies where its input was, if nothing else reads that and no element is wider.
     """
 
@@ -138,6 +216,7 @@ class _Places:
         roots: dict[str, str],
         tensors: dict[str, ProgramTensor],
         outside: tuple[str, str],
+        rows: Mapping[int, int],
     ) -> None:
         self._lives: dict[str, list[int]] = {}
         self._shared: dict[str, str] = {}
@@ -152,10 +231,14 @@ class _Places:
                 self._shared[name] = self._shared.get(before, before)
                 self._lives[self._shared[name]][1] = self._lives[name][1]
         sizes = {name: _bytes(tensors[name]) for name in self._lives if name not in self._shared}
+        names = {index: f"row of {groups[index].output.name}" for index in rows}
+        self._lives |= {name: [index, index] for index, name in names.items()}
+        sizes |= {names[index]: _aligned(size) for index, size in rows.items()}
         self.offsets: dict[str, int] = {}
         for name in sorted(sizes, key=lambda tensor: -sizes[tensor]):
             self.offsets[name] = self._lowest(name, sizes)
         self.size_bytes = max((self.offsets[name] + sizes[name] for name in sizes), default=0)
+        self.rows = {index: self.offsets.pop(name) for index, name in names.items()}
         self.offsets |= {name: self.offsets[root] for name, root in self._shared.items()}
 
     def _lowest(self, name: str, sizes: dict[str, int]) -> int:
@@ -175,5 +258,8 @@ class _Places:
 
 
 def _bytes(tensor: ProgramTensor) -> int:
-    size = tensor.size * element_bytes(tensor)
+    return _aligned(tensor.size * element_bytes(tensor))
+
+
+def _aligned(size: int) -> int:
     return -(-size // _ALIGNED) * _ALIGNED

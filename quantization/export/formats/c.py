@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from quantization.export.formats.base import ExportFormat
+from quantization.export.formats.base import ExportFormat, Option
 from quantization.export.formats.integers import PROGRAM_OPTIONS
 from quantization.export.legality.integers import INTEGERS as RULES
 
@@ -16,5 +16,12 @@ C: Final = ExportFormat(
     packages=("keras",),
     extra="worker",
     programs=("gcc",),
-    options=PROGRAM_OPTIONS,
+    options={
+        **PROGRAM_OPTIONS,
+        "weights": Option(
+            "packed",
+            "packed: to their bits, a convolution unpacks each row once; bytes: faster, more flash and less RAM",
+            ("packed", "bytes"),
+        ),
+    },
 )

@@ -29,7 +29,8 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
     written = written_program("c", model, context)
     program = written.program
     codes = written.network.encode(context.only_samples[:_VECTORS]).codes
-    files = c_network(program, codes, run(program, codes)[program.result])
+    packed = context.options.get("weights", "packed") == "packed"
+    files = c_network(program, codes, run(program, codes)[program.result], packed=packed)
     for name, text in ((HEADER_FILE, files.header), (SOURCE_FILE, files.source), (MAIN_FILE, files.main)):
         (folder / name).write_text(text)
     document = {
