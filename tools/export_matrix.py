@@ -13,7 +13,7 @@ import argparse
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,8 +122,10 @@ def _table(title: str, names: Sequence[str], rows: Sequence[tuple[str, list[str]
 _AT_A_TIME: Final = 16
 
 
-def measure(name: str, titles: Sequence[str] = TABLES) -> dict[str, dict[str, Any]]:
-    """Table -> row -> result of a format: every cell of these tables exported, and run in fresh processes.
+def measure(
+    name: str, titles: Sequence[str] = TABLES, rows: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """Table -> row -> result of a format: every cell of these tables (and rows) exported, and run in fresh processes.
 
     A cell that is written and does not run is a fault: it is printed, and has no result.
     """
@@ -135,7 +137,7 @@ def measure(name: str, titles: Sequence[str] = TABLES) -> dict[str, dict[str, An
     with tempfile.TemporaryDirectory(prefix="fewbits-matrix-") as scratch:
         with in_one_process():
             for number, (title, row, variants) in enumerate(cells()):
-                if title not in titles:
+                if title not in titles or (rows and row not in rows):
                     continue
                 made = _exported(name, variants, Path(scratch) / str(number))
                 if made is None:
@@ -208,6 +210,7 @@ def main() -> None:
     parser.add_argument(
         "--tables", nargs="*", choices=TABLES, help="measure these alone; each is kept once it is done"
     )
+    parser.add_argument("--rows", nargs="*", metavar="ROW", help="and of these, these rows alone")
     arguments = parser.parse_args()
     for name in FORMATS if arguments.measure == [] else arguments.measure or ():
         if list(FORMATS[name].missing()):
@@ -215,7 +218,9 @@ def main() -> None:
             continue
         for title in arguments.tables or TABLES:
             results = measured()
-            results[name] = {**results.get(name, {}), **measure(name, (title,))}
+            known = results.get(name, {})
+            cells = measure(name, (title,), arguments.rows or ()).get(title, {})
+            results[name] = {**known, title: {**(known.get(title, {}) if arguments.rows else {}), **cells}}
             results[name] = {entry: results[name][entry] for entry in TABLES if entry in results[name]}
             ordered = {entry: results[entry] for entry in FORMATS if entry in results}
             MEASURED.write_text(json.dumps(ordered, indent=1) + "\n")

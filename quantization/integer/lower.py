@@ -15,7 +15,7 @@ from quantization.integer.lower_windows import places, pool_places, sum_bounds
 from quantization.integer.network import IntegerLayer, IntegerNetwork
 from quantization.integer.operations import Affine, Alone, Average, Largest, Product, Scale, Shift, Sloped
 from quantization.integer.program import Program, ProgramTensor, Step
-from quantization.integer.recurrence import Recurrence
+from quantization.integer.recurrence import BothWays, Loop, Recurrence
 from quantization.integer.tensor import IntegerTensor, shift_left
 
 #: Codes and sums of a program fit a signed integer of 64 bits.
@@ -310,7 +310,7 @@ def _sloped(self: _Lowering, operation: Sloped, inputs: list[ProgramTensor], lay
     return total
 
 
-def _loop(self: _Lowering, operation: Recurrence, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
+def _loop(self: _Lowering, operation: Loop, inputs: list[ProgramTensor], layer: str) -> ProgramTensor:
     """A recurrent layer, its time steps one after the other."""
     x = inputs[0]
     return operation.run(
@@ -379,6 +379,7 @@ _RULES: Final[dict[Any, Any]] = {
     Shift: _offset,
     Sloped: _sloped,
     Recurrence: _loop,
+    BothWays: _loop,
 }
 _MERGES: Final[dict[Any, Any]] = {
     operations.unchanged: lambda self, _, inputs, layer: inputs[0],

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -110,6 +111,11 @@ class Recurrence:
 
     def run(self, apply: Apply[Value], x: Value, length: int, features: int) -> Value:
         """As a call, of whatever tensors `apply` works on."""
+        outputs = self.outputs(apply, x, length, features)
+        return _in_a_row(apply, outputs, self.units) if self.returns_sequences else outputs[-1]
+
+    def outputs(self, apply: Apply[Value], x: Value, length: int, features: int) -> list[Value]:
+        """What each step gives, in the order of the steps."""
 
         def row(moment: int) -> Value:
             cuts = [(moment, length - 1 - moment)]
@@ -125,7 +131,56 @@ class Recurrence:
         for moment in moments:
             memory = self.cell.step(apply, first if moment == moments[0] else row(moment), memory)
             outputs.append(memory[0])
-        if not self.returns_sequences:
-            return outputs[-1]
-        shape = functools.partial(operations.reshaped, shape=(1, self.units))
-        return apply(functools.partial(operations.concatenated, axis=1), [apply(shape, [y]) for y in outputs])
+        return outputs
+
+
+def _in_a_row(apply: Apply[Value], outputs: Sequence[Value], units: int) -> Value:
+    """Outputs of steps as a series."""
+    shape = functools.partial(operations.reshaped, shape=(1, units))
+    return apply(functools.partial(operations.concatenated, axis=1), [apply(shape, [y]) for y in outputs])
+
+
+#: How a Bidirectional merges: Keras' name -> the operations on both outputs.
+MERGES: Final[Mapping[str, Operations]] = MappingProxyType(
+    {
+        "concat": (functools.partial(operations.concatenated, axis=1),),
+        "sum": (operations.added,),
+        "mul": (operations.multiplied,),
+        "ave": (operations.added, Scale(operations.factor_of(0.5), rounds=False)),
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BothWays:
+    """A series read by one cell, and its reverse by another; what they give of the same moment is merged."""
+
+    forward: Recurrence
+    backward: Recurrence
+    merge: str
+
+    @property
+    def rounds(self) -> bool:
+        """Whether the last bit of a function depends on Keras."""
+        return self.forward.rounds or self.backward.rounds
+
+    def __call__(self, tensors: Sequence[IntegerTensor]) -> IntegerTensor:
+        """The merged last output of both, or all of them."""
+        x = tensors[0]
+        return self.run(lambda part, values: part(values), x, x.codes.shape[1], x.codes.shape[2])
+
+    def run(self, apply: Apply[Value], x: Value, length: int, features: int) -> Value:
+        """As a call, of whatever tensors `apply` works on."""
+        ahead, back = (way.outputs(apply, x, length, features) for way in (self.forward, self.backward))
+        if not self.forward.returns_sequences:
+            return self._merged(apply, ahead[-1], back[-1])
+        merged = [self._merged(apply, one, other) for one, other in zip(ahead, back[::-1], strict=True)]
+        return _in_a_row(apply, merged, self.forward.units * (2 if self.merge == "concat" else 1))
+
+    def _merged(self, apply: Apply[Value], one: Value, other: Value) -> Value:
+        first, *rest = MERGES[self.merge]
+        return _all(apply, tuple(rest), apply(first, [one, other]))
+
+
+#: What reads a series step by step.
+Loop: TypeAlias = Recurrence | BothWays

@@ -15,7 +15,7 @@ from quantization.integer.functions import is_rounded, slot_function
 from quantization.integer.layers import Builder, alone, class_of, specs_of, weights_of
 from quantization.integer.network import IntegerOperation
 from quantization.integer.operations import Product
-from quantization.integer.recurrence import Cell, Recurrence
+from quantization.integer.recurrence import MERGES, BothWays, Cell, Recurrence
 from quantization.integer.tensor import IntegerTensor, dyadic
 
 #: Class -> its gates, in the order of Keras' kernels.
@@ -25,8 +25,21 @@ _GATES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def _recurrent(call: Call) -> tuple[IntegerOperation, ...]:
+    _check(call, call.layer)
+    return (_recurrence(call.layer),)
+
+
+def _both_ways(call: Call) -> tuple[IntegerOperation, ...]:
     layer = call.layer
-    _check(call)
+    for way in layer.slot_owners():
+        _check(call, way)
+    if layer.merge_mode not in MERGES:
+        raise NotInIntegers(layer.name, f"merge_mode={layer.merge_mode!r}; use one of {', '.join(MERGES)}")
+    forward, backward = map(_recurrence, layer.slot_owners())
+    return (BothWays(forward, backward, layer.merge_mode),)
+
+
+def _recurrence(layer: Any) -> Recurrence:
     kind = class_of(layer)
     gates, units = _GATES[kind], int(layer.units)
     kernel, inner = weights_of(layer, "kernel"), weights_of(layer, "recurrent_kernel")
@@ -42,23 +55,23 @@ def _recurrent(call: Call) -> tuple[IntegerOperation, ...]:
         bool(getattr(layer, "reset_after", True)),
     )
     rounded = any(is_rounded(layer, slot) for slot in slots)
-    return (Recurrence(cell, units, bool(layer.return_sequences), bool(layer.go_backwards), rounded),)
+    return Recurrence(cell, units, bool(layer.return_sequences), bool(layer.go_backwards), rounded)
 
 
-def _check(call: Call) -> None:
-    layer = call.layer
-    for name in ("return_state", "stateful"):
-        if getattr(layer, name, False):
-            raise NotInIntegers(layer.name, f"{name}=True; use {name}=False")
+def _check(call: Call, layer: Any) -> None:
+    """NotInIntegers for a call of a recurrent layer, the one of a direction, that integers do not run."""
+    name = call.layer.name
+    for option in ("return_state", "stateful"):
+        if getattr(layer, option, False):
+            raise NotInIntegers(name, f"{option}=True; use {option}=False")
     if call.input_shape[1] is None:
-        raise NotInIntegers(layer.name, "the length of its series must be known")
+        raise NotInIntegers(name, "the length of its series must be known")
     if class_of(layer) != "SimpleRNN" and specs_of(layer).get("state") is None:
         raise NotInIntegers(
-            layer.name,
-            "its state has no quantizer, so it would need more bits with every step: quantize `state`",
+            name, "its state has no quantizer, so it would need more bits with every step: quantize `state`"
         )
     if len(call.sources) > 1:
-        raise NotInIntegers(layer.name, "initial states; leave them out")
+        raise NotInIntegers(name, "initial states; leave them out")
 
 
 Weight = tuple[Any, Any]
@@ -85,4 +98,6 @@ def _product(weight: Weight, bias: Weight | None, gate: int, units: int) -> Prod
 
 
 #: Class of the Keras layer -> the operations that compute it, functions and their quantizers among them.
-LOOPS: Final[Mapping[str, Builder]] = MappingProxyType(dict.fromkeys(_GATES, _recurrent))
+LOOPS: Final[Mapping[str, Builder]] = MappingProxyType(
+    {**dict.fromkeys(_GATES, _recurrent), "Bidirectional": _both_ways}
+)

@@ -123,6 +123,21 @@ def _loops() -> Network:
     }
 
 
+def _both_ways() -> Network:
+    x = layers.Input((3, 2), name="image")
+    y = layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="concat")(x)
+    y = layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode="sum", name="sum")(y)
+    y = layers.Bidirectional(
+        layers.LSTM(2, return_sequences=True),
+        backward_layer=layers.LSTM(2, return_sequences=True, go_backwards=True),
+        merge_mode="mul",
+        name="mul",
+    )(y)
+    y = layers.Bidirectional(layers.GRU(2), merge_mode="ave", name="ave")(y)
+    loops = dict.fromkeys(("concat", "sum", "mul", "ave"), _LOOP)
+    return keras.Model(x, layers.Dense(3, name="scores")(y)), {**loops, "scores": WEIGHTS}
+
+
 def _volume() -> Network:
     x = layers.Input((3, 4, 2), name="image")
     y = layers.Conv2DTranspose(2, (3, 2), strides=(2, 3), name="larger")(x)
@@ -154,6 +169,7 @@ PROGRAM_NETWORKS: Final[Mapping[str, Callable[[], Network]]] = {
     "image": _image,
     "scales": _scales,
     "loops": _loops,
+    "both ways": _both_ways,
     "volume": _volume,
 }
 

@@ -82,3 +82,31 @@ def test_weights_are_packed_to_the_bits_that_tell_them_apart(numbers: list[int],
 
 def test_few_weights_stay_as_they_are() -> None:
     assert constant("w", [1, -1], packed=True).bits == 0
+
+
+@pytest.mark.parametrize("name", ["image", "scales"])
+def test_weights_as_bytes_give_the_same_numbers(name: str, tmp_path: Path) -> None:
+    model = program_network(name)
+    x = examples(model, seed=2)
+    packed, plain = (
+        export_model(model, "c", tmp_path / weights, ExportContext(x), {"weights": weights})
+        for weights in ("packed", "bytes")
+    )
+    program = runner.compiled(plain.folder, tmp_path, *SANITIZED)
+    assert subprocess.run([str(program)], capture_output=True, text=True).returncode == 0
+    [one], [other] = runner.run(packed.folder, x), runner.run(plain.folder, x)
+    np.testing.assert_array_equal(one, other)
+    assert "packed(" not in (plain.folder / "network.c").read_text()
+    few, many = packed.written.figures, plain.written.figures
+    assert few is not None
+    assert many is not None
+    assert (few.flash_bytes or 0) < (many.flash_bytes or 0)
+    assert (few.ram_bytes or 0) >= (many.ram_bytes or 0)
+
+
+def test_a_row_of_weights_is_unpacked_where_it_is_used_again(tmp_path: Path) -> None:
+    export = exported(network("cnn"), "c", tmp_path / "c")
+    source = (export.folder / "network.c").read_text()
+    convolution, dense = (part for part in source.split("static void ")[1:] if "packed(step" in part)
+    assert convolution.index("packed(step") < convolution.index("int32_t sum")
+    assert dense.index("packed(step") > dense.index("int32_t sum")

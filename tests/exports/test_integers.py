@@ -33,6 +33,18 @@ def recurrent() -> keras.Model:
     return quantized(keras.Model(x, layers.GRU(4, name="gru")(x)), INPUT)
 
 
+def both_ways() -> keras.Model:
+    x = layers.Input((5, 3), name="image")
+    y = layers.Bidirectional(layers.LSTM(4), name="both")(x)
+    return quantized(keras.Model(x, y), INPUT)
+
+
+def attention() -> keras.Model:
+    x = layers.Input((5, 4), name="image")
+    y = layers.MultiHeadAttention(2, 2, name="attention")(x, x)
+    return quantized(keras.Model(x, y), INPUT | {"attention": WEIGHTS})
+
+
 def long_series() -> keras.Model:
     x = layers.Input((200, 3), name="image")
     return quantized(keras.Model(x, layers.GRU(4, name="gru")(x)), INPUT)
@@ -75,6 +87,8 @@ REFUSES = {
     ),
     "a softmax inside": (softmax_inside, "weights", "only the output's is left out"),
     "a float loop": (recurrent, "gru", "its state has no quantizer"),
+    "a float loop in both directions": (both_ways, "both", "its state has no quantizer"),
+    "attention": (attention, "attention", "a softmax of floats between its products"),
     "a long series": (long_series, "gru", "at most 128 are"),
     "float slopes": (float_slopes, "slopes", "its alpha has no quantizer"),
     "an average of padding": (averaged, "mean", "use padding='valid'"),

@@ -93,10 +93,11 @@ class Legality:
     that it leaves out at the output. `slots`: kernel (which holds for every weight matrix), bias, normalization,
     activation (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of
     them must not stay float, `float_functions` aside. `required`: class -> further slots that must not. `names`: rules
-    about names.
+    about names. `reasons`: class that is not taken -> why, and the remedy.
     """
 
     layers: frozenset[str] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, SlotRule] = field(default_factory=dict)
     rules: tuple[NetworkRule, ...] = ()
     names: tuple[NetworkRule, ...] = ()
@@ -137,7 +138,9 @@ class Legality:
         allowed = self.layers | self.left_out | {INPUT}
         listed = ", ".join(sorted(self.layers))
         return [
-            Refusal(layer.name, f"{layer.class_name} is not one of {listed}")
+            Refusal(
+                layer.name, self.reasons.get(layer.class_name) or f"{layer.class_name} is not one of {listed}"
+            )
             for layer in network.layers
             if layer.class_name not in allowed
         ]

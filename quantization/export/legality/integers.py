@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from costmodel.layer import Layer
+from costmodel.layer_classes import unwrapped
 from quantization.export.legality.base import (
     Graph,
     Legality,
@@ -23,7 +24,7 @@ from quantization.specs.parse import QuantizerSpec
 _RANKED: Final = ("AveragePooling", "GlobalAveragePooling", "MaxPooling", "GlobalMaxPooling")
 _MOVING: Final = ("ZeroPadding", "Cropping", "UpSampling")
 #: Recurrent layers, whose time steps are written one after the other, and how many at most.
-LOOPS: Final = frozenset({"SimpleRNN", "LSTM", "GRU"})
+LOOPS: Final = frozenset({"SimpleRNN", "LSTM", "GRU", "Bidirectional"})
 MOST_TIME_STEPS: Final = 128
 #: Classes with an integer form.
 LAYERS: Final = frozenset(
@@ -94,8 +95,9 @@ def _loops(graph: Graph) -> Iterator[tuple[str, str]]:
                 f"a series of {layer.input_shapes[0][0]} steps, which are written one after the other; at most"
                 f" {MOST_TIME_STEPS} are",
             )
+        _, config = unwrapped(layer.class_name, layer.config)
         for name in ("return_state", "stateful"):
-            if layer.config.get(name, False):
+            if config.get(name, False):
                 yield layer.name, f"{name}=True; use {name}=False"
 
 
@@ -133,6 +135,25 @@ def _one_output(graph: Graph) -> Iterator[tuple[str, str]]:
         yield name, "a second output; a network with one is needed"
 
 
+_ELSEWHERE: Final = "export it as keras, keras_plain or qkeras"
+_STATISTICS: Final = (
+    f"divides by a root of each input's own statistics, which integers do not give exactly; {_ELSEWHERE}"
+)
+#: Classes that a user might expect -> why they have no integer form.
+_REASONS: Final = {
+    "MultiHeadAttention": "MultiHeadAttention has a softmax of floats between its products, whose numbers integers do"
+    f" not give exactly; {_ELSEWHERE}",
+    **{
+        name: f"{name} {_STATISTICS}"
+        for name in (*("LayerNormalization", "GroupNormalization", "RMSNormalization", "UnitNormalization"),)
+    },
+    **{
+        name: f"{name} is a step of floats before the first quantizer; leave it to what prepares the inputs, or"
+        f" {_ELSEWHERE}"
+        for name in ("Normalization", "Rescaling", "Resizing", "CenterCrop")
+    },
+    "Embedding": f"Embedding reads whole numbers as words, not codes of a quantizer; {_ELSEWHERE} or hls4ml",
+}
 #: What a step needs so that it has as many bits as the one before.
 _IN_A_LOOP: Final = frozenset(
     {"kernel", "recurrent_kernel", "bias", "activation", "recurrent_activation", "state"}
@@ -141,6 +162,7 @@ _FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
 
 INTEGERS: Final = Legality(
     layers=LAYERS,
+    reasons=_REASONS,
     slots={"activation": _FUNCTION},
     rules=(_channels_last, _options, _loops, _transposed, _softmax_at_the_end, one_input, _one_output),
     needs=frozenset({"kernel", "bias", "activation"}),
