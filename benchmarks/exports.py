@@ -1,11 +1,12 @@
 """Exports: seconds to write, bytes and equality of each format that is installed, and the time of one inference.
 
-    python -m benchmarks.exports [--quick] [--formats c onnx tflite] [--json]
+    python -m benchmarks.exports [--quick] [--formats c onnx tflite] [--json] [--check]
 
 Networks have random weights: neither figure depends on training. The inference of `c` is that of its program compiled
-by gcc -O2, that of `onnx` an InferenceSession of onnxruntime, that of `tflite` an interpreter of LiteRT, each with one
+by gcc -O3, that of `onnx` an InferenceSession of onnxruntime, that of `tflite` an interpreter of LiteRT, each with one
 thread, on the same examples in one run; the two runtimes in this environment, or in those that FEWBITS_ONNX_PYTHON and
-FEWBITS_TFLITE_PYTHON name. `--quick` takes the two smallest networks.
+FEWBITS_TFLITE_PYTHON name. `--quick` takes the two smallest networks. `--check` fails where a format that promises
+equality computes another number and names no layer, or one that took a network refuses it: `TAKEN`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -52,9 +53,21 @@ INPUT: Final = "quantized_bits(8,0,0,keep_negative=False)"
 EXAMPLES: Final = 200
 
 
+#: Network -> formats that take it; what a user relies on.
+TAKEN: Final[Mapping[str, frozenset[str]]] = {
+    **dict.fromkeys(
+        ("jet_mlp", "digits_cnn", "residual", "depthwise", "mnist_convblock"),
+        frozenset(FORMATS) - {"akida"},
+    ),
+    "gru": frozenset({"keras", "integers", "c"}),
+}
+
+
 @dataclass(frozen=True)
 class ExportFigures:
-    """One network in one format. `refused`: why there is none; `inference_us`: microseconds, where it was timed."""
+    """One network in one format. `refused`: why there is none; `inference_us`: microseconds, where it was timed;
+    `inexact`: layers whose numbers can differ.
+    """
 
     network: str
     format: str
@@ -64,6 +77,7 @@ class ExportFigures:
     largest_difference: float | None = None
     inference_us: float | None = None
     refused: str = ""
+    inexact: tuple[str, ...] = ()
 
 
 def _residual() -> keras.Model:
@@ -146,6 +160,7 @@ def measure(name: str, format_name: str, model: keras.Model, folder: Path) -> Ex
         proof.equal_classes,
         proof.largest_difference,
         _TIMED.get(format_name, lambda *_: None)(export, x),
+        inexact=tuple(sorted(proof.inexact)),
     )
 
 
@@ -155,7 +170,7 @@ def _c_us(export: Export, x: Any) -> float:
     codes = encode(document["input"]["encoding"], x).astype(document["input"]["type"])
     many = np.tile(codes, (20, *(1,) * (codes.ndim - 1)))
     with tempfile.TemporaryDirectory() as scratch:
-        program = compiled(export.folder, Path(scratch))
+        program = compiled(export.folder, Path(scratch), "-O3")
         times = []
         for sent in (codes[:1], many):
             start = time.perf_counter()
@@ -230,6 +245,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the two smallest networks alone")
     parser.add_argument("--formats", nargs="*", choices=FORMATS, default=list(FORMATS), metavar="FORMAT")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--check", action="store_true", help="exit 1 if a format breaks its promise")
     arguments = parser.parse_args()
     figures = []
     for name in list(NETWORKS)[: 2 if arguments.quick else None]:
@@ -241,7 +257,22 @@ def main() -> None:
                     figures.append(measure(name, format_name, model, Path(scratch)))
     if arguments.json:
         print(json.dumps([asdict(entry) for entry in figures], indent=2))
-        return
+    else:
+        _print(figures)
+    if arguments.check and (broken := list(faults(figures))):
+        raise SystemExit("\n".join(broken))
+
+
+def faults(figures: Sequence[ExportFigures]) -> Iterator[str]:
+    """What breaks a promise: a refused network of `TAKEN`, or other numbers without a layer that says why."""
+    for entry in figures:
+        if entry.refused and entry.format in TAKEN[entry.network]:
+            yield f"{entry.network}: {entry.format} refuses it: {entry.refused}"
+        if FORMATS[entry.format].exact and entry.largest_difference and not entry.inexact:
+            yield f"{entry.network}: {entry.format} differs by {entry.largest_difference:g}"
+
+
+def _print(figures: Sequence[ExportFigures]) -> None:
     print("| network | format | write, s | bytes | equal classes | largest difference | inference, us |")
     print("|---|---|---:|---:|---:|---:|---:|")
     for entry in figures:

@@ -73,10 +73,10 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     # loads Keras, which the module's other callers do without
     "search/trial_runners.py": (
         "search.training.evaluate",
+        "search.training.exporting",
         "search.training.trial",
     ),
     "worker/advance.py": ("search.engine", "search.schedules.propose"),
-    "worker/export.py": ("search.training.exporting",),
     "worker/final_training.py": (
         "search.training.evaluate",
         "search.training.trial",

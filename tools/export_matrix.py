@@ -153,7 +153,7 @@ def measure(
 
 
 def _results(name: str, part: Sequence[Any]) -> list[dict[str, Any] | None]:
-    """The results of some cells, all run in one process; one by one where that fails."""
+    """The results of some cells, all run in one process; by halves where that fails."""
     from quantization.export.errors import NotExact, RunFailed
     from quantization.export.proof import compare
     from quantization.export.run import run_exports
@@ -177,7 +177,8 @@ def _results(name: str, part: Sequence[Any]) -> list[dict[str, Any] | None]:
         return results
     except (RunFailed, NotExact) as error:
         if len(part) > 1:
-            return [result for entry in part for result in _results(name, [entry])]
+            half = len(part) // 2
+            return [*_results(name, part[:half]), *_results(name, part[half:])]
         print(f"{name}: {part[0][0]} {part[0][1]}: {error}")
         return [None]
 

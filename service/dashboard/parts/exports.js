@@ -12,7 +12,7 @@ const OPEN = new Set(["queued", "running"]);
 export function Exports({ job, trial, session, stamp }) {
   const [isOpen, setOpen] = useState(false);
   const [isWaiting, setWaiting] = useState(false);
-  const isPossible = trial.status === "done" && trial.artifacts.some((file) => file.name === "quantizers.json");
+  const isPossible = trial.status === "done" && trial.artifacts.some((file) => file.name === "quantizers.json" || file.name === "network.npz");
   const [list, error, again] = useAnswer(() => api.exportsOf(job.id, trial.number).then((answer) => { setWaiting(answer.items.some((item) => OPEN.has(item.status))); return answer; }), isPossible ? `${job.id} ${trial.number} ${stamp}` : null, isWaiting ? ASK_MS : null);
   if (!isPossible) return null;
   const create = async (body) => {
