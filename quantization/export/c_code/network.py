@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from quantization.export.c_code.emit import GroupEmitter
+from quantization.export.c_code.emit import emitted
 from quantization.export.c_code.plan import Memory, ctype, element_bytes, groups_of
 from quantization.integer.program import Program
 from quantization.integer.tensor import Integers
@@ -60,9 +60,9 @@ def c_network(program: Program, vectors: Integers, expected: Integers, *, packed
     groups = groups_of(program)
     memory = Memory(program, groups, packed=packed)
     names = [f"step_{number}" for number in range(len(groups))]
-    emitted = [GroupEmitter(name, group, memory).emit() for name, group in zip(names, groups, strict=True)]
-    constants = [entry for function in emitted for entry in function.constants]
-    helpers = set().union(*(function.helpers for function in emitted)) if emitted else set()
+    functions = [emitted(name, group, memory) for name, group in zip(names, groups, strict=True)]
+    constants = [entry for function in functions for entry in function.constants]
+    helpers = set().union(*(function.helpers for function in functions)) if functions else set()
     source, result = program.source, memory.tensor(memory.result)
     calls = [f"    {name}({memory.arguments(group)});" for name, group in zip(names, groups, strict=True)]
     if not groups:
@@ -72,7 +72,7 @@ def c_network(program: Program, vectors: Integers, expected: Integers, *, packed
         *(_helper(name) for name in sorted(helpers)),
         _arena(program, memory),
         *(entry.declaration for entry in constants),
-        *(function.code for function in emitted),
+        *(function.code for function in functions),
         "void network_run(const network_input_t *input, network_output_t *output)\n{\n"
         + "\n".join(calls)
         + "\n}\n",

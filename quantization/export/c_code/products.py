@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from quantization.export.c_code.emitter import GroupEmitter
 from quantization.export.c_code.text import index_of
 from quantization.integer.program import ProgramTensor, Step
-
-if TYPE_CHECKING:  # which dispatches to this module
-    from quantization.export.c_code.emit import GroupEmitter
 
 
 def window_loops(
