@@ -40,15 +40,28 @@ class Channel(filesystem.Channel):  # type: ignore[misc]
     def _queue_bind(self, *_: Any) -> None:
         """Nothing is to be stored."""
 
+    def _size(self, queue: str) -> int:
+        return sum(1 for _ in self._messages(queue))
+
+    def _purge(self, queue: str) -> int:
+        paths = list(self._messages(queue))
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return len(paths)
+
     def _delete(self, queue: str, *_: Any, **__: Any) -> None:
         self._purge(queue)
 
     def _put(self, queue: str, payload: Any, **_: Any) -> None:
-        """Write a message under another name, then rename it. ChannelError if it cannot be written."""
+        """Write a message under another name, then rename it. ChannelError if it cannot be written.
+
+        Somebody may have removed the folder, and no reader may live that would make it again.
+        """
         name = f"{time.time_ns():020d}_{uuid.uuid4()}"
         folder = Path(self.data_folder_out)
         new = folder / f"{_NEW}{name}"
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             new.write_text(json.dumps(payload))
             new.rename(folder / f"{name}.{queue}.msg")
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from pathlib import Path
 from queue import Empty
@@ -107,9 +108,14 @@ def test_a_message_is_not_seen_before_it_is_whole(
 
 def test_a_folder_that_is_gone_is_made_again(settings: Settings, folder: Path) -> None:
     queue = Queue(settings)
-    folder.rmdir()
-    assert queue.send(TaskName.RUN_TRIAL, 1)
-    assert received(settings) == [[1]]
+    for count in (
+        1,
+        2,
+        3,
+    ):  # at the first message of a process, and at later ones; nobody has read in between
+        shutil.rmtree(folder)
+        assert queue.send(TaskName.RUN_TRIAL, count)
+    assert received(settings) == [[3]]
     queue.close()
 
 
