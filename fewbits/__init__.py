@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from fewbits.shadowing import CLIENT_ROOMS, refuse_shadows
+
 if TYPE_CHECKING:
     from fewbits.local_service import LocalService, local
     from fewbits.model_search import SearchResult, load_model, search
@@ -59,6 +61,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"fewbits.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module 'fewbits' has no attribute {name!r}")
+    refuse_shadows(CLIENT_ROOMS)
     value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value

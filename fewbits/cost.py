@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from search.cost.answer import price_network
-from search.errors import InvalidSpec
-from search.networks.zoo import ZOO
-from search.uploads import read_architecture
-from service.parsing import invalid_request, parse_cost_request
-from service.schemas.cost import NetworkCostView
+from fewbits.shadowing import CLIENT_ROOMS, refuse_shadows
+
+refuse_shadows(CLIENT_ROOMS)
+
+from search.cost.answer import price_network  # noqa: E402
+from search.errors import InvalidSpec  # noqa: E402
+from search.networks.zoo import ZOO  # noqa: E402
+from search.uploads import read_architecture  # noqa: E402
+from service.parsing import invalid_request, parse_cost_request  # noqa: E402
+from service.schemas.cost import NetworkCostView  # noqa: E402
 
 __all__ = ["NetworkCostView", "price"]
 

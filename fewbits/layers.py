@@ -4,15 +4,19 @@
 `transfer_weights` convert models; `fold` joins batch normalizations with the layers before them.
 """
 
-from quantization.layers import (
+from fewbits.shadowing import MODEL_ROOMS, refuse_shadows
+
+refuse_shadows(MODEL_ROOMS)
+
+from quantization.layers import (  # noqa: E402
     QUANTIZED_LAYERS,
     AdaptiveActivation,
     QuantizedLayer,
     RangeInitializer,
     Shiftmax,
 )
-from quantization.models.convert import quantize, read_quantizers, transfer_weights
-from quantization.models.fold import fold, unfold
+from quantization.models.convert import quantize, read_quantizers, transfer_weights  # noqa: E402
+from quantization.models.fold import fold, unfold  # noqa: E402
 
 __all__ = [
     "QUANTIZED_LAYERS",

@@ -37,7 +37,7 @@ from tests.search.searches import (
     measured,
 )
 
-LARGE = make_choices(7, 7, 5, 5, 3)
+LARGE = make_choices(5, 4, 4, 3, 2)
 SMALL = make_choices(3, 2)
 
 
