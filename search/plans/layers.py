@@ -39,7 +39,8 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     spec, network = job.spec, network_of(job.model)
     trials = trial_network(spec, network)
     problems: list[Problem] = []
-    choices = _collect(problems, lambda: choices_of(spec, network))
+    legality = TARGETS[spec.target].legality
+    choices = _collect(problems, lambda: choices_of(spec, network, legality))
     task = _collect(problems, lambda: task_of(spec, network))
     pretrained = takes_uploaded_weights(job)
     steps = input_steps(job.model)
@@ -89,7 +90,7 @@ def _name_warnings(spec: SearchSpec, trials: Network) -> tuple[str, ...]:
 
 def layers_choices(spec: SearchSpec, model: ResolvedModel) -> Choices:
     """The space of a job on layers. Raises `InvalidSpec` for a model or limits that make none."""
-    return choices_of(spec, network_of(model))
+    return choices_of(spec, network_of(model), TARGETS[spec.target].legality)
 
 
 def _collect(problems: list[Problem], make: Callable[[], T]) -> T | None:

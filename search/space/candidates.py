@@ -14,7 +14,7 @@ from search.errors import Problem
 from search.space.slots import allows
 from search.spec.job import SearchSpec
 from search.spec.limits import DEFAULT_LIMIT, LayerLimits, Limit, quantizers_of
-from search.spec.quantizers import Candidate, QuantizationSpace
+from search.spec.quantizers import TARGET_SPACES, Candidate, QuantizationSpace
 
 #: Fields of functions, and the functions that a field's default list is for.
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -23,6 +23,9 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "recurrent_activation": ("sigmoid", "hard_sigmoid"),
 }
 _DEFAULTS: Final = QuantizationSpace()
+_TARGET_DEFAULTS: Final = {
+    target: QuantizationSpace.model_validate(space) for target, space in TARGET_SPACES.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Offer:
     also: tuple[Candidate, ...] = ()
     function: Function | None = None  #: None: the slot holds no function, or the space ignores it
     remark: str = ""
+    named: bool = True  #: whether the job lists the candidates; otherwise it has them by default
 
     @property
     def nameable(self) -> tuple[Candidate, ...]:
@@ -68,18 +72,24 @@ def offer(spec: SearchSpec, layer: Layer, slot: str, field: str) -> Offer:
     """The candidates of a slot: of a function those that compute it, unless the job names others for it."""
     space = spec.quantizers
     listed = _usable(space.candidates_of(field), layer, slot)
+    named = all(space.candidates_of(field) != usual.candidates_of(field) for usual in _defaults(spec))
     if field not in _FIELDS or space.selection == "autoqkeras":
-        return Offer(listed)
+        return Offer(listed, named=named)
     function = function_in(layer, slot)
     if function.name in space.functions:
         return Offer(_usable(space.functions[function.name], layer, slot), listed, function)
     fitting = tuple(entry for entry in listed if fit(function, entry.quantizer) is not Fit.OTHER)
     is_default = space.candidates_of(field) == _DEFAULTS.candidates_of(field)
     if fitting and (not is_default or (function.name in _FIELDS[field] and fitting == listed)):
-        return Offer(fitting, listed, function, _left_out(function, fitting, listed))
+        return Offer(fitting, listed, function, _left_out(function, fitting, listed), named)
     usual = _usable(_usual(function, field), layer, slot)
     remark = "" if is_default else _none_fits(function, field, usual)
-    return Offer(usual, listed, function, remark)
+    return Offer(usual, listed, function, remark, named=False)
+
+
+def _defaults(spec: SearchSpec) -> tuple[QuantizationSpace, ...]:
+    """The spaces whose lists a job has without writing them: those of every job, and of its target."""
+    return (_DEFAULTS, _TARGET_DEFAULTS[spec.target]) if spec.target in _TARGET_DEFAULTS else (_DEFAULTS,)
 
 
 def _usable(candidates: Sequence[Candidate], layer: Layer, slot: str) -> tuple[Candidate, ...]:
@@ -126,6 +136,7 @@ class Allowed:
     quantizers: tuple[QuantizerSpec, ...]
     problems: tuple[Problem, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    named: bool = True  #: whether the job lists them; otherwise it has them by default
 
 
 def allowed(spec: SearchSpec, layer: Layer, slot: str, field: str, rule: Rule) -> Allowed:
@@ -140,7 +151,8 @@ def allowed(spec: SearchSpec, layer: Layer, slot: str, field: str, rule: Rule) -
         narrowest = min(entry.bits for entry in offered.candidates)
         quantizers = tuple(entry.quantizer for entry in offered.candidates if entry.bits == narrowest)
     if quantizers:
-        return Allowed(quantizers, remarks=(Remark(layer.name, offered.remark),) if offered.remark else ())
+        remarks = (Remark(layer.name, offered.remark),) if offered.remark else ()
+        return Allowed(quantizers, remarks=remarks, named=offered.named)
     text = (
         f"layer {layer.name!r} has no {field} quantizer within the limit of {limit} bits{_of(offered.function)};"
         f" the space offers {_with_bits(offered.candidates)}"

@@ -7,16 +7,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from costmodel.fold import unfolded
 from costmodel.layer import Layer
 from costmodel.layer_classes import FUNCTION_SLOTS, OUTPUT_SLOT
 from costmodel.network import Network
+from quantization.export.legality.base import EVERYTHING, Graph, Legality
 from quantization.specs.functions import Function
 from quantization.specs.parse import QuantizerSpec
 from quantization.specs.slots import function_in, searched_slots
 from search.errors import InvalidSpec, Problem
 from search.history import Assignment
 from search.space import widths
-from search.space.candidates import Remark, Rule, allowed, replaced
+from search.space.candidates import Allowed, Remark, Rule, allowed, replaced
 from search.space.normalization import NormalizationChoice
 from search.space.selection import idle_limits, select
 from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
@@ -131,13 +133,15 @@ class Choices:
         return {slot.name: {spec.label: spec for spec in slot.candidates} for slot in self.slots}
 
 
-def choices(spec: SearchSpec, network: Network) -> Choices:
-    """The space of a job on a network. InvalidSpec with every fault: unknown classes, patterns that match nothing,
-    quantizers that are not in the space, slots without a candidate.
+def choices(spec: SearchSpec, network: Network, legality: Legality = EVERYTHING) -> Choices:
+    """The space of a job on a network. `legality`: of its target, whose refusals narrow what the job does not list.
+
+    InvalidSpec with every fault: unknown classes, patterns that match nothing, quantizers that are not in the space,
+    slots without a candidate.
     """
     chosen = select(spec, network)
-    slots = _Slots(outputs=chosen.outputs)
     network = chosen.network
+    slots = _Slots(Graph(unfolded(network)), legality, chosen.outputs)
     for layer in network.layers:
         if layer.name in chosen.rules and layer.name not in chosen.unquantized:
             slots.add(spec, layer, chosen.rules[layer.name])
@@ -148,7 +152,7 @@ def choices(spec: SearchSpec, network: Network) -> Choices:
     return Choices(
         slots=(*_input_slots(spec, network), *slots.slots.values()),
         widths=tuned,
-        quantized=tuple(chosen.rules),
+        quantized=tuple(name for name in chosen.rules if name not in slots.unquantized),
         base_widths=widths.widths_of(network),
         warnings=(
             *chosen.warnings,
@@ -179,7 +183,9 @@ def _input_slots(spec: SearchSpec, network: Network) -> tuple[Slot, ...]:
 class _Slots:
     """The choices of quantizers so far, and what is to be said of them."""
 
-    outputs: frozenset[str] = frozenset()  #: layers whose output is quantized besides
+    graph: Graph
+    legality: Legality
+    outputs: frozenset[str]  #: layers whose output is quantized besides
     used: set[tuple[str, str]] = field(
         default_factory=set
     )  #: pointer of limits, and field that holds for a slot
@@ -188,6 +194,7 @@ class _Slots:
     remarks: list[Remark] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)  #: of the first layer of a choice
+    unquantized: set[str] = field(default_factory=set)  #: layers of which the target quantizes nothing
 
     def add(self, spec: SearchSpec, layer: Layer, rule: Rule) -> None:
         """Everything of a layer that gets a quantizer."""
@@ -195,21 +202,34 @@ class _Slots:
         if layer.name in self.outputs:
             searched = (*searched, (OUTPUT_SLOT, "output"))
         fields = [field for _, field in searched]
+        chosen, refused = False, False
         for slot, layer_field in searched:
             if layer_field == "state" and not spec.quantizers.state:
                 continue  # states stay as they are unless candidates are given
             field = _shared_field(spec, rule, layer_field)
             label = field if fields.count(layer_field) == 1 else slot  # attention has four kernels
             result = allowed(spec, layer, slot, field, rule)
+            quantizers = self._taken(layer, field, result)
+            if result.quantizers and not quantizers:
+                refused = True  # the target has no quantizer there; where it needs one its check says so
+                continue
             self.used.add((rule.pointer, rule.limits.source_of(field) or ""))
             self.problems += result.problems
             self.remarks += result.remarks
-            sentence = replaced(layer, slot, field, result.quantizers)
+            sentence = replaced(layer, slot, field, quantizers)
             self.replaced += [sentence] if sentence else []
-            if result.quantizers:
-                self._put(
-                    self._name(spec, layer, rule, slot, label), layer, slot, field, result.quantizers, rule
-                )
+            if quantizers:
+                self._put(self._name(spec, layer, rule, slot, label), layer, slot, field, quantizers, rule)
+                chosen = True
+        if refused and not chosen:
+            self.unquantized.add(layer.name)
+
+    def _taken(self, layer: Layer, field: str, offered: Allowed) -> tuple[QuantizerSpec, ...]:
+        """What the target takes of the candidates that a job has by default; those that it lists are only checked."""
+        if offered.named:
+            return offered.quantizers
+        tensor = self.graph.tensor(field, layer.name)
+        return tuple(entry for entry in offered.quantizers if not self.legality.faults(tensor, entry))
 
     def _name(self, spec: SearchSpec, layer: Layer, rule: Rule, slot: str, label: str) -> str:
         """The name of a choice; layers under a pattern share it if they have the same function."""

@@ -24,6 +24,7 @@ from search.oracles.base import (
 from search.scoring.forgiving_factor import forgiving_factor
 from search.spec.job import SearchSpec
 from tests.search.searches import (
+    LARGE,
     PRICER,
     REFERENCE,
     Outcome,
@@ -37,7 +38,6 @@ from tests.search.searches import (
     measured,
 )
 
-LARGE = make_choices(5, 4, 4, 3, 2)
 SMALL = make_choices(3, 2)
 
 

@@ -113,12 +113,19 @@ def test_a_script_that_is_called_like_a_package_says_so(tmp_path: Path) -> None:
 def test_a_file_that_the_users_process_does_not_need_is_no_obstacle(tmp_path: Path) -> None:
     for name in ("worker", "migrations"):
         place(tmp_path, name, "file")
-    (tmp_path / "script.py").write_text("import fewbits, fewbits.cost\nprint(fewbits.SearchClient.__name__)\n")
+    (tmp_path / "script.py").write_text(
+        "import fewbits, fewbits.cost\nprint(fewbits.SearchClient.__name__)\n"
+    )
     assert run(tmp_path, "script.py").stdout == "SearchClient\n"
 
 
 def test_the_command_line_as_a_module_imports_nothing_of_the_current_folder(shadows: Path) -> None:
-    for name in ("json", "logging", "platform", "typing"):  # Python itself stumbles over these before fewbits starts
+    for name in (
+        "json",
+        "logging",
+        "platform",
+        "typing",
+    ):  # Python itself stumbles over these before fewbits starts
         (shadows / f"{name}.py").unlink()
     done = run(shadows, "-m", "fewbits", "cost", "jet_mlp")
     assert done.returncode == 0, done.stderr

@@ -60,6 +60,10 @@ def make_choices(*sizes: int, widths: tuple[tuple[int, tuple[float, ...]], ...] 
     )
 
 
+#: A space that no search of these tests comes to the end of, and that every oracle can still look through at once.
+LARGE = make_choices(5, 4, 4, 3, 2)
+
+
 def make_sensitivity(choices: Choices) -> Sensitivity:
     """Of a float model with a metric of 0.95: a quarter of the loss for each bit less; layers differ by half."""
     divergences = {

@@ -13,6 +13,7 @@ from search.engine import Proposal, WarmOracle, propose
 from search.history import TrialStatus
 from search.oracles import ORACLES
 from tests.search.searches import (
+    LARGE,
     PRICER,
     REFERENCE,
     Search,
@@ -23,7 +24,6 @@ from tests.search.searches import (
     measured,
 )
 
-CHOICES = make_choices(7, 7, 5, 5, 3)
 SMALL = make_choices(3, 2, 2)
 
 
@@ -79,7 +79,7 @@ def play(both: Both, chance: random.Random, *, parallel: int, proposals: int) ->
             search.end(number)
 
 
-@pytest.mark.parametrize("choices", [CHOICES, SMALL], ids=["large", "small"])
+@pytest.mark.parametrize("choices", [LARGE, SMALL], ids=["large", "small"])
 def test_a_kept_oracle_proposes_what_a_new_one_does(kind: str, choices: Any) -> None:
     both = Both(Search(make_spec(kind, trials=40), choices))
     play(both, random.Random(kind), parallel=3, proposals=7)
@@ -88,11 +88,11 @@ def test_a_kept_oracle_proposes_what_a_new_one_does(kind: str, choices: Any) -> 
 
 def test_within_a_budget_of_epochs_too(kind: str) -> None:
     spec = make_spec(kind, trials=40, training={"epochs": 3}, budget={"trials": 40, "epochs": 12})
-    play(Both(Search(spec, CHOICES)), random.Random(kind), parallel=2, proposals=7)
+    play(Both(Search(spec, LARGE)), random.Random(kind), parallel=2, proposals=7)
 
 
 def test_a_trial_that_is_retried_is_told_again(kind: str) -> None:
-    both = Both(Search(make_spec(kind, trials=40), CHOICES))
+    both = Both(Search(make_spec(kind, trials=40), LARGE))
     play(both, random.Random(3), parallel=3, proposals=3)
     search = both.search
     for number, trial in enumerate(search.history[:2]):
@@ -104,7 +104,7 @@ def test_a_trial_that_is_retried_is_told_again(kind: str) -> None:
 
 
 def test_a_proposal_that_was_not_stored_is_forgotten(kind: str) -> None:
-    both = Both(Search(make_spec(kind, trials=40), CHOICES))
+    both = Both(Search(make_spec(kind, trials=40), LARGE))
     play(both, random.Random(5), parallel=2, proposals=3)
     for _ in range(2):
         both.propose(2)  # another worker was faster: the rows are as before
@@ -112,23 +112,23 @@ def test_a_proposal_that_was_not_stored_is_forgotten(kind: str) -> None:
 
 
 def test_a_state_of_an_earlier_version_is_continued(kind: str) -> None:
-    search = Search(make_spec(kind, trials=30), CHOICES)
+    search = Search(make_spec(kind, trials=30), LARGE)
     play(Both(search), random.Random(7), parallel=2, proposals=5)
     expected = propose(
-        search.spec, CHOICES, PRICER, REFERENCE, search.history, search.state, 2, make_sensitivity(CHOICES)
+        search.spec, LARGE, PRICER, REFERENCE, search.history, search.state, 2, make_sensitivity(LARGE)
     )
     assert search.state is not None
     stored = json.loads(search.state)
     stored["oracle"] = as_earlier(search, stored["oracle"])
     again = propose(
         search.spec,
-        CHOICES,
+        LARGE,
         PRICER,
         REFERENCE,
         search.history,
         json.dumps(stored),
         2,
-        make_sensitivity(CHOICES),
+        make_sensitivity(LARGE),
     )
     assert again == expected
 
@@ -138,7 +138,7 @@ def as_earlier(search: Search, state: dict[str, Any]) -> dict[str, Any]:
     from search.engine import _context, _observations
     from search.oracles.base import oracle_session, restore
 
-    context = _context(search.spec, CHOICES, PRICER, REFERENCE, make_sensitivity(CHOICES))
+    context = _context(search.spec, LARGE, PRICER, REFERENCE, make_sensitivity(LARGE))
     oracle = ORACLES[search.spec.oracle.kind](search.spec.oracle, context)
     stored = json.loads(search.state or "")
     with oracle_session(oracle):
@@ -154,7 +154,7 @@ def as_earlier(search: Search, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_workers_that_take_turns_tell_their_oracles_what_the_other_proposed(kind: str) -> None:
-    search = Search(make_spec(kind, trials=40), CHOICES)
+    search = Search(make_spec(kind, trials=40), LARGE)
     workers = [Both(search), Both(search)]
     for number in range(5):
         play(workers[number % 2], random.Random(number), parallel=3, proposals=1 + number % 2)

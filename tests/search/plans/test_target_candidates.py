@@ -8,10 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from costmodel.errors import InvalidNetwork
+from costmodel.fold import unfolded
 from quantization.specs.parse import parse_quantizer
+from search.errors import InvalidSpec
 from search.plans.kinds import plan
+from search.space.choices import choices
+from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from search.spec.quantizers import NOTEBOOK_SPACE, TARGET_SPACES
+from search.targets import TARGETS
+from tests.truth.tools.net import Net
+from tests.truth.tools.record import CONVERTED, TOOLS, recorded
 
 
 def network(target: str) -> dict[str, Any]:
@@ -70,3 +78,77 @@ def test_a_stored_job_keeps_its_candidates() -> None:
     stored = spec("hls4ml", quantizers={"bias": ["quantized_bits(8,3,1)"]}).model_dump(mode="json")
     assert SearchSpec.model_validate(stored).quantizers == SearchSpec.model_validate(stored).quantizers
     assert len(SearchSpec.model_validate(stored).quantizers.bias) == 1
+
+
+#: What each tool was asked about.
+RECORDED = [(target, name) for target in TOOLS for name in recorded(target)["verdicts"]]
+
+
+def problems(target: str, net: Net) -> list[str]:
+    """Pointers of what is wrong with a job on a recorded network."""
+    model = {"kind": "architecture", "config": net.description()}
+    job = SearchSpec.model_validate({"model": model, "data": "digits", "target": target, "limits": 8})
+    network = net.network()
+    space = choices(job, network, TARGETS[target].legality)
+    return [
+        problem.pointer for problem in TARGETS[target].check(unfolded(trial_network(job, network)), space)
+    ]
+
+
+@pytest.mark.parametrize(("target", "name"), RECORDED)
+def test_a_job_that_lists_no_quantizer_is_refused_for_none(target: str, name: str) -> None:
+    faults: list[str]
+    try:
+        faults = problems(target, TOOLS[target].nets[name])
+    except InvalidNetwork:
+        pytest.skip("no job can have the network")
+    except InvalidSpec as error:
+        faults = [problem.message.partition(";")[0] for problem in error.problems]
+    if faults == ["no layer of the model is quantized"]:
+        return
+    assert not [pointer for pointer in faults if pointer.startswith("/quantizers")]
+    if recorded(target)["verdicts"][name]["verdict"] == CONVERTED:
+        assert faults == []
+
+
+def chain(*layers: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """An image network that ends in ten classes."""
+    end = [("Flatten", {}), ("Dense", {"units": 10})]
+    described = [
+        {"class_name": class_name, "config": {"name": f"{class_name.lower()}_{index}", **config}}
+        for index, (class_name, config) in enumerate([*layers, *end])
+    ]
+    return {"kind": "architecture", "config": _sequential([None, 8, 8, 1], described)}
+
+
+CONV = ("Conv2D", {"filters": 4, "kernel_size": [3, 3]})
+POOL = ("MaxPooling2D", {"pool_size": [2, 2]})
+RELU = ("Activation", {"activation": "relu"})
+
+
+def test_what_the_target_never_quantizes_stays_as_it_is(folder: Path) -> None:
+    planned = plan(spec("akida", model=chain(CONV, POOL, RELU)), folder)
+    assert "maxpooling2d_1" not in planned.choices.quantized
+    assert {slot.layers[0] for slot in planned.choices.slots} == {"conv2d_0", "activation_2", "dense_4"}
+    generic = plan(spec("generic", model=chain(CONV, POOL, RELU)), folder)
+    assert "maxpooling2d_1" in generic.choices.quantized
+
+
+def test_a_limit_that_the_target_leaves_without_effect_is_told(folder: Path) -> None:
+    limits = {"by_class": {"Conv2D": 8, "Dense": 8, "Activation": 8, "MaxPooling2D": {"output": 8}}}
+    warnings = plan(spec("akida", model=chain(CONV, POOL, RELU), limits=limits), folder).choices.warnings
+    assert [text for text in warnings if "limits.by_class.MaxPooling2D: output has no effect" in text]
+
+
+def test_candidates_that_the_job_lists_are_refused_with_the_reason(folder: Path) -> None:
+    listed = spec("akida", model=chain(CONV, POOL, RELU), quantizers={"output": ["quantized_bits(4,1)"]})
+    with pytest.raises(InvalidSpec, match=r"maxpooling2d_1.*activations are unsigned"):
+        plan(listed, folder)
+
+
+def test_a_chain_without_an_activation_is_refused_for_that_alone(folder: Path) -> None:
+    with pytest.raises(InvalidSpec) as refused:
+        plan(spec("akida", model=chain(CONV, POOL, CONV, RELU)), folder)
+    assert [(problem.pointer, problem.message) for problem in refused.value.problems] == [
+        ("/model", "akida: layer 'conv2d_0': no activation follows before the next layer with weights")
+    ]
