@@ -38,7 +38,7 @@ serve: .venv/installed ## run API, dashboard and worker on http://127.0.0.1:8765
 	@$(BIN)/fewbits serve
 
 test: .venv/installed-dev ## run the tests (those that need a server or browser are skipped where there is none)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)
 	@echo "the layer libraries again, on JAX"
 	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
 
@@ -86,8 +86,9 @@ fuzz: .venv/installed-dev ## schemathesis with keys of three scopes against a se
 	@FEWBITS_TEST_REQUESTS=400 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/security/test_cost_of_requests.py
 	@FEWBITS_TEST_REQUESTS=1 $(BIN)/python -m pytest -n0 -q --timeout 3600 tests/worker/test_undisturbed.py
 
-release: .venv/installed-dev ## build wheels and sdists into dist, try each in a clean environment; publishes nothing
+release: .venv/installed-dev ## build wheels, sdists and SBOMs into dist, try each in a clean environment; publishes nothing
 	@$(BIN)/python -m tests.packages.release
+	@$(MAKE) --no-print-directory sbom SBOM=dist
 
 locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashes, one file for each extra
 	@$(PIP) uv
@@ -96,10 +97,11 @@ locks: .venv/installed-dev ## requirements/*.txt: the locked versions with hashe
 	@$(BIN)/uv pip compile pyproject.toml $(LOCK) -o requirements/api.txt
 	@printf 'setuptools>=77\nwheel\n' | $(BIN)/uv pip compile - $(LOCK) -o requirements/build.txt
 
+SBOM ?= .
 sbom: .venv/installed-dev ## what the images contain, in CycloneDX: sbom-api.json, and what the worker has besides, sbom-worker.json
 	@$(PIP) cyclonedx-bom
-	@$(BIN)/cyclonedx-py requirements requirements/uploads.txt --pyproject pyproject.toml --output-reproducible -o sbom-api.json
-	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible -o sbom-worker.json
+	@$(BIN)/cyclonedx-py requirements requirements/uploads.txt --pyproject pyproject.toml --output-reproducible -o $(SBOM)/sbom-api.json
+	@$(BIN)/cyclonedx-py requirements requirements/worker.txt --pyproject pyproject.toml --output-reproducible -o $(SBOM)/sbom-worker.json
 
 audit: .venv/installed-dev ## known vulnerabilities of the locked versions (needs the public advisory service)
 	@$(PIP) pip-audit && $(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip

@@ -142,16 +142,16 @@ def read_record(path: Path = RECORD) -> dict[str, Any]:
 
 def entry(runs: Sequence[Run]) -> dict[str, Any]:
     """The runs of a flow with their origin."""
+    return origin() | {"runs": [asdict(one) for one in runs]}
+
+
+def origin() -> dict[str, str]:
+    """Where figures that are measured now come from."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
-    return {
-        "commit": commit,
-        "date": date.today().isoformat(),
-        "machine": machine,
-        "runs": [asdict(one) for one in runs],
-    }
+    return {"commit": commit, "date": date.today().isoformat(), "machine": machine}
 
 
 def table(names: Sequence[str], record: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from benchmarks import figures
+from benchmarks import figures, readme
 from benchmarks.figures import Run
 
 RUNS = [
@@ -60,3 +60,15 @@ def test_a_second_run_may_differ_by_rounding_only() -> None:
     assert figures.differences(RUNS[0], replace(RUNS[0], test=0.964)) == []
     again = replace(RUNS[0], energy_pj=10_000.1, test_after_more=None)
     assert len(figures.differences(RUNS[0], again)) == 2
+
+
+def test_the_table_of_the_readme_is_that_of_the_records() -> None:
+    text = (figures.ROOT / "README.md").read_text()
+    assert readme.rendered(text, figures.read_record()) == text
+    assert len(text.splitlines()) <= 120
+
+
+def test_another_record_changes_the_table_of_the_readme() -> None:
+    record = figures.read_record()
+    worse = {"runs": [{**run, "validation": 0.5} for run in record[readme.FLOAT]["runs"]]}
+    assert "| 50.0 ± 0.0 % |" in readme.table(record | {readme.FLOAT: worse})

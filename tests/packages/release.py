@@ -1,6 +1,8 @@
-"""`make release`: build wheels and sdists into `dist`, install each wheel into a clean environment, and try it there.
+"""`make release`: build wheels and sdists into `dist`, and try each wheel in a clean environment.
 
-Publishes nothing. Needs the package index, from which the environment is filled.
+The wheel is built again from nothing but the sdist, and from nothing but what the images are built from. Publishes
+nothing. Needs the package index, from which the environments are filled. `make sbom` then writes the bills of materials
+beside the packages.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Sequence
@@ -35,8 +38,8 @@ def main() -> int:
     """Build and check; 0 if everything works."""
     shutil.rmtree(DIST, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "build", "--outdir", str(DIST), str(ROOT)], check=True, cwd=ROOT)
-    (wheel,) = DIST.glob("*.whl")
-    faults = missing(wheel)
+    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    faults = [*missing(wheel), *unbuildable(sdist)]
     pythons = interpreters()
     for python in pythons:
         faults += tried(wheel, TRIALS, python=python)
@@ -105,6 +108,36 @@ def tried(
     return faults
 
 
+def unbuildable(sdist: Path) -> list[str]:
+    """What a wheel lacks that is built from the sdist alone, and one from the context of the images alone."""
+    faults = []
+    with tempfile.TemporaryDirectory(prefix="fewbits-sources-") as folder:
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+        (unpacked,) = Path(folder).iterdir()
+        for name, sources in (("sdist", unpacked), ("context of the images", image_context(Path(folder)))):
+            outdir = Path(folder, "wheels", sources.name)
+            command = [sys.executable, "-m", "build", "--wheel", "--outdir", str(outdir), str(sources)]
+            subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+            (wheel,) = outdir.iterdir()
+            lacks = missing(wheel)
+            print(f"{'FAILED' if lacks else 'ok'}: a wheel from the {name}")
+            faults += [f"{name}: {fault}" for fault in lacks]
+    return faults
+
+
+def image_context(folder: Path) -> Path:
+    """A folder with what Docker is given of the sources: the files of git that `.dockerignore` lets through."""
+    patterns = (ROOT / ".dockerignore").read_text().splitlines()
+    included = {line[1:] for line in patterns if line.startswith("!")}
+    context = folder / "context"
+    for name in tracked_files():
+        if included & {name, name.partition("/")[0]}:
+            (context / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, context / name)
+    return context
+
+
 def missing(wheel: Path) -> list[str]:
     """What a wheel lacks of the sources, or has beyond them."""
     with zipfile.ZipFile(wheel) as archive:
@@ -117,9 +150,14 @@ def missing(wheel: Path) -> list[str]:
 
 def expected_files() -> set[str]:
     """The files of the product: every file that git knows in its packages."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     packages = ("fewbits", "service", "worker", "search", "quantization", "costmodel", "migrations")
-    return {name for name in listed.splitlines() if name.partition("/")[0] in packages and "/" in name}
+    return {name for name in tracked_files() if name.partition("/")[0] in packages and "/" in name}
+
+
+def tracked_files() -> list[str]:
+    """The paths of all files that git knows, from the root."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return listed.splitlines()
 
 
 if __name__ == "__main__":

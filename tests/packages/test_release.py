@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.packages.release import ROOT, expected_files, missing
+from tests.packages.release import ROOT, expected_files, image_context, missing
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
@@ -42,6 +42,14 @@ def test_a_wheel_with_other_files_than_the_sources_is_a_fault(tmp_path: Path) ->
         f"the wheel lacks {names[0]}",
         "the wheel has tests/x.py, which is no part of the product",
     ]
+
+
+def test_the_images_are_built_from_the_product_and_what_describes_it(tmp_path: Path) -> None:
+    context = image_context(tmp_path)
+    files = {path.relative_to(context).as_posix() for path in context.rglob("*") if path.is_file()}
+    others = {name for name in files - expected_files() if not name.startswith("requirements/")}
+    assert others == {"LICENSE", "README.md", "pyproject.toml"}
+    assert files > expected_files()
 
 
 @pytest.mark.parametrize("job", WORKFLOW["jobs"])
