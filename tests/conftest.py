@@ -64,9 +64,7 @@ _IS_TRACED = pytest.StashKey[bool]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the slowest files; keep coverage's tracer, which takes a third of the time, out of the tests that need it
-    least.
-    """
+    """Begin with the slowest files; keep the tracer, a third of the time, out of the tests that need it least."""
     order = {f"tests/{name}": place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
     cases: Counter[str] = Counter()
