@@ -74,31 +74,50 @@ def plain_result(
     quantizer = build_quantizer(spec)
     if quantizer.seed_generator is not None:
         quantizer.seed_generator.state.assign([7, 3])
-    apply = quantized_function(function, quantizer, training)
-    _, gradient = value_and_gradient(apply, x)
-    if quantizer.seed_generator is not None:
-        quantizer.seed_generator.state.assign([7, 3])
     # eagerly, where no optimizer of graphs changes the last bit
-    return np.asarray(apply(tf.constant(x))), gradient
+    value, gradient = differentiated(quantized_function(function, quantizer, training), tf.constant(x))
+    return np.asarray(value), np.asarray(gradient)
 
 
 def upstream_of(shape: tuple[int, ...]) -> np.ndarray:
     return np.random.default_rng(1).normal(size=shape).astype(np.float32)
 
 
+def differentiated(apply: Any, inputs: Any) -> tuple[Any, Any]:
+    """Values, and gradients of the inputs, as tensors."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        value = apply(inputs)
+    upstream = upstream_of(tuple(inputs.shape))
+    return value, tape.gradient(value, inputs, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
 def value_and_gradient(apply: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    upstream = upstream_of(x.shape)
-
-    @tf.function
-    def both(inputs: Any) -> Any:
-        with tf.GradientTape() as tape:
-            tape.watch(inputs)
-            value = apply(inputs)
-        slope = tape.gradient(value, inputs, upstream, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return value, slope
-
-    value, gradient = both(tf.constant(x))
+    value, gradient = tf.function(lambda inputs: differentiated(apply, inputs))(tf.constant(x))
     return np.asarray(value), np.asarray(gradient)
+
+
+class Traced:
+    """A switched quantizer in a function that is traced once, as in a program."""
+
+    def __init__(
+        self, candidates: Sequence[QuantizerSpec | None], slot: str, function: Any, training: bool
+    ) -> None:
+        self._slot, self._function = slot, function
+        self._switched = SwitchedQuantizer(candidates, slot, function)
+        self._both = tf.function(
+            lambda inputs: differentiated(lambda values: self._switched(values, training), inputs)
+        )
+
+    def result(self, spec: QuantizerSpec | None, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values and gradients of one of the candidates."""
+        switched, chosen = self._switched, choice_of(spec, self._slot, self._function)
+        switched.choice.assign(switched.index(chosen))
+        switched.parameters.assign(chosen.parameters)
+        if switched.seed_generator is not None:
+            switched.seed_generator.state.assign([7, 3])
+        value, gradient = self._both(tf.constant(x))
+        return np.asarray(value), np.asarray(gradient)
 
 
 def switched_result(
@@ -109,23 +128,23 @@ def switched_result(
     slot: str = "bias",
     function: Any = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    switched = SwitchedQuantizer(candidates, slot, function)
-    chosen = choice_of(spec, slot, function)
-    switched.choice.assign(switched.index(chosen))
-    switched.parameters.assign(chosen.parameters)
-    if switched.seed_generator is not None:
-        switched.seed_generator.state.assign([7, 3])
-    return value_and_gradient(lambda inputs: switched(inputs, training), x)
+    return Traced(candidates, slot, function, training).result(spec, x)
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.fixture(scope="module", params=[False, True], ids=["inference", "training"])
+def all_traced(request: pytest.FixtureRequest) -> tuple[Traced, bool]:
+    """All candidates in one switch, and whether it is training."""
+    return Traced(ALL, "bias", None, request.param), request.param
+
+
 @pytest.mark.parametrize("spec", ALL, ids=TEXTS)
 def test_a_switched_quantizer_gives_the_plain_ones_values_and_gradients(
-    spec: QuantizerSpec, training: bool
+    spec: QuantizerSpec, all_traced: tuple[Traced, bool]
 ) -> None:
+    traced, training = all_traced
     x = numbers()
     expected = plain_result(spec, x, training)
-    result = switched_result((ALL[0], spec, ALL[-1]), spec, x, training)
+    result = traced.result(spec, x)
     np.testing.assert_array_equal(result[0], expected[0])
     np.testing.assert_allclose(
         result[1], expected[1], rtol=1e-6, atol=1e-7
