@@ -12,6 +12,7 @@ import pytest
 from keras import layers
 
 from quantization.export.errors import ExportRefused
+from quantization.export.export import network_of
 from quantization.export.formats import FORMATS
 from quantization.export.legality.qkeras import ACTIVATIONS, activation_fault
 from quantization.export.proof import model_outputs
@@ -134,3 +135,23 @@ def test_what_no_description_shows_is_refused(tmp_path: Path) -> None:
         write_source(quantized(model, {"memory": {"activation": "quantized_tanh(4)"}}), tmp_path)
     assert FORMATS["qkeras"].exact
     assert examples(model).shape == (24, 6, 2)
+
+
+def test_what_all_projections_share_quantizes_each(tmp_path: Path) -> None:
+    x = layers.Input((5, 4), name="image")
+    y = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    model = quantized(keras.Model(x, y), {**INPUT, "attention": WEIGHTS})
+    write_source(model, tmp_path)
+    with np.load(tmp_path / "weights.npz") as stored:
+        arrays = [stored[name] for name in stored.files]
+    for codes, scale in model.get_layer("attention").quantized_weights().values():
+        numbers = codes.astype(np.float32) * scale
+        assert any(array.shape == numbers.shape and np.array_equal(array, numbers) for array in arrays)
+
+
+def test_causal_padding_is_refused_with_the_remedy() -> None:
+    x = layers.Input((5, 4), name="image")
+    model = keras.Model(x, layers.Conv1D(2, 2, padding="causal", name="conv")(x))
+    model = quantized(model, {**INPUT, "conv": WEIGHTS})
+    [refusal] = FORMATS["qkeras"].refusals(*network_of(model))
+    assert (refusal.layer, "put ZeroPadding1D before" in refusal.reason) == ("conv", True)

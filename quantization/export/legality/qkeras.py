@@ -67,8 +67,17 @@ def own_layers(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "a softmax by shifts is fewbits' own; use Softmax"
 
 
+def _causal(graph: Graph) -> Iterator[tuple[str, str]]:
+    for layer in graph.layers:
+        if layer.class_name == "Conv1D" and layer.config.get("padding") == "causal":
+            yield (
+                layer.name,
+                "qkeras' QConv1D has no padding='causal'; put ZeroPadding1D before padding='valid'",
+            )
+
+
 QKERAS: Final = Legality(
     layers=frozenset(name for name, row in LAYER_CLASSES.items() if row.keras),
     slots={"activation": SlotRule(frozenset(ACTIVATIONS), None, (_activation,))},
-    rules=(own_layers,),
+    rules=(own_layers, _causal),
 )

@@ -277,7 +277,7 @@ def _own(layer: Any) -> list[Any]:
 def _numbers(layer: Any, variable: Any) -> np.ndarray:
     """A variable, quantized where its slot is."""
     for owner, slot in _slots(layer):
-        if owner._attribute(slot) is variable and specs_of(owner).get(slot) is not None:
+        if owner._attribute(slot) is variable and owner.quantizer(slot) is not None:
             codes, scale = owner.quantized_weights()[slot]
             return np.asarray(codes.astype(np.float32) * scale, np.float32)
     return np.asarray(ops.convert_to_numpy(variable))
