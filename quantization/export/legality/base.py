@@ -97,7 +97,6 @@ class Legality:
     """
 
     layers: frozenset[str] | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
     slots: Mapping[str, SlotRule] = field(default_factory=dict)
     rules: tuple[NetworkRule, ...] = ()
     names: tuple[NetworkRule, ...] = ()
@@ -106,6 +105,7 @@ class Legality:
     left_out: frozenset[str] = TRAINING_ONLY
     ends: frozenset[str] = frozenset({"softmax"})
     float_functions: frozenset[str] = frozenset()
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     def refusals(self, network: Network, quantizers: Quantizers, *, names: bool = True) -> list[Refusal]:
         """Every layer that breaks a rule, and every quantizer that is not legal. Empty: all of it is taken.
