@@ -202,6 +202,8 @@ def _options(graph: Graph) -> Iterator[tuple[str, str]]:
         for name in ("dilation_rate", "groups"):
             if any(number != 1 for number in _numbers(layer.config.get(name, 1))):
                 yield layer.name, f"{name}={layer.config[name]}; use 1"
+        if any(size % 2 == 0 for size in _numbers(layer.config.get("kernel_size", 1))):
+            yield layer.name, f"kernel_size={layer.config['kernel_size']}; Akida's kernels have odd sizes"
         if layer.class_name == "BatchNormalization" and layer.config.get("axis", -1) not in (
             -1,
             len(layer.input_shapes[0]),
