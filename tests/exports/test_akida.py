@@ -48,6 +48,18 @@ def chain() -> keras.Model:
     )
 
 
+def row(bits: int, *, fires: bool = False) -> keras.Model:
+    """A dense network whose input has so many bits; it can end in an activation."""
+    x = layers.Input((6,), name="image")
+    y = layers.ReLU(name="fire")(layers.Dense(8, name="hidden")(x))
+    y = layers.Dense(3, name="scores")(y)
+    y = layers.ReLU(name="end")(y) if fires else y
+    slots = {"hidden": {"kernel": PLAIN}, "fire": {"activation": RELU}, "scores": {"kernel": PLAIN}}
+    ends = {"end": {"activation": RELU}} if fires else {}
+    start = {"image": {"activation": f"quantized_bits({bits},0,0,keep_negative=False)"}}
+    return quantized(keras.Model(x, y), start | slots | ends)
+
+
 class TestAkida(ExportContract):
     name = "akida"
     takes: ClassVar = ()
@@ -72,6 +84,24 @@ class TestAkida(ExportContract):
         assert np.abs(outputs.arrays[0] - expected).max() <= 0.35 * np.abs(expected).max()
         assert np.mean(outputs.arrays[0].argmax(-1) == expected.argmax(-1)) >= 0.9
         assert "model.fbz" in export.files
+
+    @pytest.mark.parametrize("fires", [False, True])
+    def test_a_dense_network_of_4_bit_inputs_is_computed(self, tmp_path: Path, fires: bool) -> None:
+        model = row(4, fires=fires)
+        export = self.export(model, tmp_path / "out")
+        x = examples(model, seed=1)
+        [outputs] = run_exports(self.name, [(export.folder, x)])
+        [expected] = model_outputs(model, x, "logits")
+        assert np.abs(outputs.arrays[0] - expected).max() <= 0.35 * np.abs(expected).max()
+
+
+def test_wide_inputs_are_read_as_images_only(tmp_path: Path) -> None:
+    with pytest.raises(
+        ExportRefused, match=r"'image'.*Dense 'hidden' reads it, with codes of at most 4 bits"
+    ):
+        write_source(row(8), tmp_path)
+    write_source(row(4), tmp_path)
+    write_source(chain(), tmp_path)
 
 
 def _dense(kernel: str) -> keras.Model:

@@ -31,7 +31,7 @@ INPUT_BITS: Final = 8
 
 #: Functions that the conversion leaves out at the output: they do not change which number is the largest.
 _ENDS: Final = frozenset({"softmax", "sigmoid"})
-_NEURAL: Final = frozenset({"Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"})
+NEURAL: Final = frozenset({"Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"})
 _POOLINGS: Final = frozenset({"MaxPooling2D", "GlobalAveragePooling2D"})
 _ACTIVATIONS: Final = frozenset({"Activation", "ReLU"})
 #: Letter of each class that may follow one with weights, and the orders in which they may, up to the next one.
@@ -128,18 +128,18 @@ def _block_before(graph: Graph, layer: Layer) -> str | None:
     while before.class_name in _LETTERS:
         letters = _LETTERS[before.class_name] + letters
         before = graph.before(before)
-    if before.class_name not in _NEURAL:
+    if before.class_name not in NEURAL:
         return None
     return "A" + letters if _activates(before) else letters
 
 
 def _activates(layer: Layer) -> bool:
-    return layer.class_name in _NEURAL and function_of(layer) != "linear"
+    return layer.class_name in NEURAL and function_of(layer) != "linear"
 
 
 def _every_block_ends_in_an_activation(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
-        if layer.class_name not in _NEURAL or _activates(layer):
+        if layer.class_name not in NEURAL or _activates(layer):
             continue
         end = _end_of_block(graph, layer)
         following = graph.after(end)
@@ -219,7 +219,7 @@ def _padding(graph: Graph, pooling: Layer) -> Iterator[tuple[str, str]]:
     while before.class_name in _LETTERS:
         before = graph.before(before)
     padding, expected = (layer.config.get("padding", "valid") for layer in (pooling, before))
-    if before.class_name in _NEURAL and padding != expected:
+    if before.class_name in NEURAL and padding != expected:
         yield pooling.name, f"padding={padding!r} is not that of {before.name!r}, {expected!r}"
 
 
@@ -245,7 +245,7 @@ def _first_layer(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
         shape = layer.input_shapes[0]
         reads = graph.before(layer).class_name == INPUT and len(shape) == 3 and shape[-1] in IMAGE_CHANNELS
-        if reads and layer.class_name in _NEURAL - {"Conv2D"}:
+        if reads and layer.class_name in NEURAL - {"Conv2D"}:
             yield layer.name, f"an image of {shape[-1]} channels is read by a Conv2D first"
 
 
@@ -258,7 +258,7 @@ _GRID: Final = SlotRule(
 )
 
 AKIDA: Final = Legality(
-    layers=_NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
+    layers=NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
     slots={
         "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise)),
         "activation": _GRID,

@@ -13,12 +13,13 @@ from quantization.export.context import Floats
 
 
 def run(folder: Path, inputs: Floats) -> list[Any]:
-    """The potentials of the last layer, as numbers of the model's logits; inputs as 8-bit codes."""
+    """What the last layer gives, as numbers of the model: its potentials, or the levels of its activation."""
     document = json.loads((folder / "input.json").read_text())
     codes = np.clip(np.round(inputs / document["step"]), 0, document["largest"]).astype(np.uint8)
     model = akida.Model(str(folder / "model.fbz"))
     images = codes if codes.ndim == 4 else codes[:, None, None, :]
-    outputs = np.asarray(model.predict(images))
+    step = document.get("output_step")
+    outputs = np.asarray(model.predict(images) if step is None else model.forward(images) * step)
     return [outputs.reshape(len(inputs), *document["output_shape"])]
 
 
