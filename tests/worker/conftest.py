@@ -150,6 +150,8 @@ def write_data(
 def processes_used(settings: Settings, messages: int, megabytes: int) -> int:
     """How many processes a worker forks for the messages of one job."""
     template, runtime = MagicMock(), MagicMock(settings=settings)
+    session = runtime.database.reading.return_value.__enter__.return_value
+    session.scalar.return_value = None  # no other job waits to begin
     process = template.fork.return_value
     process.memory_bytes = megabytes << 20
     process.receive.return_value = ({"done": True}, b"")

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
@@ -27,6 +24,9 @@ from quantization.export.legality.base import (
     one_input,
 )
 from quantization.specs.parse import QuantizerSpec
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_INPUTS: Final = 16
 MAX_HIDDEN: Final = 1000
@@ -69,7 +69,7 @@ def spiking_refusals(
     weights_in: NDArray[Any], weights_rec: NDArray[Any], weights_out: NDArray[Any]
 ) -> list[Refusal]:
     """As `population_refusals`, of a network's weights: recurrent ones of 0 reach nothing."""
-    reached = np.any(weights_rec != 0, axis=-1) if weights_rec.ndim > 2 else weights_rec != 0
+    reached = (weights_rec != 0).any(axis=-1) if weights_rec.ndim > 2 else weights_rec != 0
     fanout = int(reached.sum(axis=1).max(initial=0))
     return population_refusals(weights_in.shape[0], weights_rec.shape[0], weights_out.shape[1], fanout)
 
