@@ -133,9 +133,9 @@ def akida_source(model: keras.Model) -> AkidaSource:
     [output] = calls.outputs
     last = calls.call(output)
     spec = specs_of(last.layer).get("activation")
-    if spec is not None and not last.is_input:
-        _, _, step = build_quantizer(spec).grid
-        source.inputs["output_step"] = float(step)
+    grid = None if spec is None or last.is_input else build_quantizer(spec).grid
+    if grid is not None:
+        source.inputs["output_step"] = float(grid[2])
     source.inputs["output_shape"] = [int(size) for size in last.outputs[0].shape[1:]]
     source.lines += ["model = tf_keras.Model(inputs, x)", *source.loads, "return model"]
     body = "".join(f"    {line}\n" for line in source.lines)
