@@ -227,6 +227,7 @@ class Busy:
     """A hub of a job that never stops happening."""
 
     watchers = 0
+    is_closing = False
 
     @contextmanager
     def job(self, _: str) -> Iterator[None]:

@@ -17,6 +17,7 @@ from search.results.recipe import Recipe
 from search.spec.job import SearchSpec
 from search.trial_files import BITS_FILE, PARENT_BITS_FILE, PARENT_MODEL_FILE, UPLOADS_FOLDER
 from service.store import trials
+from service.store.blobs import BlobStore
 from tests.security.hostile import lambda_layer
 from tests.security.models import architecture, keras_file
 from tests.worker.conftest import Bench, write_data
@@ -163,7 +164,7 @@ def test_an_upload_beside_the_recipe_is_used(monkeypatch: pytest.MonkeyPatch, tm
     (tmp_path / UPLOADS_FOLDER).mkdir()
     digest = "ab" * 32
     (tmp_path / UPLOADS_FOLDER / digest).write_bytes(b"rows")
-    uploads = rerun._Uploads(tmp_path / UPLOADS_FOLDER, tmp_path / "blobs")
+    uploads = rerun._Uploads(tmp_path / UPLOADS_FOLDER, BlobStore(tmp_path / "blobs"))
     assert uploads.path(digest) == tmp_path / UPLOADS_FOLDER / digest
     assert uploads.path("cd" * 32).is_relative_to(tmp_path / "blobs")
 
