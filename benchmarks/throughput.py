@@ -72,7 +72,7 @@ class Job:
         settings = Settings(home=home, min_free_mb=0)
         database, blobs = Database(settings.database), BlobStore(settings.blob_folder)
         upgrade(database.engine)
-        _write_data(settings.data_folder)
+        write_data(settings.data_folder)
         self.runtime = Runtime(settings, database, _NoQueue(), blobs, worker_name(os.getpid()))  # type: ignore[arg-type]
         spec = SearchSpec.model_validate(_job(oracle))
         self._plan = make_plan(spec, settings.data_folder, BlobLookup(blobs))
@@ -200,7 +200,7 @@ def _stored(spec: SearchSpec, plan: Any) -> NewJob:
     )
 
 
-def _write_data(folder: Path) -> None:
+def write_data(folder: Path) -> None:
     """Sixteen numbers, five classes."""
     drawn = np.random.default_rng(0)
     parts: dict[str, Any] = {}

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
-import numpy as np
 import psutil
 
+from benchmarks.throughput import write_data
 from search.installation import module_command
 from tests.proxy import Proxy
 
@@ -381,14 +381,3 @@ def stand(folder: Path, kind: str, workers: int) -> Iterator[Stand]:
         yield made
     finally:
         made.close()
-
-
-def write_data(folder: Path) -> None:
-    """Sixteen numbers, five classes."""
-    drawn = np.random.default_rng(0)
-    parts: dict[str, Any] = {}
-    for part, count in (("train", 300), ("test", 100)):
-        parts[f"x_{part}"] = drawn.normal(size=(count, 16)).astype("float32")
-        parts[f"y_{part}"] = (np.arange(count) % 5).astype("int64")
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "tiny.npz", **parts)

@@ -23,6 +23,11 @@ def open_job(page: Page, site: Site, filled: Filled, query: str = "") -> None:
 def open_front(page: Page, site: Site, filled: Filled, query: str = "") -> None:
     """Open a job's overview and wait until the front is drawn."""
     open_job(page, site, filled, query)
+    front_drawn(page)
+
+
+def front_drawn(page: Page) -> None:
+    """Wait until the dots of the front have their places."""
     page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
 
 

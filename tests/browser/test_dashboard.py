@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from search.history import JobStatus
 from tests.browser.conftest import Site
-from tests.browser.looking import api, job_of, open_front, open_job, place_of, text_of, texts
+from tests.browser.looking import api, front_drawn, job_of, open_front, open_job, place_of, text_of, texts
 from tests.service.filled import JOB, Filled
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def test_dragging_zooms_and_selects_an_area(page: Page, site: Site, filled: Fill
     page.click("button:has-text('All trials')")
     expect(page.locator("#trials tbody tr")).to_have_count(10)
     page.click("[data-tab=overview]")
-    page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
+    front_drawn(page)
     page.click("#front button:has-text('Select area')")
     drag()
     page.wait_for_url("**zoom=**")

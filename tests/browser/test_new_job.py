@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Site, fill
-from tests.browser.looking import api, open_job, yaml_of
+from tests.browser.looking import api, open_front, open_job, yaml_of
 from tests.service.filled import Filled
 
 if TYPE_CHECKING:
@@ -161,8 +161,7 @@ def test_the_list_compares_the_fronts_of_jobs(page: Page, fresh_site: Site) -> N
 def test_charts_are_saved_as_pictures_and_numbers(
     page: Page, site: Site, filled: Filled, tmp_path: Path
 ) -> None:
-    open_job(page, site, filled)
-    page.wait_for_function("() => document.querySelector('#front .canvas')?.pixelOf !== undefined")
+    open_front(page, site, filled)
     starts = {"PNG": b"\x89PNG", "SVG": b"<svg", "CSV": b"trial,status"}
     for kind, start in starts.items():
         page.locator("#front .menu").evaluate("menu => { menu.open = true; }")

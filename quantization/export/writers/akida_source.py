@@ -12,15 +12,15 @@ from keras import ops
 
 from costmodel.layer_classes import INPUT, TRAINING_ONLY
 from quantization.export.errors import NotExpressible
-from quantization.export.legality.akida import IMAGE_CHANNELS, NEURAL
+from quantization.export.legality.akida import ACTIVATION_BITS, IMAGE_CHANNELS, NEURAL
 from quantization.export.writers.reading import class_of, coded, each, is_end, passed_float, specs_of
 from quantization.graph import Call, ModelGraph, NoGraph
 from quantization.models.convert import caching_weights
 from quantization.models.fold import folded_layers, unfold
 from quantization.quantizers import build_quantizer
 
-#: Largest code of numbers between layers: they have 4 bits.
-LARGEST_INNER: Final = 15
+#: Largest code of numbers between layers.
+LARGEST_INNER: Final = 2 ** max(ACTIVATION_BITS) - 1
 _TIE: Final = "it is compared with thresholds: a tie goes down, and thresholds are whole numbers"
 _HEAD: Final = '''"""{name}, of cnn2snn's layers: `build()` returns it with the weights of weights.npz beside this file.
 
