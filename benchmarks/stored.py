@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import secrets
-from dataclasses import asdict
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from search.history import TrialStatus
 from search.plans.kinds import plan
 from search.spec.job import SearchSpec
 from service.store import jobs
-from service.store.jobs import NewJob
 from service.store.models import Trial, now
+from service.store.planned import planned_job
 from service.store.session import Database
 
 SIZES = {"large": 50_000, "middle": 10_000, "small": 1_000}
@@ -45,18 +45,7 @@ def fill(database: Database) -> dict[str, str]:
     sizes = [("large", SIZES["large"]), ("middle", SIZES["middle"])]
     for name, size in sizes + [("small", SIZES["small"])] * SMALL_JOBS:
         with database.transaction() as session:
-            job = jobs.create(
-                session,
-                NewJob(
-                    name=name,
-                    spec=spec.model_dump(mode="json"),
-                    cost_unit="energy_pj",
-                    reference_cost=planned.reference.value,
-                    reference=asdict(planned.reference),
-                    space_size=str(planned.choices.size()),
-                    warnings=(),
-                ),
-            )
+            job = jobs.create(session, replace(planned_job(planned), name=name, warnings=()))
             ids[name] = job.id
             for first in range(0, size, 5000):
                 rows = [

@@ -28,7 +28,7 @@ from quantization.specs.functions import slot_type
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
-from search.spec.cost import goal_options
+from search.spec.cost import goal_options, unquantized_options
 from search.spec.goals import BitsGoal, CountGoal, EnergyGoal, Goal
 from search.spec.oracle import Constraints
 
@@ -68,14 +68,23 @@ class Pricer:
 
     def reference(self) -> Cost:
         """The cost of the float network. Raises `InvalidSpec` if it is 0: no trial could cost less."""
-        report = price_reference(self._prepared, self.reference_settings.energy)
-        bits = reference_bits(self._prepared.network, self.reference_settings.bits)
-        count = self._count(self._prepared, None, self.reference_settings)
-        cost = self._cost(report, bits, count)
+        cost = self._unquantized(self.reference_settings)
         if cost.value <= 0:
             reason = "counts nothing of this network: its reference costs 0, so no trial can cost less"
             raise InvalidSpec([Problem("/goal", reason)])
         return cost
+
+    def reference_values(self) -> dict[str, float]:
+        """`Cost.value` of the float network in int8 and in fp32, whatever types the goal's reference has."""
+        return {
+            name: self._unquantized(options.cost_settings()).value
+            for name, options in unquantized_options(self._goal).items()
+        }
+
+    def _unquantized(self, settings: CostSettings) -> Cost:
+        report = price_reference(self._prepared, settings.energy)
+        bits = reference_bits(self._prepared.network, settings.bits)
+        return self._cost(report, bits, self._count(self._prepared, None, settings))
 
     def price(self, assignment: Assignment) -> Cost:
         """The cost of a trial. Raises `Infeasible` if no network has its widths or types."""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from search.history import Cost, TrialRecord
-from search.schedules.base import Stage, current_stage
+from search.schedules.base import Block, Stage, current_stage
 from search.schedules.per_block import per_block
 from search.schedules.whole_model import whole_model
 from search.space.choices import Choices
 from search.spec.job import SearchSpec
 from search.spec.schedule import PerBlockSchedule
 
-__all__ = ["SCHEDULES", "Stage", "current_stage", "learning_rate_shares", "stages"]
+__all__ = ["SCHEDULES", "Block", "Stage", "blocks", "current_stage", "learning_rate_shares", "stages"]
 
 #: Kind of schedule -> its stages.
 SCHEDULES: Final[Mapping[str, Callable[..., tuple[Stage, ...]]]] = {
@@ -25,6 +25,15 @@ SCHEDULES: Final[Mapping[str, Callable[..., tuple[Stage, ...]]]] = {
 def stages(spec: SearchSpec, choices: Choices, reference: Cost) -> tuple[Stage, ...]:
     """The stages of a job, in order; their trials sum to at most the budget. InvalidSpec if blocks do not fit."""
     return SCHEDULES[spec.schedule.kind](spec, choices, reference)
+
+
+def blocks(spec: SearchSpec, plan: Sequence[Stage]) -> tuple[Block, ...]:
+    """The blocks of a job in the order of the search; none where it searches its whole model at once."""
+    if not isinstance(spec.schedule, PerBlockSchedule):
+        return ()
+    return tuple(
+        Block(stage.name, stage.first, stage.trials, tuple(stage.choices.quantized)) for stage in plan
+    )
 
 
 def learning_rate_shares(spec: SearchSpec, plan: Sequence[Stage], trial: TrialRecord) -> dict[str, float]:

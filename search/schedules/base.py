@@ -25,6 +25,16 @@ class Stage:
         return sorted((r for r in history if self.first <= r.number < last), key=lambda record: record.number)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Which trials search a block: `first` to `first + trials - 1`. `name`: its pattern; `layers`: those it settles."""
+
+    name: str
+    first: int
+    trials: int
+    layers: tuple[str, ...]
+
+
 def current_stage(
     stages: Sequence[Stage], history: Sequence[TrialRecord], exhausted: frozenset[int]
 ) -> Stage | None:

@@ -280,6 +280,22 @@ def goal_options(goal: Goal) -> tuple[CostOptions, CostOptions]:
     return _reference_options(goal), _trial_options(goal)
 
 
+def unquantized_options(goal: Goal) -> dict[str, CostOptions]:
+    """The options by which the reference of a job with this goal would be priced in int8 and in fp32."""
+    own, size = _reference_options(goal), _bits_goal(goal)
+    return {
+        internal: own.model_copy(
+            update={
+                "source": NamedType(name=internal),
+                "internal": internal,
+                "accumulator": accumulator,
+                "bits": _bits_options(size, reference_type(internal).bits),
+            }
+        )
+        for internal, accumulator in (("int8", "int32"), ("fp32", "fp32"))
+    }
+
+
 def _reference_options(goal: Goal) -> CostOptions:
     energy, size = _energy_goal(goal), _bits_goal(goal)
     return CostOptions(

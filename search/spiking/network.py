@@ -237,6 +237,10 @@ class SpikingPricer(Pricer):
         """The cost of the network under Rockpool's defaults: global, 8-bit weights, 16-bit thresholds."""
         return self.price(Assignment(values={}, quantizers={}, settings=REFERENCE))
 
+    def reference_values(self) -> dict[str, float]:
+        """None: a spiking network has no float form to compare with."""
+        return {}
+
     def price(self, assignment: Assignment) -> Cost:
         """The cost of a trial. Raises `Infeasible` where its integers do not form a network (a threshold of 0)."""
         return self._cost(assignment)

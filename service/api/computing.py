@@ -40,7 +40,7 @@ from service.settings import Settings
 from service.store import analysis, jobs, workers
 from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
-from service.store.jobs import NewJob
+from service.store.planned import planned_job
 from service.store.references import BlobLookup, pinned
 from service.store.session import Database, is_retryable
 from service.views.analysis import analysis_view
@@ -75,17 +75,7 @@ def _validate(computer: Computer, body: bytes) -> bytes:
 
 def _new_job(computer: Computer, body: bytes) -> bytes:
     """What is stored of a job."""
-    plan = computer.plan(body)
-    new = NewJob(
-        name=plan.spec.name,
-        spec=plan.spec.model_dump(mode="json"),
-        cost_unit=cost_unit(plan.spec.goal),
-        reference_cost=plan.reference.value,
-        reference=asdict(plan.reference),
-        space_size=str(plan.choices.size()),
-        warnings=plan.warnings,
-    )
-    return json.dumps(asdict(new)).encode()
+    return json.dumps(asdict(planned_job(computer.plan(body)))).encode()
 
 
 def _digest(_: Computer, body: bytes) -> bytes:

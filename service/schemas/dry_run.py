@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, computed_field
 
 from service.schemas.exports import FormatView
-from service.schemas.jobs import DEPRECATED, CostView, View
+from service.schemas.jobs import BLOCKS, DEPRECATED, REFERENCE_VALUES, BlockView, CostView, View
 
 
 class CandidatesView(View):
@@ -102,6 +102,8 @@ class DryRun(View):
     trials: int = Field(description="trials that budget and space allow")
     cost_unit: str
     reference: CostView
+    reference_values: dict[str, float] = Field({}, description=REFERENCE_VALUES)
+    blocks: tuple[BlockView, ...] = Field((), description=BLOCKS)
     slots: tuple[CandidatesView, ...]
     widths: tuple[WidthView, ...]
     untouched: tuple[str, ...] = Field(description="layers that are not changed")

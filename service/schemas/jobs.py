@@ -29,6 +29,14 @@ INCLUDED: Final = (
 )
 
 
+#: Describe fields of jobs and of dry runs.
+REFERENCE_VALUES: Final = (
+    "cost of the unquantized model in int8 and in fp32, whatever the goal's reference is; empty for spiking networks"
+    " and for jobs that were stored before version 0.2"
+)
+BLOCKS: Final = "which trials search which layers, in the order of the search; empty without blocks"
+
+
 class View(BaseModel):
     """A response. Clients ignore fields that they do not know, so that they may be older than the service."""
 
@@ -172,6 +180,17 @@ class TestLookView(View):
     created_at: datetime | None
 
 
+class BlockView(View):
+    """A block of the schedule `per_block`: its layers are searched by the trials `first` to `first + trials - 1`."""
+
+    name: str = Field(description="its pattern in `schedule.blocks`")
+    first: int = Field(description="number of its first trial")
+    trials: int = Field(
+        description="its share of the budget; it ends earlier where nothing new is left to try"
+    )
+    layers: tuple[str, ...] = Field(description="the layers that it settles; later blocks keep them")
+
+
 class JobView(Drawn, JobSummary):
     """A job."""
 
@@ -179,6 +198,8 @@ class JobView(Drawn, JobSummary):
         description="number of assignments, as text: it may have hundreds of digits, 4,001 at most"
     )
     reference: CostView = Field(description="cost of the unquantized model, with the goal's reference types")
+    reference_values: dict[str, float] = Field({}, description=REFERENCE_VALUES)
+    blocks: tuple[BlockView, ...] = Field((), description=BLOCKS)
     float_metric: float | None = Field(
         None, description="of the float model on the validation data, once it was measured"
     )

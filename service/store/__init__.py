@@ -13,6 +13,7 @@ The ground
 A job and its trials
     lifecycle           which action is legal in which status, and where it leads; one table
     jobs                jobs: created, read, ended
+    planned             what is stored of a job that has a plan
     job_actions         pause, resume, stop, cancel, retry, extend, change, delete
     trials              trials: added and read, with their epochs, layers and files
     events              the event log of a job, and the lock that every write acquires first

@@ -7,7 +7,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +36,8 @@ class NewJob:
     reference: dict[str, Any]
     space_size: str  #: a number, maybe of hundreds of digits
     warnings: Sequence[str]
+    reference_values: Mapping[str, float] = field(default_factory=dict)
+    blocks: Sequence[Mapping[str, Any]] = ()  #: `search.schedules.Block` of each
 
 
 def model_key(spec: Mapping[str, Any]) -> str:
@@ -61,6 +63,8 @@ def create(
         cost_unit=new.cost_unit,
         reference_cost=new.reference_cost,
         reference=new.reference,
+        reference_values=dict(new.reference_values),
+        blocks=[dict(block) for block in new.blocks] or None,
         space_size=new.space_size,
         warnings=list(new.warnings),
         submitted_by=None if key is None else key.name,

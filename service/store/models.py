@@ -102,6 +102,10 @@ class Job(Leased, Owned, Base):
         JSON(none_as_null=True)
     )  #: Sensitivity, where the oracle needs it
     reference: Mapped[dict[str, Any]]  #: Cost of the float model, with its layers
+    #: What the float model costs in int8 and fp32; NULL: stored before revision 0020.
+    reference_values: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    #: `search.schedules.Block` of each block, in order; NULL: the job has none, or as above.
+    blocks: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     space_size: Mapped[str]  #: number of assignments, as text: it may not fit an integer column
     warnings: Mapped[list[Any]]
     oracle_state: Mapped[str | None]  #: keras-tuner's state; JSON text

@@ -9,6 +9,7 @@ from search.cost.unquantized import cost_warnings, float_layers
 from search.exports import search_refusals
 from search.history import Cost
 from search.plan import Plan
+from search.schedules import blocks
 from search.space.extremes import Extreme, Extremes, extremes
 from search.spec.job import SearchSpec
 from service.schemas.dry_run import (
@@ -22,7 +23,7 @@ from service.schemas.dry_run import (
     NormalizationView,
     WidthView,
 )
-from service.schemas.jobs import CostView
+from service.schemas.jobs import BlockView, CostView
 from service.store import pace
 from service.views.exports import format_views
 from service.views.progress import trials_allowed
@@ -38,6 +39,10 @@ def dry_run(session: Session, spec: SearchSpec, plan: Plan, workers: int) -> Dry
         trials=trials_allowed(spec.budget.trials, size),
         cost_unit=cost_unit(spec.goal),
         reference=CostView.model_validate(plan.reference, from_attributes=True),
+        reference_values=plan.pricer.reference_values(),
+        blocks=tuple(
+            BlockView.model_validate(block, from_attributes=True) for block in blocks(spec, plan.stages)
+        ),
         slots=tuple(
             CandidatesView(
                 name=slot.name,

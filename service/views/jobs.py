@@ -12,7 +12,7 @@ from cachetools import LRUCache, cached
 from sqlalchemy.orm import Session
 
 from search.history import JobStatus, TrialStatus
-from service.schemas.jobs import CostView, JobSummary, JobView, PointView, TestLookView
+from service.schemas.jobs import BlockView, CostView, JobSummary, JobView, PointView, TestLookView
 from service.store import jobs, test_looks
 from service.store.final_training_models import TestLook
 from service.store.lifecycle import allowed
@@ -58,6 +58,8 @@ def job_view(session: Session, job: Job, waiting: str | None = None) -> JobView:
         **fields,
         space_size=job.space_size,
         reference=CostView.model_validate(job.reference),
+        reference_values=job.reference_values or {},
+        blocks=tuple(BlockView.model_validate(block) for block in job.blocks or ()),
         float_metric=job.float_metric,
         warnings=tuple(job.warnings),
         allowed=allowed(JobStatus(job.status), failed_trials=fields["trials"][TrialStatus.FAILED] > 0),

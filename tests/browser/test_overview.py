@@ -94,13 +94,61 @@ def test_stages_of_a_training_are_listed_in_their_order(page: Page, site: Site) 
     expect(rows.nth(2)).to_contain_text(f"{100 * costs[2] / costs[0]:.1f} %")
 
 
-def test_blocks_are_listed_with_their_layers_and_share(page: Page, site: Site) -> None:
+def test_blocks_have_their_layers_trials_and_best_score(page: Page, site: Site) -> None:
     schedule = {"kind": "per_block", "blocks": ["conv2d_0|act_0", "conv2d_1|act_1", "dense"]}
     job = site.filler.job(JOB | {"schedule": schedule})
-    page.goto(f"{site.url}/#/jobs/{job.job_id}?tab=definition")
-    blocks = page.locator("[data-answer=blocks] li")
+    answer = job_of(page, site, job)
+    first, second, third = answer["blocks"]
+    assert (first["first"], second["first"]) == (0, first["trials"])
+    assert third["first"] + third["trials"] == 20
+    ids = site.filler.queue(job, second["first"] + 2)
+    for trial_id in ids:
+        site.filler.measure(job, trial_id)
+    open_job(page, site, job, f"?tab=definition&trial={second['first']}")
+    blocks = page.locator("[data-answer=blocks] tbody tr")
     expect(blocks).to_have_count(3)
-    layers = job_of(page, site, job)["reference"]["layers"]
+    layers = answer["reference"]["layers"]
     total = sum(layer["included_pj"] for layer in layers)
-    second = sum(layer["included_pj"] for layer in layers if layer["name"] in ("conv2d_1", "act_1"))
-    expect(blocks.nth(1)).to_contain_text(f"conv2d_1, act_1; {100 * second / total:.0f} % of the reference")
+    share = sum(layer["included_pj"] for layer in layers if layer["name"] in ("conv2d_1", "act_1"))
+    expect(blocks.nth(1)).to_contain_text(f"conv2d_1, act_1{100 * share / total:.0f} %")
+    expect(blocks.nth(1)).to_contain_text(f"{second['first']} to {second['first'] + second['trials'] - 1}2")
+    expect(blocks.nth(2)).to_contain_text("0\N{EN DASH}")
+    expect(page.locator("aside .facts").first).to_contain_text("Blockconv2d_1|act_1")
+    ranked = api(page, site, f"/v1/jobs/{job.job_id}/trials?sort=-score&fields=number,score")["items"]
+    best = next(item for item in ranked if item["number"] >= second["first"])
+    expect(blocks.nth(1)).to_contain_text(f"{best['score']:.4f} trial {best['number']}")
+    blocks.nth(1).get_by_role("button", name="Rank the trials").click()
+    page.click("[data-tab=overview]")
+    expect(page.locator("#tab-panel")).to_contain_text("2 trials of the marked area are ranked")
+
+
+def test_references_in_other_types_are_told(page: Page, site: Site) -> None:
+    goal = {"kind": "energy", "reference_internal": "fp32", "reference_accumulator": "fp32"}
+    job = site.filler.job(JOB | {"goal": goal})
+    site.filler.measure(job, site.filler.queue(job, 1)[0])
+    answer = job_of(page, site, job)
+    values = answer["reference_values"]
+    assert values["fp32"] == answer["reference_cost"] > values["int8"] > 0
+    open_front(page, site, job)
+    nanojoules = f"{values['int8'] / 1e3:.4g}"
+    expect(page.locator("#front .outside")).to_contain_text(f"model in int8 at {nanojoules} nJ")
+
+
+def test_all_choices_are_filtered_without_a_mouse(page: Page, site: Site, filled: Filled) -> None:
+    open_job(page, site, filled, "?tab=learned")
+    chart = page.locator("#choices")
+    chart.locator("summary:has-text('Filter by sliders')").click()
+    trials = api(page, site, f"/v1/jobs/{filled.job_id}/trials?filter=status%3Ddone&fields=number,metric")[
+        "items"
+    ]
+    metrics = sorted((trial["metric"] for trial in trials), reverse=True)
+    least = chart.get_by_role("slider", name="accuracy, from")
+    least.focus()
+    page.keyboard.press("End")
+    expect(chart.get_by_role("button", name="No filter")).to_be_visible()
+    page.click("[data-tab=trials]")
+    best = [trial["number"] for trial in trials if trial["metric"] == metrics[0]]
+    expect(page.locator("#trials tbody tr:has(button[aria-pressed])")).to_have_count(len(best))
+    page.click("[data-tab=overview]")
+    page.get_by_role("button", name="All trials").click()
+    expect(page.locator("#tab-panel")).not_to_contain_text("of the marked area")

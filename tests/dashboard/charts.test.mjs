@@ -15,7 +15,9 @@ const { partsOf } = await import("./charts/energy.js");
 const { frontOption, layout } = await import("./charts/front_option.js");
 const { growth, improvement, improvementText } = await import("./charts/history.js");
 const { kindOf, rampOf } = await import("./charts/bits.js");
-const { blocksOf } = await import("./parts/definition.js");
+const { references } = await import("./charts/front.js");
+const { blockOf, blockRows, layersLeft } = await import("./lib/blocks.js");
+const { otherReferences } = await import("./lib/references.js");
 const { differences, waterfall } = await import("./parts/compare.js");
 const { answer, overrides } = await import("./parts/whatif.js");
 
@@ -72,16 +74,35 @@ test("a layer's bar consists of the parts that count", () => {
 
 const layers = (energies) => Object.entries(energies).map(([name, included_pj]) => ({ name, included_pj }));
 
-test("a layer belongs to the first block that matches, and blocks are in the order of the search", () => {
-  const network = layers({ conv_0: 10, act_0: 0, conv_1: 60, dense: 20, softmax: 10 });
-  const sequential = blocksOf(network, { blocks: ["conv_0|act_0", "conv.*", "dense", "(?P<bad"] });
-  assert.deepEqual(sequential.blocks, [
-    { pattern: "conv_0|act_0", layers: ["conv_0", "act_0"], share: 0.1 }, { pattern: "conv.*", layers: ["conv_1"], share: 0.6 },
-    { pattern: "dense", layers: ["dense"], share: 0.2 }, { pattern: "(?P<bad", layers: [], share: 0 },
-  ]);
-  assert.deepEqual(sequential.left, ["softmax"]);
-  assert.deepEqual(blocksOf(network, { blocks: ["conv_0", "conv_1"], order: "cost" }).blocks.map(({ pattern }) => pattern), ["conv_1", "conv_0"]);
-  assert.deepEqual(blocksOf(network, undefined).blocks, []);
+test("a trial belongs to the block in whose range its number is, and a block's best trial is its own", () => {
+  const blocks = [{ name: "conv.*", first: 0, trials: 2, layers: ["conv_0", "conv_1"] }, { name: "dense", first: 2, trials: 4, layers: ["dense"] }];
+  const job = { ...JOB, blocks, reference: { layers: layers({ conv_0: 10, conv_1: 60, dense: 20, softmax: 10 }) } };
+  assert.deepEqual([0, 1, 2, 5, 6].map((number) => blockOf(job, number)?.name), ["conv.*", "conv.*", "dense", "dense", undefined]);
+  assert.equal(blockOf({ ...JOB }, 0), null); // a page of an older service
+  const points = pointsOf([0.5, 0.9, 0.8], [100, 100, 100]);
+  points.put(3, { status: "running" });
+  points.put(4, { status: "failed" });
+  points.revision++;
+  const numbers = scoring(job, {});
+  const rows = blockRows(job, points, numbers);
+  assert.deepEqual(rows.map(({ share, ended, rows: measured, best }) => [share, ended, measured, best.number]), [[0.7, 2, [0, 1], 1], [0.2, 2, [2], 2]]);
+  assert.equal(blockRows(job, pointsOf([], []), numbers)[0].best, null);
+  assert.deepEqual(layersLeft(job), ["softmax"]);
+});
+
+test("a reference in other types is a line of its own, and told where it is beyond the axis", () => {
+  const job = { ...JOB, reference_values: { int8: 1000, fp32: 4000 } };
+  assert.deepEqual(otherReferences(job), [{ name: "model in fp32", value: 4000 }]);
+  assert.deepEqual(otherReferences(JOB), []);
+  const points = pointsOf([0.5, 0.9], [300, 600]);
+  const state = { job, points, rows: [0, 1], isLog: true, marks: [], sign: 1 };
+  const made = layout({ ...state, measure: "cost" });
+  assert.equal(references(made), "reference at 1 nJ, model in fp32 at 4 nJ, beyond the right end →");
+  assert.match(references(layout({ ...state, measure: "share" })), /^reference at 100 %, model in fp32 at 400 %/);
+  const whole = layout({ ...state, measure: "cost", zoom: { x: [100, 1e4], y: [0, 1] } });
+  assert.equal(references(whole), null);
+  const drawn = frontOption({ job, points, groups: { done: [], pruned: [], infeasible: [], front: [] }, running: [], numbers: scoring(job, {}), best: -1, selected: -1, compared: [], budget: null, kneeRow: null }, whole, COLOURS);
+  assert.deepEqual(drawn.series.find(({ name }) => name === "lines").markLine.data.map(({ label }) => label.formatter), ["reference 1.00 nJ", "model in fp32 4.00 nJ"]);
 });
 
 test("a waterfall leads from one trial's energy to the other's, the largest change first", () => {

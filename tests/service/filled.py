@@ -6,7 +6,7 @@ import json
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -21,9 +21,9 @@ from search.spec.job import SearchSpec
 from service.store import claims, events, jobs, trials
 from service.store.blobs import BlobStore
 from service.store.events import Entry, EventType
-from service.store.jobs import NewJob
 from service.store.leases import Claim
 from service.store.models import Trial
+from service.store.planned import planned_job
 from service.store.session import Database
 
 LEASE = timedelta(seconds=60)
@@ -43,10 +43,9 @@ JOB: dict[str, Any] = {
 
 
 @cache
-def _planned(document: str, folder: Path | None) -> tuple[SearchSpec, Plan]:
-    """A job and its plan, made once: a plan is a value. `folder`: of the files that the job names."""
-    spec = SearchSpec.model_validate(json.loads(document))
-    return spec, plan(spec, folder or Path())
+def _planned(document: str, folder: Path | None) -> Plan:
+    """The plan of a job, made once: a plan is a value. `folder`: of the files that the job names."""
+    return plan(SearchSpec.model_validate(json.loads(document)), folder or Path())
 
 
 @dataclass(frozen=True)
@@ -67,18 +66,9 @@ class Filler:
 
     def job(self, document: dict[str, Any] = JOB) -> Filled:
         """A job in status RUNNING, without trials."""
-        spec, planned = _planned(json.dumps(document), self.folder if "file" in str(document) else None)
-        new = NewJob(
-            name=spec.name,
-            spec=spec.model_dump(mode="json"),
-            cost_unit="energy_pj",
-            reference_cost=planned.reference.value,
-            reference=asdict(planned.reference),
-            space_size=str(planned.choices.size()),
-            warnings=planned.warnings,
-        )
+        planned = _planned(json.dumps(document), self.folder if "file" in str(document) else None)
         with self.database.transaction() as session:
-            job = jobs.create(session, new)
+            job = jobs.create(session, planned_job(planned))
             assert jobs.save_proposals(session, job.id, proposals=0, oracle_state="{}", exhausted=False)
         return Filled(job.id, planned)
 

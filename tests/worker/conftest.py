@@ -19,7 +19,7 @@ from service.queue import TaskName
 from service.settings import Settings
 from service.store import jobs
 from service.store.blobs import BlobStore
-from service.store.jobs import NewJob
+from service.store.planned import planned_job
 from service.store.references import BlobLookup
 from service.store.session import Database, on_commit
 from tests.databases import migrate
@@ -74,18 +74,7 @@ class Bench:
         spec = SearchSpec.model_validate(tiny_job() | changes)
         checked = plan(spec, self.settings.data_folder, BlobLookup(self.runtime.blobs))
         with self.database.transaction() as session:
-            job = jobs.create(
-                session,
-                NewJob(
-                    name=spec.name,
-                    spec=spec.model_dump(mode="json"),
-                    cost_unit="energy_pj",
-                    reference_cost=checked.reference.value,
-                    reference={"energy_pj": checked.reference.energy_pj},
-                    space_size=str(checked.choices.size()),
-                    warnings=checked.warnings,
-                ),
-            )
+            job = jobs.create(session, planned_job(checked))
             self.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
         return job.id
 

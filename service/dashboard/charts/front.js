@@ -43,7 +43,7 @@ export function Front({ job, points, numbers, statuses, view, set, pick, select,
     drawDots(pen, { groups, made, points, toPixel: holder.current.toPixel, frame: holder.current.frame, scale }, colours);
   };
   const list = measures(job, points);
-  const outside = references(job, made);
+  const outside = references(made);
   const hidden = useMemo(() => rows.reduce((count, row) => count + (points.metric[row] < made.yAxis.low || points.metric[row] > made.yAxis.high), 0), [rows, made]);
   return html`<${Chart} id="front" title=${`${format.title(format.metricName(job))} against ${job.cost_unit === "energy_pj" ? "energy" : "cost"}`}
     hint="a click selects, with shift compares; drag to zoom" height=${height} option=${option} isUrgent=${true} underlay=${underlay} underlayStamp=${[groups, made]}
@@ -81,12 +81,12 @@ function near(budget, points, rows) {
   return budget > low / 3 && budget < high * 3 ? [budget] : [];
 }
 
-/** Where the reference is, if it is beyond the axis. */
-function references(job, made) {
-  const { reference } = made.x;
-  if (!reference) return null;
-  if (reference > made.xAxis.high) return `reference at ${made.x.label(reference)}, beyond the right end →`;
-  return reference < made.xAxis.low ? `← reference at ${made.x.label(reference)}` : null;
+/** Where the references are that lie beyond the axis. */
+export function references(made) {
+  const all = [{ name: "reference", value: made.x.reference }, ...(made.x.others ?? [])].filter(({ value }) => value > 0);
+  const names = (list) => list.sort((a, b) => a.value - b.value).map(({ name, value }) => `${name} at ${made.x.label(value)}`).join(", ");
+  const [left, right] = [all.filter(({ value }) => value < made.xAxis.low), all.filter(({ value }) => value > made.xAxis.high)];
+  return [left.length > 0 && `← ${names(left)}`, right.length > 0 && `${names(right)}, beyond the right end →`].filter(Boolean).join("; ") || null;
 }
 
 function label(job, points, groups, best) {
@@ -163,7 +163,8 @@ function ready(instance, element, state) {
       const [low, bottom] = state.toValue(box.x0, box.y1);
       const [high, top] = state.toValue(box.x1, box.y0);
       const range = { x: [Math.max(low, state.made.xAxis.low), Math.min(high, state.made.xAxis.high)], y: [Math.max(bottom, state.made.yAxis.low), Math.min(top, state.made.yAxis.high)] };
-      if (state.mode === "select") state.select(rowsIn(state, range), range);
+      const chosen = state.mode === "select" ? rowsIn(state, range) : null;
+      if (chosen !== null) state.select(chosen.length === 0 ? null : chosen);
       else state.set({ zoom: range });
     },
   });

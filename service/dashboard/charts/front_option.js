@@ -4,6 +4,7 @@
 import * as format from "../lib/format.js";
 import { axis, axisOption } from "../lib/axis.js";
 import { usualRange } from "../lib/scale.js";
+import { otherReferences } from "../lib/references.js";
 import { metricOf } from "../lib/score.js";
 
 const MANY = 200; // trials of a kind from which their dots are drawn by hand, below the chart: that is done once, not at each step of a slider
@@ -13,9 +14,10 @@ const CURVE_POINTS = 80;
 export function measures(job, points) {
   const reference = job.reference_cost;
   const unit = job.cost_unit;
-  const list = { cost: { values: points.cost, reference, label: (value) => format.tidyCost(value, unit), title: unit === "energy_pj" ? "energy of one inference" : format.unitName(unit) } };
+  const others = otherReferences(job);
+  const list = { cost: { values: points.cost, reference, others, label: (value) => format.tidyCost(value, unit), title: unit === "energy_pj" ? "energy of one inference" : format.unitName(unit) } };
   if (reference > 0) {
-    list.share = { values: points.cost, scale: 1 / reference, reference: 1, label: (value) => format.percent(value, value < 0.1 ? 1 : 0), title: unit === "energy_pj" ? "energy, of the reference" : "cost, of the reference" };
+    list.share = { values: points.cost, scale: 1 / reference, reference: 1, others: others.map(({ name, value }) => ({ name, value: value / reference })), label: (value) => format.percent(value, value < 0.1 ? 1 : 0), title: unit === "energy_pj" ? "energy, of the reference" : "cost, of the reference" };
   }
   if (unit !== "bits") list.bits = { values: points.bits, reference: job.reference.bits || null, label: (value) => `${format.short(value)} bits`, title: "size of parameters and activations" };
   if (unit !== "energy_pj") list.energy = { values: points.energy_pj, reference: job.reference_energy_pj, label: format.tidyEnergy, title: "energy of one inference" };
@@ -223,6 +225,7 @@ function references({ job }, made, colours, budget) {
   };
   const reference = made.x.reference === null ? null : made.x.reference / made.scale;
   vertical(reference, `reference ${exact(made, made.x.reference)}`, { color: colours.reference, type: [5, 4], width: 1.5 });
+  for (const { name, value } of made.x.others ?? []) vertical(value / made.scale, `${name} ${exact(made, value)}`, { color: colours.reference, type: [2, 4], width: 1.5 });
   vertical(budget, `budget ${exact(made, budget * made.scale)}`, { color: colours.text, type: [8, 4], width: 1.5 });
   if (job.float_metric !== null && job.float_metric !== undefined && job.float_metric >= made.yAxis.low && job.float_metric <= made.yAxis.high) {
     lines.push({ yAxis: job.float_metric, lineStyle: { color: colours.reference, type: "dotted", width: 1.5 }, label: { formatter: `float model ${format.metric(job.float_metric, job)}`, position: "insideStartTop", color: colours.text, fontSize: 11 } });

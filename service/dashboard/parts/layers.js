@@ -1,6 +1,7 @@
 // What is known of a trial without asking anything: its numbers, its layers, its other choices.
 
 import { cls, html, useState } from "../lib/html.js";
+import { blockOf } from "../lib/blocks.js";
 import * as format from "../lib/format.js";
 import { PARTS, costliest, isIncluded, partsText } from "../charts/energy.js";
 
@@ -9,6 +10,7 @@ export function Facts({ job, trial, score }) {
   if (trial.metric === null) {
     return html`<p class="muted small">${trial.status === "queued" ? "It waits for a worker." : `${trial.epochs_done} of ${job.spec.training.epochs * (job.spec.training.executions ?? 1)} epochs done, attempt ${trial.attempt}`}</p>`;
   }
+  const block = blockOf(job, trial.number);
   const looks = (job.test_looks ?? []).filter((look) => look.trial === trial.number);
   const facts = [
     ["Score", format.score(score ?? trial.score)],
@@ -18,6 +20,7 @@ export function Facts({ job, trial, score }) {
     ...(job.cost_unit === "energy_pj" || job.cost_unit === "bits" ? [] : [["Cost", format.cost(trial.cost, job.cost_unit)]]),
     ["Of reference", job.reference_cost ? format.percent(trial.cost / job.reference_cost, 1) : "–"],
     ["Size", `${format.whole(trial.bits)} bits`],
+    ...(block === null ? [] : [["Block", html`<code>${block.name}</code>`]]),
     ...(trial.learning_rate === null || trial.learning_rate === undefined ? [] : [["Learning rate", format.plain(trial.learning_rate)]]),
     ...(trial.post_training_metric === null || trial.post_training_metric === undefined ? [] : [["Before training", format.metric(trial.post_training_metric, job)]]),
     ...looks.map((look) => [look.kind === "report" ? "On test data" : "Trained further, on test data",

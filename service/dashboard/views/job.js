@@ -88,7 +88,7 @@ function Loaded({ feed, state, parameters, session }) {
   const shared = {
     job, points, numbers, view: { ...view, statuses, compared, mode }, statuses, setStatuses, isIn, selected, best, kneeRow, front, compare, pick, show, session, trial, adjust, live: state.live, revision: state.revision,
     set: (patch) => { if ("mode" in patch) setMode(patch.mode); else adjust(addressOf(patch)); },
-    select: (chosen) => setArea(chosen === null || chosen.length === 0 ? null : new Set(chosen)),
+    select: (chosen) => setArea(chosen === null ? null : new Set(chosen)),
     area,
   };
   return html`<div class="job">

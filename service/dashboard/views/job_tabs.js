@@ -151,10 +151,10 @@ function Workers({ job, points, attempts, pick, version }) {
 const detailsOf = ({ data }) => Object.entries(data).filter(([, value]) => value !== null && typeof value !== "object").map(([name, value]) => `${name} ${typeof value === "number" ? format.plain(value) : value}`).join(", ");
 
 /** Its module brings the library that writes YAML, which no other tab needs. */
-function Defined({ job, points }) {
+function Defined({ job, points, numbers, pick, select }) {
   const [module, setModule] = useState(null);
   useEffect(() => { import("../parts/definition.js").then(setModule); }, []);
-  return module === null ? html`<${Loading} />` : html`<${module.Definition} job=${job} points=${points} />`;
+  return module === null ? html`<${Loading} />` : html`<${module.Definition} job=${job} points=${points} numbers=${numbers} pick=${pick} select=${select} />`;
 }
 
 const PAGES = { overview: Overview, trials: Trials, compare: Comparison, learned: Learned, workers: Workers, definition: Defined };
