@@ -28,7 +28,7 @@ from service.errors import (
     ServiceError,
 )
 from service.observability import tracing
-from service.schemas.jobs import ProblemDocument, ProblemItem
+from service.schemas.problems import ProblemDocument, ProblemItem
 from service.store.session import is_retryable
 
 log = logging.getLogger(__name__)

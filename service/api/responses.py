@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastapi import Request, Response
 
 from service.api.problems import MEDIA_TYPE
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 
 _PROBLEM: Final[dict[str, Any]] = {
     "model": ProblemDocument,

@@ -26,7 +26,7 @@ from typing import Final
 import httpx
 from pydantic import ValidationError
 
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 
 
 class ClientError(Exception):

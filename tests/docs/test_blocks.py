@@ -21,7 +21,7 @@ import yaml
 import fewbits
 from quantization.export.formats import FORMATS
 from search.spec.job import SearchSpec
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 from tests.docs.blocks import ELSEWHERE, NOT_RUN, ROOT, SLOW, Block, blocks
 from tests.docs.room import Room, examples, network
 

@@ -15,7 +15,7 @@ from search.spec.cost import CostSpec
 from search.spec.job import SearchSpec
 from service.api import examples
 from service.schemas.job_json_schema import job_schema
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DOCS = Path(__file__).parents[2] / "docs" / "rest-api.md"

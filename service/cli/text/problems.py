@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 
 
 def print_problem(console: Console, problem: ProblemDocument) -> None:

@@ -33,7 +33,7 @@ from service.client import (
     Unreachable,
     calls,
 )
-from service.schemas.jobs import ProblemDocument
+from service.schemas.problems import ProblemDocument
 from tests.service.clients import AT_ONCE, Handler, answered
 from tests.service.filled import Filled, Filler
 
