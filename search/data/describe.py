@@ -26,6 +26,7 @@ from search.data.preprocessing import (
     preprocessing_of,
 )
 from search.data.reading import input_reading
+from search.data.rebuilt import rebuilt_inputs
 from search.data.sources import StoredFiles, part_files, pointer, test_fraction
 from search.data.split import SplitFault, held_out, share, sizes
 from search.data.stored_parts import (
@@ -111,9 +112,6 @@ def describe(
     examples that do not fit the network, and for parts that would be empty.
     """
     task = classification(models.output(network)) if job_task is None else job_task
-    if data.targets == "inputs" and len(network.inputs) > 1:
-        remedy = "store what the output gives back as y_train"
-        raise InvalidSpec([Problem("/data/targets", f"is for models with one input: {remedy}")])
     try:
         source = _SOURCES[data.kind](data, data_dir, task.heads, network.inputs)
     except (DataFault, SplitFault) as error:
@@ -131,13 +129,23 @@ def describe(
     if problems:
         raise InvalidSpec(problems)
     classes = source.targets[task.judged].classes if task.head.labels == "classes" else None
-    rebuilds = data.targets == "inputs" and any(head.output.kind != "linear" for head in task.heads)
+    bounded = _bounded_inputs(data, network, task, source)
     inputs = []
     for index, name in enumerate(network.inputs):
-        request = Request(preprocessing_of(data, name), rebuilds, pretrained, steps.get(name, NO_STEPS))
+        steps_of = steps.get(name, NO_STEPS)
+        request = Request(preprocessing_of(data, name), index in bounded, pretrained, steps_of)
         inputs.append(_input_info(data, data_dir, network, request, index, source.examples[index]))
     counts = (parts.train, parts.validation, source.test)
     return DataInfo(tuple(inputs), *counts, classes, source.notes)
+
+
+def _bounded_inputs(data: ResolvedData, network: Network, task: Task, source: _Source) -> set[int]:
+    """Indexes of the inputs that are targets of an output with an activation, whose values are bounded."""
+    if data.targets != "inputs":
+        return set()
+    shapes = [examples.shape for examples in source.examples]
+    rebuilt = rebuilt_inputs(task.heads, network.inputs, shapes)
+    return {index for index, head in zip(rebuilt, task.heads, strict=True) if head.output.kind != "linear"}
 
 
 def _input_problems(data: ResolvedData, network: Network, source: _Source) -> list[Problem]:
@@ -252,9 +260,9 @@ def _npz(
 ) -> _Source:
     parts = stored_parts(data, part_files(data, data_dir), heads, inputs)
     headers = checked_headers(parts, heads)
-    x_train = headers[parts["train"].x[0]]
     if data.targets == "inputs":
-        targets = [StoredTargets(x_train.shape[1:], None)] * len(heads)
+        shapes = [headers[array].shape[1:] for array in parts["train"].x]
+        targets = [StoredTargets(shapes[index], None) for index in rebuilt_inputs(heads, inputs, shapes)]
     else:
         by_head = zip(*(part.y for part in parts.values()), strict=True)
         targets = [_stored(headers, head, arrays) for head, arrays in zip(heads, by_head, strict=True)]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from costmodel.network import Network
 from search.data.describe import DataInfo
 from search.data.files import DataFault, stored_names
-from search.data.load import Parts, StoredData, labels_alone, read_stored, split
+from search.data.load import labels_alone, read_stored
+from search.data.parts import Parts, StoredData, split
 from search.data.reading import input_reading
 from search.data.sources import PartFiles, StoredFiles, part_files, pointer
 from search.data.stored_parts import (

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from search.data import diabetes, digits, spiking_digits
 from search.data.files import DataFault, read_headers
-from search.data.inputs import Floats, Inputs, as_inputs, only_input
+from search.data.inputs import Floats, Inputs, as_inputs, by_input
+from search.data.parts import TEST_SPLIT, StoredData, split, strata
 from search.data.preprocessing import (
     CONTENTS,
     InputScaling,
@@ -26,8 +27,9 @@ from search.data.preprocessing import (
     scaled,
 )
 from search.data.reading import InputReading
+from search.data.rebuilt import rebuilt_inputs
 from search.data.sources import StoredFiles, part_files, pointer, test_fraction
-from search.data.split import SplitFault, held_out, order, sizes
+from search.data.split import SplitFault, held_out, order
 from search.data.stored_parts import (
     StoredArray,
     read_labels,
@@ -60,9 +62,6 @@ Targets = NDArray[Any] | tuple[NDArray[Any], ...]
 #: Of an array, or of those of each input.
 Scalings = InputScaling | tuple[InputScaling, ...]
 
-_TEST_SPLIT: Final = 0  #: purposes of the permutations drawn from a job's seed
-_VALIDATION_SPLIT: Final = 1
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
@@ -81,24 +80,6 @@ class Dataset:
     scaling: Scalings
     target_scaling: tuple[TargetScaling | None, ...] = (None,)
     train_weights: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StoredData:
-    """A data set as stored. Examples are listed by input.
-
-    `largest`: the largest number that the type of image of an input can hold, where that is known. Targets are listed
-    by output; there are none where the inputs are the targets.
-    """
-
-    x_train: Sequence[NDArray[Any]]
-    y_train: Sequence[NDArray[Any]]
-    x_test: Sequence[NDArray[Any]]
-    y_test: Sequence[NDArray[Any]]
-    largest: Sequence[float | None]
-    x_validation: Sequence[NDArray[Any]] | None = None  #: of a validation part of its own
-    y_validation: Sequence[NDArray[Any]] = ()
-    train_weights: Floats | None = None  #: of the training examples
 
 
 def load_inputs(
@@ -153,42 +134,6 @@ def read_stored(
     return stored
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Parts:
-    """Training and validation part as stored, shuffled by the seed."""
-
-    x_train: Sequence[NDArray[Any]]
-    y_train: Sequence[NDArray[Any]]
-    x_validation: Sequence[NDArray[Any]]
-    y_validation: Sequence[NDArray[Any]]
-    train_weights: Floats | None = None
-
-
-def split(data: Data, stored: StoredData, seed: int, heads: Sequence[Head]) -> Parts:
-    """The training and the validation part. Raises `SplitFault` if one of them would be empty."""
-    x, y, count = stored.x_train, stored.y_train, len(stored.x_train[0])
-    places = order(count, seed, _VALIDATION_SPLIT, _strata(data, y, heads))
-    separate = None if stored.x_validation is None else len(stored.x_validation[0])
-    parts = sizes(count, data.validation_fraction, data.train_samples, separate)
-    first = 0 if stored.x_validation is not None else parts.validation
-    train, validation = places[first:][: parts.train], places[:first]
-    return Parts(
-        [one[train] for one in x],
-        [one[train] for one in y],
-        [one[validation] for one in x] if stored.x_validation is None else stored.x_validation,
-        [one[validation] for one in y] if stored.x_validation is None else stored.y_validation,
-        None if stored.train_weights is None else stored.train_weights[train],
-    )
-
-
-def _strata(data: Data, y: Sequence[NDArray[Any]], heads: Sequence[Head]) -> NDArray[Any] | None:
-    """The class numbers that a stratified split goes by; None where the job's is random, or no output has any."""
-    if data.split == "random" or data.targets == "inputs":
-        return None
-    classes = (labels for labels, head in zip(y, heads, strict=False) if head.labels == "classes")
-    return next((labels for labels in classes if labels.ndim == 1 and labels.dtype.kind == "i"), None)
-
-
 def _without_network(data: Data, stored: StoredData, input_shape: tuple[int, ...]) -> Preprocessing:
     [x] = stored.x_train
     examples = StoredExamples(x.shape[1:], x.dtype, CONTENTS.get(data.kind))
@@ -225,8 +170,11 @@ def _prepared(
 
     x_train, x_validation, x_test = map(ready, (parts.x_train, parts.x_validation, stored.x_test))
     if data.targets == "inputs":
+        rebuilt = rebuilt_inputs(
+            heads, [entry.name for entry in inputs], [x.shape[1:] for x in stored.x_train]
+        )
         y_train, y_validation, y_test = (
-            [only_input(x)] * len(heads) for x in (x_train, x_validation, x_test)
+            [by_input(x)[index] for index in rebuilt] for x in (x_train, x_validation, x_test)
         )
     else:
         y_train, y_validation, y_test = map(list, (parts.y_train, parts.y_validation, stored.y_test))
@@ -289,7 +237,7 @@ def _parted(data: Data, whole: _Whole, test_fraction: float, seed: int, heads: S
     """The data with a test part drawn from all examples. Raises `SplitFault` if a part would be empty."""
     x, y, weights = whole.x, whole.y, whole.weights
     count = held_out(len(x[0]), test_fraction)
-    places = order(len(x[0]), seed, _TEST_SPLIT, _strata(data, y, heads))
+    places = order(len(x[0]), seed, TEST_SPLIT, strata(data, y, heads))
     test, train = places[:count], places[count:]
     return StoredData(
         [one[train] for one in x],

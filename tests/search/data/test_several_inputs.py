@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import pytest
 
 from search.data import DataInfo, describe, load_inputs
 from search.data.examine import examined
+from search.data.files import DataFault
+from search.data.rebuilt import rebuilt_inputs
 from search.errors import InvalidSpec
 from search.networks.architecture import network
 from search.plans.kinds import plan
 from search.spec.job import NpzData, SearchSpec
+from search.task import Head, Output
 from tests.models.several_inputs import image_and_numbers, words_and_numbers
 
 FILE = "set.npz"
@@ -134,9 +138,73 @@ def test_preprocessing_of_an_input_that_is_not_there_is_refused(
     )
 
 
-def test_several_inputs_are_no_targets(config: dict[str, Any], tmp_path: Path) -> None:
+def autoencoder(image: str = "rebuilt_image", numbers: str = "rebuilt_numbers") -> dict[str, Any]:
+    """One code for an image and numbers, and both given back."""
+    inputs = keras.Input((8, 8, 1), name="image"), keras.Input((5,), name="numbers")
+    code = keras.layers.Dense(6, activation="relu")(
+        keras.layers.Concatenate()([keras.layers.Flatten()(inputs[0]), inputs[1]])
+    )
+    outputs = [
+        keras.layers.Dense(5, name=numbers)(code),
+        keras.layers.Dense(64, activation="sigmoid", name=image)(code),
+    ]
+    described: dict[str, Any] = keras.Model(inputs, outputs).get_config()
+    return described
+
+
+def test_outputs_give_back_the_inputs_that_they_fit(tmp_path: Path) -> None:
+    data = write(tmp_path, y_train=None)
+    stored = {"kind": "npz", "file": FILE, "targets": "inputs"}
+    judged = {"objective": {"metric": "mse", "output": "a"}, "training": {"loss": {"a": "mse", "b": "mse"}}}
+    job = spec(autoencoder("a", "b"), stored, **judged)
+    checked = plan(job, tmp_path)
+    by_name = {entry.name: entry.preprocessing.method for entry in checked.data.inputs}
+    assert by_name["image"] == "unit"  # as far as a sigmoid reaches
+    loaded = load_inputs(
+        data.model_copy(update={"targets": "inputs"}), tmp_path, 1, checked.data.inputs, checked.task.heads
+    )
+    for x, y in (
+        (loaded.x_train, loaded.y_train),
+        (loaded.x_validation, loaded.y_validation),
+        (loaded.x_test, loaded.y_test),
+    ):
+        np.testing.assert_array_equal(y[0], x[1])
+        np.testing.assert_array_equal(y[1], x[0].reshape(len(x[0]), 64))
+
+
+HEADS = [("rebuilt_b", (4,)), ("a_out", (4,)), ("c", (2, 2, 1))]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_of_inputs_that_fit_the_name_tells_which_is_given_back(order: tuple[int, ...]) -> None:
+    names, shapes = zip(
+        *[[("a", (4,)), ("b", (4,)), ("other", (2, 2))][index] for index in order], strict=True
+    )
+    heads = [Head(name, Output("linear", 4), shape, loss="mse") for name, shape in HEADS]
+    assert [names[index] for index in rebuilt_inputs(heads, names, shapes)] == ["b", "a", "other"]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("out", (4,), "the output 'out' has the shape of the inputs a and b: name it after the one"),
+        ("a_of_b", (4,), "the output 'a_of_b' has the shape of the inputs a and b"),
+        ("aa", (4,), "the output 'aa' has the shape of the inputs a and b"),
+        ("a", (3,), "the output 'a' of the shape (3,) gives back no input; their examples: a (4,), b (4,)"),
+    ],
+)
+def test_an_output_that_gives_back_no_input_or_any_is_refused(
+    name: str, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(DataFault) as caught:
+        rebuilt_inputs([Head(name, Output("linear", 4), shape, loss="mse")], ("a", "b"), ((4,), (4,)))
+    assert str(caught.value).startswith(message)
+    assert caught.value.field == "targets"
+
+
+def test_a_classifier_of_two_inputs_gives_back_neither(config: dict[str, Any], tmp_path: Path) -> None:
     write(tmp_path)
-    assert fault(config, tmp_path, targets="inputs").startswith("/data/targets is for models with one input")
+    assert fault(config, tmp_path, targets="inputs").startswith("/data/targets the output of the shape (3,)")
 
 
 @pytest.mark.parametrize(
