@@ -22,6 +22,7 @@ from search.spec.patterns import matches
 _NOT_IN_AUTOQKERAS: Final = frozenset({"ReLU", "LeakyReLU", "PReLU", "ELU"})
 #: Work of layers that hand numbers on, one by one or the largest of several: what reads them reads the sums before.
 _PASSING: Final = (None, lowering.rearranged, lowering.pool_max, lowering.pool_average, lowering.masked)
+_OF_ANY_CLASS: Final = f"/limits/by_class/{ANY_CLASS}"
 #: Work of layers without a kernel that compute with numbers as wide as they come.
 _WIDENING: Final = (
     lowering.merge,
@@ -144,6 +145,9 @@ class _Outputs:
         """`of_searched`: the patterns that also match layers which are quantized anyway."""
         named, space = rule.limits.output is not None, self._spec.quantizers
         if layer.class_name in OUTPUT_LAYERS:
+            selects = LAYER_CLASSES[layer.class_name].lower is lowering.pool_max
+            if selects and rule.pointer == _OF_ANY_CLASS:
+                return named  # the largest of values is one of them, with the type that they have
             return named or rule.pattern is None or rule.pattern not in of_searched
         if named:
             return rule.pattern is not None or not self._is_end(layer)

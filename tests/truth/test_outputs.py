@@ -202,12 +202,25 @@ def test_limits_name_the_outputs_of_a_class_or_a_layer() -> None:
         "c",
         "p",
     }
+    assert outputs(space(model, {"by_class": {"*": {"kernel": 4, "output": 8}}})) == {"c", "p"}
     assert outputs(space(model, {"by_name": {"p": {"output": 8}, "c": 8}})) == {"p"}
     assert outputs(space(model, {"by_name": {".*": 8}})) == set()
     assert outputs(space(model, {"by_name": {"end": {"kernel": 4, "output": 8}}})) == {"end"}
     assert (
         outputs(space(model, {"by_class": {"Dense": {"kernel": 4, "output": 8}}})) == set()
     )  # leaves the network
+
+
+def test_a_limit_for_everything_leaves_the_largest_of_values_as_it_is() -> None:
+    model = chain(
+        L.Conv2D(2, 3, name="c"),
+        L.MaxPooling2D(name="largest"),
+        L.Conv2D(2, 1, name="d", activation="relu"),
+        L.AveragePooling2D(2, name="mean"),
+        L.GlobalMaxPooling2D(name="of all"),
+        L.Dense(4, name="end"),
+    )
+    assert outputs(space(model, 8)) == {"c", "mean"}
 
 
 def test_a_narrow_limit_on_activations_leaves_automatic_outputs_their_narrowest_quantizer() -> None:
