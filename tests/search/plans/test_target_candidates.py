@@ -127,10 +127,11 @@ RELU = ("Activation", {"activation": "relu"})
 
 
 def test_what_the_target_never_quantizes_stays_as_it_is(folder: Path) -> None:
-    planned = plan(spec("akida", model=chain(CONV, POOL, RELU)), folder)
+    limits = {"by_class": {"*": 8, "MaxPooling2D": 8}}
+    planned = plan(spec("akida", model=chain(CONV, POOL, RELU), limits=limits), folder)
     assert "maxpooling2d_1" not in planned.choices.quantized
     assert {slot.layers[0] for slot in planned.choices.slots} == {"conv2d_0", "activation_2", "dense_4"}
-    generic = plan(spec("generic", model=chain(CONV, POOL, RELU)), folder)
+    generic = plan(spec("generic", model=chain(CONV, POOL, RELU), limits=limits), folder)
     assert "maxpooling2d_1" in generic.choices.quantized
 
 
