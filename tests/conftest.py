@@ -12,10 +12,11 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from service.store import session
 from service.store.session import Database
-from tests.databases import migrate
+from tests.databases import Changed, columns, empty, migrate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -183,9 +184,21 @@ def drop_schema(url: str) -> None:
         connection.execute(f'DROP SCHEMA "{name}" CASCADE')
 
 
+@pytest.fixture(scope="session")
+def spare_schemas() -> Iterator[list[tuple[str, int]]]:
+    """Schemas that a test has left empty, with their `columns`: the next one takes them."""
+    schemas: list[tuple[str, int]] = []
+    yield schemas
+    for url, _ in schemas:
+        drop_schema(url)
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
 def database(
-    request: pytest.FixtureRequest, tmp_path: Path, make_postgres_schema: Callable[[], str]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    make_postgres_schema: Callable[[], str],
+    spare_schemas: list[tuple[str, int]],
 ) -> Iterator[Database]:
     """An empty database at the newest revision, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
@@ -194,9 +207,16 @@ def database(
         yield found
         found.dispose()
         return
-    url = make_postgres_schema()
+    url, expected = spare_schemas.pop() if spare_schemas else (make_postgres_schema(), 0)
     found = Database(url.replace("postgresql://", "postgresql+psycopg://"))
-    migrate(found.engine)
+    if not expected:
+        migrate(found.engine)
+        expected = columns(found.engine)
     yield found
+    try:
+        empty(found.engine, expected)
+    except (Changed, DBAPIError):  # or a transaction is open still, or the tests are no superuser
+        drop_schema(url)
+    else:
+        spare_schemas.append((url, expected))
     found.dispose()
-    drop_schema(url)

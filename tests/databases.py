@@ -25,6 +25,43 @@ def migrate(engine: Engine) -> None:
             connection.exec_driver_sql(statement, parameters or None)
 
 
+class Changed(Exception):
+    """A test has changed the schema itself."""
+
+
+def columns(engine: Engine) -> int:
+    """How many columns the tables and indexes of a schema of PostgreSQL have."""
+    with engine.connect() as connection:
+        count = connection.exec_driver_sql(
+            "SELECT count(*) FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid"
+            " WHERE relnamespace = current_schema()::regnamespace AND NOT attisdropped"
+        )
+        return int(count.scalar_one())
+
+
+def empty(engine: Engine, expected: int) -> None:
+    """Take a schema of PostgreSQL back to what the migrations left: no rows, and counters that begin again.
+
+    Ten times as fast as another schema. `expected`: its `columns`; `Changed` where it has others. Needs the rights of a
+    superuser; raises where a connection still locks rows.
+    """
+    if columns(engine) != expected:
+        raise Changed
+    with engine.begin() as connection:
+        run = connection.exec_driver_sql
+        run("SET LOCAL lock_timeout = '2s'")
+        run("SET LOCAL session_replication_role = replica")  # rows may go in any order
+        schema = {"schema": run("SELECT current_schema()").scalar_one()}
+        tables = run("SELECT tablename FROM pg_tables WHERE schemaname = %(schema)s", schema).scalars()
+        for table in [name for name in tables if name != "alembic_version"]:
+            run(f'DELETE FROM "{table}"')
+        run(
+            "SELECT setval(format('%%I.%%I', schemaname, sequencename), 1, false)"
+            " FROM pg_sequences WHERE schemaname = %(schema)s",
+            schema,
+        )
+
+
 def _recorded(engine: Engine) -> list[tuple[str, Any]]:
     statements: list[tuple[str, Any]] = []
 
