@@ -142,7 +142,8 @@ def test_a_limit_that_the_target_leaves_without_effect_is_told(folder: Path) -> 
 
 
 def test_candidates_that_the_job_lists_are_refused_with_the_reason(folder: Path) -> None:
-    listed = spec("akida", model=chain(CONV, POOL, RELU), quantizers={"output": ["quantized_bits(4,1)"]})
+    limits, quantizers = {"by_class": {"*": 8, "MaxPooling2D": 8}}, {"output": ["quantized_bits(4,1)"]}
+    listed = spec("akida", model=chain(CONV, POOL, RELU), limits=limits, quantizers=quantizers)
     with pytest.raises(InvalidSpec, match=r"maxpooling2d_1.*activations are unsigned"):
         plan(listed, folder)
 
