@@ -19,18 +19,11 @@ def search_refusals(plan: Plan) -> dict[str, list[Refusal]]:
 
 def _refusals(plan: Plan, legality: Legality) -> list[Refusal]:
     network = unfolded(plan.network)
-    graph = Graph(network)
-    chosen = {(name, slot.slot) for slot in plan.choices.slots for name in slot.layers}
-    candidates = [
-        Refusal(name, fault, slot.slot)
-        for slot in plan.choices.slots
-        for name in slot.layers
-        for quantizer in slot.candidates
-        for fault in legality.faults(graph.tensor(slot.slot, name), quantizer)
-    ]
+    graph, candidates = Graph(network), plan.choices.candidates
     return [
         *legality.layer_refusals(network),
-        *candidates,
-        *legality.float_refusals(graph, chosen),
+        *legality.candidate_refusals(graph, candidates),
+        *legality.float_refusals(graph, candidates),
+        *legality.input_refusals(graph, candidates),
         *legality.rule_refusals(graph),
     ]

@@ -34,11 +34,13 @@ def export_model(
     """
     chosen = export_format(name, "layers")
     complete = chosen.checked(options or {})
-    refusals = chosen.refusals(*network_of(model))
+    network, quantizers = network_of(model)
+    refusals = chosen.refusals(network, quantizers)
     if refusals:
         raise ExportRefused(name, refusals)
     chosen.check_installed()
     writer = importlib.import_module(f"quantization.export.writers.{name}")
     folder.mkdir(parents=True, exist_ok=True)
     written: Written = writer.write(model, folder, replace(context, options=complete))
-    return with_manifest(chosen, folder, replace(context, options=complete), written)
+    notes = (*written.notes, *chosen.chip_notes(network, quantizers))
+    return with_manifest(chosen, folder, replace(context, options=complete), replace(written, notes=notes))

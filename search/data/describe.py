@@ -101,12 +101,14 @@ def describe(
     *,
     pretrained: bool = False,
     steps: Mapping[str, InputSteps] = MappingProxyType({}),
+    unsigned: bool = False,
 ) -> DataInfo:
     """The data of a job on this network. Without a task: for a classifier.
 
     Reads headers and labels; of examples that are neither bytes nor standardized the range, in parts.
 
     `pretrained`: the network comes with weights that the search uses. `steps`: what its first layers did to an input.
+    `unsigned`: the job's target reads no negative numbers.
 
     Raises `InvalidSpec`, with pointers into /data, for a file that is missing, damaged or lacks what is needed, for
     examples that do not fit the network, and for parts that would be empty.
@@ -133,7 +135,7 @@ def describe(
     inputs = []
     for index, name in enumerate(network.inputs):
         steps_of = steps.get(name, NO_STEPS)
-        request = Request(preprocessing_of(data, name), index in bounded, pretrained, steps_of)
+        request = Request(preprocessing_of(data, name), index in bounded, pretrained, steps_of, unsigned)
         inputs.append(_input_info(data, data_dir, network, request, index, source.examples[index]))
     counts = (parts.train, parts.validation, source.test)
     return DataInfo(tuple(inputs), *counts, classes, source.notes)

@@ -73,13 +73,15 @@ class Request:
     """What a job says that preprocessing depends on.
 
     `rebuilds`: an output with an activation is trained to give back the examples. `pretrained`: the network comes with
-    weights that the search uses. `steps`: what the first layers of the network did.
+    weights that the search uses. `steps`: what the first layers of the network did. `unsigned`: the job's target reads
+    no negative numbers.
     """
 
     preprocessing: PreprocessingName
     rebuilds: bool = False
     pretrained: bool = False
     steps: InputSteps = NO_STEPS
+    unsigned: bool = False
 
 
 def preprocessing_of(data: Data, name: str) -> PreprocessingName:
@@ -99,6 +101,7 @@ def decided(
     elif request.preprocessing == "auto":
         method, reason = _automatic(request, examples, reading, layout)
         warnings = _integers_for_weights(request, examples, reading, method)
+        warnings += _one_divisor(request, method, layout)
     else:
         method, reason = request.preprocessing, "named in the job"
         warnings = _misuse(method, examples, reading, layout)
@@ -153,6 +156,8 @@ def _automatic(
         return "none", "the examples hold only 0 and 1"
     if request.rebuilds:
         return "unit", "the output gives back the examples and may not be negative"
+    if request.unsigned:
+        return "unit", "the target reads numbers without a sign"
     if layout == "images":
         return "centered", "the examples are images"
     return "standard", f"the examples are {'rows of a table' if layout == 'table' else 'series'}"
@@ -201,6 +206,16 @@ def _misuse(method: Method, examples: StoredExamples, reading: InputReading, lay
             " or standard"
         ]
     return []
+
+
+def _one_divisor(request: Request, method: Method, layout: str) -> list[str]:
+    """Of columns that the target keeps from being standardized."""
+    if not request.unsigned or method != "unit" or layout == "images":
+        return []
+    return [
+        "preprocessing 'unit' divides every feature by the largest number of all features, as the target reads no"
+        " negative numbers: scale features of different ranges before, each to 0 to 1"
+    ]
 
 
 def _integers_for_weights(

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from costmodel.fold import unfolded
 from costmodel.layer_classes import OUTPUT_SLOT
 from costmodel.network import Network
+from quantization.export.legality.base import EVERYTHING, Graph, Legality
 from quantization.specs.parse import QuantizerSpec
 from quantization.specs.qkeras import QuantizedBits
 from search.data import DataInfo, InputInfo
@@ -29,9 +31,12 @@ _MOST_INTEGER: Final = 64
 InputQuantizers = Mapping[str, Mapping[str, QuantizerSpec]]
 
 
-def input_quantizers(spec: SearchSpec, network: Network, data: DataInfo) -> InputQuantizers:
+def input_quantizers(
+    spec: SearchSpec, network: Network, data: DataInfo, legality: Legality = EVERYTHING
+) -> InputQuantizers:
     """Input layer -> slot -> the quantizer of all trials; empty where inputs stay float, or are searched.
 
+    `legality`: of the job's target; a width that nobody stated is the largest that it takes.
     Raises `InvalidSpec` for a source of half precision, which no layer does, and for inputs of which a job says twice
     what they are.
     """
@@ -41,7 +46,7 @@ def input_quantizers(spec: SearchSpec, network: Network, data: DataInfo) -> Inpu
     if spec.inputs == "priced" or spec.quantizers.input:
         return {}
     quantizers = {
-        entry.name: _automatic(spec, network, entry) if stated is None else _stated(stated)
+        entry.name: _automatic(spec, network, entry, legality) if stated is None else _stated(stated)
         for entry in data.inputs
     }
     return {name: {OUTPUT_SLOT: quantizer} for name, quantizer in quantizers.items() if quantizer is not None}
@@ -56,13 +61,29 @@ def _check_candidates(spec: SearchSpec, is_stated: bool) -> None:
         raise InvalidSpec([Problem("/quantizers/input", reason)])
 
 
-def _automatic(spec: SearchSpec, network: Network, entry: InputInfo) -> QuantizerSpec | None:
+def _automatic(
+    spec: SearchSpec, network: Network, entry: InputInfo, legality: Legality
+) -> QuantizerSpec | None:
     bits = spec.goal.input_bits if isinstance(spec.goal, BitsGoal) else INPUT_BITS
     tokens = input_reading(network, entry.name).tokens
     rows = [int(network.layer(name).config["input_dim"]) for name in tokens]
     if rows:
         return _whole(max(rows))
-    return None if bits > _FLOAT_BITS else fitted(bits, entry.values)
+    if bits > _FLOAT_BITS:
+        return None
+    is_stated = isinstance(spec.goal, BitsGoal) and "input_bits" in spec.goal.model_fields_set
+    widths = (bits,) if is_stated else range(bits, 0, -1)
+    grids = [fitted(width, entry.values) for width in widths]
+    graph = Graph(unfolded(network))
+    return next((grid for grid in grids if _is_taken(legality, graph, entry.name, grid)), grids[0])
+
+
+def _is_taken(legality: Legality, graph: Graph, name: str, quantizer: QuantizerSpec) -> bool:
+    candidates = {name: {OUTPUT_SLOT: (quantizer,)}}
+    return not (
+        legality.candidate_refusals(graph, candidates)
+        or any(refusal.layer == name for refusal in legality.input_refusals(graph, candidates))
+    )
 
 
 def _whole(count: int) -> QuantizedBits:
@@ -104,6 +125,7 @@ def input_warnings(spec: SearchSpec, data: DataInfo, quantizers: InputQuantizers
     for entry in data.inputs:
         reach = entry.values.reach
         named = f"input {entry.name!r}" if len(data.inputs) > 1 else "the input"
+        warnings += _narrow(spec, named, quantizers.get(entry.name, {}))
         warnings += [
             f"{named} has values up to {reach:.4g}, which {quantizer} clips: leave {where} out, or give it more"
             " integer bits"
@@ -111,3 +133,16 @@ def input_warnings(spec: SearchSpec, data: DataInfo, quantizers: InputQuantizers
             if isinstance(quantizer, QuantizedBits) and 2.0**quantizer.integer < reach
         ]
     return warnings
+
+
+def _narrow(spec: SearchSpec, named: str, slots: Mapping[str, QuantizerSpec]) -> list[str]:
+    """Of an input that the target reads in fewer bits than other jobs have."""
+    if spec.target == "generic" or (
+        isinstance(spec.goal, EnergyGoal) and spec.goal.source_quantizers is not None
+    ):
+        return []
+    return [
+        f"{spec.target} reads {named} in {quantizer.bits} bits at most: all trials round it to {quantizer}"
+        for quantizer in slots.values()
+        if quantizer.bits < INPUT_BITS and not isinstance(spec.goal, BitsGoal)
+    ]

@@ -48,28 +48,43 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         None
         if task is None
         else _collect(
-            problems, lambda: describe(job.data, data_dir, network, task, pretrained=pretrained, steps=steps)
+            problems,
+            lambda: describe(
+                job.data,
+                data_dir,
+                network,
+                task,
+                pretrained=pretrained,
+                steps=steps,
+                unsigned=legality.unsigned_inputs,
+            ),
         )
     )
     if task is not None:
         problems += training_problems(spec.training, task, network)
-    inputs = None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data))
+    inputs = (
+        None if data is None else _collect(problems, lambda: input_quantizers(spec, network, data, legality))
+    )
     pricer = _collect(problems, lambda: Pricer(spec.goal, trials))
+    if choices is not None and inputs is not None:
+        choices = replace(choices, fixed=inputs)
     if choices is not None:
         named = not _has_old_name(job.model)
         if spec.oracle.kind == "gradient":
             problems += bits_problems(choices)
-        problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
+        if inputs is not None:
+            problems += TARGETS[spec.target].check(unfolded(trials), choices, named_by_user=named)
     if problems or choices is None or task is None or data is None or pricer is None or inputs is None:
         raise InvalidSpec(problems)
     warnings = (
         *choices.warnings,
         *input_warnings(spec, data, inputs),
         *_name_warnings(spec, unfolded(trials)),
+        *TARGETS[spec.target].warnings(unfolded(trials), choices),
         *training_warnings(spec.training),
         *(bits_warnings(choices) if spec.oracle.kind == "gradient" else ()),
     )
-    return plan_from(job, trials, task, replace(choices, fixed=inputs, warnings=warnings), data, pricer)
+    return plan_from(job, trials, task, replace(choices, warnings=warnings), data, pricer)
 
 
 def _has_old_name(model: ResolvedModel) -> bool:

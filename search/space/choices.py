@@ -128,6 +128,18 @@ class Choices:
             quantized=tuple(quantized),
         )
 
+    @property
+    def candidates(self) -> dict[str, dict[str, tuple[QuantizerSpec, ...]]]:
+        """Layer -> slot -> the quantizers that it may get in a trial."""
+        listed: dict[str, dict[str, tuple[QuantizerSpec, ...]]] = {
+            name: {slot: (quantizer,) for slot, quantizer in slots.items()}
+            for name, slots in self.fixed.items()
+        }
+        for slot in self.slots:
+            for layer in slot.layers:
+                listed.setdefault(layer, {})[slot.slot] = slot.candidates
+        return listed
+
     @cached_property
     def _by_label(self) -> dict[str, dict[Label, QuantizerSpec]]:
         return {slot.name: {spec.label: spec for spec in slot.candidates} for slot in self.slots}
@@ -229,7 +241,11 @@ class _Slots:
         if offered.named:
             return offered.quantizers
         tensor = self.graph.tensor(field, layer.name)
-        return tuple(entry for entry in offered.quantizers if not self.legality.faults(tensor, entry))
+        taken = tuple(entry for entry in offered.quantizers if not self.legality.faults(tensor, entry))
+        if taken and layer.class_name in self.legality.one_width and tensor.is_kernel:
+            most = max(entry.bits for entry in taken)
+            return tuple(entry for entry in taken if entry.bits == most)
+        return taken
 
     def _name(self, spec: SearchSpec, layer: Layer, rule: Rule, slot: str, label: str) -> str:
         """The name of a choice; layers under a pattern share it if they have the same function."""

@@ -26,26 +26,34 @@ class Target:
 
         Empty: any assignment of the space may run on the target. `named_by_user`: whether names are checked, too.
         """
-        graph, legality = Graph(network), self.legality
-        chosen = {(name, slot.slot) for slot in space.slots for name in slot.layers}
+        graph, legality, candidates = Graph(network), self.legality, space.candidates
         return [
             *(self._problem("/model", refusal) for refusal in legality.layer_refusals(network)),
-            *self._candidate_problems(graph, space),
-            *(self._problem("/limits", refusal) for refusal in legality.float_refusals(graph, chosen)),
+            *(
+                self._problem(_pointer(space, refusal), refusal)
+                for refusal in legality.candidate_refusals(graph, candidates)
+            ),
+            *(self._problem("/limits", refusal) for refusal in legality.float_refusals(graph, candidates)),
+            *(self._problem("/inputs", refusal) for refusal in legality.input_refusals(graph, candidates)),
             *(
                 self._problem("/model", refusal)
                 for refusal in legality.rule_refusals(graph, names=named_by_user)
             ),
         ]
 
-    def _candidate_problems(self, graph: Graph, space: Choices) -> list[Problem]:
-        return [
-            self._problem(f"/quantizers/{slot.field}", Refusal(name, fault, slot.slot))
-            for slot in space.slots
-            for name in slot.layers
-            for quantizer in slot.candidates
-            for fault in self.legality.faults(graph.tensor(slot.field, name), quantizer)
-        ]
+    def warnings(self, network: Network, space: Choices) -> list[str]:
+        """What converts, and does not fit a chip of the target."""
+        refusals = self.legality.chip_warnings(Graph(network), space.candidates)
+        return [f"{self.name}: {refusal}" for refusal in refusals]
 
     def _problem(self, pointer: str, refusal: Refusal) -> Problem:
         return Problem(pointer, f"{self.name}: {refusal}")
+
+
+def _pointer(space: Choices, refusal: Refusal) -> str:
+    """The part of the job that a candidate comes from; `/inputs` where nobody listed it."""
+    fields = (
+        slot.field for slot in space.slots if refusal.layer in slot.layers and slot.slot == refusal.slot
+    )
+    listed = next(fields, None)
+    return "/inputs" if listed is None else f"/quantizers/{listed}"

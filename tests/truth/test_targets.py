@@ -50,6 +50,16 @@ def test_a_network_is_accepted_if_its_tool_converts_it(target: str, name: str) -
     assert (problems == []) == (verdict["verdict"] == CONVERTED), (verdict, problems)
 
 
+_MAPPED = {name: entry for name, entry in _RECORDED["akida"]["verdicts"].items() if "AKD1000" in entry}
+
+
+@pytest.mark.parametrize("name", _MAPPED)
+def test_what_the_chip_does_not_map_is_warned_of(name: str) -> None:
+    warnings = TOOLS["akida"].nets[name].chip_warnings("akida")
+    assert (warnings == []) == (_MAPPED[name]["AKD1000"] == "mapped"), (_MAPPED[name], warnings)
+    assert all("AKD1000: " in warning for warning in warnings)
+
+
 @pytest.mark.parametrize("target", TOOLS)
 def test_a_recorded_verdict_is_that_of_a_network(target: str) -> None:
     assert set(_RECORDED[target]["verdicts"]) <= set(TOOLS[target].nets)

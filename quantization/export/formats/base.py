@@ -15,7 +15,14 @@ from typing import Literal, TypeAlias
 from costmodel.fold import unfolded
 from costmodel.network import Network
 from quantization.export.errors import InvalidOption, MissingPackage
-from quantization.export.legality.base import EVERYTHING, Legality, Quantizers, Refusal
+from quantization.export.legality.base import (
+    EVERYTHING,
+    Graph,
+    Legality,
+    Quantizers,
+    Refusal,
+    as_candidates,
+)
 
 OptionValue: TypeAlias = str | int | float | bool
 Options: TypeAlias = Mapping[str, OptionValue]
@@ -72,6 +79,11 @@ class ExportFormat:
         `network`: at its trial's widths; folded normalizations count as the layers that they are folded into.
         """
         return self.legality.refusals(unfolded(network), quantizers)
+
+    def chip_notes(self, network: Network, quantizers: Quantizers) -> tuple[str, ...]:
+        """What is written all the same, and does not fit a chip that the format is for."""
+        graph = Graph(unfolded(network))
+        return tuple(map(str, self.legality.chip_warnings(graph, as_candidates(quantizers))))
 
     def checked(self, options: Options) -> dict[str, OptionValue]:
         """All options with their values, the defaults where none is given; `InvalidOption` names what is wrong."""

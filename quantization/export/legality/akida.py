@@ -11,23 +11,28 @@ from typing import Any, Final
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
+from quantization.export.legality.akd1000 import akd1000
 from quantization.export.legality.base import (
+    Candidates,
     Graph,
     Legality,
+    NetworkInput,
     QuantizedTensor,
     SlotRule,
     function_of,
     is_softmax,
-    one_input,
-    symmetric,
 )
+from quantization.export.legality.rules import one_input, one_number, read_through, symmetric, unsigned, whole
 from quantization.specs.parse import QuantizerSpec
 
 WEIGHT_BITS: Final = frozenset({2, 4, 8})
 FIRST_BITS: Final = frozenset(range(2, 9))
+SEPARABLE_BITS: Final = frozenset({2, 4})
 IMAGE_CHANNELS: Final = frozenset({1, 3})
 ACTIVATION_BITS: Final = frozenset({1, 2, 4})
-INPUT_BITS: Final = 8
+INPUT_BITS: Final = frozenset(range(1, 9))
+#: Of two kernels, which have the same width.
+ONE_WIDTH: Final = frozenset({"SeparableConv2D"})
 
 #: Functions that the conversion leaves out at the output: they do not change which number is the largest.
 _ENDS: Final = frozenset({"softmax", "sigmoid"})
@@ -63,6 +68,8 @@ def _weight_bits(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | Non
     shape = tensor.layer.input_shapes[0]
     is_first = tensor.reads_input and tensor.layer.class_name == "Conv2D" and shape[-1] in IMAGE_CHANNELS
     allowed = FIRST_BITS if is_first else WEIGHT_BITS
+    if tensor.layer.class_name in ONE_WIDTH:
+        allowed = SEPARABLE_BITS
     if quantizer.bits in allowed:
         return None
     return f"weights have {', '.join(map(str, sorted(allowed)))} bits, not {quantizer.bits}"
@@ -90,12 +97,42 @@ def _plain_relu(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None
 
 
 def _activation_bits(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """The input has 8 bits, everything behind it fewer."""
-    if tensor.reads_input and tensor.layer.class_name in _ACTIVATIONS:
-        return None if quantizer.bits == INPUT_BITS else f"the input of the first layer has {INPUT_BITS} bits"
-    if quantizer.bits in ACTIVATION_BITS:
+    """What reads the input makes its codes (`_input_codes`); everything behind it has fewer bits."""
+    is_input = tensor.reads_input and tensor.layer.class_name in _ACTIVATIONS
+    allowed = INPUT_BITS if is_input else ACTIVATION_BITS
+    if quantizer.bits in allowed:
         return None
-    return f"activations have {', '.join(map(str, sorted(ACTIVATION_BITS)))} bits, not {quantizer.bits}"
+    return f"activations have {', '.join(map(str, sorted(allowed)))} bits, not {quantizer.bits}"
+
+
+def _input_codes(read: NetworkInput) -> Iterator[tuple[str, str]]:
+    """Codes of at most 8 bits where a convolution reads an image, and of at most 4 elsewhere."""
+    if read.quantized:
+        for layer in read.readers:
+            if layer.class_name in _ACTIVATIONS and read.candidates.get(layer.name, {}).get("activation"):
+                yield (
+                    layer.name,
+                    "the input has a quantizer, and so has this function of it: leave out one of them",
+                )
+    first = next((layer for layer in read.graph.layers if layer.class_name in NEURAL), None)
+    is_wide = first is None or _is_image(first.input_shapes[0])  # who reads an image is a rule of its own
+    for quantizer in read.quantizers:
+        if quantizer is None:
+            yield (
+                read.name,
+                "it must be quantized to at most 8 bits without a sign: quantized_bits(8,0,keep_negative=0)",
+            )
+        elif first is not None and not is_wide and quantizer.bits > max(ACTIVATION_BITS):
+            yield (
+                read.name,
+                f"{first.class_name} {first.name!r} reads it, with codes of at most 4 bits, not {quantizer}: quantize"
+                " the input with quantized_bits(4,0,keep_negative=0), or read an image of 1 or 3 channels by a Conv2D",
+            )
+
+
+def _is_image(shape: tuple[int, ...]) -> bool:
+    """Of 8-bit numbers in one or three channels, which a convolution of its own kind reads."""
+    return len(shape) == 3 and shape[-1] in IMAGE_CHANNELS
 
 
 def _one_chain(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -166,6 +203,20 @@ def _separable(graph: Graph) -> Iterator[tuple[str, str]]:
             and layer.config.get("depth_multiplier", 1) != 1
         ):
             yield layer.name, "depth_multiplier must be 1"
+
+
+def _separable_widths(graph: Graph, candidates: Candidates) -> Iterator[tuple[str, str]]:
+    """The two kernels of a separable convolution have one width."""
+    for layer in graph.layers:
+        slots = candidates.get(layer.name, {}) if layer.class_name in ONE_WIDTH else {}
+        widths = [
+            {quantizer.bits for quantizer in slots.get(slot, ())} for slot in ("kernel", "pointwise_kernel")
+        ]
+        if all(widths) and len(widths[0] | widths[1]) > 1:
+            yield (
+                layer.name,
+                "kernel and pointwise_kernel have one width: list quantizers of 4 bits alone, or of 2",
+            )
 
 
 def _is_pointwise(layer: Layer) -> bool:
@@ -244,7 +295,7 @@ def _first_layer(graph: Graph) -> Iterator[tuple[str, str]]:
     """Images in one or three channels are read by a convolution of their own kind."""
     for layer in graph.layers:
         shape = layer.input_shapes[0]
-        reads = graph.before(layer).class_name == INPUT and len(shape) == 3 and shape[-1] in IMAGE_CHANNELS
+        reads = graph.before(layer).class_name == INPUT and _is_image(shape)
         if reads and layer.class_name in NEURAL - {"Conv2D"}:
             yield layer.name, f"an image of {shape[-1]} channels is read by a Conv2D first"
 
@@ -254,14 +305,24 @@ def _numbers(value: Any) -> tuple[Any, ...]:
 
 
 _GRID: Final = SlotRule(
-    frozenset({"discrete_relu", "quantized_relu", "quantized_bits"}), None, (_plain_relu, _activation_bits)
+    frozenset({"discrete_relu", "quantized_relu", "quantized_bits"}),
+    None,
+    (_plain_relu, _activation_bits, whole),
+)
+#: Whole numbers are read, as an input's quantizer rounds them.
+_INPUT: Final = SlotRule(
+    frozenset({"quantized_bits", "quantized_linear", "quantized_relu"}),
+    INPUT_BITS,
+    (unsigned, one_number, whole),
 )
 
 AKIDA: Final = Legality(
     layers=NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
     slots={
-        "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise)),
+        "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise, whole)),
+        "bias": SlotRule(None, None, (whole,)),
         "activation": _GRID,
+        "input": _INPUT,
     },
     rules=(
         one_input,
@@ -275,6 +336,11 @@ AKIDA: Final = Legality(
         _shapes,
         _first_layer,
     ),
+    choices=(_separable_widths,),
+    one_width=ONE_WIDTH,
+    chips=(akd1000,),
+    inputs=(_input_codes, read_through(_INPUT)),
+    unsigned_inputs=True,
     needs=frozenset({"kernel", "activation"}),
     left_out=frozenset({"Dropout"}),
     ends=_ENDS,

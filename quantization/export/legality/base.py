@@ -4,9 +4,9 @@ network. One table for the target of a search and for the export of its result. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import (
@@ -26,6 +26,9 @@ from quantization.specs.slots import function_in, searched_slots
 #: Layer -> slot -> quantizer, None: float.
 Quantizers: TypeAlias = Mapping[str, Mapping[str, QuantizerSpec | None]]
 
+#: Layer -> slot -> the quantizers that it may get in a trial.
+Candidates: TypeAlias = Mapping[str, Mapping[str, Sequence[QuantizerSpec]]]
+
 #: Layers that change neither values nor order: rules look past them.
 TRANSPARENT: Final = TRAINING_ONLY | {"Flatten", "Reshape"}
 _NORMALIZATION: Final = frozenset({"normalization", "gamma", "variance", "inverse", "mean", "beta"})
@@ -41,11 +44,20 @@ class QuantizedTensor:
     layer: Layer
     reads_input: bool = False  #: whether the layer reads the network's input
 
+    @property
+    def is_kernel(self) -> bool:
+        """Whether it is a weight matrix."""
+        return _group(self.field) == "kernel"
+
 
 #: Why a quantizer is not legal for a tensor; None: it is.
 QuantizerRule = Callable[[QuantizedTensor, QuantizerSpec], str | None]
 #: The layers that break a rule, each with the reason.
 NetworkRule = Callable[["Graph"], Iterator[tuple[str, str]]]
+#: As `NetworkRule`, of the quantizers that layers may get together.
+ChoiceRule = Callable[["Graph", Candidates], Iterator[tuple[str, str]]]
+#: As `NetworkRule`, of how an input's numbers become codes.
+InputRule = Callable[["NetworkInput"], Iterator[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -91,15 +103,23 @@ class Legality:
 
     `layers`: classes it takes, None: all. `left_out`: further classes, which do nothing at inference. `ends`: functions
     that it leaves out at the output. `slots`: kernel (which holds for every weight matrix), bias, normalization,
-    activation (which holds for every function) -> what is legal there; one left out takes anything. `needs`: which of
-    them must not stay float, `float_functions` aside. `required`: class -> further slots that must not. `names`: rules
-    about names. `reasons`: class that is not taken -> why, and the remedy.
+    activation (which holds for every function), input (of the network; left out: as an activation) -> what is legal
+    there; one left out takes anything. `inputs`: rules about what the network reads. `choices`: about quantizers
+    together. `chips`: what is converted and does not fit a chip, told as a warning. `needs`: which of the slots must
+    not stay float, `float_functions` aside. `required`: class -> further slots that must not. `names`: rules about
+    names. `unsigned_inputs`: no number of an input is negative. `one_width`: classes
+    whose kernels have the same. `reasons`: class that is not taken -> why, and the remedy.
     """
 
     layers: frozenset[str] | None = None
     slots: Mapping[str, SlotRule] = field(default_factory=dict)
     rules: tuple[NetworkRule, ...] = ()
+    inputs: tuple[InputRule, ...] = ()
+    choices: tuple[ChoiceRule, ...] = ()
+    chips: tuple[ChoiceRule, ...] = ()
     names: tuple[NetworkRule, ...] = ()
+    unsigned_inputs: bool = False
+    one_width: frozenset[str] = frozenset()
     needs: frozenset[str] = frozenset()
     required: Mapping[str, frozenset[str]] = field(default_factory=dict)
     left_out: frozenset[str] = TRAINING_ONLY
@@ -113,23 +133,45 @@ class Legality:
         `quantizers`: of every layer that has any; slots left out are float. `names`: whether names are checked too.
         """
         graph = Graph(network)
-        chosen = {(name, slot) for name, slots in quantizers.items() for slot, spec in slots.items() if spec}
+        candidates = as_candidates(quantizers)
         return [
             *self.layer_refusals(network),
-            *(
-                Refusal(name, fault, slot)
-                for name, slots in quantizers.items()
-                for slot, spec in slots.items()
-                if spec is not None and not is_input(network, name)
-                for fault in self.faults(graph.tensor(slot, name), spec)
-            ),
-            *self.float_refusals(graph, chosen),
+            *self.candidate_refusals(graph, candidates),
+            *self.float_refusals(graph, candidates),
+            *self.input_refusals(graph, candidates),
             *self.rule_refusals(graph, names=names),
+        ]
+
+    def candidate_refusals(self, graph: Graph, candidates: Candidates) -> list[Refusal]:
+        """Quantizers that are not legal where a trial may have them, alone or together."""
+        together = (fault for rule in self.choices for fault in rule(graph, candidates))
+        return [
+            Refusal(name, fault, slot)
+            for name, slots in candidates.items()
+            for slot, quantizers in slots.items()
+            for quantizer in quantizers
+            for fault in self.faults(graph.tensor(slot, name), quantizer)
+        ] + [Refusal(layer, reason) for layer, reason in together]
+
+    def chip_warnings(self, graph: Graph, candidates: Candidates) -> list[Refusal]:
+        """Layers that convert, and do not fit a chip of the target."""
+        return [Refusal(layer, reason) for rule in self.chips for layer, reason in rule(graph, candidates)]
+
+    def input_refusals(self, graph: Graph, candidates: Candidates) -> list[Refusal]:
+        """Inputs whose numbers cannot become codes as they do."""
+        return [
+            Refusal(layer, reason)
+            for rule in self.inputs
+            for name in graph.network.inputs
+            for layer, reason in rule(NetworkInput.of(graph, name, candidates))
         ]
 
     def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> list[str]:
         """Why a quantizer is not legal for a tensor; empty: it is."""
-        return list(self.slots.get(_group(tensor.field), ANY).faults(tensor, quantizer))
+        group = _group(tensor.field)
+        if tensor.layer.class_name == INPUT and group == "activation":
+            group = "input" if "input" in self.slots else "activation"
+        return list(self.slots.get(group, ANY).faults(tensor, quantizer))
 
     def layer_refusals(self, network: Network) -> list[Refusal]:
         """Layers of classes that are not taken."""
@@ -145,8 +187,11 @@ class Legality:
             if layer.class_name not in allowed
         ]
 
-    def float_refusals(self, graph: Graph, chosen: Collection[tuple[str, str]]) -> list[Refusal]:
-        """Slots that must not stay float and are not among those that have a quantizer (layer, slot)."""
+    def float_refusals(self, graph: Graph, candidates: Candidates) -> list[Refusal]:
+        """Slots that must not stay float and have no quantizer."""
+        chosen = {
+            (name, slot) for name, slots in candidates.items() for slot, listed in slots.items() if listed
+        }
         return [
             Refusal(layer.name, f"its {slot} has no quantizer, so it stays float", slot)
             for layer in graph.network.layers
@@ -168,6 +213,14 @@ class Legality:
         return [Refusal(layer, reason) for rule in rules for layer, reason in rule(graph)]
 
 
+def as_candidates(quantizers: Quantizers) -> Candidates:
+    """The quantizers of a trial, each the only one that its slot may get."""
+    return {
+        name: {slot: (spec,) for slot, spec in slots.items() if spec is not None}
+        for name, slots in quantizers.items()
+    }
+
+
 #: Everything is legal.
 EVERYTHING: Final = Legality()
 
@@ -181,6 +234,10 @@ class Graph:
         for layer in network.layers:
             for name in layer.inbound:
                 self._readers[name].append(layer)
+
+    def readers(self, name: str) -> tuple[Layer, ...]:
+        """The layers that read a layer."""
+        return tuple(self._readers[name])
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -220,6 +277,32 @@ class Graph:
         return len(passing) == len(readers) and any(self.is_output(reader) for reader in passing)
 
 
+@dataclass(frozen=True)
+class NetworkInput:
+    """An input of a network, and what makes codes of its numbers: one of `quantizers` in a trial, None: nothing.
+
+    It is that of the input, or else of the only function that reads it. `readers`: the layers that read it;
+    `quantized`: whether the input has a quantizer of its own.
+    """
+
+    graph: Graph
+    name: str
+    quantizers: tuple[QuantizerSpec | None, ...]
+    quantized: bool
+    readers: tuple[Layer, ...]
+    candidates: Candidates
+
+    @classmethod
+    def of(cls, graph: Graph, name: str, candidates: Candidates) -> NetworkInput:
+        """The input of this name."""
+        readers = graph.readers(name)
+        own = tuple(candidates.get(name, {}).get(OUTPUT_SLOT, ()))
+        listed = {tuple(candidates.get(layer.name, {}).get(OUTPUT_SLOT, ())) for layer in readers}
+        functions = all(layer.class_name in FUNCTION_LAYERS for layer in readers)
+        theirs = next(iter(listed)) if len(listed) == 1 and functions else ()
+        return cls(graph, name, own or theirs or (None,), bool(own), readers, candidates)
+
+
 def function_of(layer: Layer) -> str:
     """The activation function a layer applies; "relu" is the plain one, without limit, slope or threshold."""
     if layer.class_name == "ReLU":
@@ -240,13 +323,11 @@ def is_input(network: Network, name: str) -> bool:
 
 
 def _group(field_name: str) -> str:
-    """kernel, bias, activation, normalization or input: what a field of the space or a slot of a layer is a case of."""
+    """kernel, bias, activation or normalization: what a field of the space or a slot of a layer is a case of."""
     if field_name.endswith("kernel") or field_name in ("embeddings", "alpha"):
         return "kernel"
     if field_name in _NORMALIZATION:
         return "normalization"
-    if field_name == "input":  # of the network: targets have no rules for it
-        return field_name
     return "bias" if field_name.endswith("bias") else "activation"
 
 
@@ -263,21 +344,3 @@ def _listed(bits: frozenset[int]) -> str:
     if len(ordered) > 3 and ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{ordered[0]} to {ordered[-1]}"
     return ", ".join(map(str, ordered))
-
-
-def one_input(graph: Graph) -> Iterator[tuple[str, str]]:
-    """Inputs beyond the first, for what reads one array."""
-    for name in graph.network.inputs[1:]:
-        yield (
-            name,
-            "a second input; one array is read: let the model slice its inputs out of one (`x[:, 4:]`), or export it"
-            " as keras, keras_plain, onnx, qonnx, hls4ml or qkeras",
-        )
-
-
-def symmetric(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """Codes must be as many below zero as above."""
-    arguments: Any = quantizer
-    if quantizer.kind in ("quantized_bits", "quantized_linear") and not arguments.symmetric:
-        return "symmetric=True is needed"
-    return None

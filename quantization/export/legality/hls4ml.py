@@ -18,6 +18,7 @@ from quantization.export.legality.base import (
     SlotRule,
     function_of,
 )
+from quantization.export.legality.rules import one_number, power_of_two_steps, whole
 from quantization.specs.parse import QuantizerSpec
 
 _IDENTIFIER: Final = re.compile("[A-Za-z_][A-Za-z0-9_]*")
@@ -100,12 +101,6 @@ def _outside_loops(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | N
     if tensor.layer.class_name in _RECURRENT:
         return f"the functions of {tensor.layer.class_name} are not converted quantized; leave them float"
     return None
-
-
-def _number_or_none(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    """The range of an activation is fixed when the circuit is made."""
-    alpha: Any = getattr(quantizer, "alpha", None)
-    return None if not isinstance(alpha, str) else f"alpha={alpha!r} depends on the data; give a number"
 
 
 def _as_qkeras(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
@@ -209,15 +204,20 @@ def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "channels_first; use channels_last"
 
 
-_KERNEL_RULE: Final = SlotRule(_KERNELS, None, (_has_a_converter,))
-_ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, _number_or_none, _as_qkeras))
+_KERNEL_RULE: Final = SlotRule(_KERNELS, None, (_has_a_converter, whole))
+_ACTIVATION_RULE: Final = SlotRule(_ACTIVATIONS, None, (_outside_loops, one_number, whole, _as_qkeras))
+#: The type of an input: any plain grid.
+_INPUT_RULE: Final = SlotRule(
+    _ACTIVATIONS | {"quantized_linear"}, None, (one_number, whole, power_of_two_steps, _as_qkeras)
+)
 
 HLS4ML: Final = Legality(
     layers=_QUANTIZED | _PLAIN | _RECURRENT,
     slots={
         "kernel": _KERNEL_RULE,
-        "bias": SlotRule(_BIASES, None, (_has_a_converter,)),
+        "bias": SlotRule(_BIASES, None, (_has_a_converter, whole)),
         "activation": _ACTIVATION_RULE,
+        "input": _INPUT_RULE,
     },
     rules=(_windows, _merges, _axes, _recurrent, _functions, _softmaxes, _enlarged, _channels_last),
     names=(_names,),

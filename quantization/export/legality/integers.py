@@ -17,7 +17,13 @@ from quantization.export.legality.base import (
     QuantizedTensor,
     SlotRule,
     function_of,
+)
+from quantization.export.legality.rules import (
     one_input,
+    one_number,
+    power_of_two_steps,
+    read_through,
+    whole,
 )
 from quantization.specs.parse import QuantizerSpec
 
@@ -51,16 +57,14 @@ ACTIVATIONS: Final = frozenset(
 )
 
 
-def _one_number(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    alpha: Any = getattr(quantizer, "alpha", None)
-    if isinstance(alpha, str):
-        return f"alpha={alpha!r} depends on the data; give a number"
-    return "one alpha for all activations is needed: give a number" if isinstance(alpha, tuple) else None
-
-
-def _whole(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
-    noise: Any = getattr(quantizer, "qnoise_factor", 1.0)
-    return None if noise == 1.0 else "part of the float values pass; use qnoise_factor=1.0"
+def _signs(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
+    """What makes codes of floats: a grid, or thresholds."""
+    arguments: Any = quantizer
+    if quantizer.kind == "quantized_bits" and quantizer.bits == 1 and arguments.keep_negative:
+        return "signs of an input are not written; use 2 bits"
+    if quantizer.kind == "quantized_relu" and (arguments.negative_slope or arguments.use_sigmoid):
+        return "an input is read by a plain grid: no negative_slope, no use_sigmoid"
+    return None
 
 
 def _channels_last(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -158,12 +162,19 @@ _REASONS: Final = {
 _IN_A_LOOP: Final = frozenset(
     {"kernel", "recurrent_kernel", "bias", "activation", "recurrent_activation", "state"}
 )
-_FUNCTION: Final = SlotRule(ACTIVATIONS, None, (_one_number, _whole))
+_WEIGHTS: Final = SlotRule(None, None, (whole,))
+_FUNCTION: Final = SlotRule(ACTIVATIONS, None, (one_number, whole, power_of_two_steps))
+_INPUT: Final = SlotRule(
+    ACTIVATIONS - {"quantized_sigmoid", "binary"},
+    None,
+    (one_number, whole, power_of_two_steps, _signs),
+)
 
 INTEGERS: Final = Legality(
     layers=LAYERS,
     reasons=_REASONS,
-    slots={"activation": _FUNCTION},
+    slots={"kernel": _WEIGHTS, "bias": _WEIGHTS, "activation": _FUNCTION, "input": _INPUT},
+    inputs=(read_through(_INPUT),),
     rules=(_channels_last, _options, _loops, _transposed, _softmax_at_the_end, one_input, _one_output),
     needs=frozenset({"kernel", "bias", "activation"}),
     ends=frozenset({"softmax", "sigmoid"}),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from quantization.export.legality.base import Graph, Legality, QuantizedTensor, SlotRule, function_of
+from quantization.export.legality.rules import whole
 from quantization.specs.parse import QuantizerSpec
 
 _RANKS: Final = (1, 2, 3)
@@ -97,8 +98,15 @@ def _normalizations(graph: Graph) -> Iterator[tuple[str, str]]:
             yield layer.name, "renorm=True; use renorm=False"
 
 
+_WEIGHTS: Final = SlotRule(None, None, (whole,))
+
 ONNX: Final = Legality(
     layers=LAYERS,
-    slots={"activation": SlotRule(GRIDS | STEPS, None, (_activation,))},
+    slots={
+        "kernel": _WEIGHTS,
+        "bias": _WEIGHTS,
+        "normalization": _WEIGHTS,
+        "activation": SlotRule(GRIDS | STEPS, None, (_activation,)),
+    },
     rules=(_functions, _options, _normalizations),
 )

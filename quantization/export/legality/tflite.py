@@ -12,8 +12,8 @@ from quantization.export.legality.base import (
     QuantizedTensor,
     SlotRule,
     function_of,
-    one_input,
 )
+from quantization.export.legality.rules import one_input, whole
 from quantization.specs.parse import QuantizerSpec
 
 _LAYERS: Final = frozenset(
@@ -111,7 +111,8 @@ def _shapes(graph: Graph) -> Iterator[tuple[str, str]]:
 TFLITE: Final = Legality(
     layers=_LAYERS,
     slots={
-        "kernel": SlotRule(_WEIGHTS, None, (_weight,)),
+        "bias": SlotRule(None, None, (whole,)),
+        "kernel": SlotRule(_WEIGHTS, None, (_weight, whole)),
         "activation": SlotRule(_ACTIVATIONS, None, (_activation,)),
     },
     rules=(_functions, _options, _shapes, one_input),

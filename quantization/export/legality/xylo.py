@@ -16,13 +16,14 @@ from costmodel.layer_classes import INPUT
 from quantization.export.legality.base import (
     Graph,
     Legality,
+    NetworkInput,
     QuantizedTensor,
     Refusal,
     SlotRule,
     function_of,
     is_softmax,
-    one_input,
 )
+from quantization.export.legality.rules import one_input, one_number, unsigned, whole
 from quantization.specs.parse import QuantizerSpec
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ MAX_FANOUT: Final = 64
 WEIGHT_BITS: Final = frozenset(range(1, 9))
 #: 31 events a step are five bits.
 EVENT_BITS: Final = frozenset(range(1, 6))
+#: 15 events a step of an input are four bits.
+INPUT_BITS: Final = frozenset(range(1, 5))
 
 _FUNCTIONS: Final = frozenset({"relu"})
 
@@ -137,6 +140,20 @@ _WEIGHTS: Final = SlotRule(
     ),
     WEIGHT_BITS,
 )
+_INPUT: Final = SlotRule(
+    frozenset({"quantized_bits", "quantized_linear", "quantized_relu"}),
+    INPUT_BITS,
+    (unsigned, one_number, whole),
+)
+
+
+def _input_events(read: NetworkInput) -> Iterator[tuple[str, str]]:
+    if None in read.quantizers:
+        yield (
+            read.name,
+            "events are counted: quantize it, with quantized_bits(4,4,keep_negative=0) for up to 15 a step",
+        )
+
 
 XYLO: Final = Legality(
     layers=frozenset({"Dense", "Activation", "ReLU", "Flatten", "Reshape", "Softmax"}),
@@ -144,7 +161,10 @@ XYLO: Final = Legality(
         "kernel": _WEIGHTS,
         "bias": _WEIGHTS,
         "activation": SlotRule(frozenset({"quantized_relu", "binary"}), EVENT_BITS, (_whole_events,)),
+        "input": _INPUT,
     },
+    inputs=(_input_events,),
+    unsigned_inputs=True,
     rules=(one_input, _sizes, _events_between_populations, _only_fired_numbers),
     needs=frozenset({"kernel", "bias", "activation"}),
 )

@@ -12,15 +12,12 @@ from keras import ops
 
 from costmodel.layer_classes import INPUT, TRAINING_ONLY
 from quantization.export.errors import NotExpressible
-from quantization.export.legality.akida import ACTIVATION_BITS, IMAGE_CHANNELS, NEURAL
 from quantization.export.writers.reading import class_of, coded, each, is_end, passed_float, specs_of
 from quantization.graph import Call, ModelGraph, NoGraph
 from quantization.models.convert import caching_weights
 from quantization.models.fold import folded_layers, unfold
 from quantization.quantizers import build_quantizer
 
-#: Largest code of numbers between layers.
-LARGEST_INNER: Final = 2 ** max(ACTIVATION_BITS) - 1
 _TIE: Final = "it is compared with thresholds: a tie goes down, and thresholds are whole numbers"
 _HEAD: Final = '''"""{name}, of cnn2snn's layers: `build()` returns it with the weights of weights.npz beside this file.
 
@@ -172,31 +169,14 @@ def _start(source: AkidaSource, call: Call, calls: ModelGraph) -> None:
     """The input as codes, and their scale."""
     readers = calls.readers(call.name)
     specs = [specs_of(reader.layer).get("activation") for reader in readers]
-    classes = {class_of(reader.layer) for reader in readers}
-    name = next((reader.name for reader in readers if class_of(reader.layer) == INPUT), call.name)
-    grid = build_quantizer(specs[0]).grid if len(specs) == 1 and specs[0] is not None else None
-    if grid is None or grid[0] != 0 or grid[1] > 255 or not classes <= {INPUT, "Activation", "ReLU"}:
-        raise NotInAkida(
-            name,
-            "it must be quantized to at most 8 bits without a sign: quantized_bits(8,0,keep_negative=0)",
-        )
+    grid = build_quantizer(specs[0]).grid if specs and specs[0] is not None else None
+    if grid is None or grid[0] != 0:
+        raise NotInAkida(call.name, "its numbers are no codes without a sign")
     _, largest, step = grid
-    first = next((other for other in calls if class_of(other.layer) in NEURAL), None)
-    if first is not None and largest > LARGEST_INNER and not _reads_images(first):
-        raise NotInAkida(
-            name,
-            f"{class_of(first.layer)} {first.name!r} reads it, with codes of at most 4 bits: quantize the input with"
-            " quantized_bits(4,0,keep_negative=0), or read an image of 1 or 3 channels by a Conv2D",
-        )
     source.inputs |= {"step": float(step), "largest": int(largest)}
     shape = tuple(int(size) for size in call.outputs[0].shape[1:])
     source.lines.append(f"inputs = x = tf_keras.Input({shape!r}, name={call.name!r})")
     source.lines.append(f"x = tf_keras.layers.Rescaling({float(step)!r})(x)")
-
-
-def _reads_images(call: Call) -> bool:
-    """Whether a layer is the convolution over 8-bit numbers that Akida has for images."""
-    return class_of(call.layer) == "Conv2D" and call.input_shape[-1] in IMAGE_CHANNELS
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------------

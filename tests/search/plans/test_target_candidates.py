@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from search.space.normalization import trial_network
 from search.spec.job import SearchSpec
 from search.spec.quantizers import NOTEBOOK_SPACE, TARGET_SPACES
 from search.targets import TARGETS
-from tests.truth.tools.net import Net
+from tests.truth.tools.net import Net, input_codes
 from tests.truth.tools.record import CONVERTED, TOOLS, recorded
 
 
@@ -90,8 +91,12 @@ def problems(target: str, net: Net) -> list[str]:
     job = SearchSpec.model_validate({"model": model, "data": "digits", "target": target, "limits": 8})
     network = net.network()
     space = choices(job, network, TARGETS[target].legality)
+    fixed = {} if net.begins_quantized else input_codes(target, network)
     return [
-        problem.pointer for problem in TARGETS[target].check(unfolded(trial_network(job, network)), space)
+        problem.pointer
+        for problem in TARGETS[target].check(
+            unfolded(trial_network(job, network)), replace(space, fixed=fixed)
+        )
     ]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from costmodel.layer_classes import FUNCTION_LAYERS
 from costmodel.network import Network, read_network
 from quantization.export.legality.base import QuantizedTensor
 from quantization.specs.parse import KINDS, parse_quantizer
@@ -15,13 +17,13 @@ from search.errors import Problem
 from search.space.choices import Choices, Slot
 from search.targets import TARGETS
 from tests.search.nets import functional, layer
-from tests.truth.tools.net import Step, chain
+from tests.truth.tools.net import Step, chain, input_codes
 
 _SAME = {"padding": "same", "strides": [1, 1]}
 
 
-def _space(network: Network, **candidates: str) -> Choices:
-    """Every layer with weights or a function gets these quantizers: kernel, bias, activation."""
+def _space(network: Network, target: str = "generic", **candidates: str) -> Choices:
+    """Every layer with weights or a function gets these quantizers: kernel, bias, activation; inputs what fits."""
     slots = []
     for model_layer in network.layers:
         slots += [
@@ -35,7 +37,11 @@ def _space(network: Network, **candidates: str) -> Choices:
             for slot in _slots(model_layer)
             if slot in candidates
         ]
-    return Choices(tuple(slots), (), tuple(slot.layers[0] for slot in slots), {})
+    functions = (layer for layer in network.layers if layer.class_name in FUNCTION_LAYERS)
+    readers = {layer.name for layer in functions if set(layer.inbound) & set(network.inputs)}
+    quantized = any(slot.slot == "activation" and slot.layers[0] in readers for slot in slots)
+    fixed = {} if quantized else input_codes(target, network)
+    return Choices(tuple(slots), (), tuple(slot.layers[0] for slot in slots), {}, fixed=fixed)
 
 
 def _slots(layer: Any) -> tuple[str, ...]:
@@ -81,7 +87,9 @@ _HLS = {
 
 
 def _messages(target: str, network: Network, **candidates: str) -> list[str]:
-    return [problem.message for problem in TARGETS[target].check(network, _space(network, **candidates))]
+    return [
+        problem.message for problem in TARGETS[target].check(network, _space(network, target, **candidates))
+    ]
 
 
 def _check(target: str, expected: list[tuple[str, str]], network: Network, **candidates: str) -> None:
@@ -131,15 +139,43 @@ class TestAkida:
             "akida", [("conv" if slot == "kernel" else "relu", reason)], network, **_AKIDA | {slot: quantizer}
         )
 
-    def test_the_first_layer_reads_eight_bits(self) -> None:
+    @pytest.mark.parametrize("bits", [4, 8])
+    def test_a_function_of_an_image_makes_its_codes(self, bits: int) -> None:
         network = _chain((8, 8, 1), _function("pixels"), _conv("conv"), _function("relu"))
-        _check("akida", [("pixels", "input of the first layer has 8 bits")], network, **_AKIDA)
         space = _space(network, **_AKIDA)
-        eight = Slot(
-            "pixels", ("pixels",), "activation", "activation", (parse_quantizer("quantized_relu(8,1)"),)
-        )
-        slots = tuple(eight if slot.layers == ("pixels",) else slot for slot in space.slots)
+        pixels = parse_quantizer(f"quantized_relu({bits},1)")
+        own = Slot("pixels", ("pixels",), "activation", "activation", (pixels,))
+        slots = tuple(own if slot.layers == ("pixels",) else slot for slot in space.slots)
         assert TARGETS["akida"].check(network, Choices(slots, (), space.quantized, {})) == []
+
+    @pytest.mark.parametrize(
+        ("shape", "quantizer", "reason"),
+        [
+            ((8, 8, 1), None, "must be quantized to at most 8 bits without a sign"),
+            ((8, 8, 1), "quantized_bits(8,0)", "no sign"),
+            ((8, 8, 1), "quantized_bits(9,0,keep_negative=0)", "allowed are 1 to 8"),
+            ((8, 8, 1), "quantized_bits(8,0,keep_negative=0)", None),
+            ((8, 8, 4), "quantized_bits(8,0,keep_negative=0)", "reads it, with codes of at most 4 bits"),
+            ((8, 8, 4), "quantized_bits(4,0,keep_negative=0)", None),
+            ((8, 8, 1), "quantized_tanh(4)", "is not one of"),
+        ],
+    )
+    def test_codes_of_the_input(
+        self, shape: tuple[int, ...], quantizer: str | None, reason: str | None
+    ) -> None:
+        network = _chain(shape, _conv("conv"), _function("relu"), *_HEAD)
+        fixed = {} if quantizer is None else {"start": {"activation": parse_quantizer(quantizer)}}
+        problems = TARGETS["akida"].check(network, replace(_space(network, **_AKIDA), fixed=fixed))
+        assert [problem.pointer for problem in problems] == ([] if reason is None else ["/inputs"])
+        assert all(reason is not None and reason in problem.message for problem in problems)
+
+    def test_one_quantizer_reads_the_input(self) -> None:
+        network = _chain((8, 8, 1), _function("pixels"), _conv("conv"), _function("relu"))
+        space = replace(_space(network, **_AKIDA), fixed=input_codes("akida", network))
+        messages = [problem.message for problem in TARGETS["akida"].check(network, space)]
+        assert len(messages) == 1
+        assert "'pixels'" in messages[0]
+        assert "leave out one of them" in messages[0]
 
     @pytest.mark.parametrize(
         ("layers", "expected"),
@@ -298,7 +334,7 @@ class TestEveryTarget:
         network = _chain((8, 8, 1), _conv("conv"), _function("tanh", "tanh"))
         for problem in target.check(network, _space(network, kernel="bernoulli()")):
             assert isinstance(problem, Problem)
-            assert problem.pointer in ("/model", "/limits", "/quantizers/kernel")
+            assert problem.pointer in ("/model", "/limits", "/inputs", "/quantizers/kernel")
             assert problem.message.startswith(f"{target.name}: layer ")
 
     def test_fields_of_the_same_nature_have_the_same_rule(self, target: Any) -> None:

@@ -111,6 +111,7 @@ def _options() -> list[Net]:
         "separable 5x5": _separable(kernel_size=5),
         "separable 9x9": _separable(kernel_size=9),
         "separable valid": _separable(padding="valid"),
+        "separable 7x7": _separable(kernel_size=7),
     }
     poolings = {
         "pool of other padding": _pool(padding="valid"),
@@ -160,6 +161,32 @@ def _options() -> list[Net]:
             _relu(),
             *_HEAD,
         ),
+        *(
+            chain(name, _IMAGE, _conv(), _relu(), _conv(), pool, _relu(), _conv(), _relu(), *_HEAD)
+            for name, pool in (
+                ("inner pool of 3", _pool(pool_size=3)),
+                ("inner pool strides 1", _pool(strides=1)),
+            )
+        ),
+        chain(
+            "inner pool before a separable",
+            _IMAGE,
+            _conv(),
+            _relu(),
+            _conv(),
+            _pool(),
+            _relu(),
+            _separable(),
+            _relu(),
+            *_HEAD,
+        ),
+        chain("inner pool before dense", _IMAGE, _conv(), _relu(), _conv(), _pool(), _relu(), *_HEAD),
+        chain(
+            "separable pool before dense", _IMAGE, _conv(), _relu(), _separable(), _pool(), _relu(), *_HEAD
+        ),
+        chain("inner mean before dense", _IMAGE, _conv(), _relu(), _conv(), _MEAN, _relu(), _dense()),
+        chain("conv of four channels, pool", (8, 8, 4), _conv(), _pool(), _relu(), *_HEAD),
+        chain("conv of four channels 1x1", (8, 8, 4), _conv(size=1), _relu(), *_HEAD),
         chain("three channels", (8, 8, 3), _conv(), _relu(), *_HEAD),
         chain("two channels", (8, 8, 2), _conv(), _relu(), *_HEAD),
     ]
@@ -190,6 +217,25 @@ def _quantizers() -> list[Net]:
             chain(f"relu in {text}", _IMAGE, _conv(), _relu(f"quantized_relu({text})"), *_HEAD)
             for text in grids
         ),
+        *(
+            chain(
+                f"separable kernels in {kernel}, {pointwise}",
+                _IMAGE,
+                _conv(),
+                _relu(),
+                _separable(quantizers={"kernel": kernel, "pointwise_kernel": pointwise}),
+                _relu(),
+                *_HEAD,
+            )
+            for kernel, pointwise in (
+                ("max(8)", "max_per_axis(8)"),
+                ("max(4)", "max_per_axis(8)"),
+                ("max(8)", "max_per_axis(4)"),
+                ("max(4)", "max(4)"),
+            )
+        ),
+        chain("dense kernel in max(8)", _IMAGE, _conv(), _relu(), _FLAT, _dense(kernel="max(8)")),
+        chain("dense kernels in max(8)", (6,), _dense(5, kernel="max(8)"), _relu(), _dense()),
         chain("float kernel", _IMAGE, Step("Conv2D", {"filters": 4, "kernel_size": 3}), _relu(), *_HEAD),
     ]
 

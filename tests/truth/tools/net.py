@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from costmodel.layer_classes import FUNCTION_LAYERS
 from costmodel.network import Network, read_network
 from quantization.specs.parse import parse_quantizer
 from search.space.choices import Choices, Slot
@@ -52,16 +53,43 @@ class Net:
         """The network as a job has it. Raises `InvalidNetwork`."""
         return read_network(self.description())
 
-    def problems(self, target: str) -> list[str]:
-        """What the rules of a target have against the network with exactly these quantizers."""
-        network = self.network()
+    @property
+    def begins_quantized(self) -> bool:
+        """Whether the function that reads the input has a quantizer."""
+        layers = self.layers
+        readers = {
+            name for own, name, sources, _ in layers if self.start in sources and own in FUNCTION_LAYERS
+        }
+        return any("activation" in self.quantizers.get(name, {}) for name in readers)
+
+    def space(self, target: str) -> Choices:
+        """These quantizers alone, and codes of the input."""
         slots = tuple(
             Slot(f"{name}.{slot}", (name,), slot, slot, (parse_quantizer(text),))
             for name, chosen in self.quantizers.items()
             for slot, text in chosen.items()
         )
-        space = Choices(slots, (), tuple(self.quantizers), {})
-        return [problem.message for problem in TARGETS[target].check(network, space)]
+        fixed = {} if self.begins_quantized else input_codes(target, self.network())
+        return Choices(slots, (), tuple(self.quantizers), {}, fixed=fixed)
+
+    def problems(self, target: str) -> list[str]:
+        """What the rules of a target have against the network with exactly these quantizers."""
+        return [problem.message for problem in TARGETS[target].check(self.network(), self.space(target))]
+
+    def chip_warnings(self, target: str) -> list[str]:
+        """What of it does not fit a chip of the target."""
+        return TARGETS[target].warnings(self.network(), self.space(target))
+
+
+def input_codes(target: str, network: Network) -> dict[str, dict[str, Any]]:
+    """A quantizer of each input as the tool's side feeds it: 8 bits, fewer where a target reads fewer."""
+    codes = {}
+    for name in network.inputs:
+        shape = network.layer(name).output_shape
+        image = len(shape) == 3 and shape[-1] in (1, 3)
+        bits = 4 if target == "xylo" or (target == "akida" and not image) else 8
+        codes[name] = {"activation": parse_quantizer(f"quantized_bits({bits},{bits},keep_negative=0)")}
+    return codes
 
 
 def _described(entry: tuple[str, str, tuple[str, ...], dict[str, Any]]) -> dict[str, Any]:
