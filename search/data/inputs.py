@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import math
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,18 @@ Floats: TypeAlias = NDArray[np.float32]
 #: As a network takes them. Of large data the arrays may be `search.data.stored_rows.ScaledRows`, which read what an
 #: index selects.
 Inputs: TypeAlias = Floats | tuple[Floats, ...]
+
+
+#: Bytes at whose multiples an array begins that TensorFlow and XLA read where it lies.
+ALIGNMENT: Final = 64
+
+
+def aligned_floats(shape: tuple[int, ...]) -> Floats:
+    """An array of any content that the backends can take as it lies, without a copy."""
+    count, size = math.prod(shape), np.dtype(np.float32).itemsize
+    memory = np.empty(count + ALIGNMENT // size, np.float32)
+    skipped = -memory.ctypes.data % ALIGNMENT // size
+    return memory[skipped : skipped + count].reshape(shape)
 
 
 def by_input(x: Any) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from costmodel.input_steps import NO_STEPS, InputSteps
 from costmodel.layer import Shape
-from search.data.inputs import Floats
+from search.data.inputs import Floats, aligned_floats
 from search.data.reading import InputReading, same_size
 from search.spec.job import Data, PreprocessingName
 
@@ -307,14 +307,16 @@ def _standardization(training: NDArray[Any], features: int) -> InputScaling:
 
 def scaled(examples: NDArray[Any], scaling: InputScaling) -> Floats:
     """Stored examples as the model takes them, but for their shape."""
-    floats = np.empty(examples.shape, np.float32)
+    floats = aligned_floats(examples.shape)
     size = math.prod(examples.shape[1:])
     rows, results = (array.reshape(len(examples), size) for array in (examples, floats))
     if isinstance(scaling.divide_by, float):
         subtract = _along_rows(scaling.subtract, size, np.float32)
+        shifted = bool(subtract.any())
         for source, target in zip(_parts(rows, _CACHED), _parts(results, _CACHED), strict=True):
             target[:] = source
-            target -= subtract
+            if shifted:
+                target -= subtract
             target /= np.float32(scaling.divide_by)
         return floats
     subtract, divide_by = (

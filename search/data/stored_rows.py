@@ -22,8 +22,8 @@ from search.data.preprocessing import InputScaling, Preprocessing, followed, mea
 
 #: Bytes of an array, as 32-bit floats, from which its rows stay in the file where they can.
 IN_MEMORY_BYTES: int = 1 << 30
-#: Bytes, as 32-bit floats, that are read at once.
-BLOCK_BYTES: Final = 32 << 20
+#: Bytes, as 32-bit floats, that are read at once. The allocator hands larger blocks back to the system, page by page.
+BLOCK_BYTES: Final = 16 << 20
 
 _FLOAT_BYTES: Final = 4
 

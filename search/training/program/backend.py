@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import keras
+from numpy.typing import NDArray
+
+from search.data.inputs import ALIGNMENT
 
 Tensor = Any
 
@@ -78,6 +81,26 @@ class RandomNumbers:
         import tensorflow as tf
 
         return tf.stack([self._seed, self._step * _STREAMS + stream])
+
+
+def tensor_of(array: NDArray[Any]) -> Tensor:
+    """The numbers of an array that nobody changes any more: in its own memory where the backend can read them there.
+
+    A copy of every block of a large data set takes as long as reading it.
+    """
+    if keras.backend.backend() != "tensorflow" or not _is_readable_in_place(array):
+        return keras.ops.convert_to_tensor(array)
+    import tensorflow as tf
+
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def _is_readable_in_place(array: NDArray[Any]) -> bool:
+    """Whether TensorFlow takes the memory of an array as it is: on the processor, whole and aligned."""
+    import tensorflow as tf
+
+    plain = array.flags.c_contiguous and array.flags.writeable and array.size > 0
+    return plain and array.ctypes.data % ALIGNMENT == 0 and not tf.config.list_logical_devices("GPU")
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from search.data.inputs import as_inputs, by_input, rows
 from search.data.stored_rows import ScaledRows, rows_at_once
+from search.training.program.backend import tensor_of
 
 Tensor = Any
 
@@ -180,9 +181,9 @@ class StreamedData(DeviceData):
                 yield Block(data, places, -(-len(part) // size))
 
     def _read(self, places: NDArray[Any]) -> DeviceData:
-        x = as_inputs([array[places] for array in by_input(self.x)])
-        return DeviceData.from_arrays(
-            x, keras.tree.map_structure(lambda part: np.asarray(part)[places], self.y)
+        x = as_inputs([tensor_of(array[places]) for array in by_input(self.x)])
+        return DeviceData(
+            x, keras.tree.map_structure(lambda part: _targets(np.asarray(part)[places]), self.y)
         )
 
 

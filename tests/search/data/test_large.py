@@ -11,12 +11,14 @@ import pytest
 
 from search.data import Dataset, load_inputs, stored_rows
 from search.data.files import MAX_ARRAY_BYTES, DataFault, Header, check_size, checked_header
+from search.data.inputs import ALIGNMENT, aligned_floats
 from search.errors import InvalidSpec
 from search.history import EpochReport, Measurement
 from search.plan import Plan
 from search.plans.kinds import plan
 from search.results.recipe import fingerprint
 from search.spec.job import SearchSpec
+from search.training.program.backend import tensor_of
 from search.training.program.state import DeviceData, StreamedData
 from search.training.request import FLOAT, TrainingRequest
 from search.training.trial import run_trial
@@ -143,3 +145,22 @@ def test_only_examples_that_are_read_as_they_are_used_may_exceed_memory() -> Non
     assert checked_header(header, MAX_ARRAY_BYTES // 2, 1 << 40) is header
     with pytest.raises(DataFault, match=r"examples may have more, written by numpy\.savez"):
         check_size(header)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 7), (2, 3, 4), (0, 4)])
+def test_an_aligned_array_becomes_a_tensor_of_its_own_numbers(shape: tuple[int, ...]) -> None:
+    array = aligned_floats(shape)
+    array[...] = DRAW.normal(size=shape)
+    assert array.shape == shape
+    assert array.flags.c_contiguous
+    assert array.ctypes.data % ALIGNMENT == 0
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(tensor_of(array)), array)
+
+
+def test_arrays_that_the_backend_cannot_read_in_place_are_copied() -> None:
+    whole = aligned_floats((6, 20))
+    whole[...] = DRAW.normal(size=whole.shape)
+    fixed = whole.copy()
+    fixed.flags.writeable = False
+    for array in (whole[:, 1:], whole.reshape(-1)[1:], whole.T, fixed):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(tensor_of(array)), array)
