@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from costmodel.fold import unfolded
 from costmodel.network import Network
@@ -40,7 +40,7 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
     trials = trial_network(spec, network)
     problems: list[Problem] = []
     legality = TARGETS[spec.target].legality
-    choices = _collect(problems, lambda: choices_of(spec, network, legality))
+    choices = _choices(problems, spec, network, trials)
     task = _collect(problems, lambda: task_of(spec, network))
     pretrained = takes_uploaded_weights(job)
     steps = input_steps(job.model)
@@ -85,6 +85,20 @@ def layers_plan(job: Resolved, data_dir: Path) -> Plan:
         *(bits_warnings(choices) if spec.oracle.kind == "gradient" else ()),
     )
     return plan_from(job, trials, task, replace(choices, warnings=warnings), data, pricer)
+
+
+#: Where a space is said to be empty.
+_EMPTY: Final = ("/limits", "/target")
+
+
+def _choices(problems: list[Problem], spec: SearchSpec, network: Network, trials: Network) -> Choices | None:
+    """The space; where there is none, what the target has against the layers hides that limits cover none of them."""
+    faults: list[Problem] = []
+    target = TARGETS[spec.target]
+    chosen = _collect(faults, lambda: choices_of(spec, network, target.legality))
+    refusals = target.class_problems(unfolded(trials)) if chosen is None else []
+    problems += [*refusals, *(fault for fault in faults if not refusals or fault.pointer not in _EMPTY)]
+    return chosen
 
 
 def _has_old_name(model: ResolvedModel) -> bool:

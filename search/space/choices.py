@@ -159,6 +159,13 @@ def choices(spec: SearchSpec, network: Network, legality: Legality = EVERYTHING)
             slots.add(spec, layer, chosen.rules[layer.name])
     tuned, width_warnings, width_problems = _widths(spec, network, frozenset(chosen.rules))
     problems = [*chosen.problems, *slots.problems, *width_problems]
+    if slots.unquantized and not slots.slots and not tuned and not problems:
+        names = ", ".join(sorted(slots.unquantized))
+        text = (
+            f"no layer of the model is quantized; {spec.target} takes no quantizer in {names}: add a layer in which it"
+            " does, as Dense, or leave target out, which takes every layer"
+        )
+        problems = [Problem("/target", text)]
     if problems:
         raise InvalidSpec(problems)
     return Choices(

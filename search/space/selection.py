@@ -268,12 +268,17 @@ def _idle_patterns(spec: SearchSpec, rules: Mapping[str, Rule]) -> list[Problem]
 
 
 def _occurring(network: Network) -> str:
-    classes = sorted(
-        {layer.class_name for layer in network.layers if is_searched(layer) or has_output(layer)}
-    )
-    return (
-        f"it has layers of class {', '.join(classes)}" if classes else "it has no layer that can be quantized"
-    )
+    searched = sorted({layer.class_name for layer in network.layers if is_searched(layer)})
+    outputs = [layer for layer in network.layers if has_output(layer)]
+    if searched:
+        return (
+            f"it has layers of class {', '.join(searched)}: limits.by_class or limits.by_name must cover one"
+        )
+    if outputs:
+        classes = ", ".join(sorted({layer.class_name for layer in outputs}))
+        limit = f"limits.by_name: [{{pattern: {outputs[0].name}, output: 8}}]"
+        return f"of {classes} only the output can be: name it, as {limit}, or add a layer whose weights are, as Dense"
+    return "it has no layer that can be quantized: add one with weights, as Dense"
 
 
 def _absent_classes(spec: SearchSpec, network: Network) -> list[str]:

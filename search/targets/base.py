@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from costmodel.network import Network
 from quantization.export.legality.base import EVERYTHING, Graph, Legality, Refusal
@@ -11,6 +11,8 @@ from search.errors import Problem
 
 if TYPE_CHECKING:
     from search.space.choices import Choices
+
+_OTHER_TARGET: Final = "replace the layer, or leave target out, which takes every layer"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Target:
         """
         graph, legality, candidates = Graph(network), self.legality, space.candidates
         return [
-            *(self._problem("/model", refusal) for refusal in legality.layer_refusals(network)),
+            *self.class_problems(network),
             *(
                 self._problem(_pointer(space, refusal), refusal)
                 for refusal in legality.candidate_refusals(graph, candidates)
@@ -39,6 +41,13 @@ class Target:
                 self._problem("/model", refusal)
                 for refusal in legality.rule_refusals(graph, names=named_by_user)
             ),
+        ]
+
+    def class_problems(self, network: Network) -> list[Problem]:
+        """Layers that it does not take, with whatever quantizer."""
+        return [
+            self._problem("/model", replace(refusal, reason=f"{refusal.reason}; {_OTHER_TARGET}"))
+            for refusal in self.legality.layer_refusals(network)
         ]
 
     def warnings(self, network: Network, space: Choices) -> list[str]:

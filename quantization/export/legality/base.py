@@ -193,7 +193,7 @@ class Legality:
             (name, slot) for name, slots in candidates.items() for slot, listed in slots.items() if listed
         }
         return [
-            Refusal(layer.name, f"its {slot} has no quantizer, so it stays float", slot)
+            Refusal(layer.name, f"its {slot} has no quantizer, so it stays float; {self._remedy(slot)}", slot)
             for layer in graph.network.layers
             if not (function_of(layer) in self.ends and graph.is_output(layer))
             for slot in _quantized_slots(layer)
@@ -201,11 +201,19 @@ class Legality:
             and (layer.name, slot) not in chosen
             and not (slot in FUNCTION_SLOTS and function_in(layer, slot).name in self.float_functions)
         ] + [
-            Refusal(layer.name, f"its {slot.name} has no quantizer, so it stays float", slot.name)
+            Refusal(
+                layer.name,
+                f"its {slot.name} has no quantizer, so it stays float; {self._remedy(slot.name)}",
+                slot.name,
+            )
             for layer in graph.network.layers
             for slot in slots_of(layer.class_name, layer.config)
             if slot.name in self.required.get(layer.class_name, ()) and (layer.name, slot.name) not in chosen
         ]
+
+    def _remedy(self, slot: str) -> str:
+        kinds = self.slots.get(_group(slot), ANY).kinds
+        return f"give it one of {', '.join(sorted(kinds))}" if kinds else "give it one"
 
     def rule_refusals(self, graph: Graph, *, names: bool = True) -> list[Refusal]:
         """Layers that break a rule about the network, and about names with `names`."""

@@ -168,7 +168,7 @@ def _recurrent(graph: Graph) -> Iterator[tuple[str, str]]:
             if not config.get("use_bias", True):
                 yield layer.name, "it has no bias; use_bias=True is needed"
             if config.get("go_backwards", False):
-                yield layer.name, "go_backwards is not converted"
+                yield layer.name, "go_backwards=True is not converted; use False"
             if not config.get("reset_after", True):
                 yield layer.name, "reset_after=False is not computed as Keras does; use True"
 

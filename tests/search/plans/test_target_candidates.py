@@ -12,7 +12,7 @@ import pytest
 from costmodel.errors import InvalidNetwork
 from costmodel.fold import unfolded
 from quantization.specs.parse import parse_quantizer
-from search.errors import InvalidSpec
+from search.errors import InvalidSpec, Problem
 from search.plans.kinds import plan
 from search.space.choices import choices
 from search.space.normalization import trial_network
@@ -159,3 +159,50 @@ def test_a_chain_without_an_activation_is_refused_for_that_alone(folder: Path) -
     assert [(problem.pointer, problem.message) for problem in refused.value.problems] == [
         ("/model", "akida: layer 'conv2d_0': no activation follows before the next layer with weights")
     ]
+
+
+CONV3D = {"class_name": "Conv3D", "config": {"filters": 8, "kernel_size": [2, 8, 1], "name": "conv"}}
+GRU = {"class_name": "GRU", "config": {"units": 8, "name": "gru"}}
+FLAT = {"class_name": "Flatten", "config": {"name": "flat"}}
+
+
+def job(
+    target: str, shape: list[int], layers: list[dict[str, Any]], folder: Path, **changes: Any
+) -> SearchSpec:
+    """On these layers alone, and data for them."""
+    x = np.zeros((64, *shape), np.float32)
+    np.savez(folder / "own.npz", x_train=x, y_train=np.arange(64) % 8, x_test=x, y_test=np.arange(64) % 8)
+    model = {"kind": "architecture", "config": _sequential([None, *shape], layers)}
+    return spec(target, model=model, data={"kind": "npz", "file": "own.npz"}, **changes)
+
+
+def only_problem(named: SearchSpec, folder: Path) -> Problem:
+    """What is said of a job."""
+    with pytest.raises(InvalidSpec) as refused:
+        plan(named, folder)
+    [problem] = refused.value.problems
+    return problem
+
+
+@pytest.mark.parametrize("target", TARGET_SPACES)
+def test_a_layer_that_the_target_refuses_is_named_though_limits_cover_none(target: str, folder: Path) -> None:
+    problem = only_problem(job(target, [2, 8, 1, 1], [CONV3D, FLAT], folder), folder)
+    assert problem.pointer == "/model"
+    assert problem.message.startswith(f"{target}: layer 'conv': Conv3D is not one of Activation, ")
+    assert problem.message.endswith("; replace the layer, or leave target out, which takes every layer")
+
+
+def test_a_job_of_which_the_target_quantizes_nothing_is_refused(folder: Path) -> None:
+    problem = only_problem(job("hls4ml", [4, 4], [GRU], folder), folder)
+    assert problem.pointer == "/target"
+    assert "hls4ml takes no quantizer in gru: add a layer in which it does" in problem.message
+
+
+def test_what_can_be_limited_is_said_where_nothing_is(folder: Path) -> None:
+    layers = [CONV3D, FLAT]
+    problem = only_problem(job("generic", [2, 8, 1, 1], layers, folder), folder)
+    assert problem.pointer == "/limits"
+    assert "limits.by_name: [{pattern: conv, output: 8}]" in problem.message
+    limits = {"by_name": [{"pattern": "conv", "output": 8}]}
+    planned = plan(job("generic", [2, 8, 1, 1], layers, folder, limits=limits), folder)
+    assert planned.choices.quantized == ("conv",)
