@@ -246,6 +246,20 @@ class Settings(BaseSettings):
         description="a trial whose process uses more memory, Keras included, ends as FAILED; empty: the memory of the"
         " machine or container, divided by the trials at once",
     )
+    worker_cores: int | None = Field(
+        None,
+        ge=1,
+        description="cores that a worker declares for each of its trials; empty: those of the machine, divided by the"
+        " trials at once",
+    )
+    worker_accelerators: int | None = Field(
+        None, ge=0, description="GPUs or TPUs that a worker declares; empty: those that the machine shows"
+    )
+    worker_extras: str = Field(
+        "",
+        pattern=r"^\s*([a-z0-9][a-z0-9._-]{0,62}\s*(,\s*[a-z0-9][a-z0-9._-]{0,62}\s*)*)?$",
+        description="names that a worker declares, separated by commas, for jobs whose `resources.extras` ask for them",
+    )
     trial_time: Duration = Field(
         timedelta(hours=24), gt=timedelta(0), description="a trial that takes longer ends as FAILED"
     )
@@ -294,6 +308,11 @@ class Settings(BaseSettings):
     @classmethod
     def _without_brackets(cls, value: str) -> str:
         return value.strip().removeprefix("[").removesuffix("]")
+
+    @property
+    def extra_names(self) -> tuple[str, ...]:
+        """What FEWBITS_WORKER_EXTRAS names."""
+        return tuple(sorted({name.strip() for name in self.worker_extras.split(",")} - {""}))
 
     @property
     def database(self) -> str:

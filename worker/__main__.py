@@ -13,6 +13,7 @@ from search.process import keep_private, without_collections
 from service.cli.start_up import explanation
 from service.observability import logs
 from service.settings import Settings
+from worker.capacity import capacity_of, share_cores
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
         return
     if reason := cannot_train():
         raise SystemExit(reason)
-    _share_cores(options.concurrency)
+    share_cores(options.concurrency)
     # read when Celery is imported: SIGTERM returns the running trial to the queue, instead of waiting for its end
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     with without_collections():
@@ -55,10 +56,10 @@ def main() -> None:
         f"--loglevel={settings.log_level}",
     ]
     arguments += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    _run(app, settings, arguments)
+    _run(app, settings, options.concurrency, arguments)
 
 
-def _run(app: Any, settings: Settings, arguments: list[str]) -> None:
+def _run(app: Any, settings: Settings, concurrency: int, arguments: list[str]) -> None:
     """Run the worker, with a sweeper beside it once its children are forked, until it is told to end."""
     from celery.signals import worker_ready
 
@@ -68,7 +69,7 @@ def _run(app: Any, settings: Settings, arguments: list[str]) -> None:
 
     end = OrderlyEnd(settings)
     with contextlib.ExitStack() as stack:
-        sweeper = Sweeper(lambda: make_runtime(settings))
+        sweeper = Sweeper(lambda: make_runtime(settings, capacity=capacity_of(settings, concurrency)))
         worker_ready.connect(lambda **_: stack.enter_context(sweeper), weak=False)
         try:
             app.worker_main(arguments)
@@ -107,14 +108,6 @@ def _make_app(settings: Settings, concurrency: int) -> Any:
 
 def _keep_logging(**_: Any) -> None:
     """Celery sets up no logging where this signal has a receiver."""
-
-
-def _share_cores(concurrency: int) -> None:
-    """Give each child its share of the cores, so that trainings do not compete for the same ones."""
-    threads = str(max(1, (os.cpu_count() or 1) // max(1, concurrency)))
-    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(name, threads)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,9 @@ from service.settings import Settings
 from service.store import workers
 from service.store.session import reason_of
 from worker import abandoned
+from worker.capacity import capacity_of, limits_of
 from worker.identity import is_surely_dead, worker_name
-from worker.job_processes import MODULE, JobProcesses, limits_of
+from worker.job_processes import MODULE, JobProcesses
 from worker.runtime import Runtime, make_runtime
 from worker.sweep import sweep_in_turn
 
@@ -76,7 +77,7 @@ def _register(app: Celery, settings: Settings, concurrency: int) -> None:
     @cache
     def runtime() -> Runtime:
         """Created at the first task, so that every forked child opens its own connections."""
-        return make_runtime(settings)
+        return make_runtime(settings, capacity=capacity_of(settings, concurrency))
 
     @cache
     def processes() -> JobProcesses:

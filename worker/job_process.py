@@ -19,8 +19,10 @@ from service.observability import logs, tracing
 from service.processes.limited import receive_message, send_message
 from service.queue import TaskName
 from service.settings import Settings
+from service.store.capacity import Capacity
 from service.store.session import is_retryable, reason_of
 from worker import export, final_training, loop
+from worker.capacity import limit_threads
 from worker.runtime import Runtime, make_runtime
 
 log = logging.getLogger(__name__)
@@ -59,9 +61,16 @@ def serve(connection: Connection) -> None:
                 message["job"],
                 _reporter(connection),
                 lambda: faults.append(True),
+                _capacity(message["capacity"]),
             )
+            if message["cores"]:
+                limit_threads(message["cores"])
         owes = not _do(runtime, message)
         send_message(connection, {"done": True, "owes": owes, "faulty": bool(faults)})
+
+
+def _capacity(document: dict[str, Any] | None) -> Capacity | None:
+    return None if document is None else Capacity(**document | {"extras": tuple(document["extras"])})
 
 
 def _reporter(connection: Connection) -> Callable[[], None]:

@@ -8,18 +8,20 @@ by itself is tried again. The worker itself builds and runs nothing that users d
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+import time
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from service.observability import tracing
 from service.processes.limited import ExceededMemory, ExceededTime, LimitedProcess, ProcessEnded, Template
-from service.processes.limits import Limits, machine_bytes
+from service.processes.limits import Limits
 from service.queue import TaskName, argument_of
 from service.settings import Settings
-from service.store import claims, exports, final_trainings, jobs
+from service.store.capacity import Request
 from service.store.session import is_retryable, reason_of
 from worker import abandoned
+from worker.matching import JobWork, work_of
 from worker.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -29,10 +31,10 @@ MODULE: Final = "worker.job_process"
 
 #: Processes that are kept where the settings do not say; one where there is an accelerator, whose memory it takes.
 _USUAL: Final = 2
-_ACCELERATORS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
+#: Seconds that a message rests which this worker cannot take.
+_PASS_ON_S: Final = 0.5
 
-#: A limit of memory that no setting states is at least this: Keras alone takes 500 MB.
-_LEAST_BYTES: Final = 2 << 30
+_ACCELERATORS: Final = ("/dev/nvidiactl", "/dev/kfd", "/dev/accel0", "/dev/vfio/0")
 
 
 @dataclass
@@ -41,15 +43,6 @@ class _JobProcess:
 
     process: LimitedProcess
     messages: int = 0
-
-
-def limits_of(settings: Settings, concurrency: int) -> Limits:
-    """The limits of a process, of which `concurrency` work at once on this machine."""
-    if settings.trial_memory_mb is not None:
-        memory_bytes = settings.trial_memory_mb << 20
-    else:
-        memory_bytes = max(machine_bytes() // max(concurrency, 1), _LEAST_BYTES)
-    return Limits(memory_bytes=memory_bytes, wall_s=settings.trial_time.total_seconds())
 
 
 class JobProcesses:
@@ -71,12 +64,14 @@ class JobProcesses:
             if self._owes:
                 abandoned.give_back(runtime, "the database did not respond")
                 self._owes = False
-            job_id = _job_of(runtime, task, *ids)
-            if job_id is not None:
-                urgent = _more_urgent(runtime, job_id)
-                if urgent is not None:
-                    self._run(runtime, urgent, TaskName.ADVANCE_JOB, urgent)
-                self._run(runtime, job_id, task, *ids)
+            work = work_of(runtime, task, *ids)
+            if work.urgent is not None:
+                self._run(runtime, work.urgent, TaskName.ADVANCE_JOB, work.urgent.id)
+            if work.job is not None:
+                self._run(runtime, work.job, task, *ids)
+            if work.passes_on is not None:
+                time.sleep(_PASS_ON_S)  # meanwhile others take it: this worker would only pass it on again
+                runtime.queue.send(task, work.passes_on)
         except SystemExit:
             self.close()
             abandoned.give_back(runtime, "its worker was stopped")
@@ -87,19 +82,19 @@ class JobProcesses:
             log.warning("%s%s is left to the sweep: %s", task, ids, reason_of(error))
             self._owes = True
 
-    def _run(self, runtime: Runtime, job_id: str, task: TaskName, *ids: str | int) -> None:
-        about = {argument_of(task): ids[0]}
-        message = {"task": task, "ids": ids, "job": job_id, "worker": runtime.worker, "about": about}
+    def _run(self, runtime: Runtime, job: JobWork, task: TaskName, *ids: str | int) -> None:
+        job_id = job.id
         try:
-            running = self._process(runtime.settings, job_id)
-            running.process.send(message | {"headers": tracing.headers()})
+            running = self._process(runtime.settings, job)
+            running.process.send(_message(runtime, job, task, *ids))
             answer = running.process.receive()[0]
             while not answer["done"]:
                 answer = running.process.receive()[0]
         except ProcessEnded as end:
             log.warning("the process of job %s has ended: %s", job_id, end)
             self._processes.pop(job_id, None)
-            abandoned.settle(runtime, task, job_id, _reason(end), is_over=_is_over(end))
+            reason = _reason(end, job.request)
+            abandoned.settle(runtime, task, job_id, reason, is_over=_is_over(end))
             return
         running.messages += 1
         self._owes = bool(answer.get("owes"))
@@ -113,14 +108,16 @@ class JobProcesses:
         for job_id in list(self._processes):
             self._processes.pop(job_id).process.end()
 
-    def _process(self, settings: Settings, job_id: str) -> _JobProcess:
+    def _process(self, settings: Settings, job: JobWork) -> _JobProcess:
         """The process of the job; another job's makes room for it first: two might not find memory."""
-        running = self._processes.pop(job_id, None)
+        running = self._processes.pop(job.id, None)
         if running is None:
             while len(self._processes) >= _most(settings):
                 self._processes.pop(next(iter(self._processes))).process.end()
-            running = _JobProcess(self._template.fork(self._limits))
-        self._processes[job_id] = running
+            memory_mb = job.request.memory_mb
+            limits = replace(self._limits, memory_bytes=memory_mb << 20) if memory_mb else self._limits
+            running = _JobProcess(self._template.fork(limits))
+        self._processes[job.id] = running
         return running
 
     def _replace_if_old(self, settings: Settings, job_id: str, running: _JobProcess) -> None:
@@ -135,22 +132,17 @@ def _most(settings: Settings) -> int:
     return settings.processes_kept or (1 if has_accelerator else _USUAL)
 
 
-def _job_of(runtime: Runtime, task: TaskName, *ids: str | int) -> str | None:
-    """The job that a message is about; None if there is nothing to do any more."""
-    if task in (TaskName.ADVANCE_JOB, TaskName.WRITE_REPORT):
-        return str(ids[0])
-    with runtime.database.reading() as session:
-        if task is TaskName.RUN_TRIAL:
-            return claims.next_job(session, int(ids[0]))
-        if task is TaskName.MAKE_EXPORT:
-            return exports.job_of(session, int(ids[0]))
-        return final_trainings.job_of(session, int(ids[0]))
-
-
-def _more_urgent(runtime: Runtime, job_id: str) -> str | None:
-    """A job of a higher priority that has no trials yet: its message waits behind those of all others."""
-    with runtime.database.reading() as session:
-        return jobs.first_unstarted(session, job_id)
+def _message(runtime: Runtime, job: JobWork, task: TaskName, *ids: str | int) -> dict[str, Any]:
+    return {
+        "task": task,
+        "ids": ids,
+        "job": job.id,
+        "worker": runtime.worker,
+        "about": {argument_of(task): ids[0]},
+        "headers": tracing.headers(),
+        "capacity": None if runtime.capacity is None else asdict(runtime.capacity),
+        "cores": job.request.cores,
+    }
 
 
 def _is_over(end: ProcessEnded) -> bool:
@@ -158,9 +150,10 @@ def _is_over(end: ProcessEnded) -> bool:
     return isinstance(end, ExceededMemory | ExceededTime)
 
 
-def _reason(end: ProcessEnded) -> str:
+def _reason(end: ProcessEnded, request: Request) -> str:
     if isinstance(end, ExceededMemory):
-        return f"{end} (FEWBITS_TRIAL_MEMORY_MB): a smaller batch, network or data set needs less"
+        limit = "resources.memory_mb" if request.memory_mb else "FEWBITS_TRIAL_MEMORY_MB"
+        return f"{end} ({limit}): a smaller batch, network or data set needs less"
     if isinstance(end, ExceededTime):
         return f"{end} (FEWBITS_TRIAL_TIME): fewer epochs or a smaller network take less"
     return str(end)

@@ -10,6 +10,7 @@ from service.queue import Queue
 from service.settings import Settings
 from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
+from service.store.capacity import Capacity
 from service.store.session import Database
 from worker.backoff import Backoff
 from worker.identity import worker_name
@@ -25,7 +26,8 @@ class Runtime:
 
     `job_id`: the only job whose trials the process runs; None: it runs those of all. `on_step` is called when it begins
     something that has a limit of time: a trial, a proposal, a report. `on_fault`: after an error that nobody expected,
-    whose traces may be in the process. `backoff`: whether it claims anything now.
+    whose traces may be in the process. `backoff`: whether it claims anything now. `capacity`: what the worker has for a
+    trial, so that it takes those that fit; None: it takes all.
     """
 
     settings: Settings
@@ -37,6 +39,7 @@ class Runtime:
     on_step: Callable[[], None] = _ignore
     on_fault: Callable[[], None] = _ignore
     backoff: Backoff = field(default_factory=Backoff)
+    capacity: Capacity | None = None
 
 
 def make_runtime(
@@ -45,6 +48,7 @@ def make_runtime(
     job_id: str | None = None,
     on_step: Callable[[], None] = _ignore,
     on_fault: Callable[[], None] = _ignore,
+    capacity: Capacity | None = None,
 ) -> Runtime:
     """The runtime of this process, which works for `worker`, or is one itself."""
     return Runtime(
@@ -56,4 +60,5 @@ def make_runtime(
         job_id=job_id,
         on_step=on_step,
         on_fault=on_fault,
+        capacity=capacity,
     )

@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from search.history import AttemptOutcome, JobStatus
 from service.queue import TaskName
-from service.store import claims, deferred_deletes, events, idempotency, jobs, sweeps, workers
+from service.store import capacity, claims, deferred_deletes, events, idempotency, jobs, sweeps, workers
 from service.store.leases import Watch
 from service.store.session import database_now, is_retryable, reason_of
 from worker import export, final_training, uploads
@@ -81,6 +81,8 @@ def sweep_in_turn(runtime: Runtime) -> bool:
     settings = runtime.settings
     with runtime.database.transaction(durable=False) as session:
         workers.heartbeat(session, runtime.worker)
+        if runtime.capacity is not None:
+            capacity.declare(session, runtime.worker, runtime.capacity)
         has_turn = sweeps.begin(session, worker=runtime.worker, interval=settings.sweep)
     if has_turn:
         sweep_now(runtime)

@@ -72,7 +72,12 @@ def _claim(runtime: Runtime, hint: int) -> list[Claim]:
     with runtime.database.transaction(durable=False) as session:
         for _ in range(trials_per_process(runtime.settings.trials_together)):
             claim = claims.claim_next(
-                session, hint, worker=runtime.worker, lease=runtime.settings.lease, job_id=runtime.job_id
+                session,
+                hint,
+                worker=runtime.worker,
+                lease=runtime.settings.lease,
+                job_id=runtime.job_id,
+                capacity=runtime.capacity,
             )
             if claim is None:
                 break

@@ -28,6 +28,7 @@ from search.spec.oracle import (
     StoppingSpec,
 )
 from search.spec.quantizers import TARGET_SPACES, QuantizationSpace
+from search.spec.resources import Resources
 from search.spec.schedule import ScheduleSpec, WholeModelSchedule
 from search.spec.spiking import SpikingSpace, XyloModel
 from search.spec.training import Training
@@ -324,6 +325,9 @@ class SearchSpec(Frozen):
     budget: Budget = Field(default_factory=Budget, description="when the search ends")
     parallel_trials: int = Field(2, ge=1, le=256, description="largest number of trials that run at once")
     priority: int = Field(0, ge=-100, le=100, description="trials of jobs with a higher priority start first")
+    resources: Resources = Field(
+        default_factory=Resources, description="what a worker must have, and the most that a trial gets"
+    )
     seed: int = Field(
         1, ge=0, le=2**31 - 2, description="seed of the search, the data split and every training"
     )

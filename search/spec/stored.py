@@ -25,6 +25,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("quantizers", "normalization"): (),
         ("quantizers", "output"): (),
         ("data", "split"): "random",
+        ("resources",): MappingProxyType({}),
     }
 )
 

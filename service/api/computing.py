@@ -37,9 +37,10 @@ from service.schemas.cost import NetworkCostView
 from service.schemas.jobs import PointView
 from service.schemas.rescore import RescoreSpec, RescoreView
 from service.settings import Settings
-from service.store import analysis, jobs, workers
+from service.store import analysis, capacity, jobs, workers
 from service.store.blob_stores import open_blobs
 from service.store.blobs import BlobStore
+from service.store.capacity import Request
 from service.store.planned import planned_job
 from service.store.references import BlobLookup, pinned
 from service.store.session import Database, is_retryable
@@ -70,7 +71,12 @@ def _validate(computer: Computer, body: bytes) -> bytes:
     plan = computer.plan(body)
     with computer.database.reading() as session:
         count = workers.alive(session, computer.settings.heartbeat)
-        return dry_run(session, plan.spec, plan, count).model_dump_json(by_alias=True).encode()
+        answer = dry_run(session, plan.spec, plan, count)
+        request = Request.of_spec(plan.spec.model_dump(include={"resources"}))
+        reason = capacity.unmet(session, request, computer.settings.heartbeat)
+    if reason is not None:
+        answer = answer.model_copy(update={"warnings": (*answer.warnings, reason)})
+    return answer.model_dump_json(by_alias=True).encode()
 
 
 def _new_job(computer: Computer, body: bytes) -> bytes:

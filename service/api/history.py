@@ -33,6 +33,9 @@ MAX_TRIALS: Final = 2000
 #: Choices of all of them together.
 MAX_LABELS: Final = 400_000
 
+#: What the row of a worker says of what it has.
+_DECLARED: Final = ("slots", "cores", "memory_mb", "accelerators", "extras")
+
 
 @router.get("/attempts", responses=_MISSING)
 def read_attempts(request: Request, response: Response, job_id: JobId, session: SessionDep) -> AttemptsView:
@@ -153,6 +156,7 @@ def read_queue(
                 name=worker.name,
                 started_at=worker.started_at,
                 seen_at=worker.seen_at,
+                **{name: getattr(worker, name) for name in _DECLARED},
                 **dict(
                     zip(
                         ("job_id", "trial", "since"),

@@ -35,6 +35,15 @@ class TenantLimits:
     max_compute_s: float | None = None
 
 
+def set_weight(session: Session, tenant: str, weight: float) -> Tenant:
+    """Set the tenant's share of the workers, beside that of others: 1.0 unless set."""
+    if not 0.01 <= weight <= 100:
+        raise InvalidKey(f"the weight is {weight:g}; 0.01 to 100 are allowed")
+    row = ensure_tenant(session, tenant)
+    row.weight = weight
+    return row
+
+
 def create(
     session: Session, *, tenant: str, name: str, scope: KeyScope, lifetime: timedelta | None = None
 ) -> tuple[ApiKey, Token]:

@@ -87,6 +87,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "keys revoke": "keys revoke 1a2b3c4d",
     "keys off": "keys off --yes",
     "keys limit": "keys limit research --trials 10000",
+    "keys weight": "keys weight research 2",
     "admin": "admin workers",
     "admin workers": "admin workers",
     "admin leases": "admin leases --json",

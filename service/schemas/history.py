@@ -75,6 +75,13 @@ class WorkerView(View):
     job_id: str | None = Field(None, description="of the trial that it runs; null: none, or another tenant's")
     trial: int | None = None
     since: datetime | None = Field(None, description="when it started this trial")
+    slots: int | None = Field(
+        None, description="trials that it trains at once; null: it is one of the processes that do"
+    )
+    cores: int | None = Field(None, description="for each of them, as memory")
+    memory_mb: int | None = None
+    accelerators: int | None = None
+    extras: tuple[str, ...] | None = None
 
 
 class WaitingJobView(View):

@@ -20,6 +20,8 @@ A job and its trials
 
 The work of workers
     leases              one worker at a time works on a row: claims, attempts, expiry
+    capacity            what workers have and jobs ask for
+    turns               the order in which trials begin: shares of tenants, priorities
     claims              trials: claimed, renewed, finished, returned to the queue
     final_reports       the report of a job whose search is over
     sensitivities       the sensitivity of a job, measured once before its first trials

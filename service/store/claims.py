@@ -11,12 +11,13 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.orm import Session
 
 from search.history import AttemptOutcome, Cost, EpochReport, Measurement, TrialStatus, Verdict
-from service.store import events, leases, trials
+from service.store import events, leases, trials, turns
 from service.store.blobs import Blob
+from service.store.capacity import Capacity
 from service.store.events import Entry, EventType
 from service.store.leases import Claim, LeaseStatus, Watch
 from service.store.lifecycle import CLAIMABLE, UNWANTED
@@ -37,30 +38,33 @@ _EVENT_COLUMNS: Final = ("reason", "metric", "cost", "energy_pj", "bits")
 
 
 def claim_next(
-    session: Session, hint: int, *, worker: str, lease: timedelta, job_id: str | None = None
+    session: Session,
+    hint: int,
+    *,
+    worker: str,
+    lease: timedelta,
+    job_id: str | None = None,
+    capacity: Capacity | None = None,
 ) -> Claim | None:
-    """Claim the queued trial that comes first: of the job with the highest priority, there the one with the id `hint`,
-    else the oldest. None if no trial may begin: a message may come late or twice.
+    """Claim the trial that comes first for a worker of this capacity, in the order of `service.store.turns`. None if no
+    trial may begin: a message may come late or twice.
 
-    With a `job_id` it is a trial of that job, and None while one of a job with a higher priority waits.
+    With a `job_id` it is a trial of that job, and None while one of another job comes before them.
     """
     for _ in range(_TRIES):
-        first = session.execute(_FIRST, {"hint": hint}).one_or_none()
-        if first is not None and job_id not in (None, first.job_id):
-            first = session.execute(
-                _FIRST_OF_JOB, {"hint": hint, "only": job_id, "least": first.priority}
-            ).one_or_none()
+        first = turns.first(session, hint, capacity, job_id)
         if first is None:
             return None
         claim = _claim(session, first.id, first.job_id, worker, lease)
         if claim is not None:
+            turns.take(session, first)
             return claim
     return None
 
 
-def next_job(session: Session, hint: int) -> str | None:
+def next_job(session: Session, hint: int, capacity: Capacity | None = None) -> str | None:
     """The job whose trial `claim_next` would claim; None if no trial may begin."""
-    first = session.execute(_FIRST, {"hint": hint}).one_or_none()
+    first = turns.first(session, hint, capacity)
     return None if first is None else str(first.job_id)
 
 
@@ -74,28 +78,7 @@ def of_worker(session: Session, worker: str) -> list[Claim]:
     return [Claim(*row) for row in rows]
 
 
-def _running(job_id: Any) -> Select[int]:
-    other = aliased(Trial)
-    return select(func.count()).where(other.job_id == job_id, other.status == TrialStatus.RUNNING)
-
-
-#: The queued trial that comes first; built once, since every claim executes it. `hint`: the first among equals.
-_FIRST: Final = (
-    select(Trial.id, Trial.job_id, Job.priority)
-    .join(Job, Job.id == Trial.job_id)
-    .where(
-        Trial.status == TrialStatus.QUEUED,
-        Job.status.in_(CLAIMABLE),
-        _running(Job.id).scalar_subquery() < Job.parallel_trials,
-    )
-    .order_by(Job.priority.desc(), Trial.id != bindparam("hint"), Trial.id)
-    .limit(1)
-)
-
-#: The same within a job, unless its priority is below `least`.
-_FIRST_OF_JOB: Final = _FIRST.where(Job.id == bindparam("only"), Job.priority >= bindparam("least"))
-
-_RUNNING: Final = _running(bindparam("of_job"))
+_RUNNING: Final = turns.running_of_job(bindparam("of_job"))
 
 _CLAIM: Final = leases.claim_statement(Trial.id).returning(Trial.number, Trial.attempt)
 

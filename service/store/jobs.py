@@ -9,19 +9,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from search.history import JOB_ENDED, TRIAL_ENDED, Cause, JobStatus, TrialStatus
 from service.errors import JobNotFound
+from service.store import capacity as capacities
 from service.store import events
+from service.store.capacity import Capacity, Request
 from service.store.events import Entry, EventType
 from service.store.key_models import ApiKey
 from service.store.leases import Watch, may_be_lost
 from service.store.lifecycle import OPEN
-from service.store.models import Job, Trial, now
+from service.store.models import Job, JobExtra, Trial, now
 from service.store.session import database_now
 
 
@@ -50,9 +52,10 @@ def create(
 ) -> Job:
     """Store a job in status QUEUED. `submitted_by`: id of a key, whose name is stored."""
     key = None if submitted_by is None else session.get(ApiKey, submitted_by)
-    moment = now()
+    moment, request = now(), Request.of_spec(new.spec)
     job = Job(
         version=0,
+        **request.columns(),
         priority=new.spec.get("priority", 0),
         parallel_trials=new.spec.get("parallel_trials", 2),
         model_key=model_key(new.spec),
@@ -73,6 +76,7 @@ def create(
     )
     session.add(job)
     session.flush()
+    session.add_all(JobExtra(job_id=job.id, name=name) for name in request.extras)
     created = {"name": new.name, "status": JobStatus.QUEUED}
     created |= {} if cloned_from is None else {"cloned_from": cloned_from}
     warnings = (Entry(EventType.JOB_WARNING, {"message": text}) for text in new.warnings)
@@ -254,15 +258,22 @@ def stalled(session: Session, idle_since: datetime, watch: Watch) -> list[tuple[
     return ids
 
 
-def first_unstarted(session: Session, above: str) -> str | None:
-    """The job that nobody has begun and that has a higher priority than the job `above`: of several the one with the
-    highest, there the oldest. None if there is none.
-    """
-    other = aliased(Job)
-    least = select(other.priority).where(other.id == above).scalar_subquery()
-    return session.scalar(
-        select(Job.id)
-        .where(Job.status == JobStatus.QUEUED, Job.priority > least)
-        .order_by(Job.priority.desc(), Job.created_at)
-        .limit(1)
+_ABOVE: Final = aliased(Job)
+
+_FIRST_UNSTARTED: Final = (
+    select(Job.id)
+    .where(
+        Job.status == JobStatus.QUEUED,
+        Job.priority > select(_ABOVE.priority).where(_ABOVE.id == bindparam("above")).scalar_subquery(),
+        capacities.fits(),
     )
+    .order_by(Job.priority.desc(), Job.created_at)
+    .limit(1)
+)
+
+
+def first_unstarted(session: Session, above: str, capacity: Capacity | None = None) -> str | None:
+    """The job that nobody has begun, that fits a worker and has a higher priority than the job `above`: of several the
+    one with the highest, there the oldest. None if there is none.
+    """
+    return session.scalar(_FIRST_UNSTARTED, capacities.parameters(capacity) | {"above": above})

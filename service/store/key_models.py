@@ -21,6 +21,11 @@ class Tenant(Base):
     max_trials: Mapped[int | None] = mapped_column(BigInteger)
     max_stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
     max_compute_s: Mapped[float | None]
+    weight: Mapped[float] = mapped_column(default=1.0)  #: its share of the workers, beside other tenants'
+    turn: Mapped[float] = mapped_column(
+        default=0.0
+    )  #: when its last trial had its turn: `service.store.turns`
+    next_turn: Mapped[float] = mapped_column(default=0.0)  #: when its next one has, at the earliest
 
 
 class ApiKey(Base):

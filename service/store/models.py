@@ -89,6 +89,11 @@ class Job(Leased, Owned, Base):
     reason: Mapped[str | None]  #: why it ended, for people
     cause: Mapped[str | None]  #: Cause
     priority: Mapped[int] = mapped_column(default=0)  #: trials of jobs with a higher one start first
+    cores: Mapped[int] = mapped_column(
+        default=0
+    )  #: of its `resources`, as the next two; 0: whatever there is
+    memory_mb: Mapped[int] = mapped_column(default=0)
+    accelerators: Mapped[int] = mapped_column(default=0)
     parallel_trials: Mapped[int] = mapped_column(
         default=2
     )  #: of the specification; a column, since every claim reads it
@@ -125,6 +130,15 @@ class Job(Leased, Owned, Base):
         default=0.0
     )  #: how long it was paused, or had ended, since it started
     best_trial: Mapped[int | None]  #: number of the trial the final report is about
+
+
+class JobExtra(Base):
+    """An extra that a worker must have to work on a job."""
+
+    __tablename__ = "job_extras"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Trial(Queued, Base):
@@ -280,6 +294,11 @@ class Worker(Base):
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
     problem: Mapped[str | None]  #: what keeps it from working: a full disk
+    slots: Mapped[int | None]  #: trials that it trains at once; NULL: it has not declared what it has
+    cores: Mapped[int | None]  #: for each of them, as the next two
+    memory_mb: Mapped[int | None]
+    accelerators: Mapped[int | None]
+    extras: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DrainedHost(Base):

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from search.history import JOB_ENDED, JobStatus, TrialStatus
 from search.installation import cannot_train
-from service.store import workers
+from service.store import capacity, workers
 from service.store.models import Event, Job, Trial, Worker, now
 
 #: A job that a live worker has not begun after this time is worth a word: a message takes less than a second.
@@ -42,6 +42,9 @@ def waiting(session: Session, job: Job, heartbeat: timedelta) -> str | None:
     if job.status in JOB_ENDED or job.status == JobStatus.PAUSED or _is_in_work(session, job, heartbeat):
         return None
     if (reason := without_worker(session, heartbeat)) is not None:
+        return reason
+    request = capacity.request_of(session, job.id)
+    if request is not None and (reason := capacity.unmet(session, request, heartbeat)) is not None:
         return reason
     since = _waits_since(session, job)
     if since > now() - _PATIENCE:

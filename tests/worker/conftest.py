@@ -141,6 +141,9 @@ def processes_used(settings: Settings, messages: int, megabytes: int) -> int:
     template, runtime = MagicMock(), MagicMock(settings=settings)
     session = runtime.database.reading.return_value.__enter__.return_value
     session.scalar.return_value = None  # no other job waits to begin
+    session.execute.return_value.first.return_value = (0, 0, 0)  # the job asks for nothing
+    session.scalars.return_value = ()
+    runtime.capacity = None
     process = template.fork.return_value
     process.memory_bytes = megabytes << 20
     process.receive.return_value = ({"done": True}, b"")

@@ -19,7 +19,9 @@ from service.store.models import Trial
 from tests.worker.conftest import Bench, write_data
 from worker import abandoned
 from worker.advance import advance_job
-from worker.job_processes import JobProcesses, limits_of
+from worker.capacity import limits_of
+from worker.job_processes import JobProcesses
+from worker.matching import JobWork
 from worker.runtime import Runtime
 
 pytestmark = pytest.mark.usefixtures("importable_tests")
@@ -141,6 +143,17 @@ def test_a_trial_past_a_limit_fails_for_that_reason(
     assert reason in (job.reason or "")
 
 
+def test_a_trial_past_the_memory_of_its_job_fails_and_its_process_is_replaced(
+    shared: Bench, working: Working
+) -> None:
+    processes = working(NONE)
+    job_id = shared.submit(name="hoard", budget={"trials": 1}, resources={"memory_mb": 1000})
+    finish(shared, processes, job_id)
+    (trial,) = rows(shared, job_id)
+    assert (trial.status, trial.attempt) == (TrialStatus.FAILED, 1)
+    assert "may use 1000 MB (resources.memory_mb)" in (trial.reason or "")
+
+
 def test_a_trial_whose_process_dies_is_tried_again(shared: Bench, working: Working) -> None:
     processes = working(NONE)
     job_id = shared.submit(name="crash once", budget={"trials": 2})
@@ -189,9 +202,9 @@ class Noting(JobProcesses):
         self._bench, self._owes = bench, False
         self.advanced: list[str] = []
 
-    def _run(self, runtime: Runtime, job_id: str, task: TaskName, *ids: str | int) -> None:
-        self.advanced.append(job_id)
-        advance_job(self._bench.runtime, job_id)
+    def _run(self, runtime: Runtime, job: JobWork, task: TaskName, *ids: str | int) -> None:
+        self.advanced.append(job.id)
+        advance_job(self._bench.runtime, job.id)
 
 
 def test_a_job_of_a_higher_priority_is_begun_before_the_messages_of_others(bench: Bench) -> None:

@@ -135,6 +135,21 @@ def limit(
     typer.echo(f"the limits of tenant {tenant} are set")
 
 
+@app.command()
+def weight(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Tenant; created if missing.")],
+    share: Annotated[
+        float, typer.Argument(metavar="WEIGHT", min=0.01, max=100, help="Its share; 1 unless set.")
+    ],
+) -> None:
+    """Set the share of the workers that a tenant gets while others want them too: 2 is twice that of 1."""
+    from service.auth import keys
+
+    with _transaction() as session:
+        keys.set_weight(session, tenant, share)
+    typer.echo(f"the weight of tenant {tenant} is {share:g}")
+
+
 @contextmanager
 def _transaction() -> Iterator[Session]:
     """A transaction on the migrated database of the settings; InvalidKey ends the command with exit code 2."""

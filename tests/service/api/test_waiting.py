@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,7 +16,8 @@ from fewbits.progress import progress_html
 from search.history import JobStatus
 from service.cli import live
 from service.client import SearchClient
-from service.store import workers
+from service.store import capacity, workers
+from service.store.capacity import Capacity
 from service.store.models import Event, Worker, now
 from tests.service.conftest import Run
 from tests.service.filled import Filled, Filler
@@ -91,6 +93,20 @@ def test_live_workers_that_do_not_take_a_job_are_told(
     waiting = client.job(filled.job_id).waiting or ""
     assert "though one is alive" in waiting
     assert "FEWBITS_BROKER_URL" in waiting
+
+
+def test_a_job_that_fits_no_worker_says_what_is_missing_at_once(
+    app: FastAPI, client: SearchClient, job: dict[str, Any], report: Callable[[timedelta], None]
+) -> None:
+    report(timedelta())
+    with app.state.database.transaction() as session:
+        capacity.declare(session, "host/1/0", Capacity(cores=2, memory_mb=4000))
+    document = job | {"resources": {"accelerators": 2, "extras": ["lab"]}}
+    lacking = "no worker that is alive has 2 accelerators (the most is 0), the extra lab"
+    assert any(warning.startswith(lacking) for warning in client.validate(document).warnings)
+    assert (client.job(client.submit(document).id).waiting or "").startswith(lacking)
+    fitting = job | {"resources": {"cores": 2}}
+    assert not any("no worker" in warning for warning in client.validate(fitting).warnings)
 
 
 def test_an_answer_that_waits_is_not_known_once_a_worker_lives(
