@@ -12,7 +12,7 @@ EXTRAS = $(shell $(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyp
 LOCK := --quiet --constraint requirements.lock --generate-hashes --universal --python-version 3.11.5 --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test tools vendor layers lint eslint pictures client bench docs figures fuzz locks sbom audit release clean
+.PHONY: help demo serve test coverage tools vendor layers lint eslint pictures client bench docs figures fuzz locks sbom audit release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,9 +38,13 @@ serve: .venv/installed ## run API, dashboard and worker on http://127.0.0.1:8765
 	@$(BIN)/fewbits serve
 
 test: .venv/installed-dev ## run the tests (those that need a server or browser are skipped where there is none)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 	@echo "the layer libraries again, on JAX"
 	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
+
+# Counting more than doubles the time of tests that run Python alone, so it is for continuous integration.
+coverage: ## the same, and count the lines that they run; fails below 85 %
+	@$(MAKE) --no-print-directory test PYTEST_ARGS="--cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)"
 
 tools: .venv/installed-dev ## make environments of hls4ml, cnn2snn, Rockpool and QKeras; record verdicts that are missing
 	@$(BIN)/python -m tools.export_environments
