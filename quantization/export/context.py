@@ -63,6 +63,9 @@ class DeviceFigures:
     ram_bytes: int | None = None  #: activations at their peak, with buffers used again
     packed_bytes: int | None = None  #: weights and biases, each in its own number of bits
     macs: int | None = None  #: multiplications with a weight, per inference
+    text_bytes: int | None = None  #: code and constants on a Cortex-M4, where a compiler for it was found
+    data_bytes: int | None = None  #: variables there that begin with a value
+    bss_bytes: int | None = None  #: variables there that begin at zero
 
 
 @dataclass(frozen=True, kw_only=True)

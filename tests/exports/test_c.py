@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from quantization.export.export import export_model
 from quantization.export.proof import compare
 from quantization.export.run import Outputs
 from quantization.export.runners import c as runner
+from quantization.export.writers.c import ARM_COMPILER
 from quantization.export.written import Export
 from tests.exports.contract import ExportContract
 from tests.exports.models import examples, network
@@ -65,6 +67,23 @@ def test_it_is_integers_only_and_says_what_it_needs(tmp_path: Path) -> None:
     assert figures.ram_bytes is not None
     assert 72 + 144 + 36 <= figures.ram_bytes <= 72 + 144 + 40 + 3 * 4
     assert figures.flash_bytes is not None
+
+
+@pytest.mark.skipif(shutil.which(ARM_COMPILER) is None, reason=f"not installed: {ARM_COMPILER}")
+@pytest.mark.parametrize("name", ["sequence", "image"])
+def test_its_sections_on_a_cortex_are_measured(name: str, tmp_path: Path) -> None:
+    export = exported(program_network(name), "c", tmp_path / "c")
+    figures = export.written.figures
+    assert figures is not None
+    assert figures.text_bytes is not None
+    assert figures.data_bytes == 0  # constants stay in flash
+    assert figures.flash_bytes == figures.text_bytes
+    assert figures.bss_bytes is not None
+    assert 0 < figures.bss_bytes <= (figures.ram_bytes or 0)
+    assert figures.text_bytes > (figures.packed_bytes or 0)
+    assert f"text {figures.text_bytes:,} bytes, data 0 bytes, bss {figures.bss_bytes:,} bytes" in (
+        " ".join(export.written.notes)
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from onnx.reference.op_run import OpRun
 from costmodel.layer_classes import INPUT
 from quantization.export.context import ExportContext
 from quantization.export.errors import ExportRefused
+from quantization.export.export import export_model
 from quantization.export.formats import FORMATS
 from quantization.export.legality.onnx import FUNCTIONS, GRIDS, ONNX, STEPS
 from quantization.export.proof import model_outputs
@@ -54,6 +55,23 @@ class BipolarQuant(OpRun):
         return (np.where(x >= 0, scale, -scale).astype(np.float32),)
 
 
+class Trunc(OpRun):
+    """QONNX' definition of version 1 of `Trunc`, rounding half to even."""
+
+    op_domain = "qonnx.custom_op.general"
+
+    def _run(  # type: ignore[override]
+        self, x: Any, scale: Any, zero: Any, bits: Any, fewer: Any, rounding_mode: str
+    ) -> tuple[Any]:
+        assert rounding_mode == "ROUND"
+        codes = x / scale + zero
+        np.testing.assert_array_equal(codes, np.round(codes))
+        assert 1 <= fewer < bits
+        assert codes.min() >= -(2.0 ** (bits - 1))
+        assert codes.max() < 2.0**bits
+        return (((np.round(codes / 2.0 ** (bits - fewer)) - zero) * scale).astype(np.float32),)
+
+
 def written(name: str, model: keras.Model, folder: Path, **options: Any) -> onnx.ModelProto:
     context = ExportContext(examples(model), options=FORMATS[name].checked({"end": "logits", **options}))
     WRITERS[name].write(model, folder, context)
@@ -62,7 +80,7 @@ def written(name: str, model: keras.Model, folder: Path, **options: Any) -> onnx
 
 def evaluated(model: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
     onnx.checker.check_model(model)
-    evaluator = ReferenceEvaluator(model, new_ops=[Quant, BipolarQuant])
+    evaluator = ReferenceEvaluator(model, new_ops=[Quant, BipolarQuant, Trunc])
     return np.asarray(evaluator.run(None, {model.graph.input[0].name: x})[0])
 
 
@@ -224,6 +242,70 @@ def _sorts() -> keras.Model:
     v = layers.Multiply(name="product")([v, layers.Minimum(name="fewer")([v, v])])
     model = keras.Model(x, layers.Dense(3, activation="sigmoid", name="scores")(layers.Dropout(0.5)(v)))
     return quantized(model, QUANTIZED_INPUT | {"grouped": WEIGHTS, "separable": {"bias": BIAS}})
+
+
+_EVEN = frozenset({"windows", "strided", "all"})
+#: Quantizer of a mean -> poolings whose sums it cuts.
+MEANS = {
+    "quantized_relu(4,2)": _EVEN,
+    "quantized_bits(6,2,1)": _EVEN,
+    "quantized_bits(5,3,1)": _EVEN,
+    "quantized_bits(8,2,1)": frozenset({"all"}),  # as fine as the sum of four
+    "quantized_bits(4,1,1)": frozenset(),  # clips
+    "quantized_bits(4,2,1,alpha=1.5)": frozenset(),
+    "quantized_linear(4,2,1,alpha=0.75)": frozenset(),
+}
+
+
+def _means(quantizer: str, pooling: str) -> keras.Model:
+    """Codes of four bits, a mean of several, and the quantizer of that."""
+    pool = {
+        "windows": lambda: layers.AveragePooling2D(2, name="means"),
+        "strided": lambda: layers.AveragePooling2D((1, 4), strides=1, name="means"),
+        "same": lambda: layers.AveragePooling2D(2, strides=1, padding="same", name="means"),
+        "of three": lambda: layers.AveragePooling2D((1, 3), name="means"),
+        "all": lambda: layers.GlobalAveragePooling2D(name="means"),
+    }[pooling]()
+    x = layers.Input((8, 8, 3), name="image")
+    y = layers.Conv2D(4, 1, name="conv")(x)
+    y = layers.MaxPooling2D(1, name="most")(layers.Activation("relu", name="fire")(y))
+    y = layers.Flatten(name="flat")(pool(y))
+    slots = {"conv": WEIGHTS, "fire": {"activation": "quantized_relu(4,2)"}, "scores": WEIGHTS}
+    model = keras.Model(x, layers.Dense(3, name="scores")(y))
+    return quantized(model, QUANTIZED_INPUT | slots | {"means": {"activation": quantizer}})
+
+
+@pytest.mark.parametrize("pooling", ["windows", "strided", "same", "of three", "all"])
+def test_the_last_bits_of_a_mean_are_cut(pooling: str, tmp_path: Path) -> None:
+    for quantizer, cut in MEANS.items():
+        model = _means(quantizer, pooling)
+        x = examples(model, 4, seed=1)
+        document = written("qonnx", model, tmp_path, cuts="trunc")
+        nodes = [node.op_type for node in document.graph.node if node.name.startswith("means/")]
+        assert ("Trunc" in nodes, "Quant" in nodes) == (pooling in cut, pooling not in cut), quantizer
+        expected = model_outputs(model, x, "logits")[0]
+        # three quarters of a step are rounded by every runtime in its own way
+        tolerance = 0.5 if pooling not in _EVEN else 0.0
+        np.testing.assert_allclose(
+            evaluated(document, x), expected, rtol=0, atol=tolerance, err_msg=quantizer
+        )
+
+
+def test_means_are_quantized_by_default(tmp_path: Path) -> None:
+    document = written("qonnx", _means("quantized_relu(4,2)", "windows"), tmp_path)
+    assert "Trunc" not in {node.op_type for node in document.graph.node}
+
+
+def test_qonnx_cuts_bits_as_the_model_does(tmp_path: Path) -> None:
+    missing = list(FORMATS["qonnx"].missing())
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    model = _means("quantized_relu(4,2)", "windows")
+    x = examples(model, seed=1)
+    export = export_model(model, "qonnx", tmp_path, ExportContext(x), {"cuts": "trunc"})
+    operators = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert operators.count("Trunc") == 1
+    np.testing.assert_array_equal(run(export, x), model_outputs(model, x, "logits")[0])
 
 
 def test_an_integer_of_qonnx_is_not_cut_by_float32(tmp_path: Path) -> None:

@@ -17,6 +17,11 @@ QONNX: Final = ExportFormat(
     extra="qonnx",
     options={
         "batch": Option(1, "examples at a time, 0: any number (the tools want a number)"),
+        "cuts": Option(
+            "quant",
+            "node that cuts the last bits of a sum, as behind an average pooling: trunc for FINN and Brevitas' tools",
+            ("quant", "trunc"),
+        ),
         "end": Option("logits", "whether a last softmax or sigmoid is written", ("logits", "outputs")),
     },
 )

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,18 +45,27 @@ def write(model: Any, folder: Path, context: ExportContext) -> Written:
         "output": {"shape": list(program.tensors[program.result].shape), **_output(written)},
     }
     (folder / INPUT_FILE).write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    code_bytes = _arm_bytes(folder)
+    sections = arm_sections(folder)
     note = (
         f"flash: constants alone; {ARM_COMPILER} is not installed, which would measure the code"
-        if code_bytes is None
-        else "flash: code and constants, compiled by arm-none-eabi-gcc for Cortex-M4 (-Os)"
+        if sections is None
+        else f"compiled by {ARM_COMPILER} for Cortex-M4 (-Os): {_listed(sections)}"
     )
+    flash_bytes = files.constant_bytes if sections is None else sections["text"] + sections["data"]
     return Written(
         stage="logits",
         inexact=written.inexact,
-        figures=written.figures(flash_bytes=code_bytes or files.constant_bytes, ram_bytes=files.ram_bytes),
+        figures=written.figures(
+            flash_bytes=flash_bytes,
+            ram_bytes=files.ram_bytes,
+            **{f"{name}_bytes": size for name, size in (sections or {}).items()},
+        ),
         notes=(note,),
     )
+
+
+def _listed(sections: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {size:,} bytes" for name, size in sections.items())
 
 
 def _output(written: WrittenProgram) -> dict[str, int | str]:
@@ -66,16 +76,15 @@ def _output(written: WrittenProgram) -> dict[str, int | str]:
     }
 
 
-def _arm_bytes(folder: Path) -> int | None:
-    """Bytes of code and constants on a Cortex-M; None without a compiler for it."""
+def arm_sections(folder: Path) -> dict[str, int] | None:
+    """Section -> its bytes on a Cortex-M4: text, data and bss; None without a compiler for it."""
     if shutil.which(ARM_COMPILER) is None:
         return None
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "network.o"
         command = [ARM_COMPILER, *ARM_FLAGS, "-c", str(folder / SOURCE_FILE), "-o", str(target)]
         subprocess.run(command, check=True, capture_output=True)
-        sizes = subprocess.run(
+        names, sizes = subprocess.run(
             [ARM_COMPILER.replace("gcc", "size"), str(target)], check=True, capture_output=True, text=True
-        ).stdout.splitlines()[1]
-    text, data, *_ = map(int, sizes.split()[:3])
-    return text + data
+        ).stdout.splitlines()[:2]
+    return dict(zip(names.split()[:3], map(int, sizes.split()[:3]), strict=True))

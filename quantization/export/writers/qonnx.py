@@ -11,5 +11,7 @@ from quantization.export.writers.onnx_graph.model import write_onnx
 
 
 def write(model: Any, folder: Path, context: ExportContext) -> Written:
-    """Write `model.onnx`, of `Quant` and `BipolarQuant` nodes. Raises `ExportRefused`."""
-    return write_onnx(model, QonnxGraph(), folder / "model.onnx", "qonnx", context)
+    """Write `model.onnx`, of `Quant`, `BipolarQuant` and, with `cuts: trunc`, `Trunc` nodes. Raises `ExportRefused`."""
+    return write_onnx(
+        model, QonnxGraph(cuts=str(context.options["cuts"])), folder / "model.onnx", "qonnx", context
+    )

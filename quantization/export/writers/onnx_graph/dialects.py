@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from quantization.export.writers.onnx_graph.graph import Floats, OnnxGraph, bits_of, is_whole_range
+from quantization.export.writers.onnx_graph.graph import Codes, Floats, OnnxGraph, bits_of, is_whole_range
 
 _QONNX: Final = "qonnx.custom_op.general"
 #: Widest code of a QONNX weight: beyond, `code * scale / scale` need not round to the code in float32.
@@ -20,6 +21,11 @@ class QonnxGraph(OnnxGraph):
 
     OPSET = 13
     DOMAINS = {_QONNX: 1}  # noqa: RUF012
+
+    def __init__(self, *, cuts: str = "quant") -> None:
+        """`cuts`: "trunc" writes `Trunc` where all that is done to a sum of codes is to cut its last bits."""
+        super().__init__()
+        self._cuts = cuts == "trunc"
 
     def weight(self, label: str, codes: npt.NDArray[np.int64], scale: Floats, bits: int, signed: bool) -> str:
         low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
@@ -37,12 +43,26 @@ class QonnxGraph(OnnxGraph):
 
     def grid(self, label: str, x: str, step: float, low: int, high: int) -> str:
         bits, signed, narrow = bits_of(low, high)
+        known = Codes(step, low, high)
+        shift = _cut_bits(self.codes(x), known) if self._cuts else None
+        if shift is not None:
+            return self.note(self._truncated(label, x, step, shift), known)
         if not is_whole_range(low, high):
             x = self.clipped(label, x, low * step, high * step)
-        return self._quant(label, x, self.constant(label, step), bits, signed, narrow)
+        return self.note(self._quant(label, x, self.constant(label, step), bits, signed, narrow), known)
 
     def sign(self, label: str, x: str, scale: float) -> str:
         return self.add("BipolarQuant", label, [x, self.constant(label, scale)], _QONNX)
+
+    def _truncated(self, label: str, x: str, step: float, shift: int) -> str:
+        """A sum of codes with `shift` bits less. Version 1 of the node has one scale: that of the result."""
+        codes = self.codes(x)
+        assert codes is not None
+        width, _, _ = bits_of(codes.low, codes.high)
+        sums = self.scaled(label, x, 2.0**shift)
+        parts = (step, 0.0, float(width), float(width - shift))
+        inputs = [sums, *(self.constant(label, part) for part in parts)]
+        return self.add("Trunc", label, inputs, _QONNX, rounding_mode="ROUND")
 
     def _quant(self, label: str, x: str, scale: str, bits: int, signed: bool, narrow: bool) -> str:
         zero, width = self.constant(label, 0.0), self.constant(label, float(bits))
@@ -55,6 +75,17 @@ class QonnxGraph(OnnxGraph):
             narrow=int(narrow),
             rounding_mode="ROUND",
         )
+
+
+def _cut_bits(known: Codes | None, wanted: Codes) -> int | None:
+    """How many of the last bits go, where nothing else is done to numbers that are codes; None: that is not so."""
+    if known is None or any(math.frexp(codes.step)[0] != 0.5 for codes in (known, wanted)):
+        return None
+    shift = math.frexp(wanted.step / known.step)[1] - 1
+    width, _, _ = bits_of(known.low, known.high)
+    ends = (round(known.low / 2**shift), round(known.high / 2**shift)) if shift > 0 else ()
+    within = all(wanted.low <= end <= wanted.high for end in ends)
+    return shift if 0 < shift < width <= _WIDEST and within else None
 
 
 class QdqGraph(OnnxGraph):

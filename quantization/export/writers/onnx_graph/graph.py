@@ -20,6 +20,8 @@ Shape = tuple[int | None, ...]
 
 #: Name of the first axis of inputs and outputs.
 BATCH: Final = "batch"
+#: Operators whose outputs are numbers of their first input, or 0.
+_SAME_NUMBERS: Final = frozenset({"GlobalMaxPool", "MaxPool", "Relu", "Reshape", "Transpose"})
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Tensor:
         return 1 if place == self.rank - 1 else place + 1
 
 
+@dataclass(frozen=True)
+class Codes:
+    """What is known of a tensor's numbers: whole multiples of `step`, from `low` to `high` times."""
+
+    step: float
+    low: int
+    high: int
+
+
 class OnnxGraph:
     """Nodes and constants in order; subclasses say how numbers of few bits are written."""
 
@@ -61,6 +72,19 @@ class OnnxGraph:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._names: set[str] = set()
         self._transposed: dict[tuple[str, bool], Tensor] = {}
+        self._codes: dict[str, Codes] = {}
+
+    # ---- what is known of tensors -----------------------------------------------------------------------------------
+
+    def codes(self, name: str) -> Codes | None:
+        """What is known of a tensor's numbers; None: nothing."""
+        return self._codes.get(name)
+
+    def note(self, name: str, codes: Codes | None) -> str:
+        """Remember what a tensor's numbers are; returns its name."""
+        if codes is not None:
+            self._codes[name] = codes
+        return name
 
     # ---- how numbers of few bits are written ------------------------------------------------------------------------
 
@@ -95,7 +119,10 @@ class OnnxGraph:
         self._nodes.append(
             helper.make_node(op_type, list(inputs), [output], name=output, domain=domain, **attributes)
         )
-        return output
+        known = self.codes(inputs[0]) if op_type in _SAME_NUMBERS else None
+        if known is not None and op_type == "Relu":
+            known = replace(known, low=max(known.low, 0), high=max(known.high, 0))
+        return self.note(output, known)
 
     def constant(self, label: str, value: Any, dtype: Any = np.float32) -> str:
         """A constant tensor; equal scalars are shared."""

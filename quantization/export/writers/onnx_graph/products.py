@@ -12,7 +12,7 @@ from keras import ops
 
 from quantization.export.context import Floats
 from quantization.export.writers.onnx_graph.functions import NotInOnnx
-from quantization.export.writers.onnx_graph.graph import OnnxGraph, Tensor
+from quantization.export.writers.onnx_graph.graph import Codes, OnnxGraph, Tensor
 from quantization.export.writers.onnx_graph.moves import Builder, reshaped, shape_of
 from quantization.export.writers.reading import (
     affine,
@@ -174,6 +174,8 @@ def pooling(op_type: str, **attributes: Any) -> Builder:
         more: dict[str, Any] = {"kernel_shape": list(size), "strides": list(strides)}
         pads = _padding(layer.padding, x, size, strides, (1,) * rank)
         y = graph.add(op_type, call.name, [x.name], **attributes, **more, **pads)
+        if op_type == "AveragePool":
+            graph.note(y, _mean(graph, call, x, 0 if pads else math.prod(size)))
         y = _by_factor(graph, call, y, math.prod(size)) if op_type == "AveragePool" else y
         return Tensor(y, shape_of(call), channels_first=True)
 
@@ -186,6 +188,8 @@ def global_pooling(op_type: str) -> Builder:
     def write(graph: OnnxGraph, call: Call, inputs: Sequence[Tensor]) -> Tensor:
         x = graph.laid(inputs[0], channels_first=True)
         y = graph.add(op_type, call.name, [x.name])
+        if op_type == "GlobalAveragePool":
+            graph.note(y, _mean(graph, call, x, math.prod(size or 0 for size in x.shape[1:-1])))
         if op_type == "GlobalAveragePool" and _factor_spec(call) is not None:
             y = _by_factor(graph, call, y, math.prod(size or 1 for size in x.shape[1:-1]))
         if call.layer.keepdims:
@@ -195,6 +199,14 @@ def global_pooling(op_type: str) -> Builder:
         )
 
     return write
+
+
+def _mean(graph: OnnxGraph, call: Call, x: Tensor, count: int) -> Codes | None:
+    """What is known of means of `count` numbers, 0: not always as many. Of a power of two: a sum on a finer grid."""
+    codes = graph.codes(x.name)
+    if codes is None or count.bit_count() != 1 or _factor_spec(call) is not None:
+        return None
+    return Codes(codes.step / count, codes.low * count, codes.high * count)
 
 
 def _factor_spec(call: Call) -> Any:
