@@ -22,6 +22,7 @@ from search.history import (
     NewTrial,
     TrialRecord,
     TrialStatus,
+    polish_of,
     trial_seed,
 )
 from search.oracles import ORACLES
@@ -87,7 +88,9 @@ def propose(
     it never changes a proposal.
     """
     stored: State = json.loads(state) if state else {"oracle": None, "skipped": []}
-    records = sorted(history, key=attrgetter("number"))
+    everything = sorted(history, key=attrgetter("number"))
+    records = [record for record in everything if polish_of(record) is None]  # the others no oracle proposed
+    following = everything[-1].number + 1 if everything else 0
     if spec.goal.effective is not None:
         pricer = _trained_pricer(pricer, records)
     context = _context(spec, choices, pricer, reference, sensitivity)
@@ -97,12 +100,12 @@ def propose(
     with oracle_session(oracle):
         if kept is None:
             restore(oracle, stored["oracle"], _observations(records, stored["skipped"], context))
-            batch = _Batch(oracle, choices, budget, records, spec.seed)
+            batch = _Batch(oracle, choices, budget, records, spec.seed, following)
         else:
             oracle.context = context
             count_all = len(records) + len(stored["skipped"])
             catch_up(oracle, stored["oracle"], kept.changes(records, stored, context), count_all)
-            batch = kept.next_batch(budget, records)
+            batch = kept.next_batch(budget, records, following)
         hopeless = _is_hopeless(records)
         trials = batch.new_trials(0 if hopeless else min(count, budget.trials))
         stored = {"oracle": batch.state(), "skipped": [*stored["skipped"], *batch.skipped]}
@@ -177,6 +180,7 @@ class _Batch:
     budget: TrialBudget
     records: Sequence[TrialRecord]
     seed: int  #: the job's
+    following: int  #: number of the next trial
     stopped: bool = False
     skipped: list[State] = field(default_factory=list)
 
@@ -197,13 +201,14 @@ class _Batch:
             self._known_keys.add(record.assignment.key)
             self._known_epochs = self._known_epochs or record.epochs is not None
         self.seen, self.continues = set(self._known_keys), self._known_epochs
-        self._next = self.records[-1].number + 1 if self.records else 0
+        self._next = self.following
         self._unpaid: State | None = None
 
-    def continued(self, budget: TrialBudget, records: Sequence[TrialRecord]) -> _Batch:
+    def continued(self, budget: TrialBudget, records: Sequence[TrialRecord], following: int) -> _Batch:
         """The next batch of the same oracle, which need not pass over the trials that this one knew."""
         batch, known = copy.copy(self), len(self.records)
-        batch.budget, batch.records, batch.stopped, batch.skipped = budget, records, False, []
+        batch.budget, batch.records, batch.following = budget, records, following
+        batch.stopped, batch.skipped = False, []
         batch._begin(records[known:])
         return batch
 
@@ -298,9 +303,9 @@ class _Kept:
         observations = _observations(changed, stored["skipped"][self.skipped :], context)
         return {observation.trial_id: observation for observation in observations}
 
-    def next_batch(self, budget: TrialBudget, records: Sequence[TrialRecord]) -> _Batch:
+    def next_batch(self, budget: TrialBudget, records: Sequence[TrialRecord], following: int) -> _Batch:
         """What is proposed next."""
-        return self.batch.continued(budget, records)
+        return self.batch.continued(budget, records, following)
 
 
 class WarmOracle:

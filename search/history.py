@@ -230,6 +230,9 @@ def spread(metrics: Sequence[float]) -> Spread | None:
 #: Name of the penalty of a trial whose bits are trained, among keras-tuner's own values.
 PENALTY: Final = "tuner/penalty"
 
+#: Name of the loss of the metric that is allowed to a trial which lowers the bits of its parent.
+POLISH: Final = "tuner/polish"
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -273,6 +276,12 @@ def penalty_of(record: TrialRecord) -> float | None:
     return None if penalty is None else float(penalty)
 
 
+def polish_of(record: TrialRecord) -> float | None:
+    """The loss of the metric allowed to a trial that lowers the bits of its parent; None where one is trained."""
+    drop = record.oracle_trial.get("values", {}).get(POLISH)
+    return None if drop is None else float(drop)
+
+
 @dataclass(frozen=True, slots=True)
 class NewTrial:
     """A proposed trial, not stored yet.
@@ -301,5 +310,10 @@ def trial_seed(job_seed: int, number: int, parent: int | None, parents: Mapping[
 
 
 def paid(records: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """The trials that count against the budget: all but those judged without training."""
-    return [record for record in records if record.proof is None or record.metric is not None]  # not `free`
+    """The trials that count against the budget: all but those judged without training, and those that polish."""
+    return [
+        record
+        for record in records
+        if (record.proof is None or record.metric is not None)  # not `free`
+        and polish_of(record) is None
+    ]

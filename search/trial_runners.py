@@ -88,8 +88,11 @@ def _train(
     *,
     on_untrained: UntrainedCheck | None = None,
 ) -> Measurement:
-    from search.training.trial import run_trial  # loads Keras
+    from search.training.polish import polish_trial  # both load Keras
+    from search.training.trial import run_trial
 
+    if request.polish is not None:
+        return polish_trial(plan, request, data, reporter, folder)
     return run_trial(plan, request, data, reporter, folder, on_untrained=on_untrained)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from search.history import Cause, JobStatus, TrialRecord, TrialStatus, paid
+from search.history import Cause, JobStatus, NewTrial, TrialRecord, TrialStatus, paid
+from search.polish import polished_trials
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
 from search.space.sensitivity import Sensitivity, needs_sensitivity
@@ -73,6 +74,13 @@ def _continue_search(
     count = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
     if count > 0 and not job.exhausted and not late and not spent:
         _propose(runtime, job, spec, history, count)
+    elif (
+        in_flight == 0
+        and not late
+        and not spent
+        and (polishing := polished_trials(spec, history, job.reference_cost))
+    ):
+        _polish(runtime, job, polishing)
     elif in_flight == 0:
         _end_search(runtime, job, spec, history, late=late, spent=spent)
     else:
@@ -138,6 +146,23 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
             runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
         if proposal.exhausted and not proposal.trials:
             runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+
+
+def _polish(runtime: Runtime, job: Job, new: Sequence[NewTrial]) -> None:
+    """Store the trials that follow the search."""
+    with runtime.database.transaction() as session:
+        saved = jobs.save_proposals(
+            session,
+            job.id,
+            proposals=job.proposals,
+            oracle_state=job.oracle_state or "",
+            exhausted=job.exhausted,
+        )
+        if not saved:  # as in `_propose`
+            runtime.queue.enqueue(TaskName.ADVANCE_JOB, job.id)
+            return
+        for trial_id in trials.add(session, job.id, new):
+            runtime.queue.enqueue(TaskName.RUN_TRIAL, trial_id)
 
 
 # --- the end -------------------------------------------------------------------------------------------------------

@@ -118,6 +118,7 @@ def _run(recipe: Recipe, folder: Path, data_dir: Path, place: Path) -> Measureme
         initial_epoch=recipe.initial_epoch,
         start_from=start,
         penalty=recipe.penalty,
+        polish=recipe.polish,
         start_bits=_start_bits(recipe, folder),
         rate_shares=recipe.shares,
         teacher=_teacher(recipe, plan, data, start, place),

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from search.data import Dataset
-from search.errors import Cancelled
-from search.history import Measurement, TrialRecord, Verdict, penalty_of
+from search.errors import Cancelled, Fatal
+from search.history import Measurement, TrialRecord, Verdict, penalty_of, polish_of
 from search.plan import Plan
+from search.polish import unpolished
 from search.pruning.bounds import Judge
 from search.pruning.early_stopping import stopping_rule
 from search.pruning.post_training import judge_untrained
@@ -58,10 +59,14 @@ def measure(
     whole = float_model(runtime, run.job.id, plan, run.data, recorder) if is_needed(plan.spec) else None
     judge = _judge(run, whole)
     penalty = penalty_of(record)
-    verdict = judge.before_training(record.assignment, _compared(run)) if penalty is None else None
+    polish = polish_of(record)
+    is_fixed = penalty is None and polish is None  # else its assignment is what it starts from
+    verdict = judge.before_training(record.assignment, _compared(run)) if is_fixed else None
     if verdict is not None:
         raise Judged(verdict)
     start, path = _start(run, whole, folder)
+    if polish is not None and start != "parent":
+        raise Fatal(f"the model of trial {record.parent}, whose bits are to be lowered, is not stored")
     request = TrainingRequest(
         record.assignment,
         run.seed,
@@ -74,8 +79,12 @@ def measure(
         else None,
         rate_shares=learning_rate_shares(plan.spec, plan.stages, record),
         teacher=None if whole is None or plan.spec.training.distill is None else whole.path,
+        polish=polish,
     )
     measurement = _run_trial(run, request, start, recorder, folder)
+    unchanged = unpolished(record, measurement)
+    if unchanged is not None:
+        raise Judged(unchanged)
     _write_documents(run, request, start, measurement, folder)
     return measurement, judge.after_training(measurement.metric, measurement.assignment)
 

@@ -32,6 +32,7 @@ _REFUSED: Final = {
     "training": "a spiking network is not trained",
     "stopping": "a spiking network is not trained",
     "post_training": "a spiking network is not trained",
+    "polish": "polish lowers the bits of quantizers, which a spiking network has none of",
     "schedule": "a spiking network has one stage",
     "normalization": "a spiking network has no batch normalizations",
 }

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 import numpy as np
 
 from search.data.stored_rows import ScaledRows
-from search.history import Assignment, Measurement, TrialRecord, penalty_of
+from search.history import Assignment, Measurement, TrialRecord, penalty_of, polish_of
 from search.spec.job import SearchSpec
 from search.spec.stored import completed
 
@@ -51,6 +51,7 @@ class Recipe:
     loss: float
     best_epoch: int
     penalty: float | None = None  #: on the cost, where bits were trained, from those of `assignment` on
+    polish: float | None = None  #: loss of the metric allowed, where the parent's bits were lowered
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -66,6 +67,7 @@ class Recipe:
             "parent": self.parent,
             "shares": dict(self.shares),
             **({} if self.penalty is None else {"penalty": self.penalty}),
+            **({} if self.polish is None else {"polish": self.polish}),
             "versions": dict(sorted(self.versions.items())),
             "machine": self.machine,
             "data_sha256": dict(self.data),
@@ -95,6 +97,7 @@ class Recipe:
             loss=measured["loss"],
             best_epoch=measured["best_epoch"],
             penalty=document.get("penalty"),
+            polish=document.get("polish"),
         )
 
     def agrees(self, metric: float, tolerance: float = TOLERANCE) -> bool:
@@ -131,6 +134,7 @@ def recipe_of(
         loss=measurement.loss,
         best_epoch=measurement.best_epoch,
         penalty=penalty_of(record),
+        polish=polish_of(record),
     )
 
 

@@ -27,6 +27,7 @@ from search.spec.oracle import (
     RandomOracleSpec,
     StoppingSpec,
 )
+from search.spec.polish import NoPolish, PolishSpec, polish_fault
 from search.spec.quantizers import TARGET_SPACES, QuantizationSpace
 from search.spec.resources import Resources
 from search.spec.schedule import ScheduleSpec, WholeModelSchedule
@@ -300,6 +301,9 @@ class SearchSpec(Frozen):
     post_training: PostTrainingSpec = Field(
         default_factory=NoPostTraining, description="which trials are pruned by their metric before training"
     )
+    polish: PolishSpec = Field(
+        default_factory=NoPolish, description="whether bits are lowered once more after the last trial"
+    )
     schedule: ScheduleSpec = Field(
         default_factory=WholeModelSchedule, description="the order in which parts of the model are searched"
     )
@@ -386,6 +390,13 @@ class SearchSpec(Frozen):
                 "bound compares costs before training, and effective ones are known after it: set bound to off or"
                 " leave out goal.effective"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_polished(self) -> SearchSpec:
+        fault = polish_fault(self.polish, self.schedule)
+        if fault is not None:
+            raise ValueError(fault)
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("quantizers", "output"): (),
         ("data", "split"): "random",
         ("resources",): MappingProxyType({}),
+        ("polish",): "off",
     }
 )
 

@@ -27,6 +27,9 @@ class TrainingRequest:
     `penalty`: bits are trained with the weights, from those of the assignment on, and the loss is higher by this much
     for a cost of twice as much; the measurement has the assignment that they become. `start_bits`: the bits.npz of an
     earlier such training, which is continued in place of `start_from`.
+
+    `polish`: nothing is trained; the bits of `start_from`, a model of the assignment, are lowered while its metric
+    loses no more than this (`search.training.polish`).
     """
 
     assignment: Assignment
@@ -38,6 +41,7 @@ class TrainingRequest:
     teacher: Path | None = None
     penalty: float | None = None
     start_bits: Path | None = None
+    polish: float | None = None
 
 
 class Reporter(Protocol):

@@ -18,7 +18,7 @@ from search.spec.objective import METRICS
 Schema = dict[str, Any]
 
 #: Fields that may be a bare kind, for kinds without required fields.
-_WORDS: Final = ("data", "oracle", "bound", "stopping", "post_training", "schedule")
+_WORDS: Final = ("data", "oracle", "bound", "stopping", "post_training", "polish", "schedule")
 _NUMBER: Final[Schema] = {
     "type": "integer",
     "minimum": 1,
