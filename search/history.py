@@ -227,6 +227,9 @@ def spread(metrics: Sequence[float]) -> Spread | None:
     return Spread(statistics.stdev(metrics), min(metrics), max(metrics))
 
 
+#: Name of the lane of a trial whose training goes on from trial to trial, among keras-tuner's own values.
+LANE: Final = "tuner/lane"
+
 #: Name of the penalty of a trial whose bits are trained, among keras-tuner's own values.
 PENALTY: Final = "tuner/penalty"
 

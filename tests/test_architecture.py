@@ -74,6 +74,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
     "search/trial_runners.py": (
         "search.training.evaluate",
         "search.training.exporting",
+        "search.training.polish",
         "search.training.trial",
     ),
     "worker/advance.py": ("search.engine", "search.schedules.propose"),

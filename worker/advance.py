@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from search.history import Cause, JobStatus, NewTrial, TrialRecord, TrialStatus, paid
-from search.polish import polished_trials
+from search.results.polish import polished_trials
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
 from search.space.sensitivity import Sensitivity, needs_sensitivity

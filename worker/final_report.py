@@ -13,10 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from search.history import JobStatus
+from search.results.kept import kept_numbers
 from search.results.report import report_text, with_test
 from search.results.test_looks import LookKind
-from search.trial_files import REPORT_FILE, TENSORS_FILE
+from search.scoring.forgiving_factor import factor_of
+from search.spec.job import SearchSpec
+from search.trial_files import RECIPE_FILE, REPORT_FILE, TENSORS_FILE
 from search.trial_runners import trial_runner
 from service.store import final_reports, jobs, test_looks, trials
 from service.store.models import Artifact, Job
@@ -68,6 +73,7 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
         assert job.best_trial is not None  # set together with FINALIZING
         trial = trials.get(session, job_id, job.best_trial)
         files = {row.name: row for row in trials.artifacts(session, trial)}
+    spec = preparation.specification(job)
     report = json.loads(runtime.blobs.path(files[REPORT_FILE].sha256).read_text())
     test, tensors = _measure_on_test(runtime, job, files, folder)
     path = folder / REPORT_FILE
@@ -79,10 +85,18 @@ def _report(runtime: Runtime, job_id: str, attempt: int, folder: Path) -> None:
                 look = test_looks.add(session, job_id, trial.number, LookKind.REPORT, test)
                 path.write_text(report_text(with_test(report, test, look)))
                 trials.put_artifacts(session, trial.id, blobs | {REPORT_FILE: runtime.blobs.put(path)})
+                if spec.keep == "front":
+                    _keep_front(session, job, spec, trial.number)
                 jobs.end(session, job_id, JobStatus.DONE, job.reason or "")
 
     patience_s = runtime.settings.patience.total_seconds()
     keep_trying(store, for_s=patience_s, what=f"the report of job {job_id}")
+
+
+def _keep_front(session: Session, job: Job, spec: SearchSpec, best: int) -> None:
+    """Remove the files of trials that are not on the front."""
+    kept = kept_numbers(trials.history(session, job.id), factor_of(spec), best)
+    trials.remove_files(session, job.id, kept, (REPORT_FILE, RECIPE_FILE))
 
 
 def _measure_on_test(

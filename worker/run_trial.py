@@ -11,10 +11,10 @@ from search.data import Dataset
 from search.errors import Cancelled, Fatal
 from search.history import Measurement, TrialRecord, Verdict, penalty_of, polish_of
 from search.plan import Plan
-from search.polish import unpolished
 from search.pruning.bounds import Judge
 from search.pruning.early_stopping import stopping_rule
 from search.pruning.post_training import judge_untrained
+from search.results.polish import unpolished
 from search.results.recipe import Start, recipe_of
 from search.results.report import build_report, report_text
 from search.schedules import learning_rate_shares

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-LANE: Final = "tuner/lane"
+from search.history import LANE
+
 STAGE: Final = "tuner/stage"
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from search.spec.base import Frozen, kind_name
+from search.spec.budget import Budget
 from search.spec.continued import continued_fault
 from search.spec.filters import FilterTuning, LayerSelection
 from search.spec.goals import EnergyGoal, Goal
@@ -256,18 +257,6 @@ Data = Annotated[
 # --- search --------------------------------------------------------------------------------------------------------
 
 
-class Budget(Frozen):
-    """When the search ends: as soon as one of these is used up. Trials that are never trained use nothing of it."""
-
-    trials: int = Field(20, ge=1, le=100_000, description="number of trials")
-    epochs: int | None = Field(
-        None, ge=1, description="epochs of all trials together, in all of their executions; null: no limit"
-    )
-    seconds: float | None = Field(
-        None, gt=0, description="seconds since the job started, pauses not counted; null: no limit"
-    )
-
-
 class SearchSpec(Frozen):
     """A search job."""
 
@@ -303,6 +292,10 @@ class SearchSpec(Frozen):
     )
     polish: PolishSpec = Field(
         default_factory=NoPolish, description="whether bits are lowered once more after the last trial"
+    )
+    keep: Literal["all", "front"] = Field(
+        "all",
+        description="after the search: files of all trials stay, or only those of the front and what it starts from",
     )
     schedule: ScheduleSpec = Field(
         default_factory=WholeModelSchedule, description="the order in which parts of the model are searched"

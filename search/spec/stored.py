@@ -27,6 +27,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("data", "split"): "random",
         ("resources",): MappingProxyType({}),
         ("polish",): "off",
+        ("keep",): "all",
     }
 )
 

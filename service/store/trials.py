@@ -5,7 +5,7 @@ workers do with them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from service.errors import ArtifactNotFound, TrialNotFound
 from service.store import deferred_deletes, events, jobs
 from service.store.blobs import Blob
 from service.store.events import Entry, EventType
+from service.store.final_training_models import FinalTraining
 from service.store.models import Artifact, Attempt, Trial, TrialEpoch, TrialLayer, now
 from service.store.tenancy import tenant_of
 
@@ -129,6 +130,9 @@ def history_since(session: Session, job_id: str, earlier: History | None) -> His
     return History(job_id, version, records)
 
 
+#: Trials named in one statement.
+_AT_ONCE: Final = 500
+
 #: Changed trials that are read one by one; of more all are read.
 _MOST_CHANGED: Final = 500
 
@@ -199,6 +203,22 @@ def put_artifacts(session: Session, trial_id: int, blobs: dict[str, Blob]) -> No
     ]
     if rows:
         session.execute(insert(Artifact), rows)
+
+
+def remove_files(session: Session, job_id: str, kept: Collection[int], kept_names: Collection[str]) -> None:
+    """Remove the files of a job's trials, but for those with these numbers or names, and of trials that were trained on
+    by `finalize`.
+    """
+    finalized = select(FinalTraining.trial_id)
+    rows = session.execute(
+        select(Trial.number, Trial.id).where(Trial.job_id == job_id, Trial.id.not_in(finalized))
+    )
+    others = [row.id for row in rows if row.number not in kept]
+    for start in range(0, len(others), _AT_ONCE):
+        part = others[start : start + _AT_ONCE]
+        removed = Artifact.trial_id.in_(part), Artifact.name.not_in(list(kept_names))
+        deferred_deletes.discard(session, select(Artifact.sha256).where(*removed))
+        session.execute(delete(Artifact).where(*removed))
 
 
 def epochs(session: Session, trial: Trial) -> list[TrialEpoch]:

@@ -24,7 +24,6 @@ from search.trial_files import MODEL_FILE
 from tests.search.training.test_effective import Silent
 from tests.search.training.test_trained_bits import GOALS, bits_plan, start
 
-
 DROP = 0.05
 
 Polished = tuple[Plan, Measurement, Measurement, Path]

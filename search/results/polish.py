@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-import numpy as np
-
 from search.history import (
     POLISH,
     Measurement,
@@ -17,9 +15,9 @@ from search.history import (
     polish_of,
     trial_seed,
 )
+from search.results.kept import front_of
 from search.scoring.best import best_trial
 from search.scoring.forgiving_factor import factor_of
-from search.scoring.pareto import on_front
 from search.spec.job import SearchSpec
 from search.spec.polish import BitsPolish
 
@@ -71,10 +69,7 @@ def _parents(
     if polish.of == "best":
         best = best_trial(measured, factor, reference)
         return [] if best is None else [best.trial]
-    merits = [np.nan if record.metric is None else factor.merit(record.metric) for record in measured]
-    costs = [np.nan if record.cost is None else record.cost for record in measured]
-    chosen = on_front(np.array(merits, dtype=np.float64), np.array(costs, dtype=np.float64))
-    return [record for record, is_chosen in zip(measured, chosen, strict=True) if is_chosen]
+    return front_of(measured, factor)
 
 
 def unpolished(record: TrialRecord, measurement: Measurement) -> Verdict | None:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from search.errors import InvalidSpec
 from search.history import Assignment, Measurement, NewTrial, TrialRecord, TrialStatus, paid, polish_of
 from search.plans.kinds import plan
-from search.polish import polished_trials, unpolished
+from search.results.polish import polished_trials, unpolished
 from search.spec.job import SearchSpec
 from search.spec.stored import completed
 from tests.contracts.test_oracles import LARGE
