@@ -27,7 +27,7 @@ _LOG_BYTES: Final = 2000
 
 _PREFIX: Final = "FEWBITS_"
 #: Set by `local` itself: a service that listens elsewhere could not be reached.
-_ADDRESS: Final = ("FEWBITS_HOST", "FEWBITS_PORT", "FEWBITS_URL")
+_CHOSEN: Final = ("host", "port", "url")
 
 
 class NotStarted(ClientError):
@@ -88,13 +88,19 @@ def local(
     `home`: folder of its files; default FEWBITS_HOME, or `~/.fewbits`. A job of an earlier service there goes on.
     `workers`: trials to train at once; default one for each CPU core, at most 4; 0 starts no worker.
     `settings`: by name, such as `{"data_dir": "data"}`, in place of all FEWBITS_* variables of this process.
-    Raises `NotStarted`.
+    Raises `NotStarted`, and ValueError for an argument that cannot be used.
     """
+    _check(workers, settings, home, timeout_s)
     if workers != 0 and (reason := cannot_train()) is not None:
         raise NotStarted(reason)
     variables = _variables(home, settings)
     folder = Path(variables.get("FEWBITS_HOME") or Settings().home).expanduser().absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotStarted(
+            f"home: {folder} cannot be used as a folder: {error.strerror}; name another"
+        ) from None
     port = _free_port()
     options = ["--no-worker"] if workers == 0 else [] if workers is None else ["--workers", str(workers)]
     command = module_command("service.cli", "serve", "--port", str(port), *options)
@@ -109,6 +115,31 @@ def local(
     return service
 
 
+def _check(
+    workers: int | None,
+    settings: Mapping[str, object] | None,
+    home: str | os.PathLike[str] | None,
+    timeout_s: float,
+) -> None:
+    """Raise ValueError for an argument of `local` that cannot be used, or would not be."""
+    if workers is not None and (type(workers) is not int or workers < 0):
+        raise ValueError(
+            f"workers must be a whole number of trials to train at once, 0 for none, or None, not {workers!r}"
+        )
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float) or not timeout_s > 0:
+        raise ValueError(f"timeout_s must be a number of seconds above 0, not {timeout_s!r}")
+    if settings is not None and not isinstance(settings, Mapping):
+        raise ValueError(f"settings must be a mapping such as {{'data_dir': 'data'}}, not {settings!r}")
+    names = () if settings is None else settings
+    if taken := [name for name in _CHOSEN if name in names]:
+        raise ValueError(
+            f"settings: {', '.join(taken)} cannot be set: a local service listens on a free port of this machine alone;"
+            " `fewbits serve` listens where you say"
+        )
+    if home is not None and settings is not None and Path(str(settings.get("home", home))) != Path(home):
+        raise ValueError("home is passed twice: as an argument and in settings; leave one out")
+
+
 def _variables(home: str | os.PathLike[str] | None, settings: Mapping[str, object] | None) -> dict[str, str]:
     """The environment of the service."""
     variables = dict(os.environ)
@@ -120,8 +151,8 @@ def _variables(home: str | os.PathLike[str] | None, settings: Mapping[str, objec
             )
         variables = {name: value for name, value in variables.items() if not name.startswith(_PREFIX)}
         variables |= {_PREFIX + name.upper(): str(value) for name, value in settings.items()}
-    for name in _ADDRESS:
-        variables.pop(name, None)
+    for name in _CHOSEN:
+        variables.pop(_PREFIX + name.upper(), None)
     if home is not None:
         variables["FEWBITS_HOME"] = os.fspath(Path(home).expanduser().absolute())
     return variables

@@ -259,7 +259,8 @@ def _check_targets(x: Header, y: Header, head: Head) -> None:
     if classes and y.dtype.kind not in "biu" and not one_hot:
         hint = "; for targets that are numbers set a metric such as mse in /objective"
         raise DataFault(
-            f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers{hint}"
+            f"{y.name} holds {y.dtype.name}; labels must be class numbers, that is integers (whole"
+            f" numbers become such by y.astype('int64')){hint}"
         )
     places = head.target_shape
     if classes and not one_hot and y.shape[1:] not in (places, (*places, 1)):

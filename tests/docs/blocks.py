@@ -58,7 +58,9 @@ class Block:
     def is_run_elsewhere(self) -> bool:
         """Whether another test runs it."""
         is_doctest = self.page in ELSEWHERE and self.text.startswith(">>>")
-        is_prediction = self.page.startswith("docs/how-to/export-") and self.heading.startswith(PREDICT)
+        is_prediction = self.page.startswith(
+            ("docs/how-to/export-", "docs/exports.md")
+        ) and self.heading.startswith(PREDICT)
         return is_doctest or is_prediction
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,45 @@ def test_the_plain_prediction_of_the_page_is_the_models(
     monkeypatch.chdir(tmp_path)
     exec(block("export-keras.md", "## Predict with Keras alone"), {})  # noqa: S102 -- the page's own
     assert json.loads(capsys.readouterr().out) == expected
+
+
+def test_own_examples_become_those_that_the_model_reads(tmp_path: Path) -> None:
+    model = network("cnn")
+    x = examples(model, 6)
+    constants = {"subtract": [0.25], "divide_by": 16.0, "input_shape": list(x.shape[1:])}
+    export_model(model, "integers", tmp_path / "out", ExportContext(x, preprocessing=constants))
+    np.save(tmp_path / "mine.npy", x.reshape(len(x), -1) * 16 + 0.25)
+    code = block("../exports.md", "## Predict your own examples")
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    np.testing.assert_allclose(np.load(tmp_path / "x_test.npy"), x, atol=1e-6)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
+def test_the_c_of_the_tutorial_classifies_own_numbers_as_the_model_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = network("cnn")
+    x = examples(model, 6)
+    constants = {"subtract": [0.25], "divide_by": 16.0, "input_shape": list(x.shape[1:])}
+    export_model(model, "c", tmp_path / "firmware", ExportContext(x, preprocessing=constants))
+    expected = classes_of(model_outputs(model, x, "logits")[0], "logits").tolist()
+    page = (HOW_TO.parent / "tutorials/microcontroller.md").read_text().partition("## 5. On the device\n")[2]
+    [header] = re.findall(r"```python\n(.*?)```", page, re.S)
+    [source] = re.findall(r"```c\n(.*?)```", page, re.S)
+    monkeypatch.chdir(tmp_path)
+    exec(header, {})  # noqa: S102 -- the page's own
+    (tmp_path / "firmware/input.h").write_text(capsys.readouterr().out)
+    numbers = ", ".join(f"{number:.9g}f" for number in (x * 16 + 0.25).ravel().tolist())
+    main = (
+        f"{source}\n#include <stdio.h>\nstatic const float examples[] = {{{numbers}}};\n"
+        f"int main(void) {{ for (int i = 0; i < {len(x)}; i++)"
+        ' printf("%d\\n", classify(examples + i * NETWORK_INPUT_SIZE)); return 0; }\n'
+    )
+    (tmp_path / "firmware/own.c").write_text(main)
+    gcc = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "own.c", "network.c", "-lm", "-o", "own"]
+    subprocess.run(gcc, cwd=tmp_path / "firmware", check=True)
+    said = subprocess.run([tmp_path / "firmware/own"], check=True, capture_output=True, text=True).stdout
+    assert [int(line) for line in said.split()] == expected
 
 
 def _exported(model: keras.Model, name: str, folder: Path) -> list[int]:
