@@ -96,7 +96,7 @@ def test_own_examples_become_those_that_the_model_reads(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc")
 def test_the_c_of_the_tutorial_classifies_own_numbers_as_the_model_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     model = network("cnn")
     x = examples(model, 6)
@@ -106,9 +106,10 @@ def test_the_c_of_the_tutorial_classifies_own_numbers_as_the_model_does(
     page = (HOW_TO.parent / "tutorials/microcontroller.md").read_text().partition("## 5. On the device\n")[2]
     [header] = re.findall(r"```python\n(.*?)```", page, re.S)
     [source] = re.findall(r"```c\n(.*?)```", page, re.S)
-    monkeypatch.chdir(tmp_path)
-    exec(header, {})  # noqa: S102 -- the page's own
-    (tmp_path / "firmware/input.h").write_text(capsys.readouterr().out)
+    printed = subprocess.run(
+        [sys.executable, "-c", header], cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    (tmp_path / "firmware/input.h").write_text(printed.stdout)
     numbers = ", ".join(f"{number:.9g}f" for number in (x * 16 + 0.25).ravel().tolist())
     main = (
         f"{source}\n#include <stdio.h>\nstatic const float examples[] = {{{numbers}}};\n"

@@ -66,10 +66,10 @@ export function WhatIf({ job, points, numbers, isIn, budget, change: adjust, pic
         aria-valuetext=${budget === null ? "none" : format.cost(budget, job.cost_unit)} onInput=${(event) => change({ budget: Number(event.currentTarget.value) >= STEPS ? null : fromSlider(budgetSlider, Number(event.currentTarget.value)) })} />
       <${Input} class="budget-text" aria-label="budget" placeholder=${job.cost_unit === "energy_pj" ? "1 nJ" : "no limit"} value=${budget === null ? "" : format.cost(budget, job.cost_unit)}
         commit=${(value) => change({ budget: readCost(value, job.cost_unit) })} /></div>`}
-    <div class="scroll"><table class="rows small ranking"><thead><tr>${["rank", "was", "trial"].map((head) => html`<th scope="col" class="number">${head}</th>`)}
+    <div class="scroll"><table class="rows small ranking"><thead><tr>${["rank", "was", "trial"].map((head) => html`<th scope="col" class=${head === "was" ? "number wide-only" : "number"}>${head}</th>`)}
       <th scope="col" class="number"><${Term} text=${words.score}>score<//></th><th scope="col" class="number">${format.metricName(job)}</th><th scope="col" class="number">${job.cost_unit === "energy_pj" ? "energy" : "cost"}</th><th scope="col"></th></tr></thead>
       <tbody>${best.map((row, index) => html`<tr key=${points.number[row]} class=${points.number[row] === selected ? "selected" : null}>
-        <td class="number">${index + 1}</td><td class="number muted">${isMoved ? moved(ranks[row], index + 1) : "="}</td>
+        <td class="number">${index + 1}</td><td class="number muted wide-only">${isMoved ? moved(ranks[row], index + 1) : "="}</td>
         <th scope="row" class="number"><button type="button" class="plain link" onClick=${() => pick(points.number[row], false)}>${points.number[row]}</button></th>
         <td class="number">${format.score(scores[row])}</td><td class="number">${format.metric(points.metric[row], job)}</td>
         <td class="number">${format.cost(points.cost[row], job.cost_unit)}</td><td class="on-front">${points.isOnFront(row, numbers.sign) && html`<span role="img" aria-label="on the front" title="on the front">◆</span>`}</td></tr>`)}

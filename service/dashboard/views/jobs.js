@@ -129,5 +129,8 @@ function CompareJobs({ jobs }) {
 function First({ session }) {
   return html`<${Empty} title="No jobs yet"><p>A job searches the quantizer, bits and filters of every layer of a network.</p>
     ${allows(session, "submit") ? html`<p><a class="button primary" href="#/new">New job</a></p><p class="muted">or from the command line:</p>` : html`<p>This key reads only. With one that submits:</p>`}
-    <pre>fewbits submit examples/digits.yaml --watch</pre><//>`;
+    <pre>fewbits submit job.yaml --watch --url ${location.origin}</pre>
+    <p class="muted">or in Python:</p><pre>import fewbits
+client = fewbits.SearchClient("${location.origin}")
+fewbits.search(model, x, y, service=client)</pre><//>`;
 }

@@ -107,6 +107,8 @@ function Editor({ schema, start, session }) {
       setSending(false);
     }
   };
+  const isAnswered = trial.state === "done" || trial.state === "refused";
+  useEffect(() => { if (isAnswered) document.querySelector("#dry-run").scrollIntoView({ block: "start" }); }, [isAnswered]); // it is below the form
   const isFresh = trial.text === text;
   const blocked = checked.faults.length > 0;
   return html`<div class="row"><h1>New job</h1><div class="actions"><button type="button" onClick=${dryRun} disabled=${checked.spec === null || trial.state === "asking"}>Dry run</button>
