@@ -109,8 +109,7 @@ def _send_waiting(runtime: Runtime, job: Job, spec: SearchSpec, history: Sequenc
 
 
 def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRecord], count: int) -> None:
-    from search.engine import WarmOracle  # loads Keras
-    from search.schedules.propose import propose_in_stages
+    from search.schedules.propose import WarmSearch, propose_in_stages  # loads Keras
 
     plan = preparation.plan(runtime, job.id, spec)
     if needs_sensitivity(spec.oracle) and job.sensitivity is None:
@@ -119,7 +118,7 @@ def _propose(runtime: Runtime, job: Job, spec: SearchSpec, history: list[TrialRe
         return
     measured = None if job.sensitivity is None else Sensitivity.from_json(job.sensitivity)
     remembered = preparation.searched(job.id)
-    remembered.warm = remembered.warm or WarmOracle()
+    remembered.warm = remembered.warm or WarmSearch()
     proposal = propose_in_stages(
         spec,
         plan.stages,

@@ -24,7 +24,7 @@ from service.store.trials import History
 from worker.runtime import Runtime
 
 if TYPE_CHECKING:
-    from search.engine import WarmOracle  # loads Keras
+    from search.schedules.propose import WarmSearch  # loads Keras
 
 #: Entries per cache. Trials of one job mostly follow one another, so more would only cost memory.
 _SIZE: Final = 2
@@ -89,7 +89,7 @@ class Searched:
     """What a process remembers of a job's search, so that a proposal costs no more for many trials."""
 
     history: History | None = None
-    warm: WarmOracle | None = None
+    warm: WarmSearch | None = None
 
 
 @cached(LRUCache[str, Searched](_SIZE), key=lambda job_id: job_id, condition=Condition())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,16 +28,18 @@ def propose_in_stages(
     state: str | None,
     count: int,
     sensitivity: Sensitivity | None = None,
-    warm: WarmOracle | None = None,
+    warm: WarmSearch | None = None,
 ) -> Proposal:
     """`propose`, for the current stage; nothing until every trial of the stage before has ended.
 
     A trial of a later stage builds on the best trial of the one before: its assignment and, as `parent`, its weights.
     A stage without a measured trial settles nothing; the next one starts from what was settled before it.
-    `warm` serves a search of one stage; of several, each stage's oracle is built anew.
+    `warm` keeps the oracle of the stage for the job's next proposal; it never changes a proposal.
     """
+    warm = warm or WarmSearch()
     if len(stages) == 1:
-        return propose(spec, stages[0].choices, pricer, reference, history, state, count, sensitivity, warm)
+        oracle = warm.oracle
+        return propose(spec, stages[0].choices, pricer, reference, history, state, count, sensitivity, oracle)
     stored: dict[str, Any] = json.loads(state) if state else {"stage": -1, "oracle": None, "exhausted": []}
     stage = current_stage(stages, history, frozenset(stored["exhausted"]))
     if stage is None:
@@ -45,13 +47,39 @@ def propose_in_stages(
     if stage.index != stored["stage"]:
         stored |= {"stage": stage.index, "oracle": None}
     base = _base_trial(spec, stages[: stage.index], reference, history)
-    search = _StageSearch(spec, stage, base, pricer, reference, sensitivity)
+    search = _StageSearch(spec, stage, base, pricer, reference, sensitivity, warm)
     proposal = search.propose(history, stored["oracle"], count)
     stored["oracle"] = proposal.state
     if proposal.exhausted:
         stored["exhausted"] = sorted({*stored["exhausted"], stage.index})
     over = len(stored["exhausted"]) == len(stages)
     return Proposal(proposal.trials, json.dumps(stored), exhausted=over)
+
+
+class WarmSearch:
+    """Keeps the oracle of a job's current stage between its proposals. For one job in one process."""
+
+    def __init__(self) -> None:
+        self.oracle = WarmOracle()
+        self._stage: tuple[int, int | None] | None = None
+        self._records: dict[int, tuple[TrialRecord, TrialRecord]] = {}
+
+    def begin(self, stage: tuple[int, int | None]) -> None:
+        """Go on with a stage, known by its index and the number of the trial that it builds on."""
+        if stage != self._stage:
+            self.oracle, self._stage, self._records = WarmOracle(), stage, {}
+
+    def records(
+        self, job_records: Sequence[TrialRecord], of_stage: Callable[[TrialRecord], TrialRecord]
+    ) -> list[TrialRecord]:
+        """Trials of the job as those of the stage: the same object for the same one, so that only new ones are told."""
+        earlier, self._records = self._records, {}
+        for record in job_records:
+            pair = earlier.get(record.number)
+            if pair is None or pair[0] is not record:
+                pair = (record, of_stage(record))
+            self._records[record.number] = pair
+        return [record for _, record in self._records.values()]
 
 
 def _base_trial(
@@ -76,19 +104,22 @@ class _StageSearch:
     pricer: CandidatePricer
     reference: float
     sensitivity: Sensitivity | None
+    warm: WarmSearch
 
     def propose(self, history: Sequence[TrialRecord], state: str | None, count: int) -> Proposal:
         """New trials of the job, given the trials of all stages."""
+        self.warm.begin((self.stage.index, None if self.base is None else self.base.number))
         budget = self.spec.budget.model_copy(update={"trials": self.stage.trials})
         proposal = propose(
             self.spec.model_copy(update={"budget": budget}),
             self.stage.choices,
             _StagePricer(self.pricer, self._base_assignment),
             self.reference,
-            [self._stage_record(record) for record in self.stage.records(history)],
+            self.warm.records(self.stage.records(history), self._stage_record),
             state,
             count,
             self.sensitivity,
+            self.warm.oracle,
         )
         parents = {record.number: record.parent for record in history}
         trials = tuple(self._job_trial(trial, parents) for trial in proposal.trials)

@@ -131,6 +131,27 @@ class BlobStore:
         """Whether there is content with this address."""
         return self.path(sha256).is_file()
 
+    def is_near(self, sha256: str) -> bool:
+        """Whether `path` has nothing to fetch."""
+        return True
+
+    def size(self, sha256: str) -> int | None:
+        """Bytes of the content with this address, which is not fetched; None if there is none."""
+        path = self.path(sha256)
+        return path.stat().st_size if path.is_file() else None
+
+    def piece(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
+        """Stored content from the byte `start` to before the byte `end`, in chunks; nothing else is fetched.
+
+        A piece is not checked by the address, as whole content is.
+        """
+        left = end - start
+        with self.path(sha256).open("rb") as file:
+            file.seek(start)
+            while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+                left -= len(chunk)
+                yield chunk
+
     def link(self, sha256: str, filename: str, media_type: str) -> str | None:
         """A URL at which anybody may fetch the content for a while; None where the store gives none."""
         return None

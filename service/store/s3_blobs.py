@@ -172,17 +172,57 @@ class S3BlobStore(BlobStore):
         """Whether the bucket has content with this address."""
         return self._stored_at(sha256) is not None
 
+    def is_near(self, sha256: str) -> bool:
+        """Whether the content is in the cache."""
+        return self._cache.hold(sha256)
+
+    def size(self, sha256: str) -> int | None:
+        """Bytes of the content with this address; None if the bucket has none."""
+        answer = self._head(sha256)
+        return None if answer is None else int(answer["ContentLength"])
+
+    def piece(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
+        """Stored content from the byte `start` to before the byte `end`, in chunks. What breaks off goes on where it
+        ended. BucketDown, BucketRefused.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                for chunk in self._chunks(sha256, start, end):
+                    start += len(chunk)
+                    yield chunk
+            except _BrokenOff:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+            else:
+                return
+
+    def _chunks(self, sha256: str, start: int, end: int) -> Iterator[bytes]:
+        if start >= end:
+            return
+        with _faults(f"{sha256} could not be fetched"):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._key(sha256), Range=f"bytes={start}-{end - 1}"
+            )
+        try:
+            yield from answer["Body"].iter_chunks(_CHUNK_BYTES)
+        except BotoCoreError as error:
+            raise _BrokenOff(f"{sha256} arrived in part ({type(error).__name__})") from None
+
     def _stored_at(self, sha256: str) -> datetime | None:
         """When the content was stored, by the clock of the bucket; None if there is none."""
+        answer = self._head(sha256)
+        return None if answer is None else answer["LastModified"]
+
+    def _head(self, sha256: str) -> dict[str, Any] | None:
+        """What the bucket says of content; None if it has none."""
         with _faults(f"{sha256} could not be looked up"):
             try:
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._key(sha256))
+                answer: dict[str, Any] = self._client.head_object(Bucket=self._bucket, Key=self._key(sha256))
             except ClientError as error:
                 if _code(error) in _MISSING:
                     return None
                 raise
-            moment: datetime = answer["LastModified"]
-            return moment
+            return answer
 
     def remove_stale(self, sha256: str, before: datetime) -> bool:
         """Remove content that was not put since `before`; False if it was. Missing content counts as removed."""

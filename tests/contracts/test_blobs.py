@@ -64,6 +64,13 @@ class Conformance(ABC):
         assert blobs.path(blob.sha256).read_bytes() == content
         assert blobs.put(source) == blob
 
+    @pytest.mark.parametrize(("start", "end"), [(0, 1), (7, 4000), (10_999, 11_000), (0, 11_000), (5, 5)])
+    def test_a_piece_is_read(self, blobs: BlobStore, tmp_path: Path, start: int, end: int) -> None:
+        assert blobs.size(address()) is None
+        blobs.put(written(tmp_path))
+        assert blobs.size(address()) == len(CONTENT) == 11_000
+        assert b"".join(blobs.piece(address(), start, end)) == CONTENT[start:end]
+
     def test_several_files_are_put_at_once(self, blobs: BlobStore, tmp_path: Path) -> None:
         sources = [written(tmp_path, str(number).encode(), str(number)) for number in range(12)]
         stored = blobs.put_all(sources)
@@ -238,6 +245,20 @@ class TestBucket(Conformance):
             opened(server, bucket, tmp_path / "three").path(address(content))
         assert not [path for path in (tmp_path / "three").rglob("*") if path.is_file()]
 
+    def test_a_piece_is_fetched_alone_and_goes_on_where_it_broke_off(
+        self, server: S3Server, bucket: str, tmp_path: Path
+    ) -> None:
+        content = os.urandom(4 << 20)
+        opened(server, bucket, tmp_path / "one").put(written(tmp_path, content))
+        other = opened(server, bucket, tmp_path / "two")
+        server.cut(after_bytes=1 << 20, times=1)
+        assert b"".join(other.piece(address(content), 1000, 3 << 20)) == content[1000 : 3 << 20]
+        assert server.ranges == [f"bytes=1000-{(3 << 20) - 1}", f"bytes={1000 + (1 << 20)}-{(3 << 20) - 1}"]
+        assert not other.is_near(address(content))
+        server.cut(after_bytes=1000, times=1000)
+        with pytest.raises(ConnectionError):
+            list(other.piece(address(content), 0, 3 << 20))
+
     def test_other_content_is_not_believed(self, server: S3Server, bucket: str, tmp_path: Path) -> None:
         blobs = opened(server, bucket, tmp_path / "one")
         blobs.put(written(tmp_path))
@@ -299,6 +320,25 @@ def test_a_cache_removes_nothing_that_a_process_holds(tmp_path: Path) -> None:
 # --- a service -------------------------------------------------------------------------------------------------------
 
 
+def assert_ranges_are_served(machine: TestClient, path: str, content: bytes) -> None:
+    """As of a file that is there."""
+    size = len(content)
+    for stated, start, end in (
+        ("9-", 9, size),
+        ("-4", size - 4, size),
+        (f"{size - 1}-{size + 9}", size - 1, size),
+    ):
+        part = machine.get(path, headers={"range": f"bytes={stated}"})
+        assert (part.status_code, part.content) == (206, content[start:end])
+        assert part.headers["content-range"] == f"bytes {start}-{end - 1}/{size}"
+        assert int(part.headers["content-length"]) == end - start
+        assert part.headers["etag"] == f'"{address(content)}"'
+        assert 'filename="d.npz"' in part.headers["content-disposition"]
+    refused = machine.get(path, headers={"range": f"bytes={size}-"})
+    assert (refused.status_code, refused.headers["content-range"]) == (416, f"bytes */{size}")
+    assert refused.json()["type"] == "urn:fewbits:problem:range-not-satisfiable"
+
+
 def test_a_service_keeps_its_files_in_a_bucket(server: S3Server, bucket: str, tmp_path: Path) -> None:
     """Two API processes on two machines, which share the database and the bucket."""
 
@@ -321,6 +361,16 @@ def test_a_service_keeps_its_files_in_a_bucket(server: S3Server, bucket: str, tm
         assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
         server.reset()
         assert one.put(path, content=content).json()["status"] == "complete"
+        server.reset()
+        part = two.get(path, headers={"range": "bytes=2-5"})
+        assert (part.status_code, part.content) == (206, content[2:6])
+        assert server.ranges == ["bytes=2-5"]
+        assert not [file for file in (tmp_path / "two").rglob("*") if file.is_file()], "the whole was fetched"
+        assert_ranges_are_served(two, path, content)
+        assert server.count("GET") == len(server.ranges)
+        server.fail(503, times=1000)
+        assert two.get(path, headers={"range": "bytes=2-5"}).status_code == 503
+        server.reset()
         assert two.get(path).content == content
         assert two.get(path, headers={"range": "bytes=2-5"}).content == content[2:6]
         answer = three.get(path)

@@ -12,6 +12,8 @@ import pytest
 from search.engine import Proposal, WarmOracle, propose
 from search.history import TrialStatus
 from search.oracles import ORACLES
+from search.schedules.propose import WarmSearch, propose_in_stages
+from tests.search.schedules.test_propose import two_stages
 from tests.search.searches import (
     LARGE,
     PRICER,
@@ -168,3 +170,31 @@ def test_the_stored_state_does_not_grow_with_the_trials(kind: str) -> None:
     early = len(both.search.state or "")
     play(both, random.Random(2), parallel=8, proposals=12)
     assert len(both.search.state or "") < 1.3 * early
+
+
+def test_the_oracle_of_a_stage_is_kept_until_the_stage_is_over(kind: str) -> None:
+    """Each stage on top of the best trial before it; trials end in any order, one of the first stage is retried."""
+    if kind == "gradient":
+        pytest.skip("it trains the bits of all layers at once")
+    stages = two_stages(8, 6)
+    spec, chance = make_spec(kind, trials=14), random.Random(kind)
+    sensitivity = make_sensitivity(make_choices(6, 6))
+    warm, state, history, kept = WarmSearch(), None, [], 0
+    for _ in range(60):
+        running = [record for record in history if record.status is TrialStatus.QUEUED]
+        arguments = (spec, stages, PRICER, REFERENCE, list(history), state, 3 - len(running), sensitivity)
+        kept += warm.oracle._kept is not None
+        proposal = propose_in_stages(*arguments, warm)
+        assert proposal == propose_in_stages(*arguments)
+        state = proposal.state
+        search = Search(spec, stages[0].choices, outcome(chance), history)
+        search.add(proposal)
+        open_numbers = [record.number for record in history if record.status is TrialStatus.QUEUED]
+        if not open_numbers:
+            break
+        ended = {record.number: index for index, record in enumerate(history)}
+        for number in chance.sample(open_numbers, chance.randint(1, len(open_numbers))):
+            search.end(ended[number])
+    assert proposal.exhausted
+    assert {record.number >= 8 for record in history} == {False, True}
+    assert kept >= 4, "it was built anew"
