@@ -13,9 +13,9 @@ from typing import Self
 class Proxy:
     """Forwards connections to a server until it is told otherwise, inside its `with` block."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: str = "127.0.0.1") -> None:
         self._server = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((at, 0))
         self.port: int = self._listener.getsockname()[1]
         self._flows = threading.Event()
         self._flows.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -18,8 +19,8 @@ from service.errors import JobNotFound
 from service.queue import TaskName
 from service.store import claims, final_reports, jobs, quotas, trials
 from service.store.lifecycle import OPEN
-from service.store.models import Job, now
-from service.store.session import is_retryable, keep_trying, reason_of
+from service.store.models import Job
+from service.store.session import database_now, is_retryable, keep_trying, reason_of
 from worker import preparation, sensitivity
 from worker.runtime import Runtime
 
@@ -57,20 +58,26 @@ def _advance(runtime: Runtime, job_id: str) -> None:
         remembered.history = trials.history_since(session, job_id, remembered.history)
         history = list(remembered.history.records)
         spent = not quotas.has_compute_left(session, runtime.settings, job.tenant)
+        moment = database_now(session)
     in_flight = trials.in_flight(history)
     if job.status == JobStatus.STOPPING and in_flight == 0:
         _end_search(runtime, job, SearchSpec.model_validate(job.spec), history, late=False)
     elif job.status == JobStatus.CANCELLING and in_flight == 0:
         _end_cancelled(runtime, job_id, "cancelled by its user")
     elif job.status in OPEN:
-        _continue_search(runtime, job, history, in_flight, spent)
+        _continue_search(runtime, job, history, in_flight, moment, spent)
 
 
 def _continue_search(
-    runtime: Runtime, job: Job, history: list[TrialRecord], in_flight: int, spent: bool
+    runtime: Runtime,
+    job: Job,
+    history: list[TrialRecord],
+    in_flight: int,
+    moment: datetime,
+    spent: bool,
 ) -> None:
     spec = preparation.specification(job)
-    late = is_late(job, spec)
+    late = is_late(job, spec, moment)
     count = min(spec.parallel_trials - in_flight, spec.budget.trials - len(paid(history)))
     if count > 0 and not job.exhausted and not late and not spent:
         _propose(runtime, job, spec, history, count)
@@ -87,9 +94,9 @@ def _continue_search(
         _send_waiting(runtime, job, spec, history)
 
 
-def is_late(job: Job, spec: SearchSpec) -> bool:
-    """Whether the job's time budget is used up; pauses do not count."""
-    active_s = jobs.active_s(job, now())
+def is_late(job: Job, spec: SearchSpec, moment: datetime) -> bool:
+    """Whether the job's time budget is used up at this moment by the clock of the database; pauses do not count."""
+    active_s = jobs.active_s(job, moment)
     return spec.budget.seconds is not None and active_s is not None and active_s > spec.budget.seconds
 
 

@@ -27,6 +27,7 @@ from service.store import claims, jobs, trials
 from service.store.leases import Claim
 from service.store.lifecycle import UNWANTED
 from service.store.models import Job
+from service.store.session import database_now
 from worker import preparation
 from worker.advance import is_late
 from worker.float_model import FloatModel, float_model, is_needed
@@ -94,10 +95,11 @@ def _prepare(runtime: Runtime, claim: Claim) -> _Run:
     with runtime.database.reading() as session:
         job = jobs.get(session, claim.job_id)
         row = trials.get(session, claim.job_id, claim.number)
+        moment = database_now(session)
     if job.status in UNWANTED:
         raise Cancelled(f"the job is {job.status}")
     spec = preparation.specification(job)
-    if is_late(job, spec):
+    if is_late(job, spec, moment):
         raise Cancelled(f"the time budget of {spec.budget.seconds:g} s was used up before the trial began")
     plan = preparation.plan(runtime, job.id, spec)
     data = preparation.dataset(runtime, plan)

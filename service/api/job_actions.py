@@ -32,8 +32,8 @@ from service.settings import Settings
 from service.store import job_actions, jobs, quotas
 from service.store.job_actions import CHANGEABLE
 from service.store.lifecycle import JobAction
-from service.store.models import Job, now
-from service.store.session import Database
+from service.store.models import Job
+from service.store.session import Database, database_now
 from service.views import jobs as job_views
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[READS, SUBMITS])
@@ -239,7 +239,7 @@ def _used_up(session: Session, job: Job, budget: Mapping[str, Any]) -> list[Prob
     faults = []
     if jobs.paid_trials(session, job.id) >= budget["trials"]:
         faults.append(Problem("/trials", f"all {budget['trials']} trials are used: add more"))
-    used_s = jobs.active_s(job, now()) or 0.0
+    used_s = jobs.active_s(job, database_now(session)) or 0.0
     if budget.get("seconds") is not None and used_s >= budget["seconds"]:
         faults.append(Problem("/seconds", f"{used_s:.0f} of {budget['seconds']:g} s are used: add more"))
     return faults

@@ -17,7 +17,7 @@ from service.errors import Conflict, InvalidRequest, NotFound
 from service.parsing import parse
 from service.schemas.keys import CreatedKeyView, KeyList, KeyView, NewKeyBody
 from service.store.key_models import ApiKey
-from service.store.models import now
+from service.store.session import database_now
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"], dependencies=[ADMINISTERS])
 
@@ -44,7 +44,9 @@ def _new_key(body: BodyDep) -> NewKeyBody:
 def list_keys(caller: CallerDep, database: WholeDatabaseDep) -> KeyList:
     """List the keys of the tenant, valid or not."""
     with database.reading() as session:
-        return KeyList(items=tuple(KeyView(**_fields(row)) for row in keys.listed(session, caller.tenant)))
+        return KeyList(
+            items=tuple(KeyView(**_fields(session, row)) for row in keys.listed(session, caller.tenant))
+        )
 
 
 @router.post(
@@ -69,7 +71,7 @@ def create_key(
             )
         except keys.InvalidKey as error:
             raise InvalidRequest([Problem("/name", str(error))]) from None
-        return CreatedKeyView(**_fields(row), token=str(token))
+        return CreatedKeyView(**_fields(session, row), token=str(token))
 
 
 @router.delete(
@@ -92,6 +94,7 @@ def _owned(session: Session, key_id: str, tenant: str) -> ApiKey:
     raise KeyNotFound("the tenant has no key with this id")
 
 
-def _fields(row: ApiKey) -> dict[str, Any]:
+def _fields(session: Session, row: ApiKey) -> dict[str, Any]:
+    moment = database_now(session)
     names = ("id", "name", "scope", "created_at", "expires_at", "revoked_at", "last_used_at")
-    return {name: getattr(row, name) for name in names} | {"is_valid": keys.is_valid(row, now())}
+    return {name: getattr(row, name) for name in names} | {"is_valid": keys.is_valid(row, moment)}

@@ -21,8 +21,7 @@ from service.auth.tokens import Token
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
 from service.store.key_models import ApiKey
-from service.store.models import now
-from service.store.session import Database
+from service.store.session import Database, database_now
 
 #: Wrong keys an address may send in a minute: each costs the service an scrypt.
 MAX_FAILURES: Final = 30
@@ -34,10 +33,11 @@ _CONCURRENT_HASHES: Final = 2  # 16 MiB and a core each
 
 @dataclass(frozen=True, slots=True)
 class _Verification:
-    """The caller that a token stands for, None if it is not valid; cached until `until` (monotonic seconds)."""
+    """The caller that a token stands for, None if it is not valid; cached until `until` (monotonic seconds), and no
+    longer than the key is valid by the clock of the database.
+    """
 
     caller: Caller | None
-    expires_at: datetime | None
     until: float
 
 
@@ -86,8 +86,7 @@ class Authenticator:
         verification = None if token is None else self._cached(token)
         if verification is None or verification.until <= self._clock():
             verification = await run_in_threadpool(self._verify, token, credentials.address)
-        expires_at = verification.expires_at
-        if verification.caller is None or (expires_at is not None and expires_at <= now()):
+        if verification.caller is None:
             raise Unauthorized("the key is unknown, expired or revoked")
         return verification.caller
 
@@ -116,8 +115,7 @@ class Authenticator:
             verification = self._verified.get(_digest(session_id))
         if verification is None or verification.until <= self._clock():
             verification = await run_in_threadpool(self._verify_session, session_id)
-        expires_at = verification.expires_at
-        return None if expires_at is not None and expires_at <= now() else verification.caller
+        return verification.caller
 
     def _open_session(self, key_id: str) -> str:
         with self._database.transaction() as session:
@@ -128,12 +126,13 @@ class Authenticator:
             sessions.close_session(session, session_id)
 
     def _verify_session(self, session_id: str) -> _Verification:
-        until = self._clock() + self._settings.key_cache.total_seconds()
+        began = self._clock()
         with self._database.reading() as session:
-            row = sessions.key_of(session, session_id)
-        if row is None or not keys.is_valid(row, now()):
-            return _Verification(None, None, until)  # not cached: guesses would fill the cache
-        verification = _Verification(Caller(row.tenant, KeyScope(row.scope), row.id), row.expires_at, until)
+            row, moment = sessions.key_of(session, session_id), database_now(session)
+        if row is None or not keys.is_valid(row, moment):
+            return _Verification(None, began)  # not cached: guesses would fill the cache
+        caller = Caller(row.tenant, KeyScope(row.scope), row.id)
+        verification = _Verification(caller, self._until(began, row, moment))
         with self._lock:
             self._verified[_digest(session_id)] = verification
         return verification
@@ -166,7 +165,7 @@ class Authenticator:
         cached = None if token is None else self._cached(token)
         if cached is None or cached.caller is None:  # keys in use are not held up by others' wrong ones
             self._refuse_blocked(address)
-        verification = _Verification(None, None, 0.0) if token is None else self._look_up(token)
+        verification = _Verification(None, 0.0) if token is None else self._look_up(token)
         if verification.caller is None and self._settings.requests_per_minute:
             self._count_failure(address)
         if token is not None:
@@ -190,17 +189,25 @@ class Authenticator:
         raise RateLimited(detail, {"Retry-After": str(math.ceil(wait_s))})
 
     def _look_up(self, token: Token) -> _Verification:
-        until = self._clock() + self._settings.key_cache.total_seconds()
+        began = self._clock()
         with self._database.reading() as session:
-            row = session.get(ApiKey, token.key_id)
+            row, moment = session.get(ApiKey, token.key_id), database_now(session)
         with self._hashing:  # also for an id that does not exist: the time does not tell which do
             matches = tokens.matches(token.secret, _NO_SECRET if row is None else row.secret_hash)
-        if row is None or not matches or not keys.is_valid(row, now()):
-            return _Verification(None, None, until)
+        if row is None or not matches or not keys.is_valid(row, moment):
+            return _Verification(None, self._until(began))
         if not keys.is_use_recorded(row):
             with self._database.transaction() as session:
                 keys.record_use(session, row.id)
-        return _Verification(Caller(row.tenant, KeyScope(row.scope), row.id), row.expires_at, until)
+        caller = Caller(row.tenant, KeyScope(row.scope), row.id)
+        return _Verification(caller, self._until(began, row, moment))
+
+    def _until(self, began: float, row: ApiKey | None = None, moment: datetime | None = None) -> float:
+        """Until when a verification is cached that began at a monotonic time, the `moment` of the database."""
+        lifetime_s = self._settings.key_cache.total_seconds()
+        if row is not None and row.expires_at is not None and moment is not None:
+            lifetime_s = min(lifetime_s, (row.expires_at - moment).total_seconds())
+        return began + lifetime_s
 
 
 def _digest(session_id: str) -> bytes:

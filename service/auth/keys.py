@@ -15,6 +15,7 @@ from service.auth.scopes import KeyScope
 from service.auth.tokens import Token
 from service.store.key_models import ApiKey, Tenant
 from service.store.models import now
+from service.store.session import database_now
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 #: `last_used_at` is written at most this often.
@@ -53,7 +54,7 @@ def create(
         raise InvalidKey("the name must be 1 to 200 printable characters")
     if lifetime is not None and lifetime <= timedelta(0):
         raise InvalidKey("the lifetime must be positive")
-    token, moment = tokens.new(), now()
+    token, moment = tokens.new(), database_now(session)
     row = ApiKey(
         id=token.key_id,
         tenant=tenant,
@@ -113,12 +114,12 @@ def rotate(
 ) -> tuple[ApiKey, Token]:
     """A new key that replaces this one, which stays valid for `grace`. InvalidKey if it is not valid any more."""
     old = get(session, key_id)
-    if not is_valid(old, now()):
+    if not is_valid(old, database_now(session)):
         raise InvalidKey(f"key {key_id} is expired or revoked: create a new one")
     row, token = create(
         session, tenant=old.tenant, name=old.name, scope=KeyScope(old.scope), lifetime=lifetime
     )
-    end = now() + grace
+    end = database_now(session) + grace
     old.expires_at = end if old.expires_at is None else min(old.expires_at, end)
     old.replaced_by = row.id
     return row, token
@@ -149,7 +150,8 @@ def remove_all(session: Session) -> int:
 def any_valid(session: Session) -> bool:
     """True if there is a key that opens the service."""
     valid = select(ApiKey.id).where(
-        ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now())
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > database_now(session)),
     )
     return session.scalar(valid.limit(1)) is not None
 

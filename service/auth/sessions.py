@@ -11,14 +11,14 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from service.store.key_models import ApiKey, BrowserSession
-from service.store.models import now
+from service.store.session import database_now
 
 LIFETIME: Final = timedelta(hours=12)
 
 
 def open_session(session: Session, key_id: str) -> str:
     """The id of a new session of a key, for the cookie; it cannot be read again. Sessions that are over are deleted."""
-    moment = now()
+    moment = database_now(session)
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= moment))
     session_id = secrets.token_urlsafe(32)
     session.add(
@@ -32,7 +32,7 @@ def open_session(session: Session, key_id: str) -> str:
 def key_of(session: Session, session_id: str) -> ApiKey | None:
     """The key whose session this is; None if the session is over or was closed."""
     row = session.get(BrowserSession, _hash(session_id))
-    if row is None or row.expires_at <= now():
+    if row is None or row.expires_at <= database_now(session):
         return None
     return session.get(ApiKey, row.key_id)
 

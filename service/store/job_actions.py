@@ -18,6 +18,7 @@ from service.store.events import Entry, EventType
 from service.store.export_models import Export
 from service.store.lifecycle import JobAction
 from service.store.models import Artifact, Job, Trial, now
+from service.store.session import database_now
 
 #: Parts of a specification that may change after the job was created.
 CHANGEABLE = ("budget", "parallel_trials", "priority")
@@ -34,7 +35,7 @@ def pause(session: Session, job_id: str) -> Job:
     """Let no further trial start: running ones go on, queued ones wait."""
     job, target = check(session, job_id, JobAction.PAUSE)
     if job.status != target:
-        job.paused_at = now()
+        job.paused_at = database_now(session)
         jobs.set_status(session, job, target, reason="paused by its user", cause=Cause.USER)
     return job
 
@@ -43,7 +44,7 @@ def resume(session: Session, job_id: str) -> Job:
     """Go on after a pause, which does not count against a time budget."""
     job, target = check(session, job_id, JobAction.RESUME)
     if job.status != target:
-        _end_pause(job)
+        _end_pause(session, job)
         job.checked_at = now()
         _queue_again(session, job_id)
         jobs.set_status(session, job, target)
@@ -54,7 +55,7 @@ def stop(session: Session, job_id: str) -> Job:
     """Cancel the queued trials; once the running ones have ended, the best is reported."""
     job, target = check(session, job_id, JobAction.STOP)
     if job.status != target:
-        _end_pause(job)
+        _end_pause(session, job)
         jobs.cancel_queued(session, job_id, "the job was stopped")
         jobs.set_status(session, job, target, reason="stopped by its user", cause=Cause.USER)
     return job
@@ -65,7 +66,7 @@ def cancel(session: Session, job_id: str) -> Job:
     job, target = check(session, job_id, JobAction.CANCEL)
     if job.status == target:
         return job
-    _end_pause(job)
+    _end_pause(session, job)
     jobs.cancel_queued(session, job_id, "the job was cancelled")
     if jobs.any_running(session, job_id):
         jobs.set_status(session, job, target, reason="cancelled by its user", cause=Cause.USER)
@@ -146,7 +147,7 @@ def _respecify(session: Session, job: Job, spec: Mapping[str, Any]) -> None:
 
 def _run_again(session: Session, job: Job, target: JobStatus) -> None:
     if job.status in JOB_ENDED:
-        job.idle_s += _seconds_since(job.finished_at)
+        job.idle_s += _seconds_since(session, job.finished_at)
         job.finished_at = None
         job.best_trial = None
         job.failures = 0
@@ -155,14 +156,14 @@ def _run_again(session: Session, job: Job, target: JobStatus) -> None:
         jobs.set_status(session, job, target)
 
 
-def _end_pause(job: Job) -> None:
+def _end_pause(session: Session, job: Job) -> None:
     if job.paused_at is not None and job.started_at is not None:
-        job.idle_s += _seconds_since(job.paused_at)
+        job.idle_s += _seconds_since(session, job.paused_at)
     job.paused_at = None
 
 
-def _seconds_since(moment: datetime | None) -> float:
-    return 0.0 if moment is None else max((now() - moment).total_seconds(), 0.0)
+def _seconds_since(session: Session, moment: datetime | None) -> float:
+    return 0.0 if moment is None else max((database_now(session) - moment).total_seconds(), 0.0)
 
 
 def _queue_again(session: Session, job_id: str) -> None:

@@ -160,7 +160,7 @@ def end(session: Session, job_id: str, status: JobStatus, reason: str, *, cause:
     if status is JobStatus.DONE and job.best_trial is not None:
         events.append(session, job_id, Entry(EventType.JOB_FINALIZED, trial=job.best_trial))
     search_ended_for = Cause(job.cause) if job.cause else None
-    job.finished_at = now()
+    job.finished_at = database_now(session)
     job.lease_until = None
     set_status(
         session,
@@ -209,7 +209,7 @@ def save_proposals(
     job.failures = 0
     job.oracle_state = oracle_state
     job.exhausted = exhausted
-    job.started_at = job.started_at or now()
+    job.started_at = job.started_at or database_now(session)
     if job.status == JobStatus.QUEUED:
         set_status(session, job, JobStatus.RUNNING)
     return True

@@ -9,7 +9,7 @@ import math
 import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -54,6 +54,9 @@ _DISK_ERRORS: Final = frozenset(
 )
 #: Libraries in C raise errors of their own for a full disk.
 _DISK_TEXTS: Final = ("No space left on device", "Disk quota exceeded")
+
+#: Seconds for which the server goes on with a statement whose client has given it up.
+_MARGIN_S: Final = 1.0
 
 #: Seconds before the second try, and between tries at most.
 _PAUSE_S, _MAX_PAUSE_S = 0.1, 5.0
@@ -222,7 +225,7 @@ def _make_engine(url: str, answer_s: float | None) -> Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         engine = create_engine(url, pool_pre_ping=True, pool_timeout=10, **options)
-        event.listen(engine, "begin", _begin_postgres)
+        event.listen(engine, "begin", partial(_begin_postgres, _server_limits(answer_s)))
         event.listen(engine, "do_connect", partial(_connect, answer_s))
         return engine
     if parsed.database:
@@ -273,9 +276,30 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _begin_postgres(connection: Connection) -> None:
-    if not connection.get_execution_options().get(_DURABLE, True):
-        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+def _server_limits(answer_s: float | None) -> dict[str, str]:
+    """Settings of a transaction that writes: what becomes of its locks where its client is cut off.
+
+    The server does not hear of that for hours. Within a transaction a client that is alive sends its next statement
+    soon, and waits no longer than `answer_s` for an answer: after that nobody reads it.
+    """
+    if answer_s is None:
+        return {}
+    limits_s = {
+        "idle_in_transaction_session_timeout": 2 * answer_s,
+        "statement_timeout": answer_s + _MARGIN_S,
+    }
+    return {name: str(max(round(1000 * limit), 1)) for name, limit in limits_s.items()}
+
+
+def _begin_postgres(limits: Mapping[str, str], connection: Connection) -> None:
+    """In one statement, since each costs a round trip. For the transaction only: a pooler hands the session on."""
+    options = connection.get_execution_options()
+    if options.get(_READ_ONLY, False):
+        return
+    settings = {**limits} if options.get(_DURABLE, True) else {**limits, "synchronous_commit": "off"}
+    if settings:
+        calls = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+        connection.exec_driver_sql(f"SELECT {calls}")
 
 
 def _to_json(value: Any) -> str:

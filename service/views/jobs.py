@@ -16,7 +16,8 @@ from service.schemas.jobs import BlockView, CostView, JobSummary, JobView, Point
 from service.store import jobs, test_looks
 from service.store.final_training_models import TestLook
 from service.store.lifecycle import allowed
-from service.store.models import Job, now
+from service.store.models import Job
+from service.store.session import database_now
 from service.views.points import JobPoints
 from service.views.progress import Pace, progress, read_pace
 from service.views.scoring import objective, scoring
@@ -92,7 +93,7 @@ class _TrialsSummary:
 
 
 def _job_fields(session: Session, rows: Sequence[Job]) -> list[dict[str, Any]]:
-    moment = now()
+    moment = database_now(session)
     views = []
     for job in rows:
         summary = _summary(session, job)

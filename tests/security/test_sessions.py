@@ -47,7 +47,7 @@ def test_a_session_ends_with_its_key_and_after_its_time(
     with app.state.database.transaction() as session:
         row = sessions.open_session(session, key.split("_")[1])
         assert sessions.key_of(session, row) is not None
-        monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LIFETIME)
+        monkeypatch.setattr(sessions, "database_now", lambda _: now() + sessions.LIFETIME)
         assert sessions.key_of(session, row) is None
         other = sessions.open_session(session, key.split("_")[1])
         assert session.scalar(select(func.count()).select_from(BrowserSession)) == 1, "the old one is deleted"

@@ -17,6 +17,7 @@ from service.auth.scopes import OWNER, Caller, KeyScope
 from service.errors import RateLimited, Unauthorized
 from service.settings import Settings
 from service.store.key_models import ApiKey
+from service.store.models import now
 from service.store.session import Database
 from tests.service.auth.test_buckets import Clock
 
@@ -134,13 +135,14 @@ def test_once_a_key_was_made_one_is_required_whatever_became_of_it(
 
 
 def test_an_expired_key_is_refused_also_while_it_is_remembered(
-    authenticator: Authenticator, plain: Database, monkeypatch: pytest.MonkeyPatch
+    authenticator: Authenticator, plain: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from service.store.models import now
-
-    key = make_key(plain, lifetime=timedelta(hours=1))
+    key = make_key(plain, lifetime=timedelta(seconds=5))
     identify(authenticator, key)
-    monkeypatch.setattr("service.auth.authenticator.now", lambda: now() + timedelta(hours=2))
+    clock.now += 4
+    identify(authenticator, key)
+    clock.now += 2  # less than a key is remembered
+    monkeypatch.setattr("service.auth.authenticator.database_now", lambda _: now() + timedelta(seconds=6))
     with pytest.raises(Unauthorized):
         identify(authenticator, key)
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import errno
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from service.store import session as store_session
+from service.store import workers
+from service.store.models import Worker
 from service.store.session import Database, is_retryable, keep_trying, reason_of
-from tests.conftest import drop_schema
+from tests.conftest import drop_schema, postgres_url
+from tests.databases import migrate
 from tests.proxy import Proxy
 
 STATEMENT = "UPDATE secrets SET word = %s"
@@ -228,3 +232,60 @@ def test_a_connection_that_breaks_after_the_last_read_has_done_its_work(proxy: t
     with database.reading() as session:
         assert session.scalar(text("SELECT 2")) == 2
     database.dispose()
+
+
+# --- clients that are cut off ----------------------------------------------------------------------------------------
+
+
+#: Locks the row of a worker.
+TOUCH = update(Worker).values(problem=None)
+
+
+@pytest.mark.services
+def test_a_client_that_is_cut_off_within_a_transaction_lets_its_rows_go(proxy: tuple[Proxy, str]) -> None:
+    between, url = proxy
+    cut_off, another = Database(url, answer_s=0.3), Database(make_direct(url))
+    migrate(another.engine)
+    with another.transaction() as session:
+        workers.heartbeat(session, "host/1/0")
+    released = False
+    with pytest.raises(DBAPIError) as lost, cut_off.transaction() as session:
+        session.execute(TOUCH)
+        between.freeze()  # the server sees an open connection on which nothing comes any more
+        with another.transaction() as other:
+            other.execute(TOUCH)
+        released = True
+        between.thaw()
+        session.execute(TOUCH)
+    assert released
+    assert is_retryable(lost.value)
+    for database in (cut_off, another):
+        database.dispose()
+
+
+@pytest.mark.services
+def test_the_server_gives_up_what_a_client_no_longer_waits_for(proxy: tuple[Proxy, str]) -> None:
+    _, url = proxy
+    holder, waiter = Database(url), Database(url, answer_s=0.2)
+    migrate(holder.engine)
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = :pid")
+    with holder.transaction() as session:
+        workers.heartbeat(session, "host/1/0")
+    with holder.transaction() as session:
+        session.execute(TOUCH)
+        with pytest.raises(DBAPIError) as given_up, waiter.transaction() as other:
+            backend = other.scalar(text("SELECT pg_backend_pid()"))
+            other.execute(TOUCH)
+        assert is_retryable(given_up.value)
+        assert any(session.scalar(waits, {"pid": backend}) == 0 or time.sleep(0.05) for _ in range(200)), (
+            "it waits for a row that nobody wants"
+        )
+    for database in (holder, waiter):
+        database.dispose()
+
+
+def make_direct(url: str) -> str:
+    """The URL of the server itself."""
+    server = make_url(postgres_url() or "")
+    direct = make_url(url).set(host=server.host, port=server.port)
+    return direct.render_as_string(hide_password=False)
