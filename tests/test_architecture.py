@@ -77,7 +77,7 @@ LATE_IMPORTS: Final[Mapping[str, tuple[str, ...]]] = {
         "search.training.polish",
         "search.training.trial",
     ),
-    "worker/advance.py": ("search.engine", "search.schedules.propose"),
+    "worker/advance.py": ("search.schedules.propose",),
     "worker/final_training.py": (
         "search.training.evaluate",
         "search.training.trial",
