@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from costmodel.channel_widths import check_channel_widths
 from costmodel.data_type import SlotTypes
 from costmodel.errors import InvalidSettings
 from costmodel.layer import Layer, elements
@@ -132,6 +133,7 @@ def reference_bits(network: Network, settings: BitsSettings) -> BitsReport:
 
 
 def _layer_bits(layer: Layer, slots: SlotTypes | None, settings: BitsSettings) -> LayerBits:
+    check_channel_widths(layer, slots or {})
     lowering = lower(layer)
     parameters = _parameters(layer, lowering, slots, settings) if lowering and not layer.is_repeated else 0
     activations = _activations(layer, lowering, slots, settings)
@@ -154,7 +156,7 @@ def _parameters(layer: Layer, lowering: Lowering, slots: SlotTypes | None, setti
             return 0
     typed = [slot for slot, data_type in (slots or {}).items() if data_type is not None]
     stored = stored_parameters(lowering, typed)
-    return sum(p.elements * _slot_bits(p.slot, slots, settings.ref_bits) for p in stored)
+    return sum(_slot_bits(p.slot, p.elements, slots, settings.ref_bits) for p in stored)
 
 
 def _norm_as_qkeras(lowering: Lowering, slots: SlotTypes | None, settings: BitsSettings) -> int:
@@ -168,16 +170,16 @@ def _norm_as_qkeras(lowering: Lowering, slots: SlotTypes | None, settings: BitsS
 _FALLBACKS: Final = {"embeddings": "kernel", "pointwise_kernel": "kernel"}
 
 
-def _slot_bits(slot: str, slots: SlotTypes | None, otherwise: int) -> int:
-    """Bits of a slot's type; attention's kernels and biases may share one slot."""
+def _slot_bits(slot: str, count: int, slots: SlotTypes | None, otherwise: int) -> int:
+    """Bits of a slot's numbers by its type; attention's kernels and biases may share one slot."""
     if slots is None:
-        return otherwise
+        return count * otherwise
     common = "bias" if slot.endswith("_bias") else "kernel" if slot.endswith("_kernel") else ""
     for name in (slot, _FALLBACKS.get(slot, common)):
         data_type = slots.get(name)
         if data_type is not None and not (slot == "recurrent_kernel" and name == "kernel"):
-            return data_type.bits
-    return otherwise
+            return data_type.stored_bits(count)
+    return count * otherwise
 
 
 def _activations(

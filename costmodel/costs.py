@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from costmodel.bits import BitsReport, BitsSettings, model_bits
-from costmodel.data_type import SlotTypes
+from costmodel.data_type import DataType, SlotTypes
 from costmodel.energy import EnergyReport, Node, Prepared, PricedLayer, price, price_reference
 from costmodel.errors import InvalidSettings
 from costmodel.layer import elements
@@ -55,8 +55,10 @@ def bops(report: EnergyReport, prepared: Prepared) -> float:
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
         if node.lowering.macs:
-            a, w = operand_bits(node, layer)
-            total += node.lowering.macs * (a * w + a + w + math.log2(max(node.lowering.terms, 1)))
+            a, weight = operands(node, layer)
+            sums = math.log2(max(node.lowering.terms, 1))
+            for macs, w in weight.parts(node.lowering.macs):
+                total += macs * (a.bits * w.bits + a.bits + w.bits + sums)
     return total
 
 
@@ -68,18 +70,18 @@ def ebops(report: EnergyReport, prepared: Prepared) -> float:
     total = 0.0
     for node, layer in zip(prepared.nodes, report.layers, strict=True):
         if node.lowering.macs:
-            a, w = operand_bits(node, layer)
-            total += node.lowering.macs * a * w
+            a, w = operands(node, layer)
+            total += a.bits * w.stored_bits(node.lowering.macs)
             bias = layer.work.types.get("bias")
-            total += elements(node.layer.output_shape) * bias.bits if bias else 0
+            total += bias.stored_bits(elements(node.layer.output_shape)) if bias else 0
     return total
 
 
-def operand_bits(node: Node, layer: PricedLayer) -> tuple[int, int]:
-    """Bits of the numbers that a layer multiplies: of its input and its first kernel, or of both inputs."""
+def operands(node: Node, layer: PricedLayer) -> tuple[DataType, DataType]:
+    """Types of the numbers that a layer multiplies: of its input and its first kernel, or of both inputs."""
     if node.lowering.family is Family.DOT:
-        return layer.input_types[0].bits, layer.input_types[1].bits
-    return layer.input_types[0].bits, layer.work.parameters[0][1].bits
+        return layer.input_types[0], layer.input_types[1]
+    return layer.input_types[0], layer.work.parameters[0][1]
 
 
 def peak_activation_bits(report: EnergyReport, prepared: Prepared) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -28,6 +29,8 @@ class DataType:
     smallest and largest exponent of a power of two; None where only its width is known. `relu`: of a ReLU whose sign,
     or whose zeros and ones, QTools reads off its name. `function`: the function that a quantizer in the slot of a
     function computes in the layer's place; empty for a grid, onto which the values of the layer's own are rounded.
+    `channel_bits`: of a weight, the bits of each output channel, 0 for one of zeros, where they differ; `bits` and
+    `int_bits` are then those of the narrowest type that holds all channels.
     """
 
     format: NumberFormat
@@ -40,11 +43,34 @@ class DataType:
     exponents: tuple[int, int] | None = None
     relu: bool = False
     function: str = ""
+    channel_bits: tuple[int, ...] = ()
 
     @property
     def fraction_bits(self) -> int:
         """Bits right of the binary point."""
         return self.bits - int(self.signed) - self.int_bits
+
+    @property
+    def whole(self) -> DataType:
+        """The type that holds every channel, without the widths of each."""
+        return replace(self, channel_bits=()) if self.channel_bits else self
+
+    def stored_bits(self, count: int) -> int:
+        """Bits of `count` numbers, equally many of every channel."""
+        if not self.channel_bits:
+            return count * self.bits
+        return -(-count * sum(self.channel_bits) // len(self.channel_bits))
+
+    def parts(self, count: int) -> tuple[tuple[int, DataType], ...]:
+        """`count` numbers, equally many of every channel, as (how many, their type) for each width but 0."""
+        if not self.channel_bits:
+            return ((count, self),)
+        widths = Counter(self.channel_bits)
+        return tuple(
+            (count * channels // len(self.channel_bits), replace(self, bits=bits, channel_bits=()))
+            for bits, channels in sorted(widths.items())
+            if bits
+        )
 
     def __hash__(self) -> int:
         # Types are looked up millions of times in a search, and differ in these three nearly always.

@@ -16,6 +16,7 @@ Each is at most what the types cost.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -26,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from costmodel.bits import model_bits
-from costmodel.costs import CostSettings, operand_bits
+from costmodel.costs import CostSettings, operands
 from costmodel.data_type import DataType, NumberFormat, SlotTypes
 from costmodel.energy import EnergyReport, Prepared, PricedLayer, gate_pj, price, reprice
 from costmodel.layer import elements
@@ -141,19 +142,26 @@ class _Query:
         for node, layer in zip(self.prepared.nodes, self._bound.layers, strict=True):
             if not node.lowering.macs:
                 continue
-            a, w = operand_bits(node, layer)
-            total += node.lowering.macs * a * self._mean_bits(node.layer.name, w, granularity)
+            a, w = operands(node, layer)
+            total += node.lowering.macs * a.bits * self._mean_bits(node.layer.name, w, granularity)
             bias = layer.work.types.get("bias")
             if bias is not None:
-                mean = self._mean_bits(node.layer.name, bias.bits, granularity, bias=True)
+                mean = self._mean_bits(node.layer.name, bias, granularity, bias=True)
                 total += elements(node.layer.output_shape) * mean
         return total
 
-    def _mean_bits(self, layer: str, bits: int, granularity: Granularity, *, bias: bool = False) -> float:
-        """Mean of the used bits of a layer's kernels or biases, at most `bits`; `bits` where no codes are known."""
+    def _mean_bits(
+        self, layer: str, bound: DataType, granularity: Granularity, *, bias: bool = False
+    ) -> float:
+        """Mean of the used bits of a layer's kernels or biases, at most those of `bound`; these without codes."""
         slots = [codes for slot, codes in self.codes.get(layer, {}).items() if slot.endswith("bias") is bias]
-        used = [np.minimum(used_bits(codes, granularity), bits).ravel() for codes in slots if codes.size]
-        return float(np.concatenate(used).mean()) if used else float(bits)
+        used = [
+            np.minimum(used_bits(codes, granularity), _bits_of(bound)).ravel()
+            for codes in slots
+            if codes.size
+        ]
+        channels = max(len(bound.channel_bits), 1)
+        return float(np.concatenate(used).mean()) if used else bound.stored_bits(channels) / channels
 
     def bits(self, granularity: Granularity) -> int:
         report = model_bits(self.prepared.network, self.types, self.settings.bits)
@@ -163,7 +171,7 @@ class _Query:
             for slot, codes in slots.items() if layer in counted else ():
                 data_type = (self.types.get(layer) or {}).get(slot)
                 if data_type is not None:
-                    saved += int((data_type.bits - _stored_bits(codes, data_type, granularity)).sum())
+                    saved += int((_bits_of(data_type) - _stored_bits(codes, data_type, granularity)).sum())
         return max(report.total - saved, 0)
 
     def _energy_pj(self, narrow: EnergyReport, granularity: Granularity) -> float:
@@ -178,21 +186,31 @@ class _Query:
         """What a layer with a kernel saves against one whose weights all have the type of the widest."""
         slots = dict(self._narrowed()[layer.name])
         kernel_type = slots["kernel"]
-        bits, counts = np.unique(used_bits(kernel, granularity), return_counts=True)
+        used = used_bits(kernel, granularity)
+        computed = used[np.broadcast_to(self._is_computed(layer.name), used.shape)]
+        part = computed.size / kernel.size  # channels that have no bits by their type cost nothing anyway
+        bits, counts = np.unique(computed, return_counts=True)
         saved = 0.0
         for width, count in zip(bits.tolist(), counts.tolist(), strict=True):
-            share = count / kernel.size
+            share = count / computed.size
             multiply, accumulate = _mac_pj(layer, self.settings)
             if width == 0 and self.zero_skipping:
                 saved += share * _included(layer, "operations", multiply + accumulate)
             other = layer
             if kernel_type is not None and kernel_type.format is NumberFormat.FIXED:
-                typed = replace(kernel_type, bits=max(width + kernel_type.signed, 1), int_bits=0)
+                bits_stored = max(width + kernel_type.signed, 1)
+                typed = replace(kernel_type, bits=bits_stored, int_bits=0, channel_bits=())
                 other = reprice(self.prepared, index, layer, slots | {"kernel": typed}, self.settings.energy)
-                saved += share * _included(layer, "parameters", _kernel_pj(layer) - _kernel_pj(other))
+                saved += share * _included(layer, "parameters", _kernel_pj(layer) - part * _kernel_pj(other))
             if width or not self.zero_skipping:
-                saved += share * _included(layer, "operations", multiply - _mac_pj(other, self.settings)[0])
+                product = part * _mac_pj(other, self.settings)[0]
+                saved += share * _included(layer, "operations", multiply - product)
         return saved
+
+    def _is_computed(self, layer: str) -> NDArray[np.bool_]:
+        """Of a layer's kernel, whether its channels have any bits: one for all, or one for each."""
+        kernel = self.types[layer]["kernel"]
+        return np.array(True) if kernel is None else _bits_of(kernel) > 0
 
     def _narrowed(self) -> dict[str, dict[str, DataType | None]]:
         """The types, of tensors with codes as narrow as those are."""
@@ -209,6 +227,9 @@ def _narrowed(data_type: DataType | None, codes: Codes | None) -> DataType | Non
     """The fixed-point type that just holds the codes; other types stay as they are."""
     if data_type is None or codes is None or not codes.size or data_type.format is not NumberFormat.FIXED:
         return data_type
+    if data_type.channel_bits:  # whose codes have a point for each channel
+        stored = _stored_bits(codes, data_type, Granularity.CHANNEL)
+        return replace(data_type, channel_bits=tuple(stored.reshape(-1, stored.shape[-1])[0].tolist()))
     whole = int(np.bitwise_or.reduce(np.abs(codes.astype(np.int64)), axis=None))
     used = int(used_bits(codes, Granularity.TENSOR).max())
     bits = min(max(used + data_type.signed, 1), data_type.bits)
@@ -219,16 +240,20 @@ def _narrowed(data_type: DataType | None, codes: Codes | None) -> DataType | Non
 def _stored_bits(codes: Codes, data_type: DataType, granularity: Granularity) -> Codes:
     """Bits that are stored of each weight: those used, and a sign where there is anything."""
     used = used_bits(codes, granularity)
-    return np.minimum(used + (used > 0) * int(data_type.signed), data_type.bits)
+    return np.minimum(used + (used > 0) * int(data_type.signed), _bits_of(data_type))
+
+
+def _bits_of(data_type: DataType) -> Codes:
+    """Bits of a type: of each channel where they differ, as they lie along the last axis."""
+    return np.array(data_type.channel_bits or data_type.bits, np.int64)
 
 
 def _mac_pj(layer: PricedLayer, settings: CostSettings) -> tuple[float, float]:
     """Energy of all products of a layer, and of adding them up."""
-    prices = {
-        operation.label: operation.count * gate_pj(operation, settings.energy)
-        for operation in layer.work.operations
-    }
-    return prices.get("multiply", 0.0), prices.get("accumulate", 0.0)
+    prices: defaultdict[str, float] = defaultdict(float)
+    for operation in layer.work.operations:  # of one label for each width of channels
+        prices[operation.label] += operation.count * gate_pj(operation, settings.energy)
+    return prices["multiply"], prices["accumulate"]
 
 
 def _kernel_pj(layer: PricedLayer) -> float:

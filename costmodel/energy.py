@@ -390,8 +390,8 @@ def _reads(node: Node, count: int, settings: EnergySettings) -> int:
 def _access(
     tensor: str, count: int, read: int, data_type: DataType, settings: EnergySettings, *, on_io: bool = False
 ) -> Access:
-    memory, tensor_bits = settings.memory, count * data_type.bits
+    memory, tensor_bits = settings.memory, data_type.stored_bits(count)
     preferred = settings.parameters_on_memory if tensor[0] == "p" else settings.activations_on_memory
     storage = memory.storage(preferred, tensor_bits, on_io)
-    bits = read * data_type.bits
+    bits = data_type.stored_bits(read)
     return Access(tensor, read, bits, storage, tensor_bits, memory.move_pj(storage, bits, tensor_bits))

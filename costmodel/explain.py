@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -151,7 +152,14 @@ def describe(data_type: DataType) -> str:
             bound = "" if data_type.max_value is None else f" up to {data_type.max_value:g}"
             return f"power of two{bound}, {data_type.bits} bits, {_sign(data_type)}"
         case NumberFormat.FIXED:
-            return f"{data_type.bits} bits, {data_type.int_bits} integer, {_sign(data_type)}"
+            whole = f"{data_type.bits} bits, {data_type.int_bits} integer, {_sign(data_type)}"
+            return whole + (f", {_by_channel(data_type)}" if data_type.channel_bits else "")
+
+
+def _by_channel(data_type: DataType) -> str:
+    """How many channels have how many bits."""
+    widths = sorted(Counter(data_type.channel_bits).items())
+    return "by channel " + ", ".join(f"{channels} of {bits} bits" for bits, channels in widths)
 
 
 def _sign(data_type: DataType) -> str:
@@ -171,7 +179,7 @@ def _access_line(access: Access, layer: PricedLayer, settings: EnergySettings) -
         description=description,
         formula=_memory_formula(access, words, settings),
         count=count,
-        unit_pj=access.energy_pj / count,
+        unit_pj=access.energy_pj / max(count, 1),
         energy_pj=access.energy_pj,
         included=part in layer.energy.included,
         source=source,

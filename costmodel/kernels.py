@@ -5,6 +5,7 @@ from __future__ import annotations
 from costmodel.data_type import DataType, NumberFormat
 from costmodel.elementwise import function, handed_on, in_layer
 from costmodel.foldable import UNFOLDED
+from costmodel.gates import LogicGate
 from costmodel.layer import elements
 from costmodel.lowering import Parameter
 from costmodel.propagation import add, widen
@@ -24,7 +25,7 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
     """Dense and convolutions: every product is added to a sum, the bias is added to the sum's type."""
     lowering = typed.lowering
     weight, x = typed.parameter_type("kernel"), typed.inputs[0]
-    gate, product, total = products(typed, weight, x, lowering.terms)
+    gate, product, total = products(typed, weight.whole, x, lowering.terms)
     types, parameters = {"weight": weight}, list(lowering.parameters)
     biased = any(parameter.slot == "bias" for parameter in parameters)
     bias = typed.parameter_type("bias") if biased else None
@@ -32,22 +33,33 @@ def multiply_accumulate(typed: TypedLayer) -> LayerWork:
         if _has_bias_of_sums(typed):
             bias, total = total, typed.computed(widen(total))
         else:
-            total = typed.computed(add(total, bias, typed.qtools))
+            total = typed.computed(add(total, bias.whole, typed.qtools))
         types["bias"] = bias
     over = typed.overwritten
     product, total = over or product, over or total
     gate = typed.priced_gate(gate, over)
-    operations = (
-        Operation("multiply", lowering.macs, gate),
-        Operation("accumulate", lowering.macs, adder(total)),
-        *_applied(typed, total),
-    )
+    operations = (*_macs(typed, weight, gate, total), *_applied(typed, total))
     read = tuple(
         (_read(typed, p), types["weight"] if p.slot == "kernel" else types["bias"]) for p in parameters
     )
     types |= {"multiplier": product, "accumulator": total}
     gates = {"multiplier": gate, "accumulator": adder(total)}
     return LayerWork(operations, read, handed_on(typed, total), lowering.macs, types, gates)
+
+
+def _macs(typed: TypedLayer, weight: DataType, gate: LogicGate, total: DataType) -> list[Operation]:
+    """Every product, by the width of its channel's weights, and its addition; a channel of zeros has none.
+
+    `gate`: of a weight of `weight`; all sums have the type `total`.
+    """
+    parts = weight.parts(typed.lowering.macs)
+    multiply = [
+        Operation(
+            "multiply", macs, products(typed, part, typed.inputs[0], 1)[0] if weight.channel_bits else gate
+        )
+        for macs, part in parts
+    ]
+    return [*multiply, Operation("accumulate", sum(macs for macs, _ in parts), adder(total))]
 
 
 def _has_bias_of_sums(typed: TypedLayer) -> bool:

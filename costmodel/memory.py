@@ -60,7 +60,7 @@ class MemoryModel:
 
     def move_pj(self, storage: Storage, bits: int, tensor_bits: int) -> float:
         """Read or write `bits` bits of a tensor of `tensor_bits`."""
-        if storage is Storage.FIXED:
+        if storage is Storage.FIXED or not bits:
             return 0.0
         if storage is Storage.SRAM:
             return self._sram_pj(bits, tensor_bits)

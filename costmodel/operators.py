@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from costmodel.channel_widths import check_channel_widths
 from costmodel.elementwise import activation, merge, pool_average, pool_max, shape_only
 from costmodel.errors import InvalidTypes
 from costmodel.kernels import dot, embedding, multiply_accumulate, separable
@@ -34,6 +35,7 @@ FAMILIES: Final[Mapping[Family, Callable[[TypedLayer], LayerWork]]] = {
 
 def typed_work(typed: TypedLayer) -> LayerWork:
     """The typed work of one layer. Raises `InvalidTypes` if its types cannot be combined."""
+    check_channel_widths(typed.layer, typed.slots)
     try:
         return FAMILIES[typed.lowering.family](typed)
     except (ValueError, OverflowError) as error:

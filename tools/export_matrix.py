@@ -22,6 +22,7 @@ from costmodel.layer_classes import INPUT, KERAS_LAYERS, TRAINING_ONLY
 from quantization.export.formats import FORMATS
 from quantization.export.legality.base import QuantizedTensor
 from quantization.specs.parse import KINDS, QuantizerSpec, parse_quantizer
+from quantization.specs.per_channel import PER_CHANNEL_KIND
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "exports.md"
 MEASURED: Final = PAGE.with_name("exports.json")
@@ -101,7 +102,9 @@ def written() -> str:
 
 
 def default_spec(kind: str) -> QuantizerSpec | None:
-    """A quantizer of a kind with its defaults; None where it has no defaults."""
+    """A quantizer of a kind with its defaults; None where it has none that fit every layer."""
+    if kind == PER_CHANNEL_KIND:
+        return None
     try:
         return parse_quantizer(_WRITTEN.get(kind, f"{kind}()"))
     except ValueError:

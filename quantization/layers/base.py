@@ -11,9 +11,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from costmodel.channel_widths import channel_widths_fault
 from costmodel.layer_classes import FUNCTION_SLOTS, channel_axes
 from quantization.quantizers import BaseQuantizer, build_quantizer
-from quantization.quantizers.base import as_integers
+from quantization.quantizers.base import as_integers, channels_of
 from quantization.specs.parse import QuantizerSpec, as_spec
 from quantization.specs.slots import runs_automatic
 
@@ -96,6 +97,13 @@ class QuantizedLayer:
         """Build the layer, then the variables of its quantizers."""
         super().build(input_shape)  # type: ignore[misc]
         self._build_quantizers()
+        self._check_channels()
+
+    def _check_channels(self) -> None:
+        """ValueError for a weight with another number of channels than its quantizer lists."""
+        for slot, quantizer in self._slot_quantizers:
+            if self._is_weight(slot) and channels_of(quantizer.spec):
+                quantizer.check_channels(self._attribute(slot))
 
     def _build_quantizers(self) -> None:
         for slot, quantizer in self._slot_quantizers:
@@ -285,6 +293,10 @@ class QuantizedLayer:
             if slot not in self.SLOTS or (spec is not None and slot not in self.slots):
                 allowed = ", ".join(self.slots) or "none"
                 raise ValueError(f"{self._label} has no slot {slot!r}; its slots are: {allowed}")
+            widths = len(getattr(spec, "channel_bits", ()))
+            fault = channel_widths_fault(self.plain_class(), slot, widths, None)
+            if fault is not None:
+                raise ValueError(f"{self._label}: {fault}")
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from quantization.quantizers.akida import (
 from quantization.quantizers.base import BaseQuantizer
 from quantization.quantizers.binary import BernoulliQuantizer, BinaryQuantizer, StochasticBinaryQuantizer
 from quantization.quantizers.fixed_point import QuantizedBitsQuantizer, QuantizedLinearQuantizer
+from quantization.quantizers.per_channel import QuantizedBitsPerChannelQuantizer
 from quantization.quantizers.power_of_two import QuantizedPo2Quantizer, QuantizedReluPo2Quantizer
 from quantization.quantizers.relu import QuantizedReluQuantizer
 from quantization.quantizers.rounding import ceil_through, floor_through, round_through
@@ -39,6 +40,7 @@ __all__ = [
 #: Kind of a specification -> class of its quantizer.
 QUANTIZERS: Final[Mapping[str, type[BaseQuantizer[Any]]]] = {
     "quantized_bits": QuantizedBitsQuantizer,
+    "quantized_bits_per_channel": QuantizedBitsPerChannelQuantizer,
     "quantized_linear": QuantizedLinearQuantizer,
     "quantized_relu": QuantizedReluQuantizer,
     "quantized_ulaw": QuantizedUlawQuantizer,

@@ -149,19 +149,19 @@ class BaseQuantizer(Generic[Spec]):
     def __call__(self, x: Any, training: bool | None = False) -> Tensor:
         """Quantized x, of its shape and floating-point type (float32 for integers); computed in float32."""
         x = ops.convert_to_tensor(x)
-        self._check_channels(x)
+        self.check_channels(x)
         dtype = x.dtype if keras.backend.is_float_dtype(x.dtype) else "float32"
         return ops.cast(self.quantize(ops.cast(x, "float32"), bool(training)), dtype)
 
-    def _check_channels(self, x: Tensor) -> None:
+    def check_channels(self, x: Tensor) -> None:
         """ValueError if the quantizer lists a scale for each channel and x has another number of them."""
         listed = len(channels_of(self.spec))
         sizes = [x.shape[axis] for axis in self._listed_axes(x)]
         channels = None if None in sizes else math.prod(sizes)
         if listed and channels not in (None, listed):
             raise ValueError(
-                f"{self.spec} lists {listed} scales for a tensor of {channels} channels; "
-                f"allowed are one scale or one for each channel"
+                f"{self.spec} lists {listed} {_listed_as(self.spec)} for a tensor of {channels} channels; "
+                f"allowed are one for all or one for each channel"
             )
 
     def _listed_axes(self, x: Tensor) -> tuple[int, ...]:
@@ -265,12 +265,16 @@ def mixed(value: Tensor, surrogate: Tensor, factor: Any, straight: bool) -> Tens
 
 
 def channels_of(spec: Any) -> tuple[float, ...]:
-    """The scales that a specification lists, one per channel; empty if there are fewer than two."""
-    for field in ("alpha", "scale_factors", "post_training_scale"):
+    """The scales or widths that a specification lists, one per channel; empty if there are fewer than two."""
+    for field in ("alpha", "scale_factors", "post_training_scale", "channel_bits"):
         value = getattr(spec, field, None)
         if isinstance(value, tuple) and len(value) > 1:
             return value
     return ()
+
+
+def _listed_as(spec: Any) -> str:
+    return "widths" if hasattr(spec, "channel_bits") else "scales"
 
 
 def is_auto(spec: Any) -> bool:

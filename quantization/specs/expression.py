@@ -28,7 +28,8 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _LITERALS: Final[dict[str, Value]] = {"True": True, "False": False, "None": None}
-_MAX_LENGTH: Final = 2_000
+#: Room for the widths of 2,048 channels.
+_MAX_LENGTH: Final = 16_000
 _MAX_DEPTH: Final = 8
 
 

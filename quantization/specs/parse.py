@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from quantization.specs.akida import DiscreteRelu, Max, MaxPerAxis, ScaleFactor, Std, StdPerAxis, TrainableStd
 from quantization.specs.base import QuantizerBase
 from quantization.specs.expression import Argument, Expression, QuantizerError, parse_expression
+from quantization.specs.per_channel import QuantizedBitsPerChannel, as_per_channel
 from quantization.specs.power_of_two import QuantizedPo2, QuantizedReluPo2
 from quantization.specs.qkeras import (
     Bernoulli,
@@ -42,6 +43,7 @@ __all__ = [
 
 QuantizerSpec = (
     QuantizedBits
+    | QuantizedBitsPerChannel
     | QuantizedLinear
     | QuantizedRelu
     | QuantizedUlaw
@@ -87,11 +89,12 @@ def parse_quantizer(text: str) -> QuantizerSpec:
     arguments = _bound(expression, spec)
     try:
         values = {name: argument.value for name, argument in arguments.items()}
-        return _ADAPTER.validate_python(
-            {"kind": expression.name} | dict.fromkeys(spec.NEW_RULES, False) | values
-        )
+        document = {"kind": expression.name} | dict.fromkeys(spec.NEW_RULES, False) | values
+        return _ADAPTER.validate_python(as_per_channel(document))
     except ValidationError as error:
         raise _refused(error, expression, arguments) from None
+    except ValueError as error:
+        raise QuantizerError(str(error), text) from None
 
 
 def as_spec(value: object) -> QuantizerSpec:
@@ -99,9 +102,11 @@ def as_spec(value: object) -> QuantizerSpec:
     if isinstance(value, str):
         return parse_quantizer(value)
     try:
-        return _ADAPTER.validate_python(value)
+        return _ADAPTER.validate_python(as_per_channel(value) if isinstance(value, Mapping) else value)
     except ValidationError as error:
         raise QuantizerError(f"{value!r} is not a quantizer: {_problem(error)}") from None
+    except ValueError as error:
+        raise QuantizerError(f"{value!r} is not a quantizer: {error}") from None
 
 
 def _bound(expression: Expression, spec: type[QuantizerBase]) -> dict[str, Argument]:
@@ -156,7 +161,9 @@ def _problem(error: ValidationError) -> str:
 
 
 def _parsed(value: Any) -> Any:
-    return parse_quantizer(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return parse_quantizer(value)
+    return as_per_channel(value) if isinstance(value, Mapping) else value
 
 
 _Tagged = Annotated[QuantizerSpec, Field(discriminator="kind")]

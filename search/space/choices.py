@@ -158,7 +158,8 @@ def choices(spec: SearchSpec, network: Network, legality: Legality = EVERYTHING)
         if layer.name in chosen.rules and layer.name not in chosen.unquantized:
             slots.add(spec, layer, chosen.rules[layer.name])
     tuned, width_warnings, width_problems = _widths(spec, network, frozenset(chosen.rules))
-    problems = [*chosen.problems, *slots.problems, *width_problems]
+    listed = _listed_of_tuned(tuple(slots.slots.values()), tuned)
+    problems = [*chosen.problems, *slots.problems, *width_problems, *listed]
     if slots.unquantized and not slots.slots and not tuned and not problems:
         names = ", ".join(sorted(slots.unquantized))
         text = (
@@ -329,3 +330,19 @@ def _widths(
     if spec.filters.by == "block" and free:
         return (Width("filters", tuple(name for group in free for name in group)),), warnings, problems
     return tuple(Width(f"{group[0]}.filters", group) for group in free), warnings, problems
+
+
+def _listed_of_tuned(slots: tuple[Slot, ...], tuned: tuple[Width, ...]) -> list[Problem]:
+    """Candidates that list a width for each channel of layers whose number of channels is searched."""
+    searched = {layer for width in tuned for layer in width.layers}
+    return [
+        Problem(
+            "/filters",
+            f"the choice {slot.name} has {spec}, which lists a width for each channel, and the channels of"
+            f" {', '.join(sorted(searched.intersection(slot.layers)))} are searched: write one width, set filters.by"
+            " to none, or name the layers in filters.exceptions",
+        )
+        for slot in slots
+        for spec in slot.candidates
+        if len(getattr(spec, "channel_bits", ())) > 1 and searched.intersection(slot.layers)
+    ]

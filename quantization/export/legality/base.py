@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from costmodel.channel_widths import CHANNEL_SLOTS, channel_widths_fault
 from costmodel.layer import Layer
 from costmodel.layer_classes import (
     FUNCTION_LAYERS,
@@ -168,7 +169,13 @@ class Legality:
 
     def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> list[str]:
         """Why a quantizer is not legal for a tensor; empty: it is."""
-        group = _group(tensor.field)
+        group, layer = _group(tensor.field), tensor.layer
+        slot = group if group in CHANNEL_SLOTS else tensor.field
+        channels = layer.output_shape[-1] if layer.output_shape else None
+        widths = len(getattr(quantizer, "channel_bits", ()))
+        fault = channel_widths_fault(layer.class_name, slot, widths, channels)
+        if fault is not None:
+            return [f"{quantizer}: {fault}"]
         if tensor.layer.class_name == INPUT and group == "activation":
             group = "input" if "input" in self.slots else "activation"
         return list(self.slots.get(group, ANY).faults(tensor, quantizer))

@@ -200,6 +200,14 @@ def test_excepted_layers_keep_their_width_and_so_do_those_tied_to_them() -> None
     assert {width.layers for width in job_space.widths} == {("hidden",)}
 
 
+def test_a_list_of_widths_needs_a_number_of_channels_that_is_not_searched() -> None:
+    limits = {"by_class": {"Dense": {"kernel": ["quantized_bits([8,4])", "quantized_bits(4,0,1)"]}}}
+    offered = {"kernel": ["quantized_bits([8,4])", "quantized_bits(4,0,1)"]}
+    faults = problems(limits, filters={"by": "layer"}, quantizers=offered)
+    assert "write one width, set filters.by to none" in faults["/filters"]
+    assert "quantized_bits_per_channel([8,4],[0,0])" in faults["/filters"]
+
+
 def test_an_exception_that_matches_nothing_is_an_error() -> None:
     faults = problems({"by_class": {"Dense": [8]}}, filters={"by": "layer", "exceptions": ["^dens$"]})
     assert "/filters/exceptions/0" in faults

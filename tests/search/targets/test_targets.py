@@ -302,6 +302,9 @@ class TestHls4ml:
         ("slot", "quantizer", "reason"),
         [
             ("kernel", "max(4)", "is not one of"),
+            ("kernel", "quantized_bits([4,3,2])", "is not one of"),
+            ("kernel", "quantized_bits([4,3])", "lists 2 widths, the layer has 3 channels"),
+            ("activation", "quantized_bits([4,3,2])", "give the activation of Dense one width"),
             ("activation", "ternary()", "is not one of"),
             ("activation", "quantized_relu_po2(4)", "is not one of"),
             ("activation", "quantized_bits(4,0,alpha='auto_po2')", "depends on the data"),
