@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.history import JobStatus, TrialStatus
+from search.scoring.best import best_trial
+from search.scoring.forgiving_factor import ForgivingFactor
 from service.store import jobs, trials
 from tests.worker.conftest import Bench
 from tests.worker.test_rerun import recipe_of, submitted
@@ -28,13 +30,15 @@ def test_a_polished_trial_is_a_trial_like_every_other(bench: Bench, tmp_path: Pa
         job, rows = jobs.get(session, job_id), trials.page(session, job_id, limit=10)
         *searched, polished = rows
         names = {row.name for row in trials.artifacts(session, polished)}
+        best = best_trial(trials.history(session, job_id), ForgivingFactor(), job.reference_cost)
     assert job.status == JobStatus.DONE
     assert len(searched) == 2
     assert polished.status == TrialStatus.DONE
     parent = rows[polished.parent or 0]
     assert (polished.cost or 0) < (parent.cost or 0)
     assert (polished.metric or 0) >= (parent.metric or 0) - 0.02
-    assert job.best_trial == polished.number
+    assert best is not None
+    assert job.best_trial == best.trial.number  # of all, by the score
     assert {"model.keras", "report.json", "recipe.json", "weights.npz"} <= names
     recipe = recipe_of(bench, job_id, polished.number, tmp_path)
     assert (recipe.polish, recipe.parent) == (0.02, parent.number)
