@@ -21,7 +21,8 @@ from search.space import widths
 from search.space.candidates import Allowed, Remark, Rule, allowed, replaced
 from search.space.normalization import NormalizationChoice
 from search.space.selection import idle_limits, select
-from search.spec.job import FILTER_MULTIPLIERS, SearchSpec
+from search.spec.filters import FILTER_MULTIPLIERS
+from search.spec.job import SearchSpec
 from search.spec.patterns import matches
 from search.spec.training import LearningRates
 
@@ -326,10 +327,12 @@ def _widths(
         for index, pattern in enumerate(spec.filters.exceptions)
         if not any(matches(pattern, name) for name in widths.widths_of(network))
     ]
+    multipliers = spec.filters.multipliers
     free = [group for group in groups if quantized.issuperset(group) and not excepted.intersection(group)]
     if spec.filters.by == "block" and free:
-        return (Width("filters", tuple(name for group in free for name in group)),), warnings, problems
-    return tuple(Width(f"{group[0]}.filters", group) for group in free), warnings, problems
+        names = tuple(name for group in free for name in group)
+        return (Width("filters", names, multipliers),), warnings, problems
+    return tuple(Width(f"{group[0]}.filters", group, multipliers) for group in free), warnings, problems
 
 
 def _listed_of_tuned(slots: tuple[Slot, ...], tuned: tuple[Width, ...]) -> list[Problem]:

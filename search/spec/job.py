@@ -38,7 +38,6 @@ from search.spec.training import Training
 #: What becomes of batch normalizations.
 Normalization = Literal["fold", "quantize", "float"]
 
-FILTER_MULTIPLIERS: Final = (0.5, 0.75, 1.0, 1.5, 2.0)  #: of AutoQKeras; 1.0 is the default
 
 UPLOAD_ID: Final = "^[0-9a-f]{16}$"
 SHA256: Final = "^[0-9a-f]{64}$"

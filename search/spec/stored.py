@@ -28,6 +28,7 @@ EARLIER: Final[Mapping[tuple[str, ...], Any]] = MappingProxyType(
         ("resources",): MappingProxyType({}),
         ("polish",): "off",
         ("keep",): "all",
+        ("filters", "multipliers"): (0.5, 0.75, 1.0, 1.5, 2.0),
     }
 )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from costmodel.network import Network, read_network
 from quantization.specs.parse import parse_quantizer
 from search.errors import InvalidSpec
 from search.networks.zoo import zoo_config
 from search.space.choices import Choices, choices
+from search.spec.filters import FilterTuning
 from search.spec.job import SearchSpec
 from tests.search.nets import functional, layer, residual
 
@@ -211,6 +213,22 @@ def test_a_list_of_widths_needs_a_number_of_channels_that_is_not_searched() -> N
 def test_an_exception_that_matches_nothing_is_an_error() -> None:
     faults = problems({"by_class": {"Dense": [8]}}, filters={"by": "layer", "exceptions": ["^dens$"]})
     assert "/filters/exceptions/0" in faults
+
+
+def test_a_job_states_its_own_multiples_of_widths() -> None:
+    job_space = space(
+        {"by_class": {"Conv2D": [4], "Dense": [8]}}, filters={"by": "block", "multipliers": [1, 0.25, 0.01]}
+    )
+    assert job_space.dimensions()["filters"] == (0.01, 0.25, 1.0)
+    chosen = {name: labels[0] for name, labels in job_space.dimensions().items()}
+    assert set(job_space.assignment(chosen).widths.values()) == {1}
+    assert job_space.assignment(chosen | {"filters": 0.25}).widths == {"conv_a": 2, "conv_b": 2, "hidden": 2}
+
+
+@pytest.mark.parametrize("multipliers", [[], [0], [0.5, 0.5], [17]])
+def test_multiples_that_are_none_are_refused(multipliers: list[float]) -> None:
+    with pytest.raises(ValidationError, match="multipliers"):
+        FilterTuning(by="layer", multipliers=tuple(multipliers))
 
 
 def test_one_multiple_for_all_when_tuned_by_block() -> None:
