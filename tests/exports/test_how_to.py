@@ -110,7 +110,7 @@ def test_the_c_of_the_tutorial_classifies_own_numbers_as_the_model_does(
         [sys.executable, "-c", header], cwd=tmp_path, check=True, capture_output=True, text=True
     )
     (tmp_path / "firmware/input.h").write_text(printed.stdout)
-    numbers = ", ".join(f"{number:.9g}f" for number in (x * 16 + 0.25).ravel().tolist())
+    numbers = ", ".join(map(str, (x * 16 + 0.25).ravel().tolist()))
     main = (
         f"{source}\n#include <stdio.h>\nstatic const float examples[] = {{{numbers}}};\n"
         f"int main(void) {{ for (int i = 0; i < {len(x)}; i++)"

@@ -15,13 +15,13 @@ export function LibraryPage({ session }) {
   const canSubmit = allows(session, "submit");
   return html`<h1>Models and data</h1>
     <section class="card"><div class="row"><h2>Models</h2>${canSubmit && html`<${Upload} kind="models" done=${readModels} />`}</div><${Fault} error=${modelError} />
-      ${models === null ? html`<${Loading} />` : html`<div class="scroll" tabindex="0" role="region" aria-label="models"><table class="rows names"><thead><tr><th scope="col">Name</th><th scope="col" class="wide-only">Kind</th><th scope="col">What it is</th><th scope="col" class="number wide-only">Size</th><th scope="col"></th></tr></thead>
+      ${models === null ? html`<${Loading} />` : html`<div class="scroll" tabindex="0" role="region" aria-label="models"><table class="rows"><thead><tr><th scope="col">Name</th><th scope="col" class="wide-only">Kind</th><th scope="col">What it is</th><th scope="col" class="number wide-only">Size</th><th scope="col"></th></tr></thead>
         <tbody>${models.items.map((item) => html`<${Item} key=${item.id ?? item.name} item=${item} kind="models" again=${readModels} session=${session} />`)}</tbody></table></div>`}
       <p class="muted small">An uploaded model is built anew from supported layers; nothing in it is ever run.</p></section>
     <section class="card"><div class="row"><h2>Data</h2>${canSubmit && html`<${Upload} kind="datasets" done=${readData} />`}</div><${Fault} error=${dataError} />
       ${data === null ? html`<${Loading} />` : data.items.length === 0
         ? html`<p class="muted">No data set was uploaded. Upload a <code>.npz</code> file with <code>x_train</code> and <code>y_train</code> (<code>x_test</code>, <code>y_test</code> if you have them), a table as <code>.csv</code> or <code>.parquet</code>, or a <code>.zip</code> with a folder of images for each class; digits, diabetes and spiking digits ship with fewbits.</p>`
-        : html`<div class="scroll" tabindex="0" role="region" aria-label="data sets"><table class="rows names"><thead><tr><th scope="col">Name</th><th scope="col" class="wide-only">Status</th><th scope="col">Arrays</th><th scope="col" class="number wide-only">Size</th><th scope="col"></th></tr></thead>
+        : html`<div class="scroll" tabindex="0" role="region" aria-label="data sets"><table class="rows"><thead><tr><th scope="col">Name</th><th scope="col" class="wide-only">Status</th><th scope="col">Arrays</th><th scope="col" class="number wide-only">Size</th><th scope="col"></th></tr></thead>
           <tbody>${data.items.map((item) => html`<${Item} key=${item.id} item=${item} kind="datasets" again=${readData} session=${session} />`)}</tbody></table></div>`}</section>`;
 }
 
