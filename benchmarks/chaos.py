@@ -47,7 +47,7 @@ from service.store.session import Database, is_retryable
 SET_UPS: Final = ("services", "embedded")
 
 #: Seconds until the service must be there at first: three workers load Keras.
-_START_S: Final = 180.0
+_START_S: Final = 600.0
 
 #: Seconds that an event waits for a trial that runs.
 _WORK_S: Final = 20.0
