@@ -84,7 +84,8 @@ def _add(target: dict[str, Any], path: tuple[str, ...], value: Any, *, replaces:
     """Add a value in place where nothing is, or anyway; the objects on the way are copied."""
     name, *rest = path
     if not rest:
-        target[name] = value if replaces else target.get(name, value)
+        plain = dict(value) if isinstance(value, Mapping) else value  # documents are stored as JSON
+        target[name] = plain if replaces else target.get(name, plain)
     elif isinstance(target.get(name), Mapping):
         target[name] = dict(target[name])
         _add(target[name], tuple(rest), value, replaces=replaces)

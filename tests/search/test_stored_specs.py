@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+from search.spec import stored
 from search.spec.stored import completed
+from tests.search.conftest import small_spec
 
 EARLIER = {("normalization",): "float", ("data", "preprocessing"): "centered", ("goal", "price"): 1}
 
@@ -51,3 +55,9 @@ def test_stored_jobs_on_bundled_networks_keep_the_name_of_the_input() -> None:
     document = {"kind": "zoo", "name": "digits_cnn"}
     assert completed({"model": document})["model"] == {**document, "input_name": "input"}
     assert completed({"model": {"kind": "architecture"}})["model"] == {"kind": "architecture"}
+
+
+def test_a_completed_document_is_json() -> None:
+    document = small_spec().model_dump(mode="json")
+    bare = {name: value for name, value in document.items() if (name,) not in stored.EARLIER}
+    json.dumps(completed(bare), allow_nan=False)
