@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +15,7 @@ from search.history import EpochReport, Measurement
 from search.results.report import build_report, report_text, with_test
 from search.schedules import learning_rate_shares
 from search.spec.job import SearchSpec
+from search.spec.training import Distillation
 from search.training.request import TrainingRequest
 from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName
@@ -90,7 +92,7 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
         row = trials.get(session, claim.job_id, claim.number)
         files = {artifact.name: artifact.sha256 for artifact in trials.artifacts(session, row)}
         job = jobs.get(session, claim.job_id)
-    spec, record = final_spec(preparation.specification(job)), trials.record(row)
+    spec, record = final_spec(preparation.specification(job), claim.distill), trials.record(row)
     plan = preparation.plan(runtime, job.id, spec)
     data = preparation.dataset(runtime, plan)
     start = folder / "start" / MODEL_FILE
@@ -121,9 +123,15 @@ def _train(runtime: Runtime, claim: FinalTrainingClaim, reporter: _FinalReporter
     _save(runtime, claim, measurement, test, report, folder)
 
 
-def final_spec(spec: SearchSpec) -> SearchSpec:
-    """The job as a final training runs it: once, however often its trials were trained."""
-    return spec.model_copy(update={"training": spec.training.model_copy(update={"executions": 1})})
+def final_spec(spec: SearchSpec, distill: Mapping[str, Any] | None = None) -> SearchSpec:
+    """The job as a final training runs it: once, however often its trials were trained.
+
+    `distill`: how it learns from the float model; None: as the job's trials.
+    """
+    changes: dict[str, Any] = {"executions": 1}
+    if distill is not None:
+        changes["distill"] = Distillation.model_validate(distill)
+    return spec.model_copy(update={"training": spec.training.model_copy(update=changes)})
 
 
 def _save(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from search.spec.base import Frozen
+from search.spec.training import Distillation
 
 
 class FinalStatus(StrEnum):
@@ -22,3 +23,8 @@ class FinalSpec(Frozen):
     """The request for a final training."""
 
     epochs: int = Field(ge=1, le=10_000, description="epochs to train on from the trial's best one")
+    distill: Distillation | None = Field(
+        None,
+        description="the training learns from the float model as well as from the targets; {}: with the defaults; null:"
+        " as the job's trials do",
+    )

@@ -57,7 +57,7 @@ verbs = APIRouter(prefix="/v1/jobs/{job_id}/trials", tags=["trials"], dependenci
         _400="The body is not JSON",
         _403="A quota of the tenant is used up",
         _404="No such job or trial",
-        _409="The trial has no trained model, or a final training with other epochs",
+        _409="The trial has no trained model, or another final training that has not ended",
         _415="The body is not application/json",
         _422="The body is not valid",
     ),
@@ -74,7 +74,8 @@ def finalize_trial(
 ) -> FinalView:
     """Train a measured trial for more epochs, and evaluate it on validation and test data; idempotent."""
     with database.transaction() as session:
-        row, is_new = final_trainings.request(session, job_id, number, spec.epochs)
+        distill = None if spec.distill is None else spec.distill.model_dump(mode="json")
+        row, is_new = final_trainings.request(session, job_id, number, spec.epochs, distill)
         if is_new:
             quotas.check_work_on_trial(session, settings, caller.tenant)
             queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)

@@ -198,10 +198,11 @@ def analysis(job_id: str) -> Call[AnalysisView]:
     return Call("GET", f"/v1/jobs/{_word(job_id)}/analysis", viewed(AnalysisView))
 
 
-def finalize(job_id: str, number: int, epochs: int) -> Call[FinalView]:
+def finalize(job_id: str, number: int, epochs: int, distill: Mapping[str, float] | None) -> Call[FinalView]:
     """Request a trial's final training."""
+    how = {} if distill is None else {"distill": dict(distill)}
     path = f"/v1/jobs/{_word(job_id)}/trials/{number}:finalize"
-    return Call("POST", path, viewed(FinalView), body={"epochs": epochs})
+    return Call("POST", path, viewed(FinalView), body={"epochs": epochs, **how})
 
 
 def final(job_id: str, number: int) -> Call[FinalView]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from search.results.final_training import FinalStatus
+from search.spec.training import Distillation
 from service.schemas.jobs import TestLookView, View
 
 
@@ -18,6 +19,9 @@ class FinalView(View):
     status: FinalStatus
     reason: str | None
     epochs: int = Field(description="epochs to train, starting from the trial's best one")
+    distill: Distillation | None = Field(
+        None, description="how it learns from the float model; null: as the job's trials"
+    )
     epochs_done: int
     metric: float | None = Field(description="on the validation data, at the best epoch")
     loss: float | None

@@ -19,6 +19,7 @@ class FinalTraining(Queued, Base):
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id", ondelete="CASCADE"), primary_key=True)
     epochs: Mapped[int]  #: to train on from the trial's best one
+    distill: Mapped[dict[str, Any] | None]  #: Distillation; NULL: as the job's trials
     best_epoch: Mapped[int | None]  #: counted from the trial's first
     metric: Mapped[float | None]  #: on the validation data
     loss: Mapped[float | None]

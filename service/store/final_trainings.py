@@ -30,7 +30,7 @@ from service.store.session import database_now
 OPEN: Final = frozenset({FinalStatus.QUEUED, FinalStatus.RUNNING})
 
 _CLAIM: Final = leases.claim_statement(FinalTraining.trial_id).returning(
-    FinalTraining.attempt, FinalTraining.epochs
+    FinalTraining.attempt, FinalTraining.epochs, FinalTraining.distill
 )
 
 
@@ -45,6 +45,7 @@ class FinalTrainingClaim(Claim):
     """A final training claimed by one worker."""
 
     epochs: int
+    distill: Mapping[str, Any] | None = None  #: how it learns from the float model; None: as the job's trials
 
 
 def get(session: Session, job_id: str, number: int) -> FinalTraining:
@@ -60,11 +61,13 @@ def status(session: Session, trial_id: int) -> str | None:
     return session.scalar(select(FinalTraining.status).where(FinalTraining.trial_id == trial_id))
 
 
-def request(session: Session, job_id: str, number: int, epochs: int) -> tuple[FinalTraining, bool]:
+def request(
+    session: Session, job_id: str, number: int, epochs: int, distill: Mapping[str, Any] | None = None
+) -> tuple[FinalTraining, bool]:
     """Queue the final training of a trial; and whether that is new. An equal request changes nothing.
 
-    One that ended is trained again if it failed, or if the number of epochs differs. Conflict for a trial without a
-    model to train on, and while it is trained for another number of epochs.
+    One that ended is trained again if it failed, or if the number of epochs or `distill` differs. Conflict for a trial
+    without a model to train on, and while another final training of it has not ended.
     """
     trial = trials.get(session, job_id, number)
     names = {row.name for row in trials.artifacts(session, trial)}
@@ -72,15 +75,18 @@ def request(session: Session, job_id: str, number: int, epochs: int) -> tuple[Fi
         raise Conflict(f"trial {number} is {trial.status} and has no trained model to continue")
     lock = events.lock(session, job_id)  # of two requests at once, one waits for the other
     row = session.get(FinalTraining, trial.id, populate_existing=True)
-    if row is not None and row.epochs == epochs and row.status != FinalStatus.FAILED:
+    wanted = epochs, None if distill is None else dict(distill)
+    if row is not None and (row.epochs, row.distill) == wanted and row.status != FinalStatus.FAILED:
         return row, False
     if row is not None and row.status in OPEN:
-        raise Conflict(f"trial {number} is already being trained for {row.epochs} epochs")
+        how = "" if row.distill is None else ", learning from the float model"
+        raise Conflict(f"trial {number} is already being trained for {row.epochs} epochs{how}")
     moment = now()
     if row is None:
         row = FinalTraining(trial_id=trial.id, attempt=0, created_at=moment, epochs_done=0)
         session.add(row)
-    row.status, row.reason, row.epochs = FinalStatus.QUEUED, None, epochs
+    row.status, row.reason = FinalStatus.QUEUED, None
+    row.epochs, row.distill = wanted
     row.attempts_before, row.enqueued_at, row.finished_at = row.attempt or 0, moment, None
     session.flush()
     if lock is not None:
@@ -99,7 +105,7 @@ def claim(session: Session, trial_id: int, *, worker: str, lease: timedelta) -> 
         return None
     data = {"attempt": row.attempt, "epochs": row.epochs}
     events.write(session, lock, _entry(trial.number, FinalStatus.RUNNING, data))
-    return FinalTrainingClaim(trial_id, trial.job_id, trial.number, row.attempt, row.epochs)
+    return FinalTrainingClaim(trial_id, trial.job_id, trial.number, row.attempt, row.epochs, row.distill)
 
 
 def renew(session: Session, claim: FinalTrainingClaim, lease: timedelta, **progress: int) -> bool:
@@ -170,7 +176,10 @@ def expired(session: Session, watch: Watch) -> list[tuple[FinalTrainingClaim, bo
     ).all()
     moment = database_now(session)
     return [
-        (FinalTrainingClaim(row.trial_id, job_id, number, row.attempt, row.epochs), watch.counts(row))
+        (
+            FinalTrainingClaim(row.trial_id, job_id, number, row.attempt, row.epochs, row.distill),
+            watch.counts(row),
+        )
         for row, job_id, number in rows
         if watch.is_expired(row, moment)
     ]
@@ -193,7 +202,8 @@ def of_worker(session: Session, worker: str) -> list[FinalTrainingClaim]:
         .where(FinalTraining.status == FinalStatus.RUNNING, FinalTraining.worker == worker)
     ).all()
     return [
-        FinalTrainingClaim(row.trial_id, job, number, row.attempt, row.epochs) for row, job, number in rows
+        FinalTrainingClaim(row.trial_id, job, number, row.attempt, row.epochs, row.distill)
+        for row, job, number in rows
     ]
 
 

@@ -51,6 +51,22 @@ def searched(bench: Bench) -> str:
     return job_id
 
 
+def test_it_learns_from_the_float_model_where_that_is_asked_for(bench: Bench, searched: str) -> None:
+    results = []
+    for distill in (None, {"temperature": 4.0, "share": 1.0}):
+        with bench.database.transaction() as session:
+            row, _ = final_trainings.request(session, searched, 0, 2, distill)
+            bench.queue.enqueue(TaskName.RUN_FINAL_TRAINING, row.trial_id)
+        bench.work()
+        final = final_of(bench, searched)
+        assert final.status == FinalStatus.DONE
+        assert final.distill == distill
+        results.append((final.loss, files_of(bench, searched)["final-weights.npz"].read_bytes()))
+    assert results[0][1] != results[1][1]
+    report = json.loads(files_of(bench, searched)["final-report.json"].read_text())
+    assert report["configuration"]["spec"]["training"]["distill"]["share"] == 1.0
+
+
 def steps(path: Path, folder: Path) -> int:
     """Steps the optimizer of a stored model has taken."""
     named = folder / f"{path.name}.keras"

@@ -66,6 +66,16 @@ def finalize(
     job_id: JobId,
     trial: TrialNumber,
     epochs: Annotated[int, typer.Option("--epochs", "-e", min=1, max=10_000, help="Epochs to train.")],
+    distill: Annotated[
+        bool, typer.Option("--distill", help="Learn from the float model too; default: as the job's trials.")
+    ] = False,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Of --distill; default: 4.")
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Share of the float model in the loss, of --distill; default: 0.5."),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait for the end; exit with 1 if the training failed.")
     ] = False,
@@ -81,8 +91,12 @@ def finalize(
     from service.cli.output import show
     from service.cli.text.results import final_training_line
 
+    stated = {"temperature": temperature, "share": share}
+    options = {name: value for name, value in stated.items() if value is not None}
+    if options and not distill:
+        raise typer.BadParameter(f"--{next(iter(options))} belongs to --distill: give both")
     with connect(url) as client:
-        view = client.finalize(job_id, trial, epochs)
+        view = client.finalize(job_id, trial, epochs, options if distill else None)
         if wait:
             view = retraining.wait(client, view)
         show(view, final_training_line, as_json=as_json)

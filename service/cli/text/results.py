@@ -52,7 +52,8 @@ def _row(choice: ChoiceEffectView) -> tuple[Text, ...]:
 
 def final_training_line(view: FinalView) -> RenderableType:
     """A final training in one line."""
-    line = f"trial {view.number}: final training of {view.epochs} epochs {view.status}"
+    how = "" if view.distill is None else " with the float model as teacher"
+    line = f"trial {view.number}: final training of {view.epochs} epochs{how} {view.status}"
     if view.status is FinalStatus.DONE and view.metric is not None and view.test_metric is not None:
         line += f"; validation {view.metric:.4f}, test {view.test_metric:.4f}"
         line += "" if view.test_look is None else f" ({view.test_look.note})"

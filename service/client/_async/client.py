@@ -247,9 +247,14 @@ class AsyncSearchClient(AsyncUploads, AsyncExports):
         """How the Pareto front grew, and how each choice affects metric and cost."""
         return await self._do(calls.analysis(job_id))
 
-    async def finalize(self, job_id: str, number: int, epochs: int) -> FinalView:
-        """Train a measured trial further. Conflict if it has no model, or such a training with other epochs exists."""
-        return await self._do(calls.finalize(job_id, number, epochs))
+    async def finalize(
+        self, job_id: str, number: int, epochs: int, distill: Mapping[str, float] | None = None
+    ) -> FinalView:
+        """Train a measured trial further. Conflict if it has no model, or while it is trained in another way.
+
+        `distill`: `temperature` and `share` of learning from the float model, {} for the defaults; None: as the job.
+        """
+        return await self._do(calls.finalize(job_id, number, epochs, distill))
 
     async def final(self, job_id: str, number: int) -> FinalView:
         """The final training of a trial. NotFound if there is none."""

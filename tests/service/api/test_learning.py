@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from search.results.final_training import FinalStatus
+from search.spec.training import Distillation
 from service.cli import app as commands
 from service.client import Conflict, Invalid, NotFound, SearchClient
 from service.store import final_trainings
@@ -56,6 +57,20 @@ def test_a_final_training_requested_twice_is_done_once(
     assert again == first == client.final(filled.job_id, 0)
     with pytest.raises(Conflict, match="being trained for 5 epochs"):
         client.finalize(filled.job_id, 0, 6)
+
+
+def test_a_final_training_that_learns_from_the_float_model_is_another_one(
+    client: SearchClient, http: TestClient, filled: Filled
+) -> None:
+    first = client.finalize(filled.job_id, 0, 5, distill={"share": 0.7})
+    assert first.distill == Distillation(temperature=4.0, share=0.7)
+    assert client.finalize(filled.job_id, 0, 5, distill={"temperature": 4, "share": 0.7}) == first
+    with pytest.raises(Conflict, match="5 epochs, learning from the float model"):
+        client.finalize(filled.job_id, 0, 5)
+    path = f"/v1/jobs/{filled.job_id}/trials/0:finalize"
+    answer = http.post(path, json={"epochs": 5, "distill": {"share": 2}})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/distill/share"]
 
 
 def test_only_a_trial_with_a_trained_model_is_trained_on(client: SearchClient, filled: Filled) -> None:

@@ -244,3 +244,19 @@ def test_json_is_there_for_every_command_that_answers(run: Run, filled: Filled, 
     ]
     for arguments in asked:
         assert json.loads(run(*arguments, "--json").stdout), arguments
+
+
+# --- finalize ---
+
+
+def test_a_final_training_learns_from_the_float_model_where_the_command_says_so(
+    run: Run, filled: Filled, client: SearchClient
+) -> None:
+    lonely = run("finalize", filled.job_id, "0", "--epochs", "3", "--share", "0.7")
+    assert lonely.exit_code == 2
+    assert "--distill" in lonely.output
+    asked = run("finalize", filled.job_id, "0", "--epochs", "3", "--distill", "--share", "0.7")
+    assert "teacher" in asked.stdout
+    distill = client.final(filled.job_id, 0).distill
+    assert distill is not None
+    assert (distill.temperature, distill.share) == (4.0, 0.7)
