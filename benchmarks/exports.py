@@ -55,8 +55,8 @@ EXAMPLES: Final = 200
 
 #: Network -> formats that take it; what a user relies on.
 TAKEN: Final[Mapping[str, frozenset[str]]] = {
-    **dict.fromkeys(("jet_mlp", "residual"), frozenset(FORMATS) - {"akida"}),  # 8-bit rows; a merge
-    **dict.fromkeys(("digits_cnn", "depthwise", "mnist_convblock"), frozenset(FORMATS)),
+    **dict.fromkeys(("jet_mlp", "residual", "depthwise"), frozenset(FORMATS) - {"akida"}),
+    **dict.fromkeys(("digits_cnn", "mnist_convblock"), frozenset(FORMATS)),
     "gru": frozenset({"keras", "integers", "c"}),
 }
 

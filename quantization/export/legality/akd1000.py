@@ -14,7 +14,7 @@ from costmodel.layer_classes import INPUT
 from quantization.export.legality.base import Candidates, Graph
 
 CHIP: Final = "AKD1000"
-_CONVOLUTIONS: Final = frozenset({"Conv2D", "DepthwiseConv2D", "SeparableConv2D"})
+_CONVOLUTIONS: Final = frozenset({"Conv2D", "SeparableConv2D"})
 _WEIGHTED: Final = _CONVOLUTIONS | {"Dense"}
 _IMAGE_CHANNELS: Final = (1, 3)
 _MOST_BITS: Final = 4

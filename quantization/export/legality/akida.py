@@ -36,7 +36,7 @@ ONE_WIDTH: Final = frozenset({"SeparableConv2D"})
 
 #: Functions that the conversion leaves out at the output: they do not change which number is the largest.
 _ENDS: Final = frozenset({"softmax", "sigmoid"})
-NEURAL: Final = frozenset({"Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D"})
+NEURAL: Final = frozenset({"Dense", "Conv2D", "SeparableConv2D"})
 _POOLINGS: Final = frozenset({"MaxPooling2D", "GlobalAveragePooling2D"})
 _ACTIVATIONS: Final = frozenset({"Activation", "ReLU"})
 #: Letter of each class that may follow one with weights, and the orders in which they may, up to the next one.
@@ -78,7 +78,7 @@ def _weight_bits(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | Non
 def _scalar_for_depthwise(tensor: QuantizedTensor, quantizer: QuantizerSpec) -> str | None:
     """A depthwise kernel has one factor."""
     arguments: Any = quantizer
-    if tensor.layer.class_name not in ("DepthwiseConv2D", "SeparableConv2D"):
+    if tensor.layer.class_name != "SeparableConv2D":
         return None
     if quantizer.kind == "scale_factor" and isinstance(arguments.scale_factors, tuple):
         return "a depthwise kernel takes one scale factor"
@@ -181,8 +181,7 @@ def _every_block_ends_in_an_activation(graph: Graph) -> Iterator[tuple[str, str]
         end = _end_of_block(graph, layer)
         following = graph.after(end)
         activated = any(reader.class_name in _ACTIVATIONS for reader in following)
-        separable = layer.class_name == "DepthwiseConv2D" and any(map(_is_pointwise, following))
-        if not (activated or separable or graph.is_output(end)):
+        if not (activated or graph.is_output(end)):
             yield layer.name, "no activation follows before the next layer with weights"
 
 
@@ -196,12 +195,7 @@ def _end_of_block(graph: Graph, layer: Layer) -> Layer:
 
 def _separable(graph: Graph) -> Iterator[tuple[str, str]]:
     for layer in graph.layers:
-        if layer.class_name == "DepthwiseConv2D" and not any(map(_is_pointwise, graph.after(layer))):
-            yield layer.name, "a depthwise convolution must be followed by its pointwise one, a Conv2D of 1x1"
-        if (
-            layer.class_name in ("DepthwiseConv2D", "SeparableConv2D")
-            and layer.config.get("depth_multiplier", 1) != 1
-        ):
+        if layer.class_name == "SeparableConv2D" and layer.config.get("depth_multiplier", 1) != 1:
             yield layer.name, "depth_multiplier must be 1"
 
 
@@ -217,12 +211,6 @@ def _separable_widths(graph: Graph, candidates: Candidates) -> Iterator[tuple[st
                 layer.name,
                 "kernel and pointwise_kernel have one width: list quantizers of 4 bits alone, or of 2",
             )
-
-
-def _is_pointwise(layer: Layer) -> bool:
-    size: Any = layer.config.get("kernel_size")
-    lengths = size if isinstance(size, list | tuple) else (size,)
-    return layer.class_name == "Conv2D" and all(length == 1 for length in lengths)
 
 
 def _functions(graph: Graph) -> Iterator[tuple[str, str]]:
@@ -318,6 +306,10 @@ _INPUT: Final = SlotRule(
 
 AKIDA: Final = Legality(
     layers=NEURAL | _POOLINGS | _ACTIVATIONS | {"BatchNormalization", "Softmax", "Flatten", "Reshape"},
+    reasons={
+        "DepthwiseConv2D": "cnn2snn converts no DepthwiseConv2D for Akida 1; use a SeparableConv2D, which has its"
+        " pointwise convolution in it"
+    },
     slots={
         "kernel": SlotRule(_WEIGHTS, None, (_weight_bits, symmetric, _scalar_for_depthwise, whole)),
         "bias": SlotRule(None, None, (whole,)),

@@ -223,12 +223,6 @@ def _convolution(source: AkidaSource, call: Call) -> str:
     return f"quantized.QuantizedConv2D({layer.filters}, {_windows(layer)}, {_weighted(source, call, ('kernel',))})"
 
 
-def _depthwise(source: AkidaSource, call: Call) -> str:
-    return (
-        f"quantized.QuantizedDepthwiseConv2D({_windows(call.layer)}, {_weighted(source, call, ('kernel',))})"
-    )
-
-
 def _separable(source: AkidaSource, call: Call) -> str:
     arguments = _weighted(source, call, ("kernel", "pointwise_kernel"))
     return f"quantized.QuantizedSeparableConv2D({call.layer.filters}, {_windows(call.layer)}, {arguments})"
@@ -277,7 +271,6 @@ _LAYERS: Final[Mapping[str, Callable[[AkidaSource, Call], str]]] = {
     "BatchNormalization": _normalization,
     "Conv2D": _convolution,
     "Dense": _dense,
-    "DepthwiseConv2D": _depthwise,
     "Flatten": _plain("Flatten"),
     "GlobalAveragePooling2D": _plain("GlobalAveragePooling2D"),
     "MaxPooling2D": _pooling,

@@ -74,6 +74,7 @@ _NORM = ("BatchNormalization", "norm", {"axis": -1})
 _POOL = ("MaxPooling2D", "pool", {"pool_size": [2, 2], "strides": [2, 2], "padding": "same"})
 _POOL_AGAIN = (_POOL[0], "again", _POOL[2])
 _FLAT = ("Flatten", "flat", {})
+_SEPARABLE = ("SeparableConv2D", "separable", {"filters": 4, "kernel_size": [3, 3], **_SAME})
 _DEPTHWISE = ("DepthwiseConv2D", "depthwise", {"kernel_size": [3, 3], "depth_multiplier": 1, **_SAME})
 _HEAD = (_FLAT, _dense("head", 5), _function("probabilities", "softmax"))
 
@@ -117,7 +118,8 @@ class TestGeneric:
 
 class TestAkida:
     def test_blocks_in_the_right_order_are_legal(self) -> None:
-        _check("akida", [], _chain((8, 8, 1), *_BLOCKS, *_HEAD), **_AKIDA)
+        blocks = [block for block in _BLOCKS if block is not _DEPTHWISE]
+        _check("akida", [], _chain((8, 8, 1), *blocks, *_HEAD), **_AKIDA)
 
     @pytest.mark.parametrize(
         ("slot", "quantizer", "reason"),
@@ -192,8 +194,8 @@ class TestAkida:
             ([_conv("conv"), _function("relu"), _function("again")], [("again", "follows Activation")]),
             ([_NORM, _conv("conv")], [("norm", "follows InputLayer"), ("norm", "only adds a bias")]),
             (
-                [_conv("conv"), _function("relu"), _DEPTHWISE, _function("relu_b")],
-                [("depthwise", "must be followed by its pointwise")],
+                [_conv("conv"), _function("relu"), _DEPTHWISE, _conv("point", 1), _function("relu_b")],
+                [("depthwise", "converts no DepthwiseConv2D for Akida 1; use a SeparableConv2D")],
             ),
             ([_conv("conv", dilation_rate=2), _function("relu")], [("conv", "dilation_rate=2; use 1")]),
             ([_conv("conv"), _function("relu"), _dense("head", 3)], [("head", "put Flatten before it")]),
@@ -203,8 +205,8 @@ class TestAkida:
             ),
             ([_conv("conv"), ("ReLU", "layer", {})], [("layer", "its activation has no quantizer")]),
             (
-                [_DEPTHWISE, _conv("point", 1), _function("relu")],
-                [("depthwise", "is read by a Conv2D first")],
+                [_SEPARABLE, _function("relu")],
+                [("separable", "is read by a Conv2D first"), *[("separable", "has no quantizer")] * 2],
             ),
             (
                 [("AveragePooling2D", "mean", _POOL[2]), _conv("conv")],
@@ -216,9 +218,11 @@ class TestAkida:
         _check("akida", expected, _chain((8, 8, 1), *layers), **_AKIDA)
 
     def test_a_depthwise_kernel_takes_one_factor(self) -> None:
-        network = _chain((8, 8, 2), _DEPTHWISE, _conv("point", 1), _function("relu"))
-        kernel = "quantized_bits(4,0,1,alpha='auto_po2')"
-        _check("akida", [("depthwise", "one scale factor")], network, **_AKIDA | {"kernel": kernel})
+        [rule] = [TARGETS["akida"].legality.slots["kernel"]]
+        network = _chain((8, 8, 2), _SEPARABLE, _function("relu"))
+        kernel = parse_quantizer("quantized_bits(4,0,1,alpha='auto_po2')")
+        [fault] = rule.faults(QuantizedTensor("kernel", network.layer("separable")), kernel)
+        assert "a depthwise kernel takes one scale factor" in fault
 
     def test_a_branch_is_refused(self) -> None:
         network = read_network(
