@@ -20,6 +20,8 @@ from tests.databases import Changed, columns, empty, migrate
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# Without it, TensorFlow computes no dilated transposed convolutions on some processors.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Applications in this process compute in it: tests of the processes that do so otherwise make their own.
 os.environ.setdefault("FEWBITS_COMPUTE_PROCESSES", "0")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from threading import Lock
@@ -12,7 +12,7 @@ from cachetools import LRUCache, cachedmethod
 
 from costmodel.bits import BitsReport, model_bits, reference_bits
 from costmodel.costs import CostSettings, network_cost
-from costmodel.data_type import SlotTypes
+from costmodel.data_type import DataType, SlotTypes
 from costmodel.effective import (
     Granularity,
     LayerCodes,
@@ -25,6 +25,7 @@ from costmodel.errors import CostError, InvalidNetwork, InvalidTypes
 from costmodel.network import Network
 from costmodel.wide import wide_outputs
 from quantization.specs.functions import slot_type
+from quantization.specs.parse import QuantizerSpec
 from search.errors import Infeasible, InvalidSpec, Problem
 from search.history import Assignment, Cost
 from search.scoring.forgiving_factor import QKERAS_PROFILE
@@ -180,7 +181,7 @@ class Pricer:
         if isinstance(self._goal, BitsGoal):
             return [self._bits_of(prepared, assignment) for assignment in assignments]
         try:
-            return [*price_many(prepared, map(data_types, assignments), self.trial_settings.energy)]
+            return [*price_many(prepared, many_data_types(assignments), self.trial_settings.energy)]
         except (InvalidNetwork, InvalidTypes):
             return [self._value(assignment) for assignment in assignments]
 
@@ -263,6 +264,25 @@ def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
         layer: {slot: None if spec is None else slot_type(spec) for slot, spec in slots.items()}
         for layer, slots in assignment.quantizers.items()
     }
+
+
+def many_data_types(assignments: Sequence[Assignment]) -> Iterator[dict[str, SlotTypes]]:
+    """`data_types` of each; of a quantizer that many of them have, the type is read once."""
+    types: dict[
+        int, DataType
+    ] = {}  # by identity, which is that of one quantizer while the assignments have it
+
+    def type_of(spec: QuantizerSpec) -> DataType:
+        known = types.get(id(spec))
+        if known is None:
+            known = types[id(spec)] = slot_type(spec)
+        return known
+
+    for assignment in assignments:
+        yield {
+            layer: {slot: None if spec is None else type_of(spec) for slot, spec in slots.items()}
+            for layer, slots in assignment.quantizers.items()
+        }
 
 
 def _pointer(error: CostError) -> str:

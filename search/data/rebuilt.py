@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from search.data.files import DataFault
@@ -45,4 +44,5 @@ def _rebuilt(head: Head, inputs: Sequence[str], shapes: Sequence[tuple[int, ...]
 
 
 def _has_word(name: str, word: str) -> bool:
-    return re.search(rf"(?:^|_){re.escape(word)}(?:_|$)", name) is not None
+    """Whether a word stands in a name, between underscores or its ends."""
+    return f"_{word}_" in f"_{name}_"

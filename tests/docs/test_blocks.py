@@ -153,7 +153,12 @@ def test_c_compiles(block: Block, tmp_path: Path) -> None:
         "#define NETWORK_INPUT_SIZE 64\n#define NETWORK_OUTPUT_SIZE 10\ntypedef signed char network_input_t;\n"
         "typedef int network_output_t;\nvoid network_run(const network_input_t *, network_output_t *);\n"
     )
+    constants = (
+        "static const float input_subtract[] = {0.0};\nstatic const float input_divide_by[] = {16.0};\n"
+        "#define INPUT_STEP (-4)\n#define INPUT_LOW (0)\n#define INPUT_HIGH (15)\n#define INPUT_SCALE (1)\n"
+    )
     (tmp_path / "network.h").write_text(header)
+    (tmp_path / "input.h").write_text(constants)
     (tmp_path / "main.c").write_text(block.text)
     command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-c", "main.c"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)

@@ -22,6 +22,7 @@ from costmodel.layer_classes import (
 from costmodel.network import Network
 from quantization.specs.functions import layer_function
 from quantization.specs.parse import QuantizerSpec
+from quantization.specs.per_channel import QuantizedBitsPerChannel
 from quantization.specs.slots import function_in, searched_slots
 
 #: Layer -> slot -> quantizer, None: float.
@@ -169,13 +170,13 @@ class Legality:
 
     def faults(self, tensor: QuantizedTensor, quantizer: QuantizerSpec) -> list[str]:
         """Why a quantizer is not legal for a tensor; empty: it is."""
-        group, layer = _group(tensor.field), tensor.layer
-        slot = group if group in CHANNEL_SLOTS else tensor.field
-        channels = layer.output_shape[-1] if layer.output_shape else None
-        widths = len(getattr(quantizer, "channel_bits", ()))
-        fault = channel_widths_fault(layer.class_name, slot, widths, channels)
-        if fault is not None:
-            return [f"{quantizer}: {fault}"]
+        group = _group(tensor.field)
+        if isinstance(quantizer, QuantizedBitsPerChannel):
+            layer, slot = tensor.layer, group if group in CHANNEL_SLOTS else tensor.field
+            channels = layer.output_shape[-1] if layer.output_shape else None
+            fault = channel_widths_fault(layer.class_name, slot, quantizer.channels, channels)
+            if fault is not None:
+                return [f"{quantizer}: {fault}"]
         if tensor.layer.class_name == INPUT and group == "activation":
             group = "input" if "input" in self.slots else "activation"
         return list(self.slots.get(group, ANY).faults(tensor, quantizer))
