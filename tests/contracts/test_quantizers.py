@@ -25,6 +25,8 @@ _EXPRESSIONS: Final = [
     "quantized_bits(6,0,1,alpha='auto',keep_negative=False)",
     "quantized_bits(4,0,1,use_stochastic_rounding=1)",
     "quantized_bits(4,0,1,qnoise_factor=0.5)",
+    "quantized_bits_per_channel([8,6,3],[0,1,2])",
+    "quantized_bits_per_channel([4,2,1],[1,0,0],keep_negative=False)",
     "quantized_linear(4,1)",
     "quantized_linear(1)",
     "quantized_linear(4,alpha='auto')",
