@@ -18,6 +18,9 @@ from fewbits.local_service import NotStarted
 from fewbits.progress import progress_html, result_html
 from service.client import Invalid
 
+#: Two trials of a large space are told so.
+pytestmark = pytest.mark.filterwarnings("ignore:the space has .* assignments, the budget tries:UserWarning")
+
 X = np.random.default_rng(3).normal(size=(60, 6)).astype("float32")
 Y = (X[:, 0] > 0).astype("int64")
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -141,7 +142,8 @@ def processes_used(settings: Settings, messages: int, megabytes: int) -> int:
     template, runtime = MagicMock(), MagicMock(settings=settings)
     session = runtime.database.reading.return_value.__enter__.return_value
     session.scalar.return_value = None  # no other job waits to begin
-    session.execute.return_value.first.return_value = (0, 0, 0)  # the job asks for nothing
+    asked = SimpleNamespace(cores=0, memory_mb=0, accelerators=0)  # the job asks for nothing
+    session.execute.return_value.first.return_value = asked
     session.scalars.return_value = ()
     runtime.capacity = None
     process = template.fork.return_value
