@@ -48,7 +48,10 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": ExportSpec.model_json_schema(), "example": {"format": "keras"}}
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/ExportSpec"},
+                "example": {"format": "keras"},
+            }
         },
     }
 }

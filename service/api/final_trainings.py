@@ -40,7 +40,7 @@ def _spec(body: BodyDep) -> FinalSpec:
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": FinalSpec.model_json_schema()}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/FinalSpec"}}},
     }
 }
 

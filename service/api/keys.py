@@ -25,7 +25,7 @@ KeyId = Annotated[str, Path(max_length=100, description="id of a key")]
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": NewKeyBody.model_json_schema()}},
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/NewKeyBody"}}},
     }
 }
 

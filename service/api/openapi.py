@@ -10,15 +10,26 @@ from typing import Any, Final
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from search.results.exports import ExportSpec
+from search.results.final_training import FinalSpec
 from search.spec.cost import CostSpec
 from service.api import examples
 from service.api.job_actions import Extension
 from service.schemas.job_json_schema import job_schema, schema_of
+from service.schemas.keys import NewKeyBody
 from service.schemas.rescore import RescoreSpec
 from service.schemas.uploads import NewUploadBody
 
 _TEMPLATE: Final = "#/components/schemas/{model}"
-_BODIES: Final[tuple[type[BaseModel], ...]] = (CostSpec, Extension, NewUploadBody, RescoreSpec)
+_BODIES: Final[tuple[type[BaseModel], ...]] = (
+    CostSpec,
+    ExportSpec,
+    Extension,
+    FinalSpec,
+    NewKeyBody,
+    NewUploadBody,
+    RescoreSpec,
+)
 
 _PROBLEM: Final = {
     "application/problem+json": {
