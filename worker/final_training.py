@@ -14,8 +14,8 @@ from search.errors import Cancelled, Diverged, Fatal, Infeasible, InvalidSpec, O
 from search.history import EpochReport, Measurement
 from search.results.report import build_report, report_text, with_test
 from search.schedules import learning_rate_shares
+from search.spec.distillation import Distillation
 from search.spec.job import SearchSpec
-from search.spec.training import Distillation
 from search.training.request import TrainingRequest
 from search.trial_files import FINAL_PREFIX, MODEL_FILE, REPORT_FILE
 from service.queue import TaskName

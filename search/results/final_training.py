@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from search.spec.base import Frozen
-from search.spec.training import Distillation
+from search.spec.distillation import Distillation
 
 
 class FinalStatus(StrEnum):

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from search.spec.base import Frozen
+from search.spec.distillation import Distillation
 from search.spec.objective import LossName
 
 #: Steps of a range of learning rates: ten to a factor of 1000 are a factor of 2 apart.
@@ -69,24 +70,6 @@ class LearningRates(Frozen):
         space = np.geomspace if self.sampling == "log" else np.linspace
         inner = [float(f"{rate:.{_DIGITS}g}") for rate in space(self.min, self.max, self.steps)[1:-1]]
         return tuple(dict.fromkeys([self.min, *inner, self.max]))
-
-
-class Distillation(Frozen):
-    """Learning from the float model, whose outputs for the training examples are computed once."""
-
-    temperature: float = Field(
-        4.0,
-        gt=0,
-        le=100,
-        description="the log-probabilities of both models are divided by it: the larger, the more the unlikely classes"
-        " count; without effect on numeric targets",
-    )
-    share: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        description="share of the distance to the float model in the loss; the targets have the rest",
-    )
 
 
 class SpecAugment(Frozen):

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import keras
 from keras import ops
 
-from search.spec.training import Distillation
+from search.spec.distillation import Distillation
 from search.task import Head, Task
 from search.training.program.options import StepOptions
 

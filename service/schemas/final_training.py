@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import Field
 
 from search.results.final_training import FinalStatus
-from search.spec.training import Distillation
+from search.spec.distillation import Distillation
 from service.schemas.jobs import TestLookView, View
 
 

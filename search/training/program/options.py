@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from search.plan import Plan
-from search.spec.training import Augmentation, Distillation
+from search.spec.distillation import Distillation
+from search.spec.training import Augmentation
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from search.data import Dataset
 from search.data.weights import class_weights, example_weights
 from search.plan import Plan
+from search.spec.distillation import Distillation
 from search.spec.job import SearchSpec
 from search.spec.resolved import resolve
-from search.spec.training import Distillation, Training
+from search.spec.training import Training
 from search.task import Head, Output, Task, classification
 from search.training.build import compile_model
 from search.training.losses import TrainingTargets, training_loss

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from search.results.final_training import FinalStatus
-from search.spec.training import Distillation
+from search.spec.distillation import Distillation
 from service.cli import app as commands
 from service.client import Conflict, Invalid, NotFound, SearchClient
 from service.store import final_trainings
