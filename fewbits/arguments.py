@@ -146,14 +146,10 @@ def _check_network(model: Any, *, is_sequential: bool) -> None:
 
 
 def _check_model_file(path: Path, name: str) -> None:
-    if name in ZOO or path.is_file():
-        return
-    if path.suffix or len(path.parts) > 1:
-        what = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"model: {path} {what}; pass a .keras or .json file, or a Keras model")
-    raise ValueError(
-        f"model: {name!r} is {_unknown(name, tuple(ZOO), 'network')}, and no file of this name exists"
-    )
+    if name not in ZOO and not path.is_file():
+        raise _neither(
+            "model", path, name, tuple(ZOO), "network", "pass a .keras or .json file, or a Keras model"
+        )
 
 
 def built_in(x: str | os.PathLike[str]) -> str | None:
@@ -163,15 +159,19 @@ def built_in(x: str | os.PathLike[str]) -> str | None:
         return None
     if name in _BUILT_IN:
         return name
+    raise _neither("x", path, name, _BUILT_IN, "data set", "pass a .npz file, or arrays")
+
+
+def _neither(
+    argument: str, path: Path, name: str, names: Sequence[str], kind: str, remedy: str
+) -> ValueError:
+    """The error of an argument that is no file and none of the built-in names."""
     if path.suffix or len(path.parts) > 1:
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise ValueError(f"x: {path} {what}; pass a .npz file, or arrays")
-    raise ValueError(
-        f"x: {name!r} is {_unknown(name, _BUILT_IN, 'data set')}, and no file of this name exists"
-    )
-
-
-def _unknown(name: str, names: Sequence[str], kind: str) -> str:
+        return ValueError(f"{argument}: {path} {what}; {remedy}")
     similar = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {similar[0]!r}?)" if similar else ""
-    return f"no built-in {kind}{hint}; built in: {', '.join(names)}"
+    return ValueError(
+        f"{argument}: {name!r} is no built-in {kind}{hint}; built in: {', '.join(names)}, and no file of this name"
+        " exists"
+    )

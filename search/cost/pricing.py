@@ -260,17 +260,13 @@ def _widths_key(assignment: Assignment) -> _Widths:
 
 def data_types(assignment: Assignment) -> dict[str, SlotTypes]:
     """The data type of every slot, as the cost model reads them."""
-    return {
-        layer: {slot: None if spec is None else slot_type(spec) for slot, spec in slots.items()}
-        for layer, slots in assignment.quantizers.items()
-    }
+    return next(many_data_types([assignment]))
 
 
 def many_data_types(assignments: Sequence[Assignment]) -> Iterator[dict[str, SlotTypes]]:
     """`data_types` of each; of a quantizer that many of them have, the type is read once."""
-    types: dict[
-        int, DataType
-    ] = {}  # by identity, which is that of one quantizer while the assignments have it
+    # By identity, which is that of one quantizer while the assignments have it: to hash one costs more than its type.
+    types: dict[int, DataType] = {}
 
     def type_of(spec: QuantizerSpec) -> DataType:
         known = types.get(id(spec))

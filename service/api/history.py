@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -22,6 +23,7 @@ from service.schemas.history import (
     WorkerView,
 )
 from service.store import history, jobs
+from service.store.capacity import Capacity
 
 router = APIRouter(prefix="/v1/jobs/{job_id}", tags=["jobs"], dependencies=[READS])
 queue_router = APIRouter(prefix="/v1/queue", tags=["queue"], dependencies=[READS])
@@ -34,7 +36,7 @@ MAX_TRIALS: Final = 2000
 MAX_LABELS: Final = 400_000
 
 #: What the row of a worker says of what it has.
-_DECLARED: Final = ("slots", "cores", "memory_mb", "accelerators", "extras")
+_DECLARED: Final = tuple(field.name for field in fields(Capacity))
 
 
 @router.get("/attempts", responses=_MISSING)

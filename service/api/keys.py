@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path
@@ -44,9 +44,9 @@ def _new_key(body: BodyDep) -> NewKeyBody:
 def list_keys(caller: CallerDep, database: WholeDatabaseDep) -> KeyList:
     """List the keys of the tenant, valid or not."""
     with database.reading() as session:
-        return KeyList(
-            items=tuple(KeyView(**_fields(session, row)) for row in keys.listed(session, caller.tenant))
-        )
+        moment = database_now(session)
+        listed = keys.listed(session, caller.tenant)
+        return KeyList(items=tuple(KeyView(**_fields(row, moment)) for row in listed))
 
 
 @router.post(
@@ -71,7 +71,7 @@ def create_key(
             )
         except keys.InvalidKey as error:
             raise InvalidRequest([Problem("/name", str(error))]) from None
-        return CreatedKeyView(**_fields(session, row), token=str(token))
+        return CreatedKeyView(**_fields(row, database_now(session)), token=str(token))
 
 
 @router.delete(
@@ -94,7 +94,6 @@ def _owned(session: Session, key_id: str, tenant: str) -> ApiKey:
     raise KeyNotFound("the tenant has no key with this id")
 
 
-def _fields(session: Session, row: ApiKey) -> dict[str, Any]:
-    moment = database_now(session)
+def _fields(row: ApiKey, moment: datetime) -> dict[str, Any]:
     names = ("id", "name", "scope", "created_at", "expires_at", "revoked_at", "last_used_at")
     return {name: getattr(row, name) for name in names} | {"is_valid": keys.is_valid(row, moment)}

@@ -47,6 +47,11 @@ class FinalTrainingClaim(Claim):
     epochs: int
     distill: Mapping[str, Any] | None = None  #: how it learns from the float model; None: as the job's trials
 
+    @classmethod
+    def of(cls, row: FinalTraining, job_id: str, number: int) -> FinalTrainingClaim:
+        """The claim that a row is in, of the trial with this number."""
+        return cls(row.trial_id, job_id, number, row.attempt, row.epochs, row.distill)
+
 
 def get(session: Session, job_id: str, number: int) -> FinalTraining:
     """The final training of a trial; FinalTrainingNotFound, TrialNotFound or JobNotFound."""
@@ -176,10 +181,7 @@ def expired(session: Session, watch: Watch) -> list[tuple[FinalTrainingClaim, bo
     ).all()
     moment = database_now(session)
     return [
-        (
-            FinalTrainingClaim(row.trial_id, job_id, number, row.attempt, row.epochs, row.distill),
-            watch.counts(row),
-        )
+        (FinalTrainingClaim.of(row, job_id, number), watch.counts(row))
         for row, job_id, number in rows
         if watch.is_expired(row, moment)
     ]
@@ -201,10 +203,7 @@ def of_worker(session: Session, worker: str) -> list[FinalTrainingClaim]:
         .join(Trial, Trial.id == FinalTraining.trial_id)
         .where(FinalTraining.status == FinalStatus.RUNNING, FinalTraining.worker == worker)
     ).all()
-    return [
-        FinalTrainingClaim(row.trial_id, job, number, row.attempt, row.epochs, row.distill)
-        for row, job, number in rows
-    ]
+    return [FinalTrainingClaim.of(row, job_id, number) for row, job_id, number in rows]
 
 
 def resend(session: Session, sent_before: datetime) -> list[int]:

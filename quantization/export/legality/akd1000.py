@@ -16,7 +16,8 @@ from quantization.export.legality.base import Candidates, Graph
 CHIP: Final = "AKD1000"
 _CONVOLUTIONS: Final = frozenset({"Conv2D", "SeparableConv2D"})
 _WEIGHTED: Final = _CONVOLUTIONS | {"Dense"}
-_IMAGE_CHANNELS: Final = (1, 3)
+#: Of an image that a convolution of its own kind reads.
+IMAGE_CHANNELS: Final = frozenset({1, 3})
 _MOST_BITS: Final = 4
 
 
@@ -48,7 +49,7 @@ def _reads_image(graph: Graph, layer: Layer) -> bool:
     before = graph.before(layer)
     while before.class_name in ("Activation", "ReLU") and graph.before(before).class_name == INPUT:
         before = graph.before(before)
-    is_image = layer.input_shapes[0][-1] in _IMAGE_CHANNELS
+    is_image = layer.input_shapes[0][-1] in IMAGE_CHANNELS
     return layer.class_name == "Conv2D" and before.class_name == INPUT and is_image
 
 

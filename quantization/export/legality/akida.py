@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from costmodel.layer import Layer
 from costmodel.layer_classes import INPUT
-from quantization.export.legality.akd1000 import akd1000
+from quantization.export.legality.akd1000 import IMAGE_CHANNELS, akd1000
 from quantization.export.legality.base import (
     Candidates,
     Graph,
@@ -28,7 +28,6 @@ from quantization.specs.parse import QuantizerSpec
 WEIGHT_BITS: Final = frozenset({2, 4, 8})
 FIRST_BITS: Final = frozenset(range(2, 9))
 SEPARABLE_BITS: Final = frozenset({2, 4})
-IMAGE_CHANNELS: Final = frozenset({1, 3})
 ACTIVATION_BITS: Final = frozenset({1, 2, 4})
 INPUT_BITS: Final = frozenset(range(1, 9))
 #: Of two kernels, which have the same width.
