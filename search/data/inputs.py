@@ -23,7 +23,7 @@ def aligned_floats(shape: tuple[int, ...]) -> Floats:
     count, size = math.prod(shape), np.dtype(np.float32).itemsize
     memory = np.empty(count + ALIGNMENT // size, np.float32)
     skipped = -memory.ctypes.data % ALIGNMENT // size
-    return memory[skipped : skipped + count].reshape(shape)
+    return memory[skipped:][:count].reshape(shape)  # in two steps: an empty slice begins where its array does
 
 
 def by_input(x: Any) -> tuple[Any, ...]:
