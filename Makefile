@@ -42,7 +42,7 @@ test: .venv/installed-dev ## run the tests (those that need a server or browser 
 	@echo "the layer libraries again, on JAX"
 	@KERAS_BACKEND=jax $(BIN)/python -m pytest -n 2 --dist worksteal -q $(JAX_TESTS)
 
-# Counting more than doubles the time of tests that run Python alone, so it is for continuous integration.
+# Counting more than doubles the time of tests that run Python alone: the workflow of the forge does it, `.ci/run` does not.
 coverage: ## the same, and count the lines that they run; fails below 85 %
 	@$(MAKE) --no-print-directory test PYTEST_ARGS="--cov --cov-report=term:skip-covered --cov-fail-under=85 $(PYTEST_ARGS)"
 
